@@ -1,0 +1,35 @@
+"""bitcodes: short binary codes for images, searched by Hamming distance."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bitcodes.codes.codeset import CodeSet as CodeSet
+    from bitcodes.encoding import encode as encode
+    from bitcodes.errors import BitcodesError as BitcodesError
+    from bitcodes.evaluation import evaluate as evaluate
+    from bitcodes.hamming.index import HammingIndex as HammingIndex
+    from bitcodes.models.checkpoint import load_model as load_model
+
+__version__ = "0.1.0"
+
+# Loaded on first use (PEP 562), so that importing bitcodes costs neither torch nor numba.
+_PUBLIC = {
+    "BitcodesError": "bitcodes.errors",
+    "CodeSet": "bitcodes.codes.codeset",
+    "HammingIndex": "bitcodes.hamming.index",
+    "encode": "bitcodes.encoding",
+    "evaluate": "bitcodes.evaluation",
+    "load_model": "bitcodes.models.checkpoint",
+}
+__all__ = [*sorted(_PUBLIC), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'bitcodes' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

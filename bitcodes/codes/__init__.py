@@ -1,0 +1,1 @@
+"""Binary codes: packing, and the code set that holds them."""

@@ -1,0 +1,1 @@
+"""Images in: list files, sources, transforms, preparing datasets."""

@@ -1,0 +1,25 @@
+"""The errors that users see: the CLI prints these in one line and exits 1; anything else is a bug."""
+
+
+class BitcodesError(Exception):
+    """Something the user can put right; the message says what, where, expected, found, what to do."""
+
+
+class ConfigError(BitcodesError):
+    """A setting is unknown, of the wrong type, out of range, or contradicts a run."""
+
+
+class DataError(BitcodesError):
+    """A dataset, a list file or a source is missing or malformed."""
+
+
+class ImageError(DataError):
+    """An image cannot be read; the message is the reason."""
+
+
+class CodeSetError(BitcodesError):
+    """A code set is damaged, inconsistent, or of another model than the one it meets."""
+
+
+class ModelError(BitcodesError):
+    """Weights or a checkpoint are missing, damaged, or do not fit."""

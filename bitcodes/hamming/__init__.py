@@ -1,0 +1,1 @@
+"""Exact Hamming search and the re-ranking of its shortlists."""

@@ -1,0 +1,1 @@
+"""Backbones, the hash layer, safe weight readers and checkpoints."""
