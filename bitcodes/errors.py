@@ -1,8 +1,8 @@
-"""The errors that users see: the CLI prints these in one line and exits 1; anything else is a bug."""
+"""The errors that users see: the CLI prints them and exits 1; any other exception is a bug."""
 
 
 class BitcodesError(Exception):
-    """Something the user can put right; the message says what, where, expected, found, what to do."""
+    """What the user can put right; the message says what, where, expected, found, what to do."""
 
 
 class ConfigError(BitcodesError):

@@ -1,0 +1,76 @@
+"""The `bitcodes` command: its subcommands, and errors turned into one line and an exit code."""
+
+import importlib
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import bitcodes
+from bitcodes.errors import BitcodesError
+
+# In the order in which a newcomer needs them. A module is imported when its command is used.
+_COMMANDS = ("prepare", "finetune", "encode", "search", "evaluate")
+
+
+class _Commands(TyperGroup):
+    """Looks commands up by name and imports only the one that runs, so that help is instant."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"bitcodes.cli.{cmd_name}")
+        if hasattr(module, "app"):
+            command = typer.main.get_group(module.app)
+        else:
+            single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+            single.command(cmd_name)(getattr(module, cmd_name))
+            command = typer.main.get_command(single)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(
+    cls=_Commands,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bitcodes {bitcodes.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Learn short binary codes for images and search them by Hamming distance."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
+    try:
+        app(arguments)
+    except BitcodesError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing is wrong, and nothing more can be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
