@@ -1,0 +1,298 @@
+"""All figures of a retrieval evaluation, from a code set of queries and one of a database."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.errors import CodeSetError
+from bitcodes.hamming.index import HammingIndex
+from bitcodes.metrics.protocols import Labels, align_labels, two_stage_scores
+from bitcodes.metrics.ranking import (
+    Counts,
+    Floats,
+    average_precision,
+    hits_at,
+    mean_over_queries,
+    precision_within,
+    recall_within,
+)
+
+CUTOFFS = (1000, 5000)
+RANKS = (1, 10, 100, 1000)
+RADIUS = 2
+POSITIONS = 120
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """mAP over the whole ranking of the queries of one class; NaN where none has an answer."""
+
+    name: str
+    queries: int
+    map: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation found: the scores of every query, and their means, the figures."""
+
+    bits: int
+    queries: int
+    database: int
+    unanswerable: int
+    """Queries for which nothing in the database is relevant: left out of every figure."""
+    self_matches: int
+    """(query, database row) pairs that are the same file."""
+    excluded_self: bool
+    """Whether these pairs were passed over."""
+    scores: dict[str, Floats]
+    """A (queries,) array a figure, by its name; NaN for queries that it leaves out."""
+    classes: tuple[ClassScore, ...]
+    total: Counts
+    """(queries, bits + 1): how many database items stand at each distance."""
+    relevant: Counts
+    """(queries, bits + 1): relevant ones among them."""
+    about: dict[str, Any]
+    """Where the codes come from: files, fingerprint, run, data, protocol, as far as known."""
+    notes: tuple[str, ...]
+    """What a reader of the figures should know, a sentence each."""
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The mean of each score over the queries that have it; NaN where none has."""
+        return {name: mean_over_queries(values) for name, values in self.scores.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready summary, with None for figures that do not exist."""
+        return {
+            **self.about,
+            "bits": self.bits,
+            "queries": self.queries,
+            "database": self.database,
+            "unanswerable_queries": self.unanswerable,
+            "self_matches": self.self_matches,
+            "excluded_self": self.excluded_self,
+            "figures": {name: _or_none(value) for name, value in self.figures.items()},
+            "classes": [
+                {"name": entry.name, "queries": entry.queries, "map": _or_none(entry.map)}
+                for entry in self.classes
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def score_code_sets(
+    queries: CodeSet,
+    database: CodeSet,
+    *,
+    exclude_self: bool = False,
+    force: bool = False,
+    about: dict[str, Any] | None = None,
+) -> Evaluation:
+    """Evaluate the codes of `queries` against those of `database`; both need labels.
+
+    `exclude_self` passes over the database's row of the query's own file. `force` lets sets of
+    different models meet. Features of both add the two-stage score. Raises CodeSetError where the
+    sets do not fit together.
+    """
+    query_labels, labels = _check(queries, database, force)
+    index = HammingIndex(database)
+    total, relevant = index.count(queries.codes, labels, query_labels)
+
+    pairs = _self_pairs(queries, database)
+    if exclude_self:
+        if pairs is None:
+            raise CodeSetError(
+                "excluding the queries' own files needs code sets with paths; "
+                "bare arrays of codes have none"
+            )
+        _take_out(pairs, queries, database, query_labels, labels, total, relevant)
+
+    notes = []
+    answerable = relevant.any(axis=1)
+    scores = _ranking_scores(total, relevant)
+    if queries.features is None or database.features is None:
+        notes.append("No two-stage score: it needs features in both code sets (encode --features).")
+    else:
+        scores["two_stage"] = two_stage_scores(
+            index,
+            queries.codes,
+            queries.features,
+            database.features,
+            query_labels,
+            labels,
+            two_stage_radius(queries.bits),
+            POSITIONS,
+            pairs if exclude_self else None,
+        )
+    for values in scores.values():
+        values[~answerable] = np.nan
+
+    unanswerable = int((~answerable).sum())
+    if unanswerable:
+        notes.append(
+            f"{unanswerable:,} of {queries.count:,} queries have nothing relevant in the database "
+            "and are left out of every figure."
+        )
+    overlap = 0 if pairs is None else len(np.unique(pairs[:, 0]))
+    if overlap:
+        done = "is passed over" if exclude_self else "finds itself (exclude-self passes it over)"
+        notes.append(f"{overlap:,} queries are in the database too; each {done}.")
+    if database.count < max(RANKS):
+        notes.append(
+            f"The database has {database.count:,} images: precision at larger ranks is left out."
+        )
+    return Evaluation(
+        bits=queries.bits,
+        queries=queries.count,
+        database=database.count,
+        unanswerable=unanswerable,
+        self_matches=0 if pairs is None else len(pairs),
+        excluded_self=exclude_self,
+        scores=scores,
+        classes=_per_class(query_labels, scores["map"], queries.class_names),
+        total=total,
+        relevant=relevant,
+        about=about if about is not None else _about(queries, database),
+        notes=tuple(notes),
+    )
+
+
+def two_stage_radius(bits: int) -> int:
+    """The coarse radius of the two-stage score: a quarter of the bits, 12 of 48."""
+    return bits // 4
+
+
+def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, Labels]:
+    """Labels of both sets in one kind, once everything else about the sets fits."""
+    if queries.bits != database.bits:
+        raise CodeSetError(
+            f"the queries ({_name(queries)}) have {queries.bits} bits and the database "
+            f"({_name(database)}) {database.bits}: they are not of one model"
+        )
+    known = None not in (queries.fingerprint, database.fingerprint)
+    if known and queries.fingerprint != database.fingerprint and not force:
+        raise CodeSetError(
+            f"the queries ({_name(queries)}) are codes of model {queries.fingerprint} and the "
+            f"database ({_name(database)}) of {database.fingerprint}: their distances mean nothing "
+            "(--force compares them all the same)"
+        )
+    if queries.class_names and database.class_names and queries.class_names != database.class_names:
+        raise CodeSetError(
+            f"the queries ({_name(queries)}) have the classes {_some(queries.class_names)} and the "
+            f"database ({_name(database)}) {_some(database.class_names)}: "
+            "their labels do not mean the same"
+        )
+    for whose, code_set in (("queries", queries), ("database", database)):
+        if code_set.count == 0:
+            raise CodeSetError(f"the {whose} ({_name(code_set)}) hold no codes at all")
+        if code_set.labels is None:
+            raise CodeSetError(
+                f"the {whose} ({_name(code_set)}) have no labels, so nothing is known to be "
+                "relevant; encode a list file with labels (data/<name>/test.txt, for example) "
+                "instead of files or folders"
+            )
+    assert queries.labels is not None and database.labels is not None
+    return align_labels(queries.labels, database.labels)
+
+
+def _ranking_scores(total: Counts, relevant: Counts) -> dict[str, Floats]:
+    scores = {"map": average_precision(total, relevant)}
+    for cutoff in CUTOFFS:
+        scores[f"map@{cutoff}"] = average_precision(total, relevant, cutoff)
+    size = total.sum(axis=1)
+    for rank, hits in zip(RANKS, hits_at(total, relevant, RANKS).T, strict=True):
+        scores[f"precision@{rank}"] = np.where(size >= rank, hits / rank, np.nan)
+    scores[f"precision_within_{RADIUS}"] = precision_within(total, relevant, RADIUS)
+    scores[f"recall_within_{RADIUS}"] = recall_within(total, relevant, RADIUS)
+    return scores
+
+
+def _per_class(
+    query_labels: Labels, scores: Floats, class_names: tuple[str, ...]
+) -> tuple[ClassScore, ...]:
+    """The mAP of the queries of each class, or of those that have each label, in class order."""
+    if query_labels.ndim == 2:
+        members = {c: query_labels[:, c] > 0 for c in range(query_labels.shape[1])}
+    else:
+        members = {int(c): query_labels == c for c in np.unique(query_labels)}
+    return tuple(
+        ClassScore(
+            name=class_names[c] if 0 <= c < len(class_names) else str(c),
+            queries=int(mask.sum()),
+            map=mean_over_queries(scores[mask]),
+        )
+        for c, mask in members.items()
+        if mask.any()
+    )
+
+
+def _self_pairs(queries: CodeSet, database: CodeSet) -> NDArray[np.int64] | None:
+    """(query, row) pairs of the same file, (M, 2); None where the paths are not known."""
+    if queries.root is None or database.root is None:
+        return None
+    rows_of: dict[str, list[int]] = {}
+    same_root = queries.root == database.root
+    for row, path in enumerate(queries.paths):
+        rows_of.setdefault(path if same_root else _absolute(queries, path), []).append(row)
+    pairs = [
+        (query, row)
+        for row, path in enumerate(database.paths)
+        for query in rows_of.get(path if same_root else _absolute(database, path), ())
+    ]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _absolute(code_set: CodeSet, path: str) -> str:
+    return os.path.normpath(os.path.join(str(code_set.root), path))  # noqa: PTH118 - hot loop
+
+
+def _take_out(
+    pairs: NDArray[np.int64],
+    queries: CodeSet,
+    database: CodeSet,
+    query_labels: Labels,
+    labels: Labels,
+    total: Counts,
+    relevant: Counts,
+) -> None:
+    """Take the pairs out of the histograms, in place."""
+    query, row = pairs.T
+    differing = queries.codes[query] ^ database.codes[row]
+    distances = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+    if query_labels.ndim == 1:
+        related = query_labels[query] == labels[row]
+    else:
+        related = np.logical_and(query_labels[query], labels[row]).any(axis=1)
+    np.subtract.at(total, (query, distances), 1)
+    np.subtract.at(relevant, (query, distances), related.astype(np.int64))
+
+
+def _about(queries: CodeSet, database: CodeSet) -> dict[str, Any]:
+    return {
+        "query_codes": _path(queries),
+        "database_codes": _path(database),
+        "fingerprint": queries.fingerprint,
+    }
+
+
+def _path(code_set: CodeSet) -> str | None:
+    return None if code_set.path is None else str(code_set.path)
+
+
+def _name(code_set: CodeSet) -> str:
+    return _path(code_set) or "in memory"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f", ... ({len(names)})" if len(names) > 5 else "")
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
