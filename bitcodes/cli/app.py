@@ -26,7 +26,7 @@ class _Commands(TyperGroup):
             return None
         module = importlib.import_module(f"bitcodes.cli.{cmd_name}")
         if hasattr(module, "app"):
-            command = typer.main.get_group(module.app)
+            command: Any = typer.main.get_group(module.app)
         else:
             single = typer.Typer(add_completion=False, rich_markup_mode="rich")
             single.command(cmd_name)(getattr(module, cmd_name))

@@ -1,0 +1,95 @@
+"""Decoded images for training: in memory where they fit, else decoded when they are needed."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from bitcodes.data.transforms import Preprocessing
+from bitcodes.errors import DataError, ImageError
+from bitcodes.images import open_image
+
+# Decoded images may take this share of the machine's memory before they are streamed instead.
+_MEMORY_SHARE = 0.25
+
+
+class _Decoded(Dataset[torch.Tensor]):
+    """Image files as uint8 (S, S, 3) tensors."""
+
+    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
+        self.paths = paths
+        self.preprocessing = preprocessing
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        path = self.paths[index]
+        try:
+            image = open_image(path)
+        except ImageError as error:
+            raise DataError(
+                f"{path}: {error}; training needs every image of its list: "
+                "repair the file or take its line out of the list"
+            ) from None
+        return torch.from_numpy(self.preprocessing.to_array(image).copy())
+
+
+class TrainingImages:
+    """Images by index, uint8 (S, S, 3), decoded by `workers` processes (0: in this one)."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        preprocessing: Preprocessing,
+        workers: int,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        self._files = _Decoded(paths, preprocessing)
+        self._workers = workers
+        self._arrays: torch.Tensor | None = None
+        side = preprocessing.image_size
+        if len(paths) * side * side * 3 <= _MEMORY_SHARE * _memory_bytes():
+            arrays = torch.empty(len(paths), side, side, 3, dtype=torch.uint8)
+            done = 0
+            for batch in self._stream(np.array_split(np.arange(len(paths)), len(paths) // 64 + 1)):
+                arrays[done : done + len(batch)] = batch
+                done += len(batch)
+                if progress is not None:
+                    progress(done, len(paths))
+            self._arrays = arrays
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def batches(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
+        """For each array of n indices: the images, uint8 (n, S, S, 3)."""
+        if self._arrays is None:
+            yield from self._stream(list(batches))
+        else:
+            for indices in batches:
+                yield self._arrays[torch.from_numpy(indices)]
+
+    def _stream(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
+        loader = DataLoader(
+            self._files,
+            batch_sampler=[batch.tolist() for batch in batches],
+            num_workers=self._workers,
+            # The workers' own random numbers are never used; without this, making them would
+            # move the random state that training depends on.
+            generator=torch.Generator(),
+        )
+        yield from loader
+
+
+def default_workers() -> int:
+    """Processes for reading images: one a core, at most eight."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

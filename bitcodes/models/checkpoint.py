@@ -1,0 +1,125 @@
+"""A model as one portable file: model.safetensors, with all that is needed to use it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from bitcodes.config import MODEL_FILE, resolve_run
+from bitcodes.data.transforms import Preprocessing
+from bitcodes.errors import ConfigError, ModelError
+from bitcodes.files import atomic_write
+from bitcodes.models.hashing import HashModel
+
+FORMAT = "bitcodes-model/1"
+
+
+class ModelInfo(BaseModel):
+    """What model.safetensors says of itself, as JSON under "bitcodes" in its metadata."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: str = FORMAT
+    backbone: str
+    bits: int
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    device: str  # what it was trained on, the default for encoding with it
+
+
+def fingerprint(model: HashModel) -> str:
+    """SHA-256, in hex, of the model's weights and preprocessing: equal means equal codes."""
+    digest = hashlib.sha256()
+    preprocessing = model.preprocessing.model_dump(mode="json")
+    digest.update(json.dumps(preprocessing, sort_keys=True).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_model(model: HashModel, path: Path) -> None:
+    """Write the model as one safetensors file, whole or not at all."""
+    info = ModelInfo(
+        backbone=model.backbone_name,
+        bits=model.bits,
+        class_names=model.class_names,
+        preprocessing=model.preprocessing,
+        device=str(model.device),
+    )
+    weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_write(path) as file:
+        file.write(save(weights, {"bitcodes": info.model_dump_json()}))
+
+
+def load_model(source: Path | str | None = None, device: str = "auto") -> HashModel:
+    """Load a model from a run folder or a model file; None means the newest run, runs/latest.
+
+    `device` "auto" is the device it was trained on where that is at hand, else the CPU.
+    Raises ModelError if the file is missing or damaged.
+    """
+    path = _model_file(None if source is None else Path(source))
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: is not a readable safetensors file: {error}") from None
+    if "bitcodes" not in metadata:
+        raise ModelError(f"{path}: is not a bitcodes model: its metadata has no 'bitcodes' entry")
+    try:
+        info = ModelInfo.model_validate_json(metadata["bitcodes"])
+    except ValidationError as error:
+        raise ModelError(f"{path}: its description is damaged: {error}") from None
+    if info.format != FORMAT:
+        raise ModelError(f"{path}: expected format {FORMAT}, found {info.format}")
+
+    model = HashModel(info.backbone, info.bits, info.preprocessing, info.class_names)
+    expected = model.state_dict()
+    for name in sorted(expected.keys() | weights.keys()):
+        wanted = tuple(expected[name].shape) if name in expected else "nothing"
+        found = tuple(weights[name].shape) if name in weights else "nothing"
+        if wanted != found:
+            raise ModelError(f"{path}: tensor {name}: expected {wanted}, found {found}")
+    model.load_state_dict(weights)
+    model.to(choose_device(info.device if device == "auto" else device, strict=device != "auto"))
+    return model.eval()
+
+
+def _model_file(source: Path | None) -> Path:
+    if source is not None and source.is_file():
+        return source
+    run = resolve_run(source)
+    path = run / MODEL_FILE
+    if not path.is_file():
+        raise ModelError(
+            f"{path}: missing; the run has no weights yet: let finetune finish an epoch, "
+            "or run the same finetune command again to go on"
+        )
+    return path
+
+
+def choose_device(name: str = "auto", strict: bool = True) -> torch.device:
+    """The device called `name`; "auto" is the best at hand. Raises ConfigError if it is not there.
+
+    With `strict` false a device that is not at hand is replaced by the CPU.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if not strict:
+            return torch.device("cpu")
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"--device {name}: not usable here ({reason}); use auto, cpu, cuda, cuda:N or mps"
+        ) from None
+    return device
