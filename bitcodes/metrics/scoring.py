@@ -94,12 +94,13 @@ def score_code_sets(
     exclude_self: bool = False,
     force: bool = False,
     about: dict[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate the codes of `queries` against those of `database`; both need labels.
 
     `exclude_self` passes over the database's row of the query's own file. `force` lets sets of
-    different models meet. Features of both add the two-stage score. Raises CodeSetError where the
-    sets do not fit together.
+    different models meet. Features of both add the two-stage score. `about` and `notes` go into the
+    result. Raises CodeSetError where the sets do not fit together.
     """
     query_labels, labels = _check(queries, database, force)
     index = HammingIndex(database)
@@ -114,11 +115,13 @@ def score_code_sets(
             )
         _take_out(pairs, queries, database, query_labels, labels, total, relevant)
 
-    notes = []
+    remarks = list(notes)
     answerable = relevant.any(axis=1)
     scores = _ranking_scores(total, relevant)
     if queries.features is None or database.features is None:
-        notes.append("No two-stage score: it needs features in both code sets (encode --features).")
+        remarks.append(
+            "No two-stage score: it needs features in both code sets (encode --features)."
+        )
     else:
         scores["two_stage"] = two_stage_scores(
             index,
@@ -136,16 +139,16 @@ def score_code_sets(
 
     unanswerable = int((~answerable).sum())
     if unanswerable:
-        notes.append(
+        remarks.append(
             f"{unanswerable:,} of {queries.count:,} queries have nothing relevant in the database "
             "and are left out of every figure."
         )
     overlap = 0 if pairs is None else len(np.unique(pairs[:, 0]))
     if overlap:
         done = "is passed over" if exclude_self else "finds itself (exclude-self passes it over)"
-        notes.append(f"{overlap:,} queries are in the database too; each {done}.")
+        remarks.append(f"{overlap:,} queries are in the database too; each {done}.")
     if database.count < max(RANKS):
-        notes.append(
+        remarks.append(
             f"The database has {database.count:,} images: precision at larger ranks is left out."
         )
     return Evaluation(
@@ -160,7 +163,7 @@ def score_code_sets(
         total=total,
         relevant=relevant,
         about=about if about is not None else _about(queries, database),
-        notes=tuple(notes),
+        notes=tuple(remarks),
     )
 
 
@@ -219,7 +222,7 @@ def _per_class(
 ) -> tuple[ClassScore, ...]:
     """The mAP of the queries of each class, or of those that have each label, in class order."""
     if query_labels.ndim == 2:
-        members = {c: query_labels[:, c] > 0 for c in range(query_labels.shape[1])}
+        members = {c: query_labels[:, c].astype(bool) for c in range(query_labels.shape[1])}
     else:
         members = {int(c): query_labels == c for c in np.unique(query_labels)}
     return tuple(
