@@ -28,7 +28,7 @@ class _Commands(TyperGroup):
         if hasattr(module, "app"):
             command: Any = typer.main.get_group(module.app)
         else:
-            single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+            single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
             single.command(cmd_name)(getattr(module, cmd_name))
             command = typer.main.get_command(single)
         command.name = cmd_name
@@ -37,7 +37,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,6 +1,7 @@
 """Decoded images for training: in memory where they fit, else decoded when they are needed."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -79,6 +80,7 @@ class TrainingImages:
             self._files,
             batch_sampler=[batch.tolist() for batch in batches],
             num_workers=self._workers,
+            worker_init_fn=_ignore_interrupts,
             # The workers' own random numbers are never used; without this, making them would
             # move the random state that training depends on.
             generator=torch.Generator(),
@@ -89,6 +91,11 @@ class TrainingImages:
 def default_workers() -> int:
     """Processes for reading images: one a core, at most eight."""
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def _ignore_interrupts(worker: int) -> None:
+    # Ctrl-C reaches the whole process group; only the process that trains decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _memory_bytes() -> int:

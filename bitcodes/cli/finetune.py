@@ -1,0 +1,244 @@
+"""`bitcodes finetune`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bitcodes.cli import console
+from bitcodes.cli.options import JsonOption, WorkersOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bitcodes.training import Progress
+
+
+def finetune(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Folder of a prepared dataset (see `bitcodes prepare`). [required, here or in "
+            "--config]",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="Settings from a .yaml or .json file; flags win over it. A run's own "
+            "config.yaml repeats that run.",
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            help="Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS, from the settings.",
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Pretrained network to start from. [default: tf_efficientnet_lite0]"),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="csq: pull codes to a center for each class; ce: classify through the code. "
+            "[default: csq]"
+        ),
+    ] = None,
+    bits: Annotated[int | None, typer.Option(help="Length of a code. [default: 48]")] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Pixels on a side that the network sees. [default: auto, by the images' own "
+            "size: 64 for 32x32 images, up to 224]"
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the training images. A finished run trains on when given more. "
+            "[default: 10]"
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images in a training step. [default: 64]")
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak learning rate of the backbone. [default: 0.02]"),
+    ] = None,
+    head_learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak learning rate of hash layer and classifier. [default: 0.1]"),
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="L2 penalty on the weights. [default: 0.0005]")
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            help="Shift, zoom and mirror training images at random. [default: augment]",
+            show_default=False,
+        ),
+    ] = None,
+    freeze: Annotated[
+        bool | None,
+        typer.Option(
+            "--freeze/--no-freeze",
+            help="Train only the hash layer and classifier, on features computed once: "
+            "seconds an epoch. [default: no-freeze]",
+            show_default=False,
+        ),
+    ] = None,
+    val: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the training list held out to choose the best weights; 0 trains on "
+            "everything and keeps the last. [default: 0.05]"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of everything random. [default: 0]")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. [default: auto]")
+    ] = None,
+    amp: Annotated[
+        str | None,
+        typer.Option(
+            help="Mixed precision: auto, off or bfloat16. [default: auto, bfloat16 where a CUDA "
+            "card has it]"
+        ),
+    ] = None,
+    workers: WorkersOption = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over, discarding what is in the run folder.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a pretrained network with a hash layer on a dataset.
+
+    Writes a run: the settings, the best weights by mean average precision on held-out training
+    images, the state to resume from, and curves for TensorBoard (`tensorboard --logdir runs`).
+
+    Ctrl-C saves and stops; the same command goes on where it stopped.
+    """
+    flags = {
+        "data": data,
+        "backbone": backbone,
+        "loss": loss,
+        "bits": bits,
+        "image_size": image_size,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "head_learning_rate": head_learning_rate,
+        "weight_decay": weight_decay,
+        "augment": augment,
+        "freeze": freeze,
+        "val": val,
+        "seed": seed,
+        "device": device,
+        "amp": amp,
+    }
+    from bitcodes.config import Settings, read_settings_file
+
+    values = {} if config is None else read_settings_file(config)
+    values |= {name: value for name, value in flags.items() if value is not None}
+    settings = Settings.build(values, "settings" if config is None else f"{config} and flags")
+
+    from bitcodes import training
+
+    with console.progress("reading images") as loading, _reporting() as report:
+        done = training.finetune(
+            settings,
+            run,
+            fresh=fresh,
+            workers=workers,
+            report=report,
+            loading=loading,
+            log=console.note,
+        )
+    last = done.history[-1]
+    if as_json:
+        console.print_json(
+            {"run": str(done.run), "already_finished": done.already, "history": done.history}
+        )
+    if done.already:
+        console.note(
+            f"{done.run} is finished ({done.settings.epochs} epochs): nothing to do. "
+            "Train on with a larger --epochs, or start over with --fresh."
+        )
+    else:
+        best = _best(done.history)
+        console.note(
+            f"finished {done.run} in {_duration(last['train_seconds'])} of training"
+            + ("" if best is None else f"; best validation mAP {best:.4f}")
+        )
+
+
+@contextmanager
+def _reporting() -> Iterator["Callable[[Progress], None]"]:
+    """Show training: a live line on a terminal, a plain line every half minute elsewhere."""
+    if not console.err.is_terminal:
+        printed = time.monotonic()
+
+        def plain(now: "Progress") -> None:
+            nonlocal printed
+            if now.epoch_done or time.monotonic() - printed > 30:
+                console.note(_line(now))
+                printed = time.monotonic()
+
+        yield plain
+        return
+
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    with Bars(
+        TextColumn("{task.description}"), BarColumn(), console=console.err, transient=True
+    ) as bars:
+        bar = bars.add_task("", total=None, visible=False)
+
+        def live(now: "Progress") -> None:
+            bars.update(
+                bar, description=_line(now), completed=now.step, total=now.steps, visible=True
+            )
+            if now.epoch_done:
+                bars.console.print(_line(now), markup=False)
+
+        yield live
+
+
+def _line(now: "Progress") -> str:
+    parts = [f"epoch {now.epoch}/{now.epochs}"]
+    if not now.epoch_done:
+        parts.append(f"step {now.step}/{now.steps}")
+    parts += [f"loss {now.loss:.4f}", f"{now.images_per_second:.0f} images/s"]
+    if now.val_map is not None:
+        parts.append(f"validation mAP {now.val_map:.4f}")
+    if now.step < now.steps:
+        parts.append(f"{_duration(now.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _best(history: list[dict[str, Any]]) -> float | None:
+    scores = [line["val_map"] for line in history if "val_map" in line]
+    return max(scores, default=None)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
