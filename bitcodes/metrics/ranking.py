@@ -57,9 +57,7 @@ def average_precision(total: ArrayLike, relevant: ArrayLike, cutoff: int | None 
         share = p / np.maximum(n, 1)
         a = (p - 1) / np.maximum(n - 1, 1)
         a[n < 2] = 0
-        sums = share * (
-            (p_before + 1 - a * (n_before + 1)) * _harmonic_between(n_before, m) + a * m
-        )
+        sums = share * ((p_before + 1 - a * (n_before + 1)) * harmonic_between(n_before, m) + a * m)
         scores[rows] = sums.sum(axis=1)
     return _divide(scores, _most_hits(relevant, cutoff))
 
@@ -201,11 +199,11 @@ def _divide(values: NDArray[np.generic], divisor: Counts) -> Floats:
 
 def _run_of_hits(n_before: Floats, p_before: Floats, hits: Floats) -> Floats:
     """Sum of the precisions of `hits` relevant items in a row, added over distances, (Q,)."""
-    sums = hits + (p_before - n_before) * _harmonic_between(n_before, hits)
+    sums = hits + (p_before - n_before) * harmonic_between(n_before, hits)
     return np.asarray(sums.sum(axis=1))
 
 
-def _harmonic_between(first: Floats, count: Floats) -> Floats:
+def harmonic_between(first: Floats, count: Floats) -> Floats:
     """H(first + count) - H(first), elementwise, for whole numbers: 1/(first+1) + ... .
 
     H(n) = ln n + gamma + 1/(2n) - 1/(12 n^2) + 1/(120 n^4) - ...
