@@ -168,7 +168,7 @@ def _gray_to_8_bits(image: Image.Image) -> Image.Image:
     white: 0..1 (float) and 0..255 are taken as such, any other range is stretched to 0..255.
     """
     values = np.asarray(image)  # (H, W)
-    if image.mode.startswith("I;16") or image.format == "PPM":
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return Image.fromarray((values >> 8).astype(np.uint8))
     finite = values[np.isfinite(values)]
     if finite.size == 0:
@@ -181,7 +181,7 @@ def _gray_to_8_bits(image: Image.Image) -> Image.Image:
     elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0
     values = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
-    scaled = (values - low) * (255.0 / max(high - low, np.finfo(np.float64).tiny))
+    scaled = (values - low) / (high - low or 1.0) * 255.0
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 
@@ -196,5 +196,5 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     text = "".join(c if c.isprintable() else "?" for c in text)[:200]
     if "truncated" in text.lower():
-        return f"truncated: {text}"
-    return f"cannot be decoded: {text}"
+        return "the file is truncated"
+    return f"damaged or truncated: {text}"
