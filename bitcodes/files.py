@@ -8,9 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
-
 from bitcodes.errors import BitcodesError
+
+# Descriptors of the locks that this process holds. A forked child (a worker) shares the lock of the
+# descriptor it inherits, and an orphan would go on holding it: so children close theirs.
+_held: set[int] = set()
+
+
+def _close_inherited() -> None:
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)
 
 
 def fsync_dir(path: Path) -> None:
@@ -58,17 +70,47 @@ def write_json_atomic(path: Path, value: Any) -> None:
 def lock(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the system frees it if the process dies.
 
-    Raises BitcodesError at once when another process holds it; `what` names what it protects.
+    Raises BitcodesError at once when someone else holds it; `what` names what it protects. The file
+    is removed at the end. Children that this process forks do not share the lock.
     """
-    held = FileLock(path)
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        raise BitcodesError(
-            f"{what} is being written by another process (it holds {path}); "
-            "wait for it to finish, or stop it, and run this again"
-        ) from None
+    descriptor = _acquire(path, what)
+    _held.add(descriptor)
     try:
         yield
     finally:
-        held.release()
+        if descriptor in _held:  # else this is a forked child, and the lock is its parent's
+            _held.discard(descriptor)
+            _release(path, descriptor)
+
+
+def _acquire(path: Path, what: str) -> int:
+    import fcntl  # POSIX only, unlike the rest of this file
+
+    while True:
+        descriptor = -1
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The holder before may have removed the file between our opening and locking it; then a
+            # third process could lock a new file of this name. Only a lock with a name counts.
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise BitcodesError(
+                f"{what} is being written by another process (it holds {path}); "
+                "wait for it to finish, or stop it, and run this again"
+            ) from None
+        except OSError as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+            raise BitcodesError(f"cannot lock {what} with {path}: {error.strerror}") from error
+        os.close(descriptor)
+
+
+def _release(path: Path, descriptor: int) -> None:
+    try:
+        if os.fstat(descriptor).st_nlink:  # else someone removed our file, and this is another's
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)

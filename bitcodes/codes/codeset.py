@@ -1,0 +1,332 @@
+"""The code set: codes, their paths, labels and features, as plain files that any tool can open."""
+
+import os
+import sys
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitcodes.codes import columns
+from bitcodes.codes.header import CodeSetHeader, make_header, parse_header
+from bitcodes.codes.layout import SIDECARS, Layout
+from bitcodes.codes.pack import check_codes
+from bitcodes.codes.paths import PathList, RowNumbers, unescape
+from bitcodes.errors import CodeSetError
+
+VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, unless told otherwise
+_SAVE_ROWS = 1 << 14
+_CHUNK = 1 << 22
+
+_AGAIN = "copy or encode the set again"
+
+
+class CodeSet:
+    """Codes (N, ceil(K/8)) and what belongs to them, row by row; read-only.
+
+    Made by `open` (everything mapped, nothing read before it is used), by `from_arrays`, or by a
+    CodeSetWriter. An open set stays what it was when its files are written anew.
+    """
+
+    path: Path | None
+    """The .npy file, or None for a set in memory."""
+    header: CodeSetHeader
+    """What codes.json says; made up for a bare file and a set in memory."""
+    codes: npt.NDArray[np.uint8]
+    """(N, ceil(K/8)) uint8, MSB-first, padding bits zero."""
+    paths: Sequence[str]
+    """A path for each row, relative to `root`, decoded when used; row numbers where unknown."""
+    labels: npt.NDArray[Any] | None
+    """int32 (N,), or uint8 (N, C) multi-hot."""
+    features: npt.NDArray[np.float16] | None
+    """float16 (N, D)."""
+    stat: npt.NDArray[np.int64] | None
+    """int64 (N, 2): size in bytes and modification time in ns of each source file."""
+    is_bare: bool
+    """Whether this is a .npy file alone, with no header beside it."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        header: CodeSetHeader,
+        codes: npt.NDArray[np.uint8],
+        paths: Sequence[str],
+        labels: npt.NDArray[Any] | None = None,
+        features: npt.NDArray[np.float16] | None = None,
+        stat: npt.NDArray[np.int64] | None = None,
+        *,
+        is_bare: bool = False,
+        files: "Mapping[str, _File] | None" = None,
+    ):
+        self.path = path
+        self.header = header
+        self.codes = codes
+        self.paths = paths
+        self.labels = labels
+        self.features = features
+        self.stat = stat
+        self.is_bare = is_bare
+        self._files = files or {}
+
+    @staticmethod
+    def open(path: str | os.PathLike[str], verify: bool | None = None) -> "CodeSet":
+        """Open the code set stored at `path`, its .npy file.
+
+        Sizes, shapes and dtypes are always checked. Checksums are compared for the smallest files,
+        up to 1 GB in total; for all with verify=True, for none with False. A .npy file with nothing
+        beside it is a bare set: bits = 8 x columns, row numbers for paths.
+        CodeSetError on anything that is missing, cut off or altered.
+        """
+        path = Path(path)
+        layout = Layout(path)
+        if path.is_symlink() and not os.path.lexists(layout.final("header")):
+            layout = Layout(path.resolve())  # a link to the codes alone: the rest lies over there
+        while True:
+            before = _state(layout)
+            try:
+                code_set = _open(layout, verify)
+            except (CodeSetError, OSError) as error:
+                if _state(layout) != before:  # a writer's commit came between: look again
+                    continue
+                if isinstance(error, CodeSetError):
+                    raise
+                raise CodeSetError(
+                    f"{error.filename or path}: cannot be read: {error.strerror}"
+                ) from error
+            if _state(layout) == before:
+                return code_set
+
+    @staticmethod
+    def from_arrays(
+        codes: npt.NDArray[np.uint8],
+        bits: int,
+        paths: Sequence[str] | None = None,
+        labels: npt.ArrayLike | None = None,
+        features: npt.NDArray[Any] | None = None,
+        class_names: Sequence[str] = (),
+        fingerprint: str | None = None,
+        stat: npt.ArrayLike | None = None,
+        root: str | os.PathLike[str] | None = None,
+    ) -> "CodeSet":
+        """Make a code set in memory of codes (N, ceil(bits/8)) and, where given, the rest.
+
+        Labels int32 (N,) or uint8 (N, C), features float (N, D), kept as float16, stat int64 (N, 2),
+        paths relative to `root`. CodeSetError where the shapes or values do not fit.
+        """
+        codes = columns.as_codes(codes, bits)
+        count = len(codes)
+        if paths is not None and len(paths) != count:
+            raise CodeSetError(f"expected a path for each of {count} codes, found {len(paths)}")
+        header = make_header(
+            bits=int(bits),
+            count=count,
+            class_names=tuple(class_names),
+            fingerprint=fingerprint,
+            root=None if root is None else os.path.abspath(root),  # noqa: PTH100 - keeps links
+        )
+        return CodeSet(
+            None,
+            header,
+            codes,
+            RowNumbers(count) if paths is None else tuple(paths),
+            None if labels is None else columns.as_labels(labels, count, len(class_names)),
+            None if features is None else columns.as_features(features, count),
+            None if stat is None else columns.as_stat(stat, count),
+        )
+
+    @property
+    def bits(self) -> int:
+        """K, the length of a code."""
+        return self.header.bits
+
+    @property
+    def count(self) -> int:
+        """N, the number of codes."""
+        return self.header.count
+
+    def __len__(self) -> int:
+        return self.header.count
+
+    def __repr__(self) -> str:
+        return f"<CodeSet {self.path or 'in memory'}: {self.count} codes of {self.bits} bits>"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that labels number; empty where unknown."""
+        return self.header.class_names
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the model that made the codes; None where unknown."""
+        return self.header.fingerprint
+
+    @property
+    def root(self) -> Path | None:
+        """The absolute folder that paths are relative to; None where unknown."""
+        if self.header.root is None:
+            return None
+        folder = self.path.parent if self.path else Path()
+        return Path(os.path.abspath(folder / self.header.root))  # noqa: PTH100 - keeps links
+
+    def absolute_path(self, row: int) -> Path:
+        """Where the image of a row lies. CodeSetError where the set does not know its root."""
+        root = self.root
+        if root is None:
+            raise CodeSetError(
+                f"{self.path or 'this code set'} does not say where its images lie: row {row} is "
+                f"{self.paths[row]!r}, relative to an unknown folder"
+            )
+        return root / self.paths[row]
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Path and reason for each source image that could not be encoded, read from its file."""
+        if "skipped" not in self._files:
+            return []
+        return self._files["skipped"].read_pairs()
+
+    def verify(self) -> None:
+        """Compare every file with its checksum, and its content with the format; CodeSetError."""
+        for file in self._files.values():
+            file.verify()
+        self.check_content()
+
+    def check_content(self) -> None:
+        """Compare the content with the format, without the checksums; CodeSetError."""
+        if isinstance(self.paths, PathList):
+            self.paths.check()
+        check_codes(self.codes, self.bits)
+        if self.labels is not None:
+            columns.check_labels(self.labels, len(self.class_names))
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> "CodeSet":
+        """Store the set at `path`, whole or not at all, and open it there.
+
+        CodeSetError where there is one already, unless `force`.
+        """
+        from bitcodes.codes.writer import CodeSetWriter  # it opens what it wrote
+
+        optional = {"labels": self.labels, "features": self.features, "stat": self.stat}
+        given = {name: array for name, array in optional.items() if array is not None}
+        fields = self.header.model_dump(exclude={"format", "count", "bit_order", "files", "root"})
+        root = None if self.root is None else str(self.root)
+        with CodeSetWriter(
+            path, columns=tuple(given), root=root, force=force, resume=False, **fields
+        ) as writer:
+            for start in range(0, self.count, _SAVE_ROWS):
+                rows = slice(start, start + _SAVE_ROWS)
+                part = {name: array[rows] for name, array in given.items()}
+                writer.append(self.codes[rows], self.paths[rows], **part)
+            for skipped, reason in self.skipped:
+                writer.skip(skipped, reason)
+            return writer.commit()
+
+
+class _File:
+    """A mapped file of a set, and what the header says that it must be."""
+
+    def __init__(self, path: Path, size: int, crc32: int):
+        self.path = path
+        self.data = columns.map_file(path)
+        self._crc32 = crc32
+        if len(self.data) != size:
+            raise CodeSetError(f"{path}: expected {size} bytes, found {len(self.data)}; {_AGAIN}")
+
+    def verify(self) -> None:
+        found = 0
+        with memoryview(self.data) as view:
+            for start in range(0, len(view), _CHUNK):
+                found = zlib.crc32(view[start : start + _CHUNK], found)
+        if found != self._crc32:
+            raise CodeSetError(
+                f"{self.path}: expected content with the CRC-32 {self._crc32}, found {found}; "
+                f"the file was changed, {_AGAIN}"
+            )
+
+    def read_pairs(self) -> list[tuple[str, str]]:
+        pairs = []
+        for number, line in enumerate(self.data[:].split(b"\n")[:-1], 1):
+            try:
+                path, reason = line.split(b"\t")
+                pairs.append((unescape(path), unescape(reason)))
+            except ValueError as error:
+                raise CodeSetError(
+                    f"{self.path}, line {number}: expected a path, a tab and a reason ({error}); "
+                    f"the file was changed, {_AGAIN}"
+                ) from None
+        return pairs
+
+
+def _state(layout: Layout) -> tuple[bytes | None, bytes | None]:
+    """What changes when a writer commits: the commit file and the header, as they are now."""
+    return _content(layout.commit), _content(layout.final("header"))
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _open(layout: Layout, verify: bool | None) -> CodeSet:
+    found = layout.resolve()
+    if "header" not in found:
+        return _open_bare(layout, found)
+    header_file = found["header"]
+    header = parse_header(columns.map_file(header_file)[:], header_file)
+    files: dict[str, _File] = {}
+    for role, entry in header.files.items():
+        if role not in found:
+            raise CodeSetError(
+                f"{layout.final(role)} is missing, a file of the code set {layout.codes}; {_AGAIN}"
+            )
+        files[role] = _File(found[role], entry.size, entry.crc32)
+    budget = {None: VERIFY_BYTES, True: sys.maxsize, False: -1}[verify]
+    for file in sorted(files.values(), key=lambda file: len(file.data)):
+        budget -= len(file.data)
+        if budget >= 0:
+            file.verify()
+    code_set = _assemble(layout.codes, header, files)
+    if budget >= 0:
+        code_set.check_content()
+    return code_set
+
+
+def _open_bare(layout: Layout, found: Mapping[str, Path]) -> CodeSet:
+    for role in SIDECARS:
+        if role in found:
+            raise CodeSetError(
+                f"{layout.final('header')} is missing, the header of the code set {layout.codes}, "
+                f"though {found[role].name} is there; {_AGAIN}"
+            )
+    if "codes" not in found:
+        begun = (
+            f"; an interrupted encode waits in {layout.staging}, run it again to go on"
+            if layout.staging.is_dir()
+            else "; encode images to make it: bitcodes encode IMAGES -o " + str(layout.codes)
+        )
+        raise CodeSetError(f"{layout.codes}: there is no such code set{begun}")
+    data = columns.map_file(found["codes"])
+    codes = columns.read_npy(data, layout.codes)
+    if codes.dtype != columns.CODES or codes.ndim != 2 or not codes.shape[1]:
+        raise CodeSetError(
+            f"{layout.codes}: expected codes, uint8 of the shape (N, bytes), "
+            f"found {codes.dtype} {codes.shape}; pack bits with np.packbits(bits, axis=1)"
+        )
+    header = make_header(bits=8 * codes.shape[1], count=len(codes))
+    return CodeSet(layout.codes, header, codes, RowNumbers(len(codes)), is_bare=True)
+
+
+def _assemble(path: Path, header: CodeSetHeader, files: Mapping[str, _File]) -> CodeSet:
+    """Put a set together from its mapped files; CodeSetError where a dtype or shape is wrong."""
+    arrays: dict[str, Any] = {}
+    for role, file in files.items():
+        if role not in ("paths", "skipped"):
+            arrays[role] = columns.read_npy(file.data, file.path)
+            columns.check_stored(role, arrays[role], header.count, header.bits, file.path)
+    paths = PathList(files["paths"].data, header.count, files["paths"].path)
+    return CodeSet(path, header, paths=paths, files=files, **arrays)

@@ -1,0 +1,150 @@
+"""Where the files of a code set lie, and how a set changes whole or not at all.
+
+New files are prepared in a staging folder beside the set. When all are complete and on the disk,
+one small file, `commit`, is written there that lists the renames: from that moment on the set is the
+new one, whether the renames have been done or not. Readers look through an unfinished commit with
+`resolve`; only a writer that holds the lock finishes it, with `finish`.
+"""
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitcodes.errors import CodeSetError
+from bitcodes.files import atomic_write, fsync_dir
+
+# What each file of a set holds -> how its name goes on after the stem.
+SUFFIXES: Mapping[str, str] = {
+    "codes": ".npy",
+    "header": ".json",
+    "paths": ".paths.txt",
+    "labels": ".labels.npy",
+    "features": ".features.npy",
+    "stat": ".stat.npy",
+    "skipped": ".skipped.txt",
+}
+SIDECARS = tuple(role for role in SUFFIXES if role not in ("codes", "header"))
+COMMIT_FORMAT = "bitcodes-commit/1"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names that belong to the code set `codes`, the path of its .npy file."""
+
+    codes: Path
+
+    def __post_init__(self) -> None:
+        name = self.codes.name
+        if not name.endswith(".npy") or name == ".npy":
+            raise CodeSetError(
+                f"{self.codes}: expected the .npy file of a code set, a name like codes.npy"
+            )
+        for role in SIDECARS:
+            if name.endswith(SUFFIXES[role]):
+                stem = name.removesuffix(SUFFIXES[role])
+                raise CodeSetError(
+                    f"{self.codes}: this name is that of the {role} of a code set; "
+                    f"name the set by its codes, {stem or 'codes'}.npy"
+                )
+
+    @property
+    def staging(self) -> Path:
+        """The folder where a new version is prepared, and an interrupted one waits."""
+        return self.codes.with_name(f".{self.codes.name}.staging")
+
+    @property
+    def lock(self) -> Path:
+        """The file that a writer locks; beside the staging folder, so that this can be removed."""
+        return self.codes.with_name(f".{self.codes.name}.lock")
+
+    @property
+    def commit(self) -> Path:
+        """The file that turns the staged set into the set."""
+        return self.staging / "commit"
+
+    def final(self, role: str) -> Path:
+        """The path of one file of the set."""
+        return self.codes.with_name(self.codes.name.removesuffix(".npy") + SUFFIXES[role])
+
+    def staged(self, role: str) -> Path:
+        """The path of the same file while it is prepared."""
+        return self.staging / self.final(role).name
+
+    def resolve(self) -> dict[str, Path]:
+        """Where a reader finds each file that the set may have, by role; absent ones are left out.
+
+        Raises CodeSetError when a commit has begun and its file is damaged.
+        """
+        committed = self.read_commit()
+        found: dict[str, Path] = {}
+        for role in SUFFIXES if committed is None else committed:
+            staged, final = self.staged(role), self.final(role)
+            if committed is not None and os.path.lexists(staged):
+                found[role] = staged
+            elif os.path.lexists(final):
+                found[role] = final
+        return found
+
+    def read_commit(self) -> tuple[str, ...] | None:
+        """The roles of the files of the set being committed, or None when no commit has begun."""
+        try:
+            data = self.commit.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            fields = json.loads(data)
+            roles = fields["files"]
+            if data != _commit_bytes(roles):
+                raise ValueError
+            return tuple(roles)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise CodeSetError(
+                f"{self.commit}: this file lists the renames of a change of {self.codes} that was "
+                "interrupted, and it is damaged; remove the folder it lies in, write the set again"
+            ) from None
+
+    def begin(self, roles: Sequence[str]) -> None:
+        """Commit the staged files of these roles: the set is now the new one."""
+        fsync_dir(self.staging)
+        with atomic_write(self.commit) as file:
+            file.write(_commit_bytes(roles))
+
+    def finish(self) -> bool:
+        """Do the renames of a commit that has begun, and clean up; False when none has.
+
+        The caller holds the lock. May be interrupted anywhere and done again.
+        """
+        committed = self.read_commit()
+        if committed is None:
+            return False
+        for role in SUFFIXES:
+            if role not in committed:
+                self.final(role).unlink(missing_ok=True)
+            elif os.path.lexists(self.staged(role)):
+                self.staged(role).replace(self.final(role))
+        fsync_dir(self.codes.parent)
+        # The commit file goes last: what else lies here must not be taken for interrupted work.
+        for leftover in self.staging.iterdir():
+            if leftover != self.commit:
+                leftover.unlink()
+        fsync_dir(self.staging)
+        self.commit.unlink()
+        self.staging.rmdir()
+        return True
+
+    def discard(self) -> None:
+        """Remove the staging folder with everything in it; the caller holds the lock."""
+        if os.path.lexists(self.staging):
+            shutil.rmtree(self.staging)
+
+
+def _commit_bytes(roles: Sequence[str]) -> bytes:
+    if not all(role in SUFFIXES for role in roles):
+        raise ValueError(f"unknown files: {roles}")
+    fields = {"format": COMMIT_FORMAT, "files": list(roles)}
+    crc = zlib.crc32(json.dumps(fields, separators=(",", ":")).encode())
+    return json.dumps({**fields, "crc32": crc}, indent=2).encode() + b"\n"

@@ -1,0 +1,121 @@
+"""Bits, bytes and lanes: the three forms of a code, and the checks that keep them straight.
+
+Bytes are what is stored: uint8 (N, ceil(K/8)), the first bit in the highest place (MSB-first, the
+order of np.packbits), padding bits zero. Lanes are what is searched: uint64 (ceil(K/64), N), word-major.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitcodes.errors import CodeSetError
+
+
+def code_bytes(bits: int) -> int:
+    """Bytes that a code of `bits` bits takes: ceil(bits / 8). CodeSetError unless bits >= 1."""
+    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
+        raise CodeSetError(f"bits must be a whole number of at least 1, found {bits!r}")
+    return (int(bits) + 7) // 8
+
+
+def code_lanes(bits: int) -> int:
+    """64-bit words that a code of `bits` bits takes: ceil(bits / 64)."""
+    return (code_bytes(bits) + 7) // 8
+
+
+def check_codes(codes: npt.NDArray[np.uint8], bits: int) -> None:
+    """Raise CodeSetError unless `codes` is uint8 (N, ceil(bits/8)) with zeros for padding bits."""
+    width = code_bytes(bits)
+    if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8:
+        found = codes.dtype if isinstance(codes, np.ndarray) else type(codes).__name__
+        raise CodeSetError(f"codes must be a uint8 array, found {found}; pack bits with pack_bits")
+    if codes.ndim != 2 or codes.shape[1] != width:
+        raise CodeSetError(
+            f"codes of {bits} bits must have the shape (N, {width}), found {codes.shape}; "
+            "check that the codes and the number of bits belong together"
+        )
+    padding = 8 * width - bits
+    if padding and len(codes):
+        stray = codes[:, -1] & ((1 << padding) - 1)  # (N,)
+        if stray.any():
+            row = int(np.flatnonzero(stray)[0])
+            raise CodeSetError(
+                f"the last {padding} bits of a code of {bits} bits are padding and must be zero, "
+                f"found {int(stray[row]):0{padding}b} in row {row}: the codes have another number "
+                "of bits, or the least significant first; pack with np.packbits(bits, axis=1)"
+            )
+
+
+def pack_bits(bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Pack (N, K) booleans or zeros and ones into codes, (N, ceil(K/8)) uint8, MSB-first."""
+    array = np.asarray(bits)
+    if array.ndim != 2 or array.shape[1] < 1:
+        raise CodeSetError(f"bits must have the shape (N, K) with K >= 1, found {array.shape}")
+    if array.dtype != np.bool_:
+        ones = array == 1
+        if not bool(np.all(ones | (array == 0))):
+            raise CodeSetError(
+                "bits must be booleans, or zeros and ones; found other values: pack real-valued "
+                "hash outputs with pack_outputs"
+            )
+        array = ones
+    return np.packbits(array, axis=1, bitorder="big")
+
+
+def pack_outputs(outputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    """Threshold hash outputs (N, K) at zero and pack them: bit = output > 0.
+
+    CodeSetError if an output is NaN: it has no side of zero, and means that the model is broken.
+    """
+    array = np.asarray(outputs)
+    if array.ndim != 2 or array.shape[1] < 1 or array.dtype.kind != "f":
+        raise CodeSetError(
+            f"hash outputs must be floats of the shape (N, K), found {array.dtype} {array.shape}"
+        )
+    if np.isnan(array).any():
+        row = int(np.flatnonzero(np.isnan(array).any(axis=1))[0])
+        raise CodeSetError(
+            f"hash outputs of row {row} are not numbers (NaN): the weights or the input are damaged"
+        )
+    return pack_bits(array > 0)
+
+
+def unpack_bits(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
+    """Unpack codes (N, ceil(bits/8)) into zeros and ones, (N, bits) uint8."""
+    check_codes(codes, bits)
+    return np.unpackbits(codes, axis=1, count=bits, bitorder="big")
+
+
+def to_lanes(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint64]:
+    """Arrange codes (N, ceil(bits/8)) for searching: (W, N) uint64, C order, W = ceil(bits/64).
+
+    Lane w of image i holds its bytes 8w to 8w+7, zeros behind the last. How the bytes lie inside a
+    word follows the machine: Hamming distances do not depend on it, and lanes are never stored.
+    """
+    check_codes(codes, bits)
+    lanes = np.zeros((code_lanes(bits), len(codes)), dtype=np.uint64)  # (W, N)
+    places = lanes.view(np.uint8).reshape(len(lanes), len(codes), 8)  # (W, N, 8)
+    for word in range(len(lanes)):
+        part = codes[:, 8 * word : 8 * word + 8]  # (N, up to 8)
+        places[word, :, : part.shape[1]] = part
+    return lanes
+
+
+def from_lanes(lanes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint8]:
+    """Turn lanes (W, N) back into codes, (N, ceil(bits/8)) uint8: the inverse of to_lanes."""
+    words = code_lanes(bits)
+    if not isinstance(lanes, np.ndarray) or lanes.dtype != np.uint64:
+        found = lanes.dtype if isinstance(lanes, np.ndarray) else type(lanes).__name__
+        raise CodeSetError(f"lanes must be a uint64 array, found {found}")
+    if lanes.ndim != 2 or lanes.shape[0] != words:
+        raise CodeSetError(
+            f"lanes of {bits} bits must have the shape ({words}, N), found {lanes.shape}"
+        )
+    width = code_bytes(bits)
+    places = np.ascontiguousarray(lanes.T).view(np.uint8)  # (N, 8 W)
+    if places[:, width:].any():
+        raise CodeSetError(f"lanes hold set bits beyond the {bits} bits of a code")
+    codes = np.ascontiguousarray(places[:, :width])  # (N, B)
+    check_codes(codes, bits)
+    return codes

@@ -1,0 +1,235 @@
+"""The staging folder of a code set: files that grow batch by batch, and a journal of what is good.
+
+After each batch the journal tells how far every file goes and the CRC-32 of all of it. Whoever goes
+on later keeps the batches that are there whole: a torn tail is cut off, and so is what a power
+failure kept from the disk. No batch waits for the disk; the commit does.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from bitcodes.codes.columns import CODES, FEATURES, LABELS, MULTI_HOT, NPY_HEADER, STAT, npy_header
+from bitcodes.codes.header import FileEntry
+from bitcodes.codes.layout import Layout
+from bitcodes.codes.pack import code_bytes
+from bitcodes.errors import CodeSetError
+from bitcodes.files import atomic_write
+
+ARRAYS = ("codes", "labels", "features", "stat")
+TEXTS = ("paths", "skipped")
+_ROLES = (*ARRAYS, *TEXTS)
+_CHUNK = 1 << 20
+
+# Rows, skips, classes, width, then the size and the CRC-32 of each file, then the record's own.
+_RECORD = struct.Struct("<4Q" + "QI" * len(_ROLES) + "I")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the staged files are good; sizes and CRC-32s are without the .npy headers."""
+
+    rows: int = 0
+    skips: int = 0
+    classes: int = 0  # columns of multi-hot labels; 0 for class numbers
+    width: int = 0  # of features
+    sizes: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(_ROLES, 0))
+    crcs: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(_ROLES, 0))
+
+    def pack(self, plan: bytes) -> bytes:
+        """A journal record; its checksum takes in the plan, so that it counts with no other."""
+        numbers = [self.rows, self.skips, self.classes, self.width]
+        for role in _ROLES:
+            numbers += self.sizes[role], self.crcs[role]
+        record = _RECORD.pack(*numbers, 0)[:-4]
+        return record + struct.pack("<I", zlib.crc32(record, zlib.crc32(plan)))
+
+    @classmethod
+    def unpack(cls, record: bytes, plan: bytes) -> Self | None:
+        """Read a journal record; None where it is torn or of another plan."""
+        if len(record) < _RECORD.size:
+            return None
+        numbers = _RECORD.unpack(record)
+        rows, skips, classes, width, *files, _ = numbers
+        sizes = dict(zip(_ROLES, files[::2], strict=True))
+        crcs = dict(zip(_ROLES, files[1::2], strict=True))
+        progress = cls(rows, skips, classes, width, sizes, crcs)
+        return progress if progress.pack(plan) == record else None
+
+
+class Staging:
+    """The staged files of one plan, open for appending, while the caller holds the lock."""
+
+    def __init__(self, layout: Layout, plan: bytes, columns: tuple[str, ...]):
+        """Open the folder, made new if need be, and cut every file to the last good batch.
+
+        OSErrors pass through, here and in all methods.
+        """
+        self._layout = layout
+        self._plan = plan
+        self._torn = False
+        self._files: dict[str, int] = {}
+        self._journal = -1
+        self.progress = Progress()
+        if not layout.staging.exists():
+            layout.staging.mkdir()
+            with atomic_write(plan_file(layout)) as file:
+                file.write(plan)
+        try:
+            for role in ("codes", *columns, *TEXTS):
+                self._files[role] = _open(layout.staged(role))
+            self._journal = _open(journal_file(layout))
+            self._recover()
+        except BaseException:
+            self.close()
+            raise
+
+    def _recover(self) -> None:
+        end = 0
+        while (
+            next_ := Progress.unpack(os.pread(self._journal, _RECORD.size, end), self._plan)
+        ) and self._holds(next_):
+            self.progress = next_
+            end += _RECORD.size
+        for role, descriptor in self._files.items():
+            os.ftruncate(descriptor, _start(role) + self.progress.sizes[role])
+            os.lseek(descriptor, 0, os.SEEK_END)
+        os.ftruncate(self._journal, end)
+        os.lseek(self._journal, 0, os.SEEK_END)
+
+    def _holds(self, later: Progress) -> bool:
+        """Whether the files hold what a later record says, beyond what is known to be good."""
+        now = self.progress
+        for role in _ROLES:
+            descriptor = self._files.get(role)
+            if descriptor is None:
+                if later.sizes[role]:
+                    return False
+                continue
+            crc, size = now.crcs[role], now.sizes[role]
+            for data in _read(descriptor, _start(role) + size, later.sizes[role] - size):
+                crc, size = zlib.crc32(data, crc), size + len(data)
+            if size != later.sizes[role] or crc != later.crcs[role]:
+                return False
+        return True
+
+    def append(
+        self, parts: Mapping[str, bytes], *, rows: int, skips: int, classes: int, width: int
+    ) -> None:
+        """Add a batch: bytes for each file, then the record that makes them count.
+
+        Where it fails, nothing of it counts, and this object takes no more.
+        """
+        now = self.progress
+        sizes, crcs = dict(now.sizes), dict(now.crcs)
+        self._whole()
+        self._torn = True
+        for role, data in parts.items():
+            _write(self._files[role], data)
+            sizes[role] += len(data)
+            crcs[role] = zlib.crc32(data, crcs[role])
+        later = Progress(now.rows + rows, now.skips + skips, classes, width, sizes, crcs)
+        _write(self._journal, later.pack(self._plan))
+        self.progress = later
+        self._torn = False
+
+    def _whole(self) -> None:
+        if self._torn:
+            raise CodeSetError(
+                f"{self._layout.staging}: a batch before this one was not written whole; "
+                "open the writer again to go on from the last good one"
+            )
+
+    def finalise(self, bits: int) -> dict[str, FileEntry]:
+        """Write the .npy headers, bring all to the disk, and tell what each file is by role."""
+        self._whole()
+        now = self.progress
+        shapes = {
+            "codes": (CODES, (now.rows, code_bytes(bits))),
+            "labels": (MULTI_HOT, (now.rows, now.classes))
+            if now.classes
+            else (LABELS, (now.rows,)),
+            "features": (FEATURES, (now.rows, now.width)),
+            "stat": (STAT, (now.rows, 2)),
+        }
+        entries = {}
+        for role, descriptor in self._files.items():
+            if role == "skipped" and not now.skips:
+                continue
+            head = npy_header(*shapes[role]) if role in shapes else b""
+            os.pwrite(descriptor, head, 0)
+            os.fsync(descriptor)
+            crc, data_crc = zlib.crc32(head), 0
+            for data in _read(descriptor, len(head), now.sizes[role]):
+                crc, data_crc = zlib.crc32(data, crc), zlib.crc32(data, data_crc)
+            if data_crc != now.crcs[role]:
+                raise CodeSetError(
+                    f"{self._layout.staged(role)}: does not hold what was written to it; "
+                    "something else changed it: remove its folder and encode again"
+                )
+            entries[role] = FileEntry(size=len(head) + now.sizes[role], crc32=crc)
+        return entries
+
+    def write_header(self, data: bytes) -> None:
+        """Write the header of the set beside the other files, and bring it to the disk."""
+        descriptor = _open(self._layout.staged("header"))
+        try:
+            os.ftruncate(descriptor, 0)
+            _write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Close the files; what counts so far stays."""
+        for descriptor in (*self._files.values(), self._journal):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._files, self._journal = {}, -1
+
+
+def plan_file(layout: Layout) -> Path:
+    """Where the plan of the staged files is written down."""
+    return layout.staging / "plan"
+
+
+def journal_file(layout: Layout) -> Path:
+    """Where the progress of the staged files is written down."""
+    return layout.staging / "journal"
+
+
+def staged_rows(layout: Layout) -> int:
+    """How many rows an interrupted writer of any plan had staged, going by its journal."""
+    try:
+        plan, journal = plan_file(layout).read_bytes(), journal_file(layout).read_bytes()
+    except OSError:
+        return 0
+    rows = 0
+    for place in range(0, len(journal), _RECORD.size):
+        if progress := Progress.unpack(journal[place : place + _RECORD.size], plan):
+            rows = progress.rows
+    return rows
+
+
+def _start(role: str) -> int:
+    return NPY_HEADER if role in ARRAYS else 0
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _read(descriptor: int, start: int, size: int) -> Iterator[bytes]:
+    while size > 0 and (data := os.pread(descriptor, min(size, _CHUNK), start)):
+        yield data
+        start, size = start + len(data), size - len(data)

@@ -1,0 +1,255 @@
+"""Writing a code set batch by batch: killed at any moment, it leaves the old set or the new one."""
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.columns import as_codes, as_features, as_labels, as_stat
+from bitcodes.codes.header import make_header
+from bitcodes.codes.layout import SUFFIXES, Layout
+from bitcodes.codes.paths import escape
+from bitcodes.codes.staging import Staging, plan_file, staged_rows
+from bitcodes.errors import CodeSetError
+from bitcodes.files import lock
+
+OPTIONAL = ("labels", "features", "stat")
+
+
+def finish_commit(path: str | os.PathLike[str]) -> bool:
+    """Finish a change of the code set at `path` that a killed writer had committed; False if none.
+
+    Readers need not call this: they see the new set already.
+    """
+    layout = Layout(Path(path))
+    if layout.read_commit() is None:
+        return False
+    with _file_errors(layout), lock(layout.lock, str(layout.codes)):
+        return layout.finish()
+
+
+class CodeSetWriter:
+    """Writes the code set `out`; use as a context manager, append batches, then commit.
+
+    Entering takes the lock, finishes a commit that a killed writer began, refuses an existing set
+    unless `force`, and finds the rows that an interrupted writer with an equal plan left (unless
+    `resume` is False). The plan is every argument but `out`, `force` and `resume`. `columns` names
+    the optional columns that every append brings: any of "labels", "features", "stat".
+
+    Left without commit, the staged rows wait for the next writer. All errors are CodeSetErrors, but
+    a BitcodesError says that another process holds the lock. Not to be shared between threads.
+    """
+
+    def __init__(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        bits: int,
+        columns: Sequence[str] = (),
+        root: str | None = None,
+        class_names: Sequence[str] = (),
+        fingerprint: str | None = None,
+        backbone: str | None = None,
+        run: str | None = None,
+        engine: str | None = None,
+        dtype: str | None = None,
+        decode: str | None = None,
+        source: str | None = None,
+        force: bool = False,
+        resume: bool = True,
+    ):
+        unknown = [name for name in columns if name not in OPTIONAL]
+        if unknown:
+            raise CodeSetError(f"columns must be among {', '.join(OPTIONAL)}; found {unknown}")
+        self._layout = Layout(Path(out))
+        self._columns = tuple(name for name in OPTIONAL if name in columns)
+        self._header = make_header(
+            bits=bits,
+            root=root,
+            class_names=tuple(class_names),
+            fingerprint=fingerprint,
+            backbone=backbone,
+            run=run,
+            engine=engine,
+            dtype=dtype,
+            decode=decode,
+            source=source,
+        )
+        self._force = force
+        self._resume = resume
+        self._exit = ExitStack()
+        self._staging: Staging | None = None
+        self._pending: list[str] = []  # lines of skips that wait for the next batch
+        self._committed = False
+        self.dropped = 0
+        """Rows that an interrupted writer with another plan had staged, removed on entering."""
+
+    def __enter__(self) -> Self:
+        layout = self._layout
+        try:
+            with _file_errors(layout):
+                layout.codes.parent.mkdir(parents=True, exist_ok=True)
+                self._exit.enter_context(lock(layout.lock, str(layout.codes)))
+                layout.finish()
+                self._refuse_existing()
+                plan = self._header.to_bytes() + f"columns: {', '.join(self._columns)}\n".encode()
+                if not (self._resume and _content(plan_file(layout)) == plan):
+                    self.dropped = staged_rows(layout)
+                    layout.discard()
+                self._staging = Staging(layout, plan, self._columns)
+                self._exit.callback(self._leave, self._staging)
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def _refuse_existing(self) -> None:
+        finals = [self._layout.final(role) for role in SUFFIXES]
+        existing = [path.name for path in finals if os.path.lexists(path)]
+        if existing and not self._force:
+            raise CodeSetError(
+                f"{self._layout.codes} exists already ({', '.join(existing)}); "
+                "write to another name, or replace it with --force (force=True)"
+            )
+
+    def _leave(self, staging: Staging) -> None:
+        staging.close()
+        if not self._committed and not staging.progress.rows and not staging.progress.skips:
+            with suppress(OSError):  # nothing to keep; a folder left over does no harm
+                self._layout.discard()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._staging = None
+        self._exit.close()
+
+    @property
+    def done(self) -> int:
+        """Rows that are staged."""
+        return self._open().progress.rows
+
+    @property
+    def skipped(self) -> int:
+        """Skips that are recorded, those waiting for the next batch too."""
+        return self._open().progress.skips + len(self._pending)
+
+    @property
+    def position(self) -> int:
+        """How many items of the source are dealt with: rows and skips."""
+        return self.done + self.skipped
+
+    def append(
+        self,
+        codes: npt.NDArray[Any],
+        paths: Sequence[str],
+        labels: npt.ArrayLike | None = None,
+        features: npt.NDArray[Any] | None = None,
+        stat: npt.ArrayLike | None = None,
+    ) -> None:
+        """Add a batch in the source's order: it will be there whole or not at all.
+
+        codes (n, ceil(bits/8)) uint8; a path each; and exactly the optional columns of the plan:
+        labels int32 (n,) or uint8 (n, C), features float (n, D), stat int64 (n, 2).
+        """
+        staging = self._open()
+        codes = as_codes(codes, self._header.bits)
+        count = len(codes)
+        given = {"labels": labels, "features": features, "stat": stat}
+        named = tuple(name for name in OPTIONAL if given[name] is not None)
+        if named != self._columns:
+            raise CodeSetError(
+                f"this writer's columns are {list(self._columns)}, a batch brought {list(named)}"
+            )
+        if len(paths) != count:
+            raise CodeSetError(f"expected a path for each of {count} codes, found {len(paths)}")
+        lines = "".join(f"{escape(path)}\n" for path in paths)
+        parts = {"codes": codes.tobytes(), "paths": lines.encode()}
+        classes, width = staging.progress.classes, staging.progress.width
+        first = not staging.progress.rows
+        if labels is not None:
+            array = as_labels(labels, count, len(self._header.class_names))
+            columns = array.shape[1] if array.ndim == 2 else 0
+            classes = columns if first else classes
+            if columns != classes:
+                raise CodeSetError(f"labels had {classes or 'no'} columns so far, now {columns}")
+            parts["labels"] = array.tobytes()
+        if features is not None:
+            array = as_features(features, count)
+            width = array.shape[1] if first else width
+            if array.shape[1] != width:
+                raise CodeSetError(f"features were {width} wide so far, now {array.shape[1]}")
+            parts["features"] = array.tobytes()
+        if stat is not None:
+            parts["stat"] = as_stat(stat, count).tobytes()
+        self._write(staging, parts, count, classes, width)
+
+    def skip(self, path: str, reason: str) -> None:
+        """Note that a source image gives no row, and why; kept with the next batch or commit."""
+        self._open()
+        self._pending.append(f"{_field(path)}\t{_field(reason)}\n")
+
+    def _write(
+        self, staging: Staging, parts: dict[str, bytes], rows: int, classes: int, width: int
+    ) -> None:
+        if self._pending:
+            parts["skipped"] = "".join(self._pending).encode()
+        with _file_errors(self._layout):
+            staging.append(parts, rows=rows, skips=len(self._pending), classes=classes, width=width)
+        self._pending.clear()
+
+    def commit(self) -> CodeSet:
+        """Make the staged rows the code set, whole or not at all, and open it."""
+        staging = self._open()
+        if self._pending:
+            self._write(staging, {}, 0, staging.progress.classes, staging.progress.width)
+        with _file_errors(self._layout):
+            files = staging.finalise(self._header.bits)
+            header = self._header.model_copy(
+                update={"count": staging.progress.rows, "files": files}
+            )
+            staging.write_header(header.to_bytes())
+            self._layout.begin(["header", *files])
+            self._committed = True
+            self._staging = None
+            self._layout.finish()
+        return CodeSet.open(self._layout.codes, verify=False)
+
+    def _open(self) -> Staging:
+        if self._staging is None:
+            raise CodeSetError(f"{self._layout.codes}: this writer is not open (use `with`)")
+        return self._staging
+
+
+def _field(text: str) -> str:
+    return escape(text).replace("\t", "\\t")
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+@contextmanager
+def _file_errors(layout: Layout) -> Iterator[None]:
+    """Turn what the file system refuses into an error that says what is kept and what to do."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise CodeSetError(
+            f"{layout.codes} cannot be written: {error.strerror} "
+            f"({error.filename or layout.staging}); what is done so far is kept in "
+            f"{layout.staging}: {'make room' if full else 'put it right'}, run this again to go on"
+        ) from error
