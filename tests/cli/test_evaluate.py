@@ -1,0 +1,96 @@
+"""`bitcodes evaluate` as a user runs it, on stored code sets."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitcodes.cli.app import main
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.pack import pack_bits
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> tuple[Path, Path]:
+    rng = np.random.default_rng(0)
+    centers = rng.integers(0, 2, (2, 16), np.uint8)
+    for name, size in (("queries", 20), ("database", 100)):
+        labels = rng.integers(0, 2, size, np.int32)
+        bits = centers[labels] ^ (rng.random((size, 16)) < 0.1)
+        CodeSet.from_arrays(
+            pack_bits(bits),
+            16,
+            labels=labels,
+            features=labels[:, None] + rng.random((size, 3)),
+            class_names=("cat", "dog"),
+        ).save(tmp_path / f"{name}.npy")
+    return tmp_path / "queries.npy", tmp_path / "database.npy"
+
+
+def run(*arguments: object) -> int:
+    try:
+        main(["evaluate", *map(str, arguments)])
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+def test_tables(stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    queries, database = stored
+    assert run("--queries", queries, "--database", database) == 0
+    shown = capsys.readouterr()
+    assert "20 queries against 100 images, 16 bits" in shown.out
+    for figure in ("mAP, whole ranking", "precision@10", "recall within radius 2", "radius 4, 120"):
+        assert figure in shown.out
+    assert [line.split()[0] for line in shown.out.splitlines() if " 0.9" in line][-2:] == [
+        "cat",
+        "dog",
+    ]
+    assert "precision at larger ranks" in shown.out
+    assert shown.err == ""
+
+
+def test_json_is_one_document(
+    stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries, database = stored
+    assert run("--queries", queries, "--database", database, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["query_codes"] == str(queries)
+    assert 0.9 < summary["figures"]["map"] <= 1
+    assert summary["figures"]["precision@1000"] is None
+    assert [entry["name"] for entry in summary["classes"]] == ["cat", "dog"]
+
+
+def test_wrong_use_is_explained(
+    stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries, database = stored
+    assert run("--queries", queries) == 1
+    assert "go together" in capsys.readouterr().err
+    assert run("--queries", queries, "--database", database, "--data", "x") == 1
+    assert "not both" in capsys.readouterr().err
+    assert run("--queries", queries, "--database", database, "--exclude-self") == 1
+    assert "paths" in capsys.readouterr().err
+    assert run("--queries", queries, "--database", queries.with_name("none.npy")) == 1
+    assert "none.npy" in capsys.readouterr().err
+
+
+def test_scoring_stored_codes_loads_no_torch(stored: tuple[Path, Path]) -> None:
+    queries, database = stored
+    script = (
+        "import sys\n"
+        "from bitcodes.cli.app import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as e: assert not e.code\n"
+        "assert not {'torch', 'numba'} & set(sys.modules)\n"
+    )
+    arguments = ["evaluate", "--queries", str(queries), "--database", str(database)]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mAP" in done.stdout
