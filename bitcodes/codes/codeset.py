@@ -83,7 +83,9 @@ class CodeSet:
         path = Path(path)
         layout = Layout(path)
         if path.is_symlink() and not os.path.lexists(layout.final("header")):
-            layout = Layout(path.resolve())  # a link to the codes alone: the rest lies over there
+            target = path.resolve()
+            if os.path.lexists(target.with_suffix(".json")):
+                layout = Layout(target)  # a link to the codes alone: the rest lies over there
         while True:
             before = _state(layout)
             try:
@@ -113,8 +115,8 @@ class CodeSet:
     ) -> "CodeSet":
         """Make a code set in memory of codes (N, ceil(bits/8)) and, where given, the rest.
 
-        Labels int32 (N,) or uint8 (N, C), features float (N, D), kept as float16, stat int64 (N, 2),
-        paths relative to `root`. CodeSetError where the shapes or values do not fit.
+        Labels int32 (N,) or uint8 (N, C), features float (N, D), kept as float16, stat int64
+        (N, 2), paths relative to the folder `root`. CodeSetError where the shapes or values do not fit.
         """
         codes = columns.as_codes(codes, bits)
         count = len(codes)
@@ -212,9 +214,8 @@ class CodeSet:
         optional = {"labels": self.labels, "features": self.features, "stat": self.stat}
         given = {name: array for name, array in optional.items() if array is not None}
         fields = self.header.model_dump(exclude={"format", "count", "bit_order", "files", "root"})
-        root = None if self.root is None else str(self.root)
         with CodeSetWriter(
-            path, columns=tuple(given), root=root, force=force, resume=False, **fields
+            path, columns=tuple(given), root=self.root, force=force, resume=False, **fields
         ) as writer:
             for start in range(0, self.count, _SAVE_ROWS):
                 rows = slice(start, start + _SAVE_ROWS)

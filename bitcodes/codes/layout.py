@@ -1,9 +1,9 @@
 """Where the files of a code set lie, and how a set changes whole or not at all.
 
 New files are prepared in a staging folder beside the set. When all are complete and on the disk,
-one small file, `commit`, is written there that lists the renames: from that moment on the set is the
-new one, whether the renames have been done or not. Readers look through an unfinished commit with
-`resolve`; only a writer that holds the lock finishes it, with `finish`.
+one small file, `commit`, is written there that lists the renames: from that moment on the set is
+the new one, whether the renames have been done or not. Readers look through an unfinished commit
+with `resolve`; only a writer that holds the lock finishes it, with `finish`.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Bits, bytes and lanes: the three forms of a code, and the checks that keep them straight.
 
 Bytes are what is stored: uint8 (N, ceil(K/8)), the first bit in the highest place (MSB-first, the
-order of np.packbits), padding bits zero. Lanes are what is searched: uint64 (ceil(K/64), N), word-major.
+order of np.packbits), padding bits zero. Lanes are what is searched: uint64 (ceil(K/64), N),
+word-major.
 """
 
 from typing import Any

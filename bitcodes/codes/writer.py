@@ -52,7 +52,7 @@ class CodeSetWriter:
         *,
         bits: int,
         columns: Sequence[str] = (),
-        root: str | None = None,
+        root: str | os.PathLike[str] | None = None,
         class_names: Sequence[str] = (),
         fingerprint: str | None = None,
         backbone: str | None = None,
@@ -71,7 +71,7 @@ class CodeSetWriter:
         self._columns = tuple(name for name in OPTIONAL if name in columns)
         self._header = make_header(
             bits=bits,
-            root=root,
+            root=None if root is None else os.path.abspath(root),  # noqa: PTH100 - keeps links
             class_names=tuple(class_names),
             fingerprint=fingerprint,
             backbone=backbone,
@@ -218,9 +218,10 @@ class CodeSetWriter:
                 update={"count": staging.progress.rows, "files": files}
             )
             staging.write_header(header.to_bytes())
+            self._committed = True  # from here on, staging is not to be cleared
             self._layout.begin(["header", *files])
-            self._committed = True
             self._staging = None
+            staging.close()
             self._layout.finish()
         return CodeSet.open(self._layout.codes, verify=False)
 
