@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.codes.pack import check_codes, to_lanes
+from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
 
@@ -66,12 +66,11 @@ class HammingIndex:
             raise CodeSetError(f"codes of {self.bits} bits: expected 1 to 1024")
         if threads is not None and threads < 1:
             raise ValueError(f"threads={threads}: expected at least 1")
-        check_codes(packed, self.bits)
         self.threads = threads or len(os.sched_getaffinity(0))
         self._lanes = to_lanes(packed, self.bits)  # (W, N)
 
     def __len__(self) -> int:
-        return self._lanes.shape[1]
+        return int(self._lanes.shape[1])
 
     def search(
         self, queries: NDArray[np.uint8], k: int
@@ -153,7 +152,6 @@ class HammingIndex:
         return plain.labelled_histograms(query_lanes, self._lanes, self.bits, query_labels, labels)
 
     def _query_lanes(self, queries: NDArray[np.uint8]) -> NDArray[np.uint64]:
-        check_codes(queries, self.bits)
         return to_lanes(queries, self.bits)  # (W, Q)
 
     def _check_labels(
