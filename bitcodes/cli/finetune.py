@@ -44,43 +44,69 @@ def finetune(
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(help="Pretrained network to start from. [default: tf_efficientnet_lite0]"),
+        typer.Option(
+            help="Pretrained network to start from. [default: tf_efficientnet_lite0]",
+            rich_help_panel="Model",
+        ),
     ] = None,
     loss: Annotated[
         str | None,
         typer.Option(
             help="csq: pull codes to a center for each class; ce: classify through the code. "
-            "[default: csq]"
+            "[default: csq]",
+            rich_help_panel="Model",
         ),
     ] = None,
-    bits: Annotated[int | None, typer.Option(help="Length of a code. [default: 48]")] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            help="Length of a code. [default: 48]",
+            rich_help_panel="Model",
+        ),
+    ] = None,
     image_size: Annotated[
         str | None,
         typer.Option(
             help="Pixels on a side that the network sees. [default: auto, by the images' own "
-            "size: 64 for 32x32 images, up to 224]"
+            "size: 64 for 32x32 images, up to 224]",
+            rich_help_panel="Model",
         ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
             help="Passes over the training images. A finished run trains on when given more. "
-            "[default: 10]"
+            "[default: 10]",
+            rich_help_panel="Training",
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images in a training step. [default: 64]")
+        int | None,
+        typer.Option(
+            help="Images in a training step. [default: 64]",
+            rich_help_panel="Training",
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak learning rate of the backbone. [default: 0.02]"),
+        typer.Option(
+            help="Peak learning rate of the backbone. [default: 0.02]",
+            rich_help_panel="Training",
+        ),
     ] = None,
     head_learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak learning rate of hash layer and classifier. [default: 0.1]"),
+        typer.Option(
+            help="Peak learning rate of hash layer and classifier. [default: 0.1]",
+            rich_help_panel="Training",
+        ),
     ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(help="L2 penalty on the weights. [default: 0.0005]")
+        float | None,
+        typer.Option(
+            help="L2 penalty on the weights. [default: 0.0005]",
+            rich_help_panel="Training",
+        ),
     ] = None,
     augment: Annotated[
         bool | None,
@@ -88,6 +114,7 @@ def finetune(
             "--augment/--no-augment",
             help="Shift, zoom and mirror training images at random. [default: augment]",
             show_default=False,
+            rich_help_panel="Training",
         ),
     ] = None,
     freeze: Annotated[
@@ -97,26 +124,37 @@ def finetune(
             help="Train only the hash layer and classifier, on features computed once: "
             "seconds an epoch. [default: no-freeze]",
             show_default=False,
+            rich_help_panel="Training",
         ),
     ] = None,
     val: Annotated[
         float | None,
         typer.Option(
             help="Share of the training list held out to choose the best weights; 0 trains on "
-            "everything and keeps the last. [default: 0.05]"
+            "everything and keeps the last. [default: 0.05]",
+            rich_help_panel="Training",
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of everything random. [default: 0]")
+        int | None,
+        typer.Option(
+            help="Seed of everything random. [default: 0]",
+            rich_help_panel="Training",
+        ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. [default: auto]")
+        str | None,
+        typer.Option(
+            help="auto, cpu, cuda, cuda:N or mps. [default: auto]",
+            rich_help_panel="Machine",
+        ),
     ] = None,
     amp: Annotated[
         str | None,
         typer.Option(
             help="Mixed precision: auto, off or bfloat16. [default: auto, bfloat16 where a CUDA "
-            "card has it]"
+            "card has it]",
+            rich_help_panel="Machine",
         ),
     ] = None,
     workers: WorkersOption = None,
