@@ -51,6 +51,15 @@ class Layout:
                     f"name the set by its codes, {stem or 'codes'}.npy"
                 )
 
+    def kept(self, path: str | os.PathLike[str]) -> str:
+        """A path as the header keeps it: relative to the set's folder if below it, else absolute.
+
+        So a folder that holds images, run and codes can be moved as a whole.
+        """
+        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+        folder = Path(os.path.abspath(self.codes)).parent  # noqa: PTH100
+        return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+
     @property
     def staging(self) -> Path:
         """The folder where a new version is prepared, and an interrupted one waits."""

@@ -71,7 +71,7 @@ class CodeSetWriter:
         self._columns = tuple(name for name in OPTIONAL if name in columns)
         self._header = make_header(
             bits=bits,
-            root=None if root is None else os.path.abspath(root),  # noqa: PTH100 - keeps links
+            root=None if root is None else self._layout.kept(root),
             class_names=tuple(class_names),
             fingerprint=fingerprint,
             backbone=backbone,

@@ -86,6 +86,7 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
         if wanted != found:
             raise ModelError(f"{path}: tensor {name}: expected {wanted}, found {found}")
     model.load_state_dict(weights)
+    model.path = path
     model.to(choose_device(info.device if device == "auto" else device, strict=device != "auto"))
     return model.eval()
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ class HashModel(nn.Module):
         self.feature_dim = spec.feature_dim
         self.preprocessing = preprocessing
         self.class_names = class_names
+        self.path: Path | None = None  # the file it was loaded from
         self.backbone = spec.build(pretrained)
         self.hash_layer = nn.Linear(spec.feature_dim, bits)
         nn.init.normal_(self.hash_layer.weight, std=spec.feature_dim**-0.5)
