@@ -72,13 +72,15 @@ class HashCenters(HashLoss):
     """
 
     quantization_weight = 1e-4
+    centers: torch.Tensor  # (C, K)
+    ties: torch.Tensor  # (K,)
 
     def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
         super().__init__(bits, classes, multi_label, seed)
         centers = hash_centers(bits, classes, seed)
-        ties = np.random.default_rng(seed + 1).choice(np.float32([-1, 1]), bits)
-        self.register_buffer("centers", torch.from_numpy(centers))  # (C, K)
-        self.register_buffer("ties", torch.from_numpy(ties))  # (K,)
+        ties = np.random.default_rng(seed + 1).choice(np.array([-1, 1], np.float32), bits)
+        self.register_buffer("centers", torch.from_numpy(centers))
+        self.register_buffer("ties", torch.from_numpy(ties))
 
     def forward(
         self, outputs: torch.Tensor, targets: torch.Tensor
@@ -101,12 +103,15 @@ class HashCenters(HashLoss):
 def hash_centers(bits: int, classes: int, seed: int) -> NDArray[np.float32]:
     """Codes far from each other, one a class: float32 (C, K) of -1 and 1, never two alike.
 
-    Rows of a Hadamard matrix and their negatives where K is a power of two and C <= 2 K (distances
-    K/2 and K); else the best of several greedy choices, each next code the one of many random
-    codes whose nearest neighbour among those chosen is farthest. Raises ConfigError if C > 2^K.
+    Rows of a Hadamard matrix and their negatives where one of order K can be made and C <= 2 K
+    (distances K/2 and K); else chosen greedily, each next code the one of many random codes whose
+    nearest neighbour among those chosen is farthest. Raises ConfigError if C > 2^K.
     """
     if classes > 2**bits:
-        raise ConfigError(f"{classes} classes need as many different codes; {bits} bits have fewer")
+        raise ConfigError(
+            f"{classes} classes need as many different codes, and {bits} bits have only {2**bits}; "
+            f"raise --bits to at least {(classes - 1).bit_length()}"
+        )
     hadamard = _hadamard_rows(bits)
     if hadamard is not None and classes <= 2 * bits:
         return np.concatenate([hadamard, -hadamard])[:classes]

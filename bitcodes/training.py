@@ -408,7 +408,7 @@ class _Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, self.settings.amp == "bfloat16"):
             outputs = self._outputs(inputs.to(self.device), generator)  # (B, K)
         loss, logits = self.loss(outputs.float(), targets)
-        value = float(loss)
+        value = loss.item()
         if not math.isfinite(value):
             self._stop_not_finite(value)
         self.optimizer.zero_grad()
