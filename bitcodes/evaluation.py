@@ -5,20 +5,30 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+import bitcodes
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.config import MODEL_FILE, load_settings, resolve_run
 from bitcodes.errors import CodeSetError, ConfigError
-from bitcodes.files import write_json_atomic
+from bitcodes.files import atomic_write, write_json_atomic
+from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
+
+if TYPE_CHECKING:
+    from bitcodes.data.lists import ImageList
 
 # encoding is imported only when something must be encoded: scoring stored codes needs no torch.
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
 """Given what is being done, a context that yields what (done, total) is reported to."""
 
-_QUERIES, _DATABASE, _RECORD = "queries.npy", "database.npy", "evaluated.json"
+_LISTS = ("test.txt", "database.txt", "dataset.json")
+_QUERIES, _QUERIES_HEADER = "queries.npy", "queries.json"
+_DATABASE, _DATABASE_HEADER = "database.npy", "database.json"
+_RECORD, _TWO_STAGE = "evaluated.json", "two_stage.npy"
 
 
 def evaluate(
@@ -31,7 +41,7 @@ def evaluate(
     force: bool = False,
     device: str = "auto",
     batch_size: int = 64,
-    workers: int = 0,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate a run on the queries and the database of its data, or two stored code sets.
@@ -47,8 +57,7 @@ def evaluate(
     if queries is None and database is None:
         folder = resolve_run(None if run is None else Path(run))
         dataset = load_settings(folder).data if data is None else Path(data)
-        sets, about, notes = _codes_of_run(folder, dataset, device, batch_size, workers, progress)
-        return score_code_sets(*sets, exclude_self=exclude_self, about=about, notes=notes)
+        return _evaluate_run(folder, dataset, exclude_self, device, batch_size, workers, progress)
     if queries is None or database is None:
         raise ConfigError("queries and database go together: give both code sets, or neither")
     if run is not None or data is not None:
@@ -62,51 +71,70 @@ def _opened(code_set: CodeSet | Path | str) -> CodeSet:
     return code_set if isinstance(code_set, CodeSet) else CodeSet.open(Path(code_set))
 
 
-def _codes_of_run(
-    run: Path, data: Path, device: str, batch_size: int, workers: int, progress: Progress | None
-) -> tuple[tuple[CodeSet, CodeSet], dict[str, Any], list[str]]:
-    """Code sets of the queries and the database, what they are of, and notes on what was skipped.
+def _evaluate_run(
+    run: Path,
+    data: Path,
+    exclude_self: bool,
+    device: str,
+    batch_size: int,
+    workers: int | None,
+    progress: Progress | None,
+) -> Evaluation:
+    """Evaluate a run on prepared data, with what an earlier evaluation left in the run.
 
-    A record beside them holds digests of the model file and of the lists that they were made
-    from; while these are the same, neither the model nor torch is loaded.
+    A record holds digests of the model file and of the lists that the codes there were made from;
+    while these are the same, neither the model nor torch is loaded. The slow two-stage scores are
+    kept too, with digests of the code sets' headers.
     """
     model_file = run / MODEL_FILE
     if not model_file.is_file():
         raise ConfigError(
             f"{model_file}: missing; the run has no weights yet: let finetune finish an epoch"
         )
-    own_data = load_settings(run).data
-    folder = run / (
-        "evaluation" if data.resolve() == own_data.resolve() else f"evaluation-{data.name}"
-    )
-    sources = [model_file, data / "test.txt", data / "database.txt", data / "dataset.json"]
-    digests = {file.name: _digest(file) for file in sources}
+    own = data.resolve() == load_settings(run).data.resolve()
+    folder = run / ("evaluation" if own else f"evaluation-{data.name}")
+    made_from = _digests(model_file, *(data / name for name in _LISTS))
 
     record = _read_record(folder / _RECORD)
-    sets = _stored(folder) if record.get("digests") == digests else None
+    sets = _stored(folder) if record.get("made_from") == made_from else None
     if sets is None:
-        sets, record = _encode(run, data, folder, device, batch_size, workers, progress)
-        record["digests"] = digests
+        sets, protocol = _encode(run, data, folder, device, batch_size, workers, progress)
+        record = {"made_from": made_from, "protocol": protocol}
         write_json_atomic(folder / _RECORD, record)
 
-    about = {
-        "run": str(run),
-        "data": str(data),
-        "protocol": record.get("protocol"),
-        "query_codes": str(folder / _QUERIES),
-        "database_codes": str(folder / _DATABASE),
-        "fingerprint": sets[0].fingerprint,
-    }
-    notes = [
-        f"{len(code_set.skipped):,} images of the {name} could not be read and are missing "
-        f"(see {path.with_suffix('.skipped.txt')})."
-        for name, code_set, path in (
-            ("queries", sets[0], folder / _QUERIES),
-            ("database", sets[1], folder / _DATABASE),
-        )
-        if code_set.skipped
-    ]
-    return sets, about, notes
+    headers = _digests(folder / _QUERIES_HEADER, folder / _DATABASE_HEADER)
+    headers["bitcodes"] = bitcodes.__version__
+    keep = not exclude_self
+    scored = keep and record.get("two_stage_of") == headers
+    result = score_code_sets(
+        *sets,
+        exclude_self=exclude_self,
+        about={
+            "run": str(run),
+            "data": str(data),
+            "protocol": record["protocol"],
+            "query_codes": str(folder / _QUERIES),
+            "database_codes": str(folder / _DATABASE),
+            "fingerprint": sets[0].fingerprint,
+        },
+        notes=[
+            f"Unreadable, and so missing from the {name}: {len(code_set.skipped):,} of its images "
+            f"({folder / skipped} says why)."
+            for name, code_set, skipped in zip(
+                ("queries", "database"),
+                sets,
+                ("queries.skipped.txt", "database.skipped.txt"),
+                strict=True,
+            )
+            if code_set.skipped
+        ],
+        two_stage=_read_scores(folder / _TWO_STAGE, sets[0].count) if scored else None,
+    )
+    if keep and not scored:
+        with atomic_write(folder / _TWO_STAGE) as file:
+            np.save(file, result.scores["two_stage"])
+        write_json_atomic(folder / _RECORD, {**record, "two_stage_of": headers})
+    return result
 
 
 def _encode(
@@ -115,9 +143,10 @@ def _encode(
     folder: Path,
     device: str,
     batch_size: int,
-    workers: int,
+    workers: int | None,
     progress: Progress | None,
-) -> tuple[tuple[CodeSet, CodeSet], dict[str, Any]]:
+) -> tuple[tuple[CodeSet, CodeSet], str | None]:
+    """Encode queries and database of the data into `folder`; returns them and the protocol."""
     from bitcodes.data.lists import read_dataset
     from bitcodes.encoding import encode
     from bitcodes.models.checkpoint import load_model
@@ -125,25 +154,22 @@ def _encode(
     dataset = read_dataset(data)
     model = load_model(run, device)
     folder.mkdir(exist_ok=True)
-    sets = []
-    for what, images, name in (
-        ("encoding queries", dataset.test, _QUERIES),
-        ("encoding database", dataset.database, _DATABASE),
-    ):
-        with progress(what) if progress else nullcontext() as report:
-            sets.append(
-                encode(
-                    model,
-                    images,
-                    folder / name,
-                    features=True,
-                    batch_size=batch_size,
-                    workers=workers,
-                    force=True,
-                    progress=report,
-                )
+
+    def encoded(what: str, images: "ImageList", name: str) -> CodeSet:
+        with progress(f"encoding {what}") if progress else nullcontext() as report:
+            return encode(
+                model,
+                images,
+                folder / name,
+                features=True,
+                batch_size=batch_size,
+                workers=workers,
+                force=True,
+                progress=report,
             )
-    return (sets[0], sets[1]), {"protocol": dataset.protocol}
+
+    queries = encoded("queries", dataset.test, _QUERIES)
+    return (queries, encoded("database", dataset.database, _DATABASE)), dataset.protocol
 
 
 def _stored(folder: Path) -> tuple[CodeSet, CodeSet] | None:
@@ -155,16 +181,29 @@ def _stored(folder: Path) -> tuple[CodeSet, CodeSet] | None:
     return (queries, database) if queries.fingerprint == database.fingerprint else None
 
 
-def _digest(file: Path) -> str | None:
-    if not file.is_file():
-        return None
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def _digests(*files: Path) -> dict[str, str | None]:
+    """SHA-256 of each file by its name; None where there is none."""
+    digests: dict[str, str | None] = {}
+    for file in files:
+        digests[file.name] = None
+        if file.is_file():
+            with file.open("rb") as opened:
+                digests[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return digests
 
 
 def _read_record(file: Path) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # missing or damaged: the codes are made, or found up to date, by encoding
+        return {}  # missing or damaged: encoding finds out what is up to date
     return record if isinstance(record, dict) else {}
+
+
+def _read_scores(file: Path, queries: int) -> Floats | None:
+    """Scores kept by an earlier evaluation; None where they are missing or do not fit."""
+    try:
+        scores = np.load(file, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return scores if scores.shape == (queries,) and scores.dtype == np.float64 else None

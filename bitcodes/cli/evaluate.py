@@ -69,7 +69,7 @@ def evaluate(
         force=force,
         device=device,
         batch_size=batch_size,
-        workers=workers or 0,
+        workers=workers,
         progress=progress,
     )
     if json:
