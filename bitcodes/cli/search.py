@@ -1,0 +1,129 @@
+"""`bitcodes search`: the images whose codes are nearest to those of the queries."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitcodes.cli.options import CodesOption, DeviceOption, ForceOption, JsonOption, WorkersOption
+
+
+def search(
+    queries: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="QUERIES...",
+            help="Images to search for: files, folders, list files (.txt), - for paths on standard "
+            "input; or one code set (.npy).",
+        ),
+    ],
+    codes: CodesOption = Path("codes.npy"),
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k", min=1, help="How many to find. Default: 10, or all within --radius if given."
+        ),
+    ] = None,
+    radius: Annotated[
+        int | None,
+        typer.Option("--radius", min=0, help="Only codes at this Hamming distance or nearer."),
+    ] = None,
+    rerank: Annotated[
+        bool,
+        typer.Option(
+            "--rerank", help="Order a shortlist by the distance between features instead of codes."
+        ),
+    ] = False,
+    shortlist: Annotated[
+        int | None,
+        typer.Option(
+            "--shortlist",
+            min=1,
+            help="How many nearest codes --rerank orders. Default: 1,000, or all within --radius.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page with thumbnails: one file, for any browser."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", help="The run or model file to use. Default: the one that made the code set."
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Find the images nearest to queries, by the Hamming distance of their codes, exactly.
+
+    [bold]bitcodes search query.jpg[/bold]
+
+    [bold]bitcodes search queries/ --codes photos.npy -k 20 --html results.html[/bold]
+
+    [bold]bitcodes search query.jpg --radius 12 --rerank -k 120[/bold]
+
+    Results are ordered by distance, then by row. Into a pipe or a file goes a line a result, parted
+    by tabs: query, rank, distance, similarity, path, labels and, with --rerank, the distance of
+    features. Where labels are known, of a query also by the class folder it lies in, results are
+    marked as correct or not.
+    """
+    from bitcodes import searching
+    from bitcodes.cli.console import note, out, print_json, progress
+    from bitcodes.codes.codeset import CodeSet
+    from bitcodes.data.lists import ImageList
+    from bitcodes.data.sources import open_source
+    from bitcodes.report.results import printable
+
+    if shortlist is not None and not rerank:
+        raise typer.BadParameter("it needs --rerank", param_hint="--shortlist")
+    if shortlist is not None and radius is not None:
+        raise typer.BadParameter("give it or --radius, not both", param_hint="--shortlist")
+    if len(queries) > 1 and any(name.lower().endswith(".npy") for name in queries):
+        raise typer.BadParameter("a code set (.npy) goes alone", param_hint="QUERIES")
+
+    database = CodeSet.open(codes)
+    asked: CodeSet | ImageList
+    if queries[0].lower().endswith(".npy"):
+        asked = CodeSet.open(queries[0])
+    else:
+        asked = open_source(queries, stdin=sys.stdin.buffer.read() if "-" in queries else None)
+    with progress("encoding queries") as report:
+        results = searching.search(
+            asked,
+            database,
+            k=k,
+            radius=radius,
+            rerank=rerank,
+            shortlist=shortlist,
+            run=run,
+            device=device,
+            workers=workers,
+            force=force,
+            progress=report,
+        )
+    for path, reason in results.skipped:
+        note(f"query {printable(path)} left out: {reason}")
+    if html is not None:
+        from bitcodes.files import atomic_write
+        from bitcodes.report.html import results_page
+
+        page = results_page(results)
+        with atomic_write(html, "w") as file:
+            file.write(page)
+        note(f"{html}: open it in a browser")
+    if json:
+        print_json(results.to_dict())
+    elif out.is_terminal:
+        from bitcodes.report.result_tables import result_tables
+
+        for part in result_tables(results):
+            out.print(part)
+    else:
+        from bitcodes.report.result_tables import result_lines
+
+        for line in result_lines(results):
+            sys.stdout.write(line + "\n")

@@ -1,0 +1,258 @@
+"""Search results as one HTML page that needs nothing else: pictures and style are inside it."""
+
+import base64
+from collections.abc import Iterator
+from html import escape as escape_html
+from pathlib import Path
+
+from PIL import Image
+
+from bitcodes.errors import ImageError
+from bitcodes.images import open_image, thumbnail_jpeg
+from bitcodes.report.results import Hit, QueryResult, SearchResults, printable
+
+MAX_QUERIES = 100
+MAX_PICTURES = 2000
+"""More than these would make a page too large for a phone; what is left out is told."""
+
+_HIT_PIXELS = 224
+_QUERY_PIXELS = 448
+
+
+def results_page(results: SearchResults, title: str = "Search results") -> str:
+    """A page with each query and its hits as thumbnails, readable on a phone, light and dark.
+
+    Pictures are read from their files; where that fails, a placeholder says why. Everything that
+    users name is escaped, and the page may load nothing: it says so to the browser.
+    """
+    return "".join(_page(results, title))
+
+
+def _page(results: SearchResults, title: str) -> Iterator[str]:
+    queries = results.queries[:MAX_QUERIES]
+    hits_each = max(1, MAX_PICTURES // max(1, len(queries)))
+    pictures = _Pictures()
+    yield (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{_text(title)} · bitcodes</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n"
+    )
+    yield f"<header>\n<h1>{_text(title)}</h1>\n<p>{_facts(results)}</p>\n</header>\n<main>\n"
+    for query in queries:
+        yield _query(query, hits_each, pictures)
+    yield "</main>\n"
+    notes = _notes(results, len(queries))
+    if notes:
+        yield "<footer>\n" + "".join(f"<p>{note}</p>\n" for note in notes) + "</footer>\n"
+    yield "</body>\n</html>\n"
+
+
+def _facts(results: SearchResults) -> str:
+    description = results.describe()
+    facts = [
+        _text(description[0].upper() + description[1:]),
+        f"code set <b>{_text(printable(results.codes))}</b>",
+    ]
+    judged = [query for query in results.queries if query.correct is not None]
+    if len(judged) > 1:
+        correct = sum(query.correct or 0 for query in judged)
+        total = sum(hit.relevant is not None for query in judged for hit in query.hits)
+        facts.append(f"<b>{correct:,}</b> of {total:,} hits correct ({correct / total:.0%})")
+    return " <span aria-hidden=true>·</span> ".join(facts)
+
+
+def _query(query: QueryResult, hits_each: int, pictures: "_Pictures") -> str:
+    name = _text(printable(query.path)).replace("/", "/<wbr>")
+    shown = query.hits[:hits_each]
+    lines = [f"<p class=label>{_text(_joined(query.labels))}</p>"] if query.labels else []
+    if query.correct is not None:
+        lines.append(f"<p><b>{query.correct}</b> of {len(query.hits):,} correct</p>")
+    elif query.hits:
+        lines.append(f"<p>{len(query.hits):,} found</p>")
+    hidden = len(query.hits) - len(shown)
+    if hidden:
+        lines.append(f"<p>{hidden:,} of them not shown</p>")
+    if query.more:
+        lines.append("<p>and more within the distance</p>")
+    hits = "".join(_hit(hit, pictures) for hit in shown)
+    listed = f"<ol>\n{hits}</ol>" if shown else "<p class=none>Nothing found.</p>"
+    picture = pictures.tag(query.file, _QUERY_PIXELS, f"query {query.path}")
+    return (
+        f"<section>\n<div class=query>\n{picture}\n<div>\n<h2><bdi>{name}</bdi></h2>\n"
+        f"{''.join(lines)}\n</div>\n</div>\n{listed}\n</section>\n"
+    )
+
+
+def _hit(hit: Hit, pictures: "_Pictures") -> str:
+    state = {None: "", True: " class=right", False: " class=wrong"}[hit.relevant]
+    mark = {
+        None: "",
+        True: '<i role=img aria-label="correct">✓</i>',
+        False: '<i role=img aria-label="incorrect">✗</i>',
+    }[hit.relevant]
+    label = _text(_joined(hit.labels))
+    badge = f"<span class=label>{mark}{label}</span>" if hit.labels else ""
+    features = ""
+    if hit.feature_distance is not None:
+        features = f"<span class=quiet>features {hit.feature_distance:.3g}</span>"
+    path = _text(printable(hit.path))
+    return (
+        f"<li{state}>\n<div class=picture>{pictures.tag(hit.file, _HIT_PIXELS, hit.path)}"
+        f"<span class=rank>{hit.rank}</span></div>\n"
+        f'<div class=bar><div style="width:{hit.similarity:.1%}"></div></div>\n'
+        f"<p class=numbers><b>{hit.distance}</b> {_plural(hit.distance)} apart{features}</p>\n"
+        f'{badge}\n<p class=path title="{path}"><bdi>{path}</bdi></p>\n</li>\n'
+    )
+
+
+def _plural(distance: int) -> str:
+    return "bit" if distance == 1 else "bits"
+
+
+def _notes(results: SearchResults, shown: int) -> list[str]:
+    notes = []
+    if len(results.queries) > shown:
+        notes.append(f"{len(results.queries) - shown:,} more queries are not shown.")
+    for path, reason in results.skipped[:20]:
+        notes.append(f"Query <bdi>{_text(printable(path))}</bdi> left out: {_text(reason)}.")
+    if len(results.skipped) > 20:
+        notes.append(f"{len(results.skipped) - 20:,} more queries could not be read.")
+    return notes
+
+
+class _Pictures:
+    """Image files as img elements; each file is read once a size."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, int], str | ImageError] = {}
+
+    def tag(self, file: Path | None, size: int, name: str) -> str:
+        """An img element with the picture inside, or a placeholder that says why there is none."""
+        if file is None:
+            return _placeholder("it is not known where this image lies")
+        if (file, size) not in self._known:
+            self._known[file, size] = _data_url(file, size)
+        found = self._known[file, size]
+        if isinstance(found, ImageError):
+            return _placeholder(str(found))
+        return f'<img src="{found}" alt="{_text(printable(name))}">'
+
+
+def _data_url(file: Path, size: int) -> str | ImageError:
+    try:
+        image = open_image(file)
+    except ImageError as error:
+        return error
+    enlarge = size // (2 * max(image.size))
+    if enlarge > 1:  # what a browser makes of a tiny picture is worse
+        width, height = image.size
+        image = image.resize((width * enlarge, height * enlarge), Image.Resampling.LANCZOS)
+    jpeg = thumbnail_jpeg(image, size)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def _placeholder(reason: str) -> str:
+    return f"<div class=missing><span>No picture: {_text(reason)}</span></div>"
+
+
+def _joined(labels: tuple[str, ...]) -> str:
+    return ", ".join(printable(label) for label in labels)
+
+
+def _text(text: str) -> str:
+    return escape_html(text, quote=True)
+
+
+_STYLE = """\
+:root {
+  --page: #f7f7f5; --card: #fff; --ink: #1d1d1b; --quiet: #6a6963; --line: #e4e3de;
+  --accent: #3559c7; --track: #e8e8e4;
+  --right: #157347; --right-back: #dcf3e6; --wrong: #b3261e; --wrong-back: #fbe3e1;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #131416; --card: #1d1f22; --ink: #ececea; --quiet: #9b9b95; --line: #303236;
+    --accent: #8fa8ff; --track: #303236;
+    --right: #6fd8a0; --right-back: #143625; --wrong: #ff9d94; --wrong-back: #451d1a;
+  }
+}
+* { box-sizing: border-box; margin: 0; }
+body {
+  background: var(--page); color: var(--ink); line-height: 1.45;
+  font: 16px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
+  max-width: 1400px; margin: 0 auto; padding: 32px 24px 48px;
+}
+h1 { font-size: 1.6rem; letter-spacing: -.015em; }
+header p { color: var(--quiet); margin-top: 4px; overflow-wrap: anywhere; }
+header p b { color: var(--ink); font-weight: 600; }
+section {
+  display: grid; grid-template-columns: 232px minmax(0, 1fr); gap: 28px;
+  border-top: 1px solid var(--line); margin-top: 28px; padding-top: 28px;
+}
+.query { position: sticky; top: 20px; align-self: start; }
+.query img, .query .missing { width: 100%; aspect-ratio: 1; border-radius: 14px; }
+.query h2 { font-size: 1rem; margin-top: 12px; overflow-wrap: anywhere; }
+.query p { color: var(--quiet); font-size: .9rem; }
+.query p b { color: var(--ink); }
+.query p.label { margin: 6px 0; }
+img { display: block; object-fit: cover; background: var(--track); }
+ol {
+  list-style: none; padding: 0; display: grid; gap: 14px; align-items: start;
+  grid-template-columns: repeat(auto-fill, minmax(148px, 1fr));
+}
+li {
+  background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: hidden;
+  padding-bottom: 10px; font-size: .875rem;
+}
+li > p, li > .label { margin: 6px 10px 0; }
+.picture { position: relative; }
+.picture img, .picture .missing { width: 100%; aspect-ratio: 1; }
+.rank {
+  position: absolute; top: 8px; left: 8px; min-width: 24px; padding: 0 7px; text-align: center;
+  border-radius: 12px; background: rgb(0 0 0 / .62); color: #fff; font-size: .75rem;
+  line-height: 24px; font-variant-numeric: tabular-nums;
+}
+.bar { height: 4px; background: var(--track); }
+.bar div { height: 100%; background: var(--accent); }
+.numbers { display: flex; flex-wrap: wrap; column-gap: 4px; color: var(--quiet); }
+.numbers b { color: var(--ink); font-variant-numeric: tabular-nums; }
+.numbers .quiet { margin-left: auto; font-variant-numeric: tabular-nums; }
+.label {
+  display: inline-block; max-width: calc(100% - 20px); padding: 1px 9px; border-radius: 10px;
+  background: var(--track); color: var(--ink); font-size: .8125rem; overflow-wrap: anywhere;
+}
+.query .label { color: var(--ink); font-size: .875rem; }
+.label i { font-style: normal; font-weight: 700; margin-right: 5px; }
+.right .label { background: var(--right-back); color: var(--right); }
+.wrong .label { background: var(--wrong-back); color: var(--wrong); }
+.path {
+  color: var(--quiet); font-size: .75rem; white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis;
+}
+.missing {
+  display: grid; place-items: center; padding: 12px; text-align: center; background: var(--track);
+  color: var(--quiet); font-size: .75rem; overflow: hidden; overflow-wrap: anywhere;
+}
+.none { color: var(--quiet); }
+footer {
+  border-top: 1px solid var(--line); margin-top: 28px; padding-top: 16px;
+  color: var(--quiet); font-size: .875rem; overflow-wrap: anywhere;
+}
+@media (max-width: 720px) {
+  body { padding: 20px 14px 32px; }
+  section { grid-template-columns: minmax(0, 1fr); gap: 16px; }
+  .query { position: static; display: flex; gap: 14px; align-items: center; }
+  .query > img, .query > .missing { width: 112px; flex: none; }
+  .query h2 { margin-top: 0; }
+  ol { grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 10px; }
+  li > p, li > .label { margin: 5px 8px 0; }
+  .label { max-width: calc(100% - 16px); }
+}
+@media print {
+  .query { position: static; }
+  li { break-inside: avoid; }
+}
+"""

@@ -1,0 +1,126 @@
+"""What a search found: what tables, JSON and pages of results are made from."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bitcodes.codes.paths import escape
+
+# Control characters, and those that change the direction of the text around them.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One image found for a query."""
+
+    rank: int
+    """From 1."""
+    row: int
+    """In the code set."""
+    path: str
+    """As the code set has it."""
+    file: Path | None
+    """Where the image lies, if that is known."""
+    distance: int
+    """Hamming distance to the query."""
+    similarity: float
+    """Share of the bits that agree, 0 to 1."""
+    feature_distance: float | None
+    """Euclidean distance to the query's features, if results were re-ranked by it."""
+    labels: tuple[str, ...]
+    """Class names, or numbers where there are no names; empty where unknown."""
+    relevant: bool | None
+    """Whether it shares a label with the query; None where either has none."""
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """One query and what was found for it, nearest first."""
+
+    path: str
+    file: Path | None
+    labels: tuple[str, ...]
+    hits: tuple[Hit, ...]
+    more: bool
+    """Whether there were more images within the radius than were asked for."""
+
+    @property
+    def correct(self) -> int | None:
+        """How many of the hits are relevant; None where that is not known of any."""
+        known = [hit.relevant for hit in self.hits if hit.relevant is not None]
+        return sum(known) if known else None
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """The answer to one call of search."""
+
+    codes: str
+    """Name of the code set searched."""
+    bits: int
+    count: int
+    """Images in the code set."""
+    k: int | None
+    """How many were asked for at most; None for all within the radius."""
+    radius: int | None
+    shortlist: int | None
+    """How many nearest codes were re-ranked by features, where no radius says which."""
+    reranked: bool
+    queries: tuple[QueryResult, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """Path and reason of the queries that could not be read."""
+
+    def describe(self) -> str:
+        """What was searched and how, in one line."""
+        nearest = "all" if self.k is None else f"the {self.k:,} nearest"
+        by_codes = "" if self.radius is None else f" within distance {self.radius}"
+        if self.reranked:
+            of = "of all" if self.shortlist is None else f"of the {self.shortlist:,} nearest"
+            order = "all by features" if self.k is None else f"{nearest} in features"
+            found = f"{order}, {of}{by_codes}"
+        else:
+            found = nearest + by_codes
+        return f"{found} by {self.bits}-bit codes, among {self.count:,} images"
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form. Paths are escaped as in codes.paths.txt."""
+        return {
+            "codes": escape(self.codes),
+            "bits": self.bits,
+            "count": self.count,
+            "k": self.k,
+            "radius": self.radius,
+            "rerank": self.reranked,
+            "shortlist": self.shortlist,
+            "queries": [_query_dict(query) for query in self.queries],
+            "skipped": [{"path": escape(path), "reason": reason} for path, reason in self.skipped],
+        }
+
+
+def printable(text: str) -> str:
+    r"""A path or a name on one line, without what a terminal would obey: `\x1b` for escape."""
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], escape(text))
+
+
+def _query_dict(query: QueryResult) -> dict[str, Any]:
+    return {
+        "path": escape(query.path),
+        "labels": [escape(label) for label in query.labels],
+        "more": query.more,
+        "results": [
+            {
+                "rank": hit.rank,
+                "row": hit.row,
+                "path": escape(hit.path),
+                "file": None if hit.file is None else escape(str(hit.file)),
+                "distance": hit.distance,
+                "similarity": round(hit.similarity, 6),
+                "feature_distance": hit.feature_distance,
+                "labels": [escape(label) for label in hit.labels],
+                "relevant": hit.relevant,
+            }
+            for hit in query.hits
+        ],
+    }
