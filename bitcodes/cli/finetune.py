@@ -76,7 +76,7 @@ def finetune(
         int | None,
         typer.Option(
             help="Passes over the training images. A finished run trains on when given more. "
-            "[default: 10]",
+            "[default: 8]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -90,14 +90,14 @@ def finetune(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="Peak learning rate of the backbone. [default: 0.02]",
+            help="Peak learning rate of the backbone. [default: 0.05]",
             rich_help_panel="Training",
         ),
     ] = None,
     head_learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="Peak learning rate of hash layer and classifier. [default: 0.1]",
+            help="Peak learning rate of hash layer and classifier. [default: 0.5]",
             rich_help_panel="Training",
         ),
     ] = None,
