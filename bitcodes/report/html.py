@@ -65,7 +65,7 @@ def _facts(results: SearchResults) -> str:
 
 
 def _query(query: QueryResult, hits_each: int, pictures: "_Pictures") -> str:
-    name = _text(printable(query.path)).replace("/", "/<wbr>")
+    name = _breakable(_text(printable(query.path)))
     shown = query.hits[:hits_each]
     lines = [f"<p class=label>{_text(_joined(query.labels))}</p>"] if query.labels else []
     if query.correct is not None:
@@ -97,14 +97,14 @@ def _hit(hit: Hit, pictures: "_Pictures") -> str:
     badge = f"<span class=label>{mark}{label}</span>" if hit.labels else ""
     features = ""
     if hit.feature_distance is not None:
-        features = f"<span class=quiet>features {hit.feature_distance:.3g}</span>"
+        features = f"<p class=numbers><b>{hit.feature_distance:.3g}</b> in features</p>\n"
     path = _text(printable(hit.path))
     return (
         f"<li{state}>\n<div class=picture>{pictures.tag(hit.file, _HIT_PIXELS, hit.path)}"
         f"<span class=rank>{hit.rank}</span></div>\n"
         f'<div class=bar><div style="width:{hit.similarity:.1%}"></div></div>\n'
-        f"<p class=numbers><b>{hit.distance}</b> {_plural(hit.distance)} apart{features}</p>\n"
-        f'{badge}\n<p class=path title="{path}"><bdi>{path}</bdi></p>\n</li>\n'
+        f"<p class=numbers><b>{hit.distance}</b> {_plural(hit.distance)} apart</p>\n{features}"
+        f"{badge}\n<p class=path><bdi>{_breakable(path)}</bdi></p>\n</li>\n"
     )
 
 
@@ -162,6 +162,11 @@ def _joined(labels: tuple[str, ...]) -> str:
     return ", ".join(printable(label) for label in labels)
 
 
+def _breakable(path: str) -> str:
+    """Let lines break behind the slashes of a path, which is HTML already."""
+    return path.replace("/", "/<wbr>")
+
+
 def _text(text: str) -> str:
     return escape_html(text, quote=True)
 
@@ -217,9 +222,9 @@ li > p, li > .label { margin: 6px 10px 0; }
 }
 .bar { height: 4px; background: var(--track); }
 .bar div { height: 100%; background: var(--accent); }
-.numbers { display: flex; flex-wrap: wrap; column-gap: 4px; color: var(--quiet); }
+.numbers { color: var(--quiet); }
+li > .numbers + .numbers { margin-top: 0; }
 .numbers b { color: var(--ink); font-variant-numeric: tabular-nums; }
-.numbers .quiet { margin-left: auto; font-variant-numeric: tabular-nums; }
 .label {
   display: inline-block; max-width: calc(100% - 20px); padding: 1px 9px; border-radius: 10px;
   background: var(--track); color: var(--ink); font-size: .8125rem; overflow-wrap: anywhere;
@@ -229,8 +234,8 @@ li > p, li > .label { margin: 6px 10px 0; }
 .right .label { background: var(--right-back); color: var(--right); }
 .wrong .label { background: var(--wrong-back); color: var(--wrong); }
 .path {
-  color: var(--quiet); font-size: .75rem; white-space: nowrap; overflow: hidden;
-  text-overflow: ellipsis;
+  color: var(--quiet); font-size: .75rem; overflow-wrap: anywhere; overflow: hidden;
+  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3;
 }
 .missing {
   display: grid; place-items: center; padding: 12px; text-align: center; background: var(--track);

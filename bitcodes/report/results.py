@@ -77,7 +77,11 @@ class SearchResults:
         nearest = "all" if self.k is None else f"the {self.k:,} nearest"
         by_codes = "" if self.radius is None else f" within distance {self.radius}"
         if self.reranked:
-            of = "of all" if self.shortlist is None else f"of the {self.shortlist:,} nearest"
+            of = (
+                "of all"
+                if self.shortlist is None
+                else f"of the {min(self.shortlist, self.count):,} nearest"
+            )
             order = "all by features" if self.k is None else f"{nearest} in features"
             found = f"{order}, {of}{by_codes}"
         else:
