@@ -11,6 +11,7 @@ import numpy as np
 
 import bitcodes
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.paths import escape
 from bitcodes.config import MODEL_FILE, load_settings, resolve_run
 from bitcodes.errors import CodeSetError, ConfigError
 from bitcodes.files import atomic_write, write_json_atomic
@@ -110,11 +111,11 @@ def _evaluate_run(
         *sets,
         exclude_self=exclude_self,
         about={
-            "run": str(run),
-            "data": str(data),
+            "run": escape(str(run)),
+            "data": escape(str(data)),
             "protocol": record["protocol"],
-            "query_codes": str(folder / _QUERIES),
-            "database_codes": str(folder / _DATABASE),
+            "query_codes": escape(str(folder / _QUERIES)),
+            "database_codes": escape(str(folder / _DATABASE)),
             "fingerprint": sets[0].fingerprint,
         },
         notes=[

@@ -51,7 +51,7 @@ def evaluate(
     (test.txt) against the database (database.txt). Their codes are kept in the run, so a second
     call is instant. Or give two code sets with labels:
 
-    [bold]bitcodes evaluate --queries q.npy --database codes.npy[/bold]
+    `bitcodes evaluate --queries q.npy --database codes.npy`
 
     An image is relevant to a query of the same class, or with a label in common. Images at equal
     distance count by their mean over all orders. docs/metrics.md defines every figure.

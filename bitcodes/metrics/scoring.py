@@ -1,9 +1,11 @@
 """All figures of a retrieval evaluation, from a code set of queries and one of a database."""
 
+import hashlib
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.paths import escape
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.index import HammingIndex
+from bitcodes.metrics.health import Health, code_health
+from bitcodes.metrics.intervals import bootstrap_intervals
 from bitcodes.metrics.protocols import Labels, align_labels, two_stage_scores
 from bitcodes.metrics.ranking import (
     Counts,
     Floats,
     average_precision,
+    average_precision_bounds,
     hits_at,
     mean_over_queries,
     precision_within,
@@ -54,11 +60,17 @@ class Evaluation:
     """Whether these pairs were passed over."""
     scores: dict[str, Floats]
     """A (queries,) array a figure, by its name; NaN for queries that it leaves out."""
+    tie_ranges: dict[str, tuple[float, float]]
+    """Least and greatest mAP that an order of the items at equal distance gives, by its name."""
     classes: tuple[ClassScore, ...]
     total: Counts
     """(queries, bits + 1): how many database items stand at each distance."""
     relevant: Counts
     """(queries, bits + 1): relevant ones among them."""
+    health: Health
+    """How well the codes of the database use their bits."""
+    query_digest: str
+    """SHA-256, in hex, of the queries' files and labels: equal means that scores can be paired."""
     about: dict[str, Any]
     """Where the codes come from: files, fingerprint, run, data, protocol, as far as known."""
     notes: tuple[str, ...]
@@ -68,6 +80,15 @@ class Evaluation:
     def figures(self) -> dict[str, float]:
         """The mean of each score over the queries that have it; NaN where none has."""
         return {name: mean_over_queries(values) for name, values in self.scores.items()}
+
+    @cached_property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % interval of each figure, by resampling the queries; NaN where it has none."""
+        found = bootstrap_intervals(np.stack(list(self.scores.values()), axis=1))
+        return {
+            name: (float(low), float(high))
+            for name, (low, high) in zip(self.scores, found, strict=True)
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready summary, with None for figures that do not exist."""
@@ -80,10 +101,19 @@ class Evaluation:
             "self_matches": self.self_matches,
             "excluded_self": self.excluded_self,
             "figures": {name: _or_none(value) for name, value in self.figures.items()},
+            "intervals": {
+                name: None if math.isnan(low) else [low, high]
+                for name, (low, high) in self.intervals.items()
+            },
+            "tie_ranges": {
+                name: None if math.isnan(low) else [low, high]
+                for name, (low, high) in self.tie_ranges.items()
+            },
             "classes": [
                 {"name": entry.name, "queries": entry.queries, "map": _or_none(entry.map)}
                 for entry in self.classes
             ],
+            "codes": self.health.to_dict(),
             "notes": list(self.notes),
         }
 
@@ -164,9 +194,12 @@ def score_code_sets(
         self_matches=0 if pairs is None else len(pairs),
         excluded_self=exclude_self,
         scores=scores,
+        tie_ranges=_tie_ranges(total, relevant),
         classes=_per_class(query_labels, scores["map"], queries.class_names),
         total=total,
         relevant=relevant,
+        health=code_health(database.codes, database.bits),
+        query_digest=_query_digest(queries, query_labels),
         about=about if about is not None else _about(queries, database),
         notes=tuple(remarks),
     )
@@ -222,6 +255,14 @@ def _ranking_scores(total: Counts, relevant: Counts) -> dict[str, Floats]:
     return scores
 
 
+def _tie_ranges(total: Counts, relevant: Counts) -> dict[str, tuple[float, float]]:
+    ranges = {}
+    for name, cutoff in (("map", None), *((f"map@{cutoff}", cutoff) for cutoff in CUTOFFS)):
+        low, high = average_precision_bounds(total, relevant, cutoff)
+        ranges[name] = (mean_over_queries(low), mean_over_queries(high))
+    return ranges
+
+
 def _per_class(
     query_labels: Labels, scores: Floats, class_names: tuple[str, ...]
 ) -> tuple[ClassScore, ...]:
@@ -260,6 +301,14 @@ def _absolute(root: Path, path: str) -> str:
     return os.path.normpath(os.path.join(root, path))  # noqa: PTH118 - pathlib is 5 times slower
 
 
+def _query_digest(queries: CodeSet, query_labels: Labels) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(query_labels).tobytes())
+    if queries.root is not None:
+        for path in queries.paths:
+            digest.update(os.fsencode(_absolute(queries.root, path)) + b"\0")
+    return digest.hexdigest()
+
+
 def _take_out(
     pairs: NDArray[np.int64],
     queries: CodeSet,
@@ -290,7 +339,7 @@ def _about(queries: CodeSet, database: CodeSet) -> dict[str, Any]:
 
 
 def _path(code_set: CodeSet) -> str | None:
-    return None if code_set.path is None else str(code_set.path)
+    return None if code_set.path is None else escape(str(code_set.path))
 
 
 def _name(code_set: CodeSet) -> str:

@@ -94,3 +94,13 @@ def test_scoring_stored_codes_loads_no_torch(stored: tuple[Path, Path]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "mAP" in done.stdout
+
+
+def test_the_example_script(stored: tuple[Path, Path]) -> None:
+    script = Path(__file__).parents[2] / "examples" / "evaluate_codes.py"
+    done = subprocess.run(
+        [sys.executable, script, *stored], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("mAP 0.9")
+    assert done.stdout.count("worst:") == 3
