@@ -48,11 +48,12 @@ class _DepthwiseConv2d(nn.Conv2d):
 
 def _speed_up_depthwise(module: nn.Module) -> nn.Module:
     for layer in module.modules():
-        plain = type(layer) is nn.Conv2d and isinstance(layer.padding, tuple)
-        if plain and layer.groups == layer.in_channels > 1 and layer.dilation == (1, 1):
-            square = layer.kernel_size[0] == layer.kernel_size[1]
-            if square and layer.padding[0] == layer.padding[1]:
-                layer.__class__ = _DepthwiseConv2d
+        if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros":
+            continue
+        depthwise = layer.groups == layer.in_channels > 1 and layer.dilation == (1, 1)
+        half = layer.kernel_size[0] // 2
+        if depthwise and layer.padding == (half, half) and layer.kernel_size == (2 * half + 1,) * 2:
+            layer.__class__ = _DepthwiseConv2d
     return module
 
 
