@@ -19,7 +19,6 @@ def encode(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGES...",
             help="Image files, folders (searched through), list files (.txt), "
             "or - for paths on standard input.",
         ),
@@ -51,7 +50,9 @@ def encode(
 ) -> None:
     """Turn images into a code set: codes.npy, with its paths, labels and header beside it.
 
-    [bold]bitcodes encode photos/ -o photos.npy[/bold]
+    ```
+    bitcodes encode photos/ -o photos.npy
+    ```
 
     Images that cannot be read are skipped and listed with the reason in codes.skipped.txt. If it is
     interrupted, the same command goes on where it stopped. A code set of the same model and the

@@ -13,7 +13,6 @@ def search(
     queries: Annotated[
         list[str],
         typer.Argument(
-            metavar="QUERIES...",
             help="Images to search for: files, folders, list files (.txt), - for paths on standard "
             "input; or one code set (.npy).",
         ),
@@ -60,11 +59,11 @@ def search(
 ) -> None:
     """Find the images nearest to queries, by the Hamming distance of their codes, exactly.
 
-    [bold]bitcodes search query.jpg[/bold]
-
-    [bold]bitcodes search queries/ --codes photos.npy -k 20 --html results.html[/bold]
-
-    [bold]bitcodes search query.jpg --radius 12 --rerank -k 120[/bold]
+    ```
+    bitcodes search query.jpg
+    bitcodes search queries/ --codes photos.npy -k 20 --html results.html
+    bitcodes search query.jpg --radius 12 --rerank -k 120
+    ```
 
     Results are ordered by distance, then by row. Into a pipe or a file goes a line a result, parted
     by tabs: query, rank, distance, similarity, path, labels and, with --rerank, the distance of
