@@ -1,0 +1,488 @@
+"""encode: the same codes however it runs, whatever it meets and wherever it is stopped."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hostile import make_hostile_folder, picture
+from PIL import Image
+from tiny import SIDE, make_model, make_pictures, make_run
+
+from bitcodes import encoding
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.data import reading
+from bitcodes.data.lists import ImageList, write_list
+from bitcodes.data.transforms import Preprocessing
+from bitcodes.encoding import encode, encode_images
+from bitcodes.errors import BitcodesError, CodeSetError, DataError, ImageError
+from bitcodes.files import lock
+from bitcodes.hamming.index import HammingIndex
+from bitcodes.models.checkpoint import load_model, save_model
+from bitcodes.models.hashing import HashModel
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of 23 good pictures, and two that cannot be read among them."""
+    folder = tmp_path / "photos"
+    make_pictures(folder, 23)
+    (folder / "05b.jpg").write_bytes(b"not a picture")
+    (folder / "17b.png").write_bytes((folder / "17.png").read_bytes()[:60])
+    return folder
+
+
+def family(out: Path) -> dict[str, bytes]:
+    """All files of a code set, by the rest of their names."""
+    names = out.parent.glob(f"{out.stem}.*")
+    return {file.name[len(out.stem) :]: file.read_bytes() for file in names}
+
+
+def test_a_set_holds_what_the_model_says_of_each_image(photos: Path, tmp_path: Path) -> None:
+    model = make_model()
+    done: list[tuple[int, int | None]] = []
+    made = encode(
+        model,
+        photos,
+        tmp_path / "codes.npy",
+        features=True,
+        batch_size=10,
+        progress=lambda *step: done.append(step),
+    )
+
+    names = [f"{number:02}.png" for number in range(23)]
+    assert list(made.paths) == names
+    assert made.root == photos
+    assert [path for path, _ in made.skipped] == ["05b.jpg", "17b.png"]
+    assert "not an image" in made.skipped[0][1]
+    assert done == [(0, 25), (10, 25), (20, 25), (25, 25)]
+
+    squares = []
+    for name in names:  # cropped by hand: 24 x 20 -> the middle 20 x 20
+        image = Image.open(photos / name).convert("RGB").crop((2, 0, 22, 20))
+        squares.append(np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)))
+    pixels = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2) / 127.5 - 1  # (N, 3, S, S)
+    with torch.inference_mode():
+        features = model.backbone(pixels).numpy()
+        outputs = features @ model.hash_layer.weight.numpy().T + model.hash_layer.bias.numpy()
+    assert np.abs(outputs).min() > 1e-5  # so that rounding cannot turn a bit here
+    np.testing.assert_array_equal(made.codes, np.packbits(outputs > 0, axis=1))
+    assert made.features is not None
+    np.testing.assert_allclose(made.features, features, atol=5e-3)
+    stat = [(photos / name).stat() for name in names]
+    assert made.stat is not None
+    assert made.stat.tolist() == [[file.st_size, file.st_mtime_ns] for file in stat]
+
+
+def test_the_header_says_how_codes_were_made(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs" / "one")
+    make_pictures(tmp_path / "photos", 3)
+    header = encode(load_model(run), tmp_path / "photos", tmp_path / "codes.npy").header
+    assert (header.backbone, header.engine, header.dtype, header.decode) == (
+        "tiny",
+        "torch",
+        "float32",
+        "full",
+    )
+    assert (header.root, header.run) == ("photos", "runs/one")  # moves with the folder
+    elsewhere = encode(load_model(run), tmp_path / "photos", tmp_path / "other" / "codes.npy")
+    assert elsewhere.header.root == str(tmp_path / "photos")
+    assert elsewhere.header.run == str(run)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("batch_size", [1, 4, 25, 64])
+def test_batches_and_workers_change_nothing(
+    photos: Path, tmp_path: Path, batch_size: int, workers: int
+) -> None:
+    model = make_model()
+    encode(model, photos, tmp_path / "a.npy", batch_size=7)
+    made = encode(model, photos, tmp_path / "b.npy", batch_size=batch_size, workers=workers)
+    assert family(tmp_path / "a.npy") == family(tmp_path / "b.npy")
+
+    for row, path in enumerate(made.paths):  # and each image finds itself
+        query = np.packbits(encode_images(model, [photos / path]).outputs > 0, axis=1)
+        distances, rows = HammingIndex(made).search(query, made.count)
+        assert distances[0, rows[0] == row] == 0
+
+
+def test_the_default_backbone_gives_a_code_whatever_the_batch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    half = (0.5, 0.5, 0.5)
+    preprocessing = Preprocessing(image_size=32, mean=half, std=half)
+    model = HashModel("tf_efficientnet_lite0", 64, preprocessing, pretrained=True).eval()
+    # Near the outputs' median many are close to zero, where rounding could turn a bit.
+    make_pictures(tmp_path / "photos", 40)
+    outputs = encode_images(model, sorted((tmp_path / "photos").iterdir())).outputs
+    with torch.no_grad():
+        model.hash_layer.bias -= torch.from_numpy(outputs[7])
+    sets = [
+        encode(model, tmp_path / "photos", tmp_path / f"{size}.npy", batch_size=size).codes
+        for size in (1, 16, 40)
+    ]
+    np.testing.assert_array_equal(sets[0], sets[1])
+    np.testing.assert_array_equal(sets[0], sets[2])
+
+
+def test_labels_are_classes_or_sets_of_them(tmp_path: Path) -> None:
+    names = make_pictures(tmp_path, 4)
+    (tmp_path / "00.png").write_bytes(b"broken")
+    one_hot = np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]], np.uint8)
+    single = ImageList(names, one_hot, tmp_path, ("cat", "dog", "ship"))
+    made = encode(make_model(), single, tmp_path / "single.npy")
+    assert made.labels is not None and made.labels.dtype == np.int32
+    assert made.labels.tolist() == [2, 1, 2]
+    assert made.class_names == ("cat", "dog", "ship")
+
+    several = one_hot | np.array([0, 1, 0], np.uint8)
+    made = encode(make_model(), ImageList(names, several, tmp_path), tmp_path / "several.npy")
+    assert made.labels is not None and made.labels.dtype == np.uint8
+    np.testing.assert_array_equal(made.labels, several[1:])
+
+
+def test_strict_stops_at_an_image_that_cannot_be_read(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "codes.npy"
+    with pytest.raises(DataError, match=r"'05b\.jpg' cannot be read: not an image"):
+        encode(make_model(), photos, out, strict=True, batch_size=2)
+    assert not out.exists()
+    log: list[str] = []
+    encode(make_model(), photos, out, batch_size=2, log=log.append)
+    assert log == ["continuing after 4 of 25 images"]
+    with pytest.raises(DataError, match=r"05b\.jpg.*and 1 more"):
+        encode(make_model(), photos, out, strict=True)
+
+
+def test_strict_remembers_what_was_skipped_before_it_was_interrupted(
+    photos: Path, tmp_path: Path
+) -> None:
+    interrupt_after(3, photos, tmp_path / "codes.npy")
+    with pytest.raises(DataError, match="1 of the images encoded before"):
+        encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4, strict=True)
+
+
+def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").touch()
+    (folder / "b.jpg").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match=r"none of the 2 images .* 'b\.jpg': not an image"):
+        encode(make_model(), folder, tmp_path / "codes.npy")
+    assert [file.name for file in tmp_path.iterdir()] == ["photos"]
+
+
+# -- up to date ------------------------------------------------------------------------------------
+
+
+def test_a_set_that_is_up_to_date_is_left_alone(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "codes.npy"
+    encode(make_model(), photos, out, features=True)
+    before = family(out), out.stat().st_mtime_ns
+    for force in (False, True):
+        log: list[str] = []
+        made = encode(make_model(), photos, out, force=force, log=log.append)
+        assert log == [f"{out} is up to date: the same model and the same 25 images"]
+        assert made.count == 23
+    assert (family(out), out.stat().st_mtime_ns) == before
+
+
+def _add(photos: Path) -> None:
+    shutil.copy(photos / "00.png", photos / "new.png")
+
+
+def _touch(photos: Path) -> None:
+    os.utime(photos / "03.png", ns=(1, 1))
+
+
+def _remove(photos: Path) -> None:
+    (photos / "03.png").unlink()
+    (photos / "05b.jpg").unlink()
+
+
+def _repair(photos: Path) -> None:
+    shutil.copy(photos / "05.png", photos / "05b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("change", "difference", "count"),
+    [
+        (_add, "1 new", 24),
+        (_touch, "1 changed", 23),
+        (_remove, "2 gone", 22),
+        (_repair, "could not be read then", 24),
+    ],
+)
+def test_a_set_of_other_images_is_replaced_only_by_force(
+    photos: Path, tmp_path: Path, change: Any, difference: str, count: int
+) -> None:
+    out = tmp_path / "codes.npy"
+    encode(make_model(), photos, out)
+    before = family(out)
+    change(photos)
+    with pytest.raises(CodeSetError, match=f"{difference}.*--force"):
+        encode(make_model(), photos, out)
+    assert family(out) == before
+    assert encode(make_model(), photos, out, force=True).count == count
+    encode(make_model(), photos, tmp_path / "anew.npy")
+    assert family(out) == family(tmp_path / "anew.npy")
+
+
+def test_a_set_of_other_settings_is_replaced_only_by_force(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "codes.npy"
+    encode(make_model(), photos, out)
+    with pytest.raises(CodeSetError, match="it has no features"):
+        encode(make_model(), photos, out, features=True)
+    with pytest.raises(CodeSetError, match=r"it is of model [0-9a-f]{64} .*this model is"):
+        encode(make_model(seed=1), photos, out)
+    moved = photos.rename(tmp_path / "moved")
+    with pytest.raises(CodeSetError, match=f"its images lie in {photos}, these in {moved}"):
+        encode(make_model(), moved, out)
+    labels = np.eye(25, dtype=np.uint8)
+    listed = ImageList(sorted(file.name for file in moved.iterdir()), labels, moved)
+    with pytest.raises(CodeSetError, match="other labels"):
+        encode(make_model(), listed, out)
+    assert encode(make_model(seed=1), moved, out, features=True, force=True).features is not None
+
+
+def test_files_of_others_are_not_overwritten(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "codes.npy"
+    np.save(out, np.zeros((2, 3), np.uint8))
+    with pytest.raises(CodeSetError, match="no header"):
+        encode(make_model(), photos, out)
+    out.write_bytes(b"something else")
+    with pytest.raises(CodeSetError, match=r"codes\.npy"):
+        encode(make_model(), photos, out)
+    assert out.read_bytes() == b"something else"
+    assert encode(make_model(), photos, out, force=True).count == 23
+
+
+def test_two_encodes_of_one_output_do_not_meet(photos: Path, tmp_path: Path) -> None:
+    with (
+        lock(tmp_path / ".codes.npy.lock", "codes.npy"),
+        pytest.raises(BitcodesError, match="another process"),
+    ):
+        encode(make_model(), photos, tmp_path / "codes.npy")
+
+
+# -- interrupted -----------------------------------------------------------------------------------
+
+
+class _Stop(Exception):
+    pass
+
+
+def interrupt_after(batches: int, photos: Path, out: Path) -> None:
+    """Encode until some batches are done."""
+    model = make_model()
+    count = 0
+    whole = model.encode_batch
+
+    def encode_batch(images: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > batches:
+            raise _Stop
+        return whole(images)
+
+    model.encode_batch = encode_batch  # type: ignore[method-assign]
+    with pytest.raises(_Stop):
+        encode(model, photos, out, batch_size=4)
+
+
+def test_it_continues_where_it_stopped(photos: Path, tmp_path: Path) -> None:
+    encode(make_model(), photos, tmp_path / "whole.npy", batch_size=4)
+    for batches in (0, 1, 4, 6):
+        out = tmp_path / f"{batches}.npy"
+        interrupt_after(batches, photos, out)
+        with pytest.raises(CodeSetError, match="no such code set"):
+            CodeSet.open(out)
+        log: list[str] = []
+        steps: list[int] = []
+        encode(
+            make_model(),
+            photos,
+            out,
+            batch_size=3,
+            log=log.append,
+            progress=lambda done, _, steps=steps: steps.append(done),
+        )
+        assert steps[0] == batches * 4
+        assert log == ([f"continuing after {steps[0]} of 25 images"] if batches else [])
+        assert family(out) == family(tmp_path / "whole.npy")
+
+
+def test_it_starts_over_if_an_image_changed_meanwhile(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "codes.npy"
+    interrupt_after(2, photos, out)
+    shutil.copy(photos / "09.png", photos / "01.png")
+    log: list[str] = []
+    made = encode(make_model(), photos, out, log=log.append)
+    assert log == ["starting over: images or settings changed since 7 were encoded"]
+    np.testing.assert_array_equal(made.codes[1], made.codes[9])
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import tiny
+from bitcodes.codes.layout import Layout
+from bitcodes.codes.writer import CodeSetWriter
+from bitcodes.encoding import encode
+from bitcodes.models.checkpoint import load_model
+
+moment, run, photos, out = sys.argv[1:]
+
+def kill(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def before_call(number, whole):
+    count = 0
+    def call(*args, **kwargs):
+        nonlocal count
+        count += 1
+        return kill() if count == number else whole(*args, **kwargs)
+    return call
+
+if moment.startswith("append"):
+    CodeSetWriter.append = before_call(int(moment[6:]), CodeSetWriter.append)
+if moment == "commit":
+    CodeSetWriter.commit = kill
+if moment == "renames":
+    Layout.finish = before_call(2, Layout.finish)
+if moment == "rename":
+    Path.replace = before_call(int(3), Path.replace)
+encode(load_model(run), photos, out, batch_size=4, workers=2, features=True)
+"""
+
+
+@pytest.mark.parametrize("moment", ["append1", "append4", "commit", "renames", "rename"])
+def test_kill_9_at_any_moment_costs_nothing(photos: Path, tmp_path: Path, moment: str) -> None:
+    run = make_run(tmp_path / "run")
+    encode(load_model(run), photos, tmp_path / "whole.npy", batch_size=4, features=True)
+    out = tmp_path / "codes.npy"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, moment, str(run), str(photos), str(out)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert done.returncode == -signal.SIGKILL
+    encode(load_model(run), photos, out, batch_size=4, features=True)
+    assert family(out) == family(tmp_path / "whole.npy")
+    hidden = {file.name for file in tmp_path.iterdir() if file.name.startswith(".")}
+    assert hidden <= {".codes.npy.lock"}
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_hostile_files_are_skipped_and_explained(tmp_path: Path, workers: int) -> None:
+    folder = tmp_path / "photos"
+    expected = make_hostile_folder(folder)
+    for number in range(10):
+        picture(seed=number).save(folder / f"good{number}.png")
+        expected[f"good{number}.png"] = None
+    made = encode(make_model(), folder, tmp_path / "codes.npy", batch_size=16, workers=workers)
+
+    reasons = dict(made.skipped)
+    assert len(reasons) > 100
+    assert set(made.paths) == {path for path, reason in expected.items() if reason is None}
+    assert reasons.keys() == {path for path, reason in expected.items() if reason is not None}
+    for path, reason in reasons.items():
+        assert str(expected[path]).lower() in reason.lower(), (path, reason)
+    opened = CodeSet.open(tmp_path / "codes.npy", verify=True)
+    assert opened.skipped == made.skipped
+
+
+def test_an_image_that_changes_while_it_is_read_is_skipped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = reading.open_image
+
+    def open_image(path: Path) -> Image.Image:
+        image = whole(path)
+        if path.name == "02.png":
+            os.utime(path, ns=(5, 5))
+        return image
+
+    monkeypatch.setattr(reading, "open_image", open_image)
+    out = tmp_path / "codes.npy"
+    made = encode(make_model(), photos, out)
+    assert made.skipped[0] == ("02.png", "it changed while it was being read")
+    monkeypatch.undo()
+    with pytest.raises(CodeSetError, match=r"1 changed|could not be read then"):
+        encode(make_model(), photos, out)
+
+
+def test_a_worker_that_is_killed_is_an_error_and_loses_nothing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.getpid()
+    whole = reading.open_image
+
+    def open_image(path: Path) -> Image.Image:
+        if path.name == "20.png" and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(path)
+
+    monkeypatch.setattr(reading, "open_image", open_image)
+    with pytest.raises(BitcodesError, match=r"was killed.*fewer --workers"):
+        encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4, workers=2)
+    encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4)
+    encode(make_model(), photos, tmp_path / "whole.npy", batch_size=4)
+    assert family(tmp_path / "codes.npy") == family(tmp_path / "whole.npy")
+
+
+def test_the_random_numbers_of_the_program_are_left_alone(photos: Path, tmp_path: Path) -> None:
+    model = make_model()
+    before = torch.get_rng_state()
+    encode(model, photos, tmp_path / "codes.npy", batch_size=4, workers=1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_sources_are_named_in_many_ways(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_list(photos / "list.txt", ["03.png", "01.png"], None)
+    model = make_model()
+    assert list(encode(model, "photos/list.txt", "a.npy").paths) == ["03.png", "01.png"]
+    assert encode(model, str(photos), "b.npy").count == 23
+    several = encode(model, ["photos/02.png", photos / "list.txt"], "c.npy")
+    assert list(several.paths) == ["photos/02.png", "photos/03.png", "photos/01.png"]
+    assert encode(model, "photos/../photos", "d.npy").root == photos
+    assert encode(model, "photos/../photos", "d.npy").count == 23  # up to date
+
+
+def test_images_in_memory_get_the_codes_of_their_files(photos: Path) -> None:
+    model = make_model()
+    files = [photos / "00.png", photos / "01.png", photos / "02.png"]
+    expected = encode_images(model, files)
+    mixed = [files[0], files[1].read_bytes(), Image.open(files[2])]
+    found = encode_images(model, mixed, batch_size=2)
+    np.testing.assert_array_equal(found.outputs > 0, expected.outputs > 0)
+    np.testing.assert_allclose(found.features, expected.features, rtol=1e-5)
+    assert encode_images(model, []).outputs.shape == (0, 24)
+    with pytest.raises(ImageError, match="not an image"):
+        encode_images(model, [photos / "05b.jpg"])
+
+
+def test_what_is_recorded_of_how_codes_are_made_must_agree(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode(make_model(), photos, tmp_path / "codes.npy")
+    monkeypatch.setattr(encoding, "DTYPE", "bfloat16")
+    with pytest.raises(CodeSetError, match=r"float32.*bfloat16"):
+        encode(make_model(), photos, tmp_path / "codes.npy")
+
+
+def test_a_model_without_a_file_leaves_the_run_open(photos: Path, tmp_path: Path) -> None:
+    model = make_model()
+    assert encode(model, photos, tmp_path / "a.npy").header.run is None
+    save_model(model, tmp_path / "portable.safetensors")
+    loaded = load_model(tmp_path / "portable.safetensors")
+    assert encode(loaded, photos, tmp_path / "b.npy").header.run == "portable.safetensors"
