@@ -1,0 +1,111 @@
+"""What each stage of a search buys and costs: plain Hamming, re-ranked, asymmetric."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.hamming.index import HammingIndex, Within, to_ragged
+from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
+from bitcodes.metrics.protocols import Labels, relevance
+from bitcodes.metrics.ranking import average_precision, hits_at
+
+RANKS = (1, 10, 100)
+
+
+@dataclass(frozen=True)
+class StageScore:
+    """Figures of one way to order a shortlist; means over the queries that have an answer."""
+
+    name: str
+    map: float
+    """mAP over the ranks of the shortlist, divided by min(shortlist, relevant items)."""
+    precision: tuple[float, ...]
+    """At each of RANKS."""
+    queries_per_second: float
+
+
+def score_stages(
+    codes: NDArray[np.uint8],
+    bits: int,
+    labels: Labels,
+    queries: NDArray[np.uint8],
+    query_labels: Labels,
+    *,
+    features: NDArray[np.floating] | None = None,
+    query_features: NDArray[np.floating] | None = None,
+    query_outputs: NDArray[np.floating] | None = None,
+    shortlist: int = 1000,
+) -> tuple[StageScore, ...]:
+    """Search `queries` (Q, B) among `codes` (N, B) in each way that the arrays given allow.
+
+    Plain Hamming finds the `shortlist` nearest; ties count by expectation. Then, from the same
+    shortlists: re-ranked by features (N, D) and (Q, D), and by the queries' hash outputs (Q, K).
+    Labels are of one kind. Times are of searching all queries at once, all cores.
+    """
+    index = HammingIndex(codes, bits)
+    total, relevant = index.count(queries, labels, query_labels)
+    answerable = np.flatnonzero(relevant.any(axis=1))
+    total, relevant, queries = total[answerable], relevant[answerable], queries[answerable]
+    query_labels, known = query_labels[answerable], relevant.sum(axis=1)
+    index.search(queries[:1], shortlist)  # so that no kernel is compiled on the clock
+
+    started = time.perf_counter()
+    found = to_ragged(*index.search(queries, shortlist))
+    seconds = time.perf_counter() - started
+
+    def stage(name: str, order: Callable[[], NDArray[np.int64]]) -> StageScore:
+        """Figures of the shortlists in another order: their rows, query after query."""
+        started = time.perf_counter()
+        rows = order()
+        took = seconds + time.perf_counter() - started
+        hits = _hits(found, rows, query_labels, labels)  # (Q, shortlist)
+        precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
+        ap = (precision * hits).sum(axis=1) / np.minimum(known, shortlist)
+        return StageScore(
+            name,
+            float(ap.mean()),
+            tuple(float(hits[:, :k].sum(axis=1).mean() / k) for k in RANKS),
+            len(queries) / took,
+        )
+
+    stages = [
+        StageScore(
+            "Hamming",
+            float(average_precision(total, relevant, shortlist).mean()),
+            tuple((hits_at(total, relevant, RANKS).mean(axis=0) / RANKS).tolist()),
+            len(queries) / seconds,
+        )
+    ]
+    shortlists = (found.offsets, found.rows, found.distances)
+    if features is not None and query_features is not None:
+        by_features = query_features[answerable]
+        stages.append(
+            stage(
+                "re-ranked by features",
+                lambda: rerank_by_features(by_features, features, *shortlists).rows,
+            )
+        )
+    if query_outputs is not None:
+        outputs = query_outputs[answerable]
+        stages.append(
+            stage(
+                "asymmetric, by hash outputs",
+                lambda: rerank_asymmetric(outputs, codes, bits, *shortlists).rows,
+            )
+        )
+    return tuple(stages)
+
+
+def _hits(
+    found: Within, rows: NDArray[np.int64], query_labels: Labels, labels: Labels
+) -> NDArray[np.bool_]:
+    """Which ranks of each query hold a relevant item, (Q, longest shortlist)."""
+    sizes = np.diff(found.offsets)
+    hits = np.zeros((len(sizes), int(sizes.max(initial=1))), np.bool_)
+    for query, (start, stop) in enumerate(zip(found.offsets, found.offsets[1:], strict=False)):
+        chosen = labels[rows[start:stop]]
+        hits[query, : stop - start] = relevance(query_labels[query : query + 1], chosen)[0]
+    return hits

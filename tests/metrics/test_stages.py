@@ -1,0 +1,75 @@
+"""Stages of a search against literal rankings."""
+
+import numpy as np
+import pytest
+
+from bitcodes.codes.pack import pack_bits
+from bitcodes.metrics.stages import score_stages
+
+
+def plain_figures(rankings: list[np.ndarray], known: np.ndarray, shortlist: int) -> list[float]:
+    scores, first, ten = [], [], []
+    for hits, relevant in zip(rankings, known, strict=True):
+        precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+        scores.append((precision * hits).sum() / min(relevant, shortlist))
+        first.append(hits[0])
+        ten.append(hits[:10].sum() / 10)
+    return [float(np.mean(values)) for values in (scores, first, ten)]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_each_stage_equals_its_literal_ranking(multi_label: bool) -> None:
+    rng = np.random.default_rng(4)
+    bits, items, count, shortlist = 16, 200, 12, 40
+    outputs = rng.standard_normal((count, bits)).astype(np.float32)
+    query_bits = (outputs > 0).astype(np.uint8)
+    item_bits = rng.integers(0, 2, (items, bits), np.uint8)
+    features = rng.standard_normal((items, 5)).astype(np.float16)
+    query_features = rng.standard_normal((count, 5)).astype(np.float16)
+    if multi_label:
+        labels = rng.integers(0, 2, (items, 3), np.uint8)
+        query_labels = rng.integers(0, 2, (count, 3), np.uint8)
+        related = (query_labels[:, None] & labels).any(axis=2)
+    else:
+        labels = rng.integers(0, 4, items, np.int32)
+        query_labels = rng.integers(0, 5, count, np.int32)  # class 4 has no answer
+        related = query_labels[:, None] == labels
+
+    stages = score_stages(
+        pack_bits(item_bits),
+        bits,
+        labels,
+        pack_bits(query_bits),
+        query_labels,
+        features=features,
+        query_features=query_features,
+        query_outputs=outputs,
+        shortlist=shortlist,
+    )
+    assert [stage.name.split()[0].strip(",") for stage in stages] == [
+        "Hamming",
+        "re-ranked",
+        "asymmetric",
+    ]
+    assert all(stage.queries_per_second > 0 for stage in stages)
+
+    answerable = related.any(axis=1)
+    known = related[answerable].sum(axis=1)
+    different = query_bits[:, None] != item_bits  # (Q, N, K)
+    by_features, by_outputs = [], []
+    for q in np.flatnonzero(answerable):
+        near = np.lexsort((np.arange(items), different[q].sum(axis=1)))[:shortlist]
+        distance = ((features[near].astype(float) - query_features[q].astype(float)) ** 2).sum(1)
+        by_features.append(related[q, near[np.argsort(distance)]])
+        bound = (different[q, near] * outputs[q].astype(float) ** 2).sum(axis=1)
+        by_outputs.append(related[q, near[np.lexsort((near, different[q, near].sum(1), bound))]])
+    for stage, rankings in zip(stages[1:], (by_features, by_outputs), strict=True):
+        found = [stage.map, *stage.precision[:2]]
+        assert found == pytest.approx(plain_figures(rankings, known, shortlist))
+
+
+def test_only_what_the_arrays_allow_is_scored() -> None:
+    codes = pack_bits(np.eye(8, dtype=np.uint8))
+    labels = np.arange(8, dtype=np.int32) % 2
+    stages = score_stages(codes, 8, labels, codes, labels, shortlist=3)
+    assert [stage.name for stage in stages] == ["Hamming"]
