@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
@@ -29,7 +36,7 @@ class Settings(BaseModel):
     so that a saved file says what was done and repeats it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: Path = Field(description="Folder of a prepared dataset: train.txt and the other lists.")
     backbone: str = Field("tf_efficientnet_lite0", description="Pretrained network to start from.")
@@ -61,6 +68,15 @@ class Settings(BaseModel):
     amp: Literal["auto", "off", "bfloat16"] = Field(
         "auto", description="Mixed precision. auto: bfloat16 on CUDA cards that have it, else off."
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_booleans(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, bool) or info.field_name in ("augment", "freeze"):
+            return value
+        if info.field_name == "amp" and not value:
+            return "off"  # what YAML makes false of, unless it is quoted
+        raise ValueError("input should not be true or false")
 
     @field_validator("data")
     @classmethod
@@ -113,9 +129,8 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, where: str) -> str:
-    lines = []
+    lines: dict[str, str] = {}
     for problem in error.errors():
-        # A union reports once for each member: the first element of the location is the key.
         key = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
@@ -125,10 +140,12 @@ def _explain(error: ValidationError, where: str) -> str:
             if key == "data":
                 line += "; give the folder of a prepared dataset, such as --data data/cifar10"
         else:
-            line = f"{where}: '{key}' is {problem['input']!r}: {problem['msg'].lower()}"
-        if line not in lines:
-            lines.append(line)
-    return "\n".join(lines)
+            reason = problem["msg"].removeprefix("Value error, ").lower()
+            line = f"{where}: '{key}' is {problem['input']!r}: {reason}"
+            if key in lines:  # a union of types reports once for each of them
+                line = f"{lines[key]}, or {reason}"
+        lines[key] = line
+    return "\n".join(lines.values())
 
 
 def run_name(settings: Settings) -> str:
@@ -139,13 +156,15 @@ def run_name(settings: Settings) -> str:
 
 
 def set_latest(run: Path) -> None:
-    """Make `latest`, beside the run, point to it."""
-    link = run.parent / LATEST
+    """Make runs/latest point to the run, wherever that is."""
+    link = RUNS / LATEST
     if link.exists() and not link.is_symlink():
         return  # somebody's own folder of that name is not ours to replace
-    fresh = run.parent / f".{LATEST}.{os.getpid()}"
+    RUNS.mkdir(parents=True, exist_ok=True)
+    inside = run.resolve().parent == RUNS.resolve()
+    fresh = RUNS / f".{LATEST}.{os.getpid()}"
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(run.name, target_is_directory=True)
+    fresh.symlink_to(run.name if inside else run.resolve(), target_is_directory=True)
     fresh.replace(link)
 
 
