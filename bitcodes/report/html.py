@@ -54,7 +54,7 @@ def _facts(results: SearchResults) -> str:
     description = results.describe()
     facts = [
         _text(description[0].upper() + description[1:]),
-        f"code set <b>{_text(printable(results.codes))}</b>",
+        f"code set <b>{_text(results.codes)}</b>",
     ]
     judged = [query for query in results.queries if query.correct is not None]
     if len(judged) > 1:
@@ -65,9 +65,11 @@ def _facts(results: SearchResults) -> str:
 
 
 def _query(query: QueryResult, hits_each: int, pictures: "_Pictures") -> str:
-    name = _breakable(_text(printable(query.path)))
+    name = _breakable(_text(query.path))
     shown = query.hits[:hits_each]
-    lines = [f"<p class=label>{_text(_joined(query.labels))}</p>"] if query.labels else []
+    lines = []
+    if query.labels:
+        lines.append(f"<p class=label>{_text(', '.join(query.labels))}</p>")
     if query.correct is not None:
         lines.append(f"<p><b>{query.correct}</b> of {len(query.hits):,} correct</p>")
     elif query.hits:
@@ -93,12 +95,12 @@ def _hit(hit: Hit, pictures: "_Pictures") -> str:
         True: '<i role=img aria-label="correct">✓</i>',
         False: '<i role=img aria-label="incorrect">✗</i>',
     }[hit.relevant]
-    label = _text(_joined(hit.labels))
+    label = _text(", ".join(hit.labels))
     badge = f"<span class=label>{mark}{label}</span>" if hit.labels else ""
     features = ""
     if hit.feature_distance is not None:
         features = f"<p class=numbers><b>{hit.feature_distance:.3g}</b> in features</p>\n"
-    path = _text(printable(hit.path))
+    path = _text(hit.path)
     return (
         f"<li{state}>\n<div class=picture>{pictures.tag(hit.file, _HIT_PIXELS, hit.path)}"
         f"<span class=rank>{hit.rank}</span></div>\n"
@@ -117,7 +119,7 @@ def _notes(results: SearchResults, shown: int) -> list[str]:
     if len(results.queries) > shown:
         notes.append(f"{len(results.queries) - shown:,} more queries are not shown.")
     for path, reason in results.skipped[:20]:
-        notes.append(f"Query <bdi>{_text(printable(path))}</bdi> left out: {_text(reason)}.")
+        notes.append(f"Query <bdi>{_text(path)}</bdi> left out: {_text(reason)}.")
     if len(results.skipped) > 20:
         notes.append(f"{len(results.skipped) - 20:,} more queries could not be read.")
     return notes
@@ -138,7 +140,7 @@ class _Pictures:
         found = self._known[file, size]
         if isinstance(found, ImageError):
             return _placeholder(str(found))
-        return f'<img src="{found}" alt="{_text(printable(name))}">'
+        return f'<img src="{found}" alt="{_text(name)}">'
 
 
 def _data_url(file: Path, size: int) -> str | ImageError:
@@ -158,17 +160,14 @@ def _placeholder(reason: str) -> str:
     return f"<div class=missing><span>No picture: {_text(reason)}</span></div>"
 
 
-def _joined(labels: tuple[str, ...]) -> str:
-    return ", ".join(printable(label) for label in labels)
-
-
 def _breakable(path: str) -> str:
     """Let lines break behind the slashes of a path, which is HTML already."""
     return path.replace("/", "/<wbr>")
 
 
 def _text(text: str) -> str:
-    return escape_html(text, quote=True)
+    """Any text as HTML: nothing in it is obeyed, by the browser or by who reads the source."""
+    return escape_html(printable(text), quote=True)
 
 
 _STYLE = """\

@@ -1,0 +1,135 @@
+"""`bitcodes encode` as a user runs it."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny import make_pictures, make_run
+
+from bitcodes.cli.app import main
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.config import set_latest
+from bitcodes.files import lock
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with 12 photos, one of which is none, and a run."""
+    make_pictures(tmp_path / "photos", 11)
+    (tmp_path / "photos" / "a b.jpg").write_bytes(b"text")
+    set_latest(make_run(tmp_path / "runs" / "one"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: object) -> int:
+    try:
+        main(["encode", "--workers", "0", *map(str, arguments)])
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+def test_a_folder_in_the_short_form(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("photos") == 0
+    shown = capsys.readouterr()
+    assert shown.out == ("codes.npy: 11 codes of 24 bits, 1 images skipped (codes.skipped.txt)\n")
+    assert shown.err.startswith("skipped 'a b.jpg': not an image")
+    assert Path("codes.skipped.txt").read_text().startswith("a b.jpg\tnot an image")
+    assert CodeSet.open("codes.npy").features is None
+
+    assert run("photos") == 0
+    assert "codes.npy is up to date: the same model and the same 12 images" in (
+        capsys.readouterr().err
+    )
+    assert run("photos", "--features") == 1
+    assert "no features" in capsys.readouterr().err
+    assert run("photos", "--features", "--force", "-o", "codes.npy") == 0
+    assert CodeSet.open("codes.npy").features is not None
+
+
+def test_lists_and_standard_input(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("list.txt").write_text("photos/03.png 0 1\nphotos/01.png 1 0\n")
+    assert run("list.txt", "-o", "list.npy") == 0
+    made = CodeSet.open("list.npy")
+    assert made.labels is not None and made.labels.tolist() == [1, 0]
+
+    paths = io.TextIOWrapper(io.BytesIO(b"05.png\n02.png\n"))
+    monkeypatch.setattr(sys, "stdin", paths)
+    assert run("-", "--root", "photos", "-o", "stdin.npy") == 0
+    assert list(CodeSet.open("stdin.npy").paths) == ["05.png", "02.png"]
+    assert run("photos/00.png", "photos/04.png", "-o", "two.npy") == 0
+    assert list(CodeSet.open("two.npy").paths) == ["photos/00.png", "photos/04.png"]
+
+
+def test_errors_are_a_line_and_exit_1(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = {
+        ("nowhere",): "no such file or folder: 'nowhere'",
+        ("photos", "--strict"): "'a b.jpg' cannot be read: not an image",
+        ("photos", "--run", "runs/none"): "runs/none: no such run",
+        ("photos", "--device", "abacus"): "--device abacus",
+        ("photos", "-o", "codes.txt"): "codes.txt",
+    }
+    for arguments, message in cases.items():
+        assert run(*arguments) == 1
+        shown = capsys.readouterr().err
+        assert shown.startswith("error: ") and message in shown
+        assert shown.count("\n") == 1
+    with lock(place / ".codes.npy.lock", "codes.npy"):
+        assert run("photos") == 1
+    assert "another process" in capsys.readouterr().err
+    assert run() == 2
+
+
+SLOW = """
+import sys, time
+import tiny
+from bitcodes.cli.app import main
+from bitcodes.models.hashing import HashModel
+
+whole = HashModel.encode_batch
+def encode_batch(self, images):
+    time.sleep(0.3)
+    print("batch", flush=True)
+    return whole(self, images)
+
+HashModel.encode_batch = encode_batch
+main(["encode", "photos", "--batch-size", "2", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_ctrl_c_stops_at_once_and_the_next_run_continues(
+    place: Path, capsys: pytest.CaptureFixture[str], workers: str
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, "--workers", workers],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a group of its own, all of which Ctrl-C reaches
+    )
+    assert process.stdout is not None
+    for _ in range(3):
+        assert process.stdout.readline() == "batch\n"
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert time.monotonic() - started < 30  # seconds; a hang would be for ever
+    assert not Path("codes.npy").exists()
+
+    assert run("photos", "--batch-size", "2") == 0
+    assert "continuing after 4 of 12 images" in capsys.readouterr().err
+    assert run("photos", "--batch-size", "2", "-o", "whole.npy") == 0
+    for suffix in (".npy", ".json", ".paths.txt", ".skipped.txt", ".stat.npy"):
+        assert Path(f"codes{suffix}").read_bytes() == Path(f"whole{suffix}").read_bytes()

@@ -1,0 +1,57 @@
+"""Search results in words, lines and JSON."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bitcodes.report.result_tables import result_lines
+from bitcodes.report.results import Hit, QueryResult, SearchResults, printable
+
+HIT = Hit(1, 7, "cat/1.png", None, 3, 0.9375, None, ("cat", "pet"), True)
+QUERY = QueryResult("q.png", None, ("pet",), (HIT, replace(HIT, rank=2, relevant=None)), False)
+RESULTS = SearchResults("codes.npy", 48, 5000, 10, None, None, False, (QUERY,), ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "the 10 nearest"),
+        ({"k": None, "radius": 2}, "all within distance 2"),
+        ({"radius": 2}, "the 10 nearest within distance 2"),
+        ({"shortlist": 1000}, "the 10 nearest in features, of the 1,000 nearest"),
+        ({"shortlist": 9000}, "the 10 nearest in features, of the 5,000 nearest"),
+        ({"radius": 12, "k": 120}, "the 120 nearest in features, of all within distance 12"),
+        ({"radius": 12, "k": None}, "all by features, of all within distance 12"),
+    ],
+)
+def test_what_was_done_in_words(changes: dict[str, object], words: str) -> None:
+    results = replace(RESULTS, **changes, reranked="features" in words)  # type: ignore[arg-type]
+    assert results.describe() == f"{words} by 48-bit codes, among 5,000 images"
+
+
+def test_a_line_a_hit() -> None:
+    assert list(result_lines(RESULTS)) == [
+        "q.png\t1\t3\t0.9375\tcat/1.png\tcat,pet",
+        "q.png\t2\t3\t0.9375\tcat/1.png\tcat,pet",
+    ]
+
+
+def test_a_path_that_works_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file, path in ((tmp_path / "a" / "1.png", "a/1.png"), (Path("/b/1.png"), "/b/1.png")):
+        query = replace(QUERY, hits=(replace(HIT, file=file, feature_distance=0.5),))
+        line = next(result_lines(replace(RESULTS, queries=(query,))))
+        assert line == f"q.png\t1\t3\t0.9375\t{path}\tcat,pet\t0.5000"
+
+
+def test_correct_counts_what_is_judged() -> None:
+    assert QUERY.correct == 1
+    assert replace(QUERY, hits=(replace(HIT, relevant=False),)).correct == 0
+    assert replace(QUERY, hits=(replace(HIT, relevant=None),)).correct is None
+    assert replace(QUERY, hits=()).correct is None
+
+
+def test_printable_keeps_every_language_and_no_controls() -> None:
+    assert printable("été 東京 🙂\u202f.png") == "été 東京 🙂\u202f.png"
+    assert printable("a\x1b[2J\x7f\u202e\n\\") == r"a\x1b[2J\x7f\u202e\n\\"
