@@ -1,7 +1,6 @@
 """Settings: what is refused and how it is said, files that repeat a run, and where runs are."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_missing_data_says_what_to_give() -> None:
-    with pytest.raises(ConfigError, match="'data' is missing; give .* --data data/cifar10"):
+    with pytest.raises(ConfigError, match=r"'data' is missing; give .* --data data/cifar10"):
         Settings.build({})
 
 
@@ -199,7 +198,7 @@ def test_latest_is_the_newest_run_and_moves_with_its_folder(folder: Path) -> Non
 def test_latest_may_lie_elsewhere(folder: Path) -> None:
     set_latest(make("experiments/a"))
     assert resolve_run(None) == folder / "experiments/a"
-    assert sorted(os.listdir()) == ["experiments", "runs"]
+    assert sorted(path.name for path in folder.iterdir()) == ["experiments", "runs"]
 
 
 def test_somebodys_own_folder_called_latest_stays(folder: Path) -> None:
