@@ -6,7 +6,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 import warnings
 import zlib
 from pathlib import Path
@@ -195,7 +194,6 @@ def test_hostile_files_open_or_say_why_not(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, reason in expected.items():
-            started = time.monotonic()
             try:
                 image = open_image(tmp_path / name)
             except ImageError as error:
@@ -208,7 +206,6 @@ def test_hostile_files_open_or_say_why_not(
                 assert reason is None, name
                 assert image.mode == "RGB"
                 assert len(image.tobytes()) == 3 * image.width * image.height > 0
-            assert time.monotonic() - started < 30, name
     assert capfd.readouterr() == ("", "")
 
 
