@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,12 @@ from bitcodes.hamming import plain
 
 if TYPE_CHECKING:
     from bitcodes.codes.codeset import CodeSet
+
+PLAIN_LIMIT = 10**8
+"""Distances that an index computes in NumPy (under a second) before it loads the kernels."""
+
+_TILE = 1024
+"""Codes that `pairs` takes as queries at a time."""
 
 
 class Within(NamedTuple):
@@ -68,6 +74,7 @@ class HammingIndex:
             raise ValueError(f"threads={threads}: expected at least 1")
         self.threads = threads or len(os.sched_getaffinity(0))
         self._lanes = to_lanes(packed, self.bits)  # (W, N)
+        self._asked = 0  # distances so far
 
     def __len__(self) -> int:
         return int(self._lanes.shape[1])
@@ -81,11 +88,10 @@ class HammingIndex:
         """
         if k < 1:
             raise ValueError(f"k={k}: expected at least 1")
-        query_lanes = self._query_lanes(queries)
-        distances = np.full((len(queries), k), -1, np.int32)
-        rows = np.full((len(queries), k), -1, np.int64)
-        for query, found in enumerate(plain.nearest(query_lanes, self._lanes, k, self.bits)):
-            distances[query, : len(found[0])], rows[query, : len(found[1])] = found
+        keys = self._nearest(self._query_lanes(queries), k, self.bits)
+        distances, rows = _parts(keys)
+        missing = keys == plain.MISSING
+        distances[missing], rows[missing] = -1, -1
         return distances, rows
 
     def within(self, queries: NDArray[np.uint8], radius: int, limit: int | None = None) -> Within:
@@ -98,29 +104,28 @@ class HammingIndex:
             raise ValueError(f"radius={radius}: expected at least 0")
         if limit is not None and limit < 1:
             raise ValueError(f"limit={limit}: expected at least 1")
+        query_lanes = self._query_lanes(queries)
+        if limit is None:
+            offsets, keys = self._ball(query_lanes, radius)
+            return Within(offsets, *_parts(keys), np.zeros(len(queries), np.bool_))
         # One more than the limit tells whether the limit cuts.
-        k = None if limit is None else limit + 1
-        found = plain.nearest(self._query_lanes(queries), self._lanes, k, radius)
-        more = np.array([limit is not None and len(rows) > limit for _, rows in found], np.bool_)
-        kept = [(distances[:limit], rows[:limit]) for distances, rows in found]
-        return _ragged(kept, more)
+        nearest = self._nearest(query_lanes, limit + 1, radius)  # (Q, limit + 1)
+        there = nearest != plain.MISSING
+        more = there[:, limit].copy()
+        there[:, limit] = False
+        return Within(_offsets(there), *_parts(nearest[there]), more)
 
     def pairs(self, radius: int) -> Iterator[Pairs]:
         """Every pair of rows at distance <= `radius`, once, in blocks of bounded size."""
         if radius < 0:
             raise ValueError(f"radius={radius}: expected at least 0")
-        count, side = len(self), 1024
-        for top in range(0, count, side):
-            for left in range(top, count, side):
-                ours = self._lanes[:, top : top + side]
-                distances = plain.block_distances(ours, self._lanes[:, left : left + side])
-                first, second = np.nonzero(distances <= radius)
-                if left == top:
-                    upper = first < second
-                    first, second = first[upper], second[upper]
-                if len(first):
-                    near = distances[first, second].astype(np.int32)
-                    yield Pairs(first + top, second + left, near)
+        for top in range(0, len(self), _TILE):
+            for query, keys in self._near_pieces(self._lanes[:, top : top + _TILE], radius, top):
+                distances, second = _parts(keys)
+                first = query + top
+                once = first < second
+                if once.any():
+                    yield Pairs(first[once], second[once], distances[once])
 
     @overload
     def count(self, queries: NDArray[np.uint8]) -> NDArray[np.int64]: ...
@@ -128,14 +133,14 @@ class HammingIndex:
     def count(
         self,
         queries: NDArray[np.uint8],
-        labels: NDArray[np.generic],
-        query_labels: NDArray[np.generic],
+        labels: NDArray[Any],
+        query_labels: NDArray[Any],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
     def count(
         self,
         queries: NDArray[np.uint8],
-        labels: NDArray[np.generic] | None = None,
-        query_labels: NDArray[np.generic] | None = None,
+        labels: NDArray[Any] | None = None,
+        query_labels: NDArray[Any] | None = None,
     ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How many codes lie at each distance 0..K from each query: (Q, K + 1) int64.
 
@@ -145,18 +150,83 @@ class HammingIndex:
         """
         query_lanes = self._query_lanes(queries)
         if labels is None and query_labels is None:
-            return plain.histograms(query_lanes, self._lanes, self.bits)
+            return self._histograms(query_lanes)
         if labels is None or query_labels is None:
             raise ValueError("labels and query_labels go together")
         self._check_labels(labels, query_labels, len(queries))
-        return plain.labelled_histograms(query_lanes, self._lanes, self.bits, query_labels, labels)
+        return self._labelled_histograms(query_lanes, query_labels, labels)
+
+    def compile(self) -> None:
+        """Use the compiled kernels from now on; compile or load those of `search` at once.
+
+        Without it, an index answers through NumPy until the distances asked of it add up to
+        PLAIN_LIMIT: a small search does not wait for a compiler, and many of them are fast.
+        """
+        self._asked = PLAIN_LIMIT + 1
+        if len(self):
+            for queries in (1, 8):
+                self._nearest(self._lanes[:, :1].repeat(queries, axis=1), 1, self.bits)
+
+    # The same five functions, in NumPy and compiled.
+
+    def _is_small(self, query_lanes: NDArray[np.uint64]) -> bool:
+        self._asked += query_lanes.shape[1] * len(self)
+        return self._asked <= PLAIN_LIMIT
+
+    def _nearest(self, query_lanes: NDArray[np.uint64], k: int, radius: int) -> NDArray[np.int64]:
+        if self._is_small(query_lanes):
+            return plain.nearest(query_lanes, self._lanes, k, radius)
+        from bitcodes.hamming import compiled
+
+        return compiled.nearest(query_lanes, self._lanes, k, radius, self.bits, self.threads)
+
+    def _ball(
+        self, query_lanes: NDArray[np.uint64], radius: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self._is_small(query_lanes):
+            return plain.ball(query_lanes, self._lanes, radius)
+        from bitcodes.hamming import compiled
+
+        return compiled.ball(query_lanes, self._lanes, radius, self.bits, self.threads)
+
+    def _near_pieces(
+        self, query_lanes: NDArray[np.uint64], radius: int, start: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        if self._is_small(query_lanes):
+            return plain.near_pieces(query_lanes, self._lanes, radius, start)
+        from bitcodes.hamming import compiled
+
+        return compiled.near_pieces(
+            query_lanes, self._lanes, radius, self.bits, self.threads, start
+        )
+
+    def _histograms(self, query_lanes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        if self._is_small(query_lanes):
+            return plain.histograms(query_lanes, self._lanes, self.bits)
+        from bitcodes.hamming import compiled
+
+        return compiled.histograms(query_lanes, self._lanes, self.bits, self.threads)
+
+    def _labelled_histograms(
+        self,
+        query_lanes: NDArray[np.uint64],
+        query_labels: NDArray[Any],
+        labels: NDArray[Any],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self._is_small(query_lanes):
+            return plain.labelled_histograms(
+                query_lanes, self._lanes, self.bits, query_labels, labels
+            )
+        from bitcodes.hamming import compiled
+
+        return compiled.labelled_histograms(
+            query_lanes, self._lanes, self.bits, query_labels, labels, self.threads
+        )
 
     def _query_lanes(self, queries: NDArray[np.uint8]) -> NDArray[np.uint64]:
         return to_lanes(queries, self.bits)  # (W, Q)
 
-    def _check_labels(
-        self, labels: NDArray[np.generic], query_labels: NDArray[np.generic], queries: int
-    ) -> None:
+    def _check_labels(self, labels: NDArray[Any], query_labels: NDArray[Any], queries: int) -> None:
         if (
             labels.ndim not in (1, 2)
             or labels.shape[0] != len(self)
@@ -172,15 +242,14 @@ class HammingIndex:
 def to_ragged(distances: NDArray[np.int32], rows: NDArray[np.int64]) -> Within:
     """Results of `search`, both (Q, k), in the form of `within`: without the -1 of missing ones."""
     there = rows >= 0
-    found = [(d[t], r[t]) for d, r, t in zip(distances, rows, there, strict=True)]
-    return _ragged(found, np.zeros(len(rows), np.bool_))
+    return Within(_offsets(there), distances[there], rows[there], np.zeros(len(rows), np.bool_))
 
 
-def _ragged(
-    found: list[tuple[NDArray[np.int32], NDArray[np.int64]]], more: NDArray[np.bool_]
-) -> Within:
-    offsets = np.zeros(len(found) + 1, np.int64)
-    np.cumsum([len(rows) for _, rows in found], out=offsets[1:])
-    distances = np.concatenate([np.empty(0, np.int32), *(distances for distances, _ in found)])
-    rows = np.concatenate([np.empty(0, np.int64), *(rows for _, rows in found)])
-    return Within(offsets, distances, rows, more)
+def _offsets(there: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Where the results of each query begin, (Q + 1,), from which places hold one, (Q, k)."""
+    return np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int64)
+
+
+def _parts(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The distances and the rows of keys."""
+    return (keys >> plain.ROW_BITS).astype(np.int32), keys & ((1 << plain.ROW_BITS) - 1)

@@ -2,12 +2,20 @@
 
 Lanes are uint64 words, word-major: (W, N) for the codes and (W, Q) for the queries. Everything
 works on blocks of about a million distances, so that memory stays bounded whatever N and Q are.
+
+A result is a key, distance << ROW_BITS | row: the order of keys is that of (distance, row).
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+
+ROW_BITS = 48
+"""Bits of a key that hold the row; the distance lies above them."""
+
+MISSING = np.iinfo(np.int64).max
+"""The key of no result: it sorts last."""
 
 BLOCK = 1 << 20
 """Distances computed at a time."""
@@ -21,43 +29,48 @@ def block_distances(queries: NDArray[np.uint64], lanes: NDArray[np.uint64]) -> N
     return distances
 
 
-def _blocks(
-    queries: NDArray[np.uint64], lanes: NDArray[np.uint64]
-) -> Iterator[tuple[slice, slice, NDArray[np.uint16]]]:
-    """Every (queries, rows, distances) block; the rows of one slice of queries come in order."""
-    count = lanes.shape[1]
-    width = min(max(count, 1), BLOCK)
-    height = max(1, BLOCK // width)
-    for top in range(0, queries.shape[1], height):
-        for left in range(0, count, width):
-            here = slice(top, min(top + height, queries.shape[1]))
-            rows = slice(left, min(left + width, count))
-            yield here, rows, block_distances(queries[:, here], lanes[:, rows])
-
-
 def nearest(
-    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], k: int | None, radius: int
-) -> list[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-    """(distances, rows) of each query: the `k` nearest within `radius`, by (distance, row)."""
-    empty = (np.empty(0, np.int32), np.empty(0, np.int64))
-    found = [empty] * queries.shape[1]
+    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], k: int, radius: int
+) -> NDArray[np.int64]:
+    """The keys (Q, k) of the `k` nearest codes of each query within `radius`, else MISSING."""
+    keys = np.full((queries.shape[1], k), MISSING, np.int64)
     for here, rows, distances in _blocks(queries, lanes):
-        for query, row_distances in zip(range(here.start, here.stop), distances, strict=True):
-            old_distances, old_rows = found[query]
-            full = k is not None and len(old_rows) == k
+        for found, near in zip(keys[here], distances, strict=True):
             # A later row at the distance of the present k-th loses against it, hence the - 1.
-            bound = min(radius, int(old_distances[-1]) - 1) if full else radius
-            new_rows = np.flatnonzero(row_distances <= bound)
-            new_distances = row_distances[new_rows]
-            if k is not None and len(new_rows) > k:
-                kept = new_distances <= np.partition(new_distances, k - 1)[k - 1]
-                new_rows, new_distances = new_rows[kept], new_distances[kept]
-            # Old rows come first and all are in row order, so a stable sort by distance is enough.
-            merged_distances = np.concatenate([old_distances, new_distances.astype(np.int32)])
-            merged_rows = np.concatenate([old_rows, new_rows + rows.start])
-            order = np.argsort(merged_distances, kind="stable")[:k]
-            found[query] = merged_distances[order], merged_rows[order]
-    return found
+            bound = min(radius, (int(found[-1]) >> ROW_BITS) - 1)
+            places = np.flatnonzero(near <= bound)
+            if len(places) > k:
+                kth = np.partition(near[places], k - 1)[k - 1]
+                nearer = places[near[places] < kth]
+                ties = places[near[places] == kth]
+                places = np.concatenate([nearer, ties[: k - len(nearer)]])
+            if len(places):
+                found[:] = np.sort(np.concatenate([found, _keys(near, places, rows)]))[:k]
+    return keys
+
+
+def ball(
+    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], radius: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The sorted keys of all codes within `radius`, ragged: (offsets (Q + 1,), keys (M,))."""
+    found: list[list[NDArray[np.int64]]] = [[] for _ in range(queries.shape[1])]
+    for here, rows, distances in _blocks(queries, lanes):
+        for pieces, near in zip(found[here], distances, strict=True):
+            pieces.append(_keys(near, np.flatnonzero(near <= radius), rows))
+    empty = np.empty(0, np.int64)
+    ordered = [np.sort(np.concatenate([empty, *pieces])) for pieces in found]
+    offsets = np.cumsum([0, *map(len, ordered)])
+    return offsets, np.concatenate([empty, *ordered])
+
+
+def near_pieces(
+    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], radius: int, start: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """All codes from row `start` on that are within `radius`: pieces of (query, key), unordered."""
+    for here, rows, distances in _blocks(queries, lanes[:, start:]):
+        query, places = np.nonzero(distances <= radius)
+        near = distances[query, places].astype(np.int64)
+        yield query + here.start, near << ROW_BITS | (places + rows.start + start)
 
 
 def histograms(
@@ -89,6 +102,28 @@ def labelled_histograms(
         total[here] += _row_histograms(distances, None, bits)
         relevant[here] += _row_histograms(distances, related, bits)
     return total, relevant
+
+
+def _blocks(
+    queries: NDArray[np.uint64], lanes: NDArray[np.uint64]
+) -> Iterator[tuple[slice, slice, NDArray[np.uint16]]]:
+    """Every (queries, rows, distances) block; the rows of one slice of queries come in order."""
+    count = lanes.shape[1]
+    width = min(max(count, 1), BLOCK)
+    height = max(1, BLOCK // width)
+    for top in range(0, queries.shape[1], height):
+        for left in range(0, count, width):
+            here = slice(top, min(top + height, queries.shape[1]))
+            rows = slice(left, min(left + width, count))
+            yield here, rows, block_distances(queries[:, here], lanes[:, rows])
+
+
+def _keys(
+    distances: NDArray[np.uint16], places: NDArray[np.int64], rows: slice
+) -> NDArray[np.int64]:
+    """The keys of some places of a block's row."""
+    keys: NDArray[np.int64] = distances[places].astype(np.int64) << ROW_BITS
+    return keys | (places + int(rows.start))
 
 
 def _row_histograms(

@@ -1,0 +1,368 @@
+"""The functions of plain.py on the compiled kernels, with threads over chunks of the codes.
+
+Importing this module loads numba; the first use of a kernel compiles it, unless an earlier process
+on this machine did (numba keeps it in __pycache__, or in the user's cache folder).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+from numba.core import event
+from numpy.typing import NDArray
+
+from bitcodes.codes.pack import pack_bits, to_lanes
+from bitcodes.hamming import _compile_callbacks, kernels
+from bitcodes.hamming.plain import MISSING
+from bitcodes.hamming.planes import ALIGNMENT, BLOCK, WORDS
+
+_SLICED_FROM = 6
+"""Queries from which turning blocks on their side pays."""
+
+_KEYS = 1 << 20
+"""Candidate keys held at a time, all threads together (8 MB); more only where k alone is more."""
+
+_CHUNK = 1 << 20
+"""Distances that are worth handing to a thread."""
+
+_PIECE = 1 << 20
+"""Keys after which a search by radius hands over what it has."""
+
+_TILE = 1024
+"""Queries that a search by radius serves at a time."""
+
+_COUNT_CHUNK = 1 << 18
+"""Codes that are sorted by class at a time for counting."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+Piece = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Queries and keys, two arrays of one length."""
+
+
+def nearest(
+    queries: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
+    k: int,
+    radius: int,
+    bits: int,
+    threads: int,
+) -> NDArray[np.int64]:
+    """See plain.nearest."""
+    keys = np.full((queries.shape[1], k), MISSING, np.int64)
+    k = min(k, lanes.shape[1])
+    if not keys.size or not k:
+        return keys
+    room = k + max(k // 2, 64)  # cutting back is a pass over the keys: not too often
+    step = max(1, _KEYS // (room * threads))
+    for start in range(0, queries.shape[1], step):
+        some = queries[:, start : start + step]
+        keys[start : start + step, :k] = _nearest(some, lanes, k, room, radius, bits, threads)
+    return keys
+
+
+def _nearest(
+    queries: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
+    k: int,
+    room: int,
+    radius: int,
+    bits: int,
+    threads: int,
+) -> NDArray[np.int64]:
+    """`nearest` for as many queries as there is memory for the candidates of."""
+    chunks = _chunks(0, lanes.shape[1], queries.shape[1], threads)
+    work = iter(chunks)
+    best = np.full(queries.shape[1], bits, np.int64)  # the least k-th distance of any thread
+    lock = threading.Lock()
+
+    def search() -> NDArray[np.int64]:
+        scan = _Scan(queries, lanes, bits, room, k)
+        scan.bounds[:] = min(radius, bits) + 1
+        for start, stop in work:
+            scan.run(start, stop)
+            with lock:
+                np.minimum(best, scan.bounds, out=best)
+                # At the k-th distance of another thread, an earlier row can still win.
+                np.minimum(scan.bounds, best + 1, out=scan.bounds)
+        return scan.nearest()
+
+    threads = min(threads, len(chunks))
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            found = [future.result() for future in [pool.submit(search) for _ in range(threads)]]
+        except BaseException:
+            chunks.clear()  # no need to wait for more than the chunks under way
+            raise
+    return found[0] if threads == 1 else np.sort(np.concatenate(found, axis=1))[:, :k]
+
+
+def ball(
+    queries: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
+    radius: int,
+    bits: int,
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """See plain.ball."""
+    pieces = []
+    for start in range(0, queries.shape[1], _TILE):
+        some = queries[:, start : start + _TILE]
+        for query, keys in near_pieces(some, lanes, radius, bits, threads):
+            pieces.append((query + start, keys))
+    empty = np.empty(0, np.int64)
+    query = np.concatenate([empty, *(query for query, _ in pieces)])
+    keys = np.concatenate([empty, *(keys for _, keys in pieces)])
+    pieces.clear()
+    keys = keys[np.argsort(query, kind="stable")]
+    offsets = np.zeros(queries.shape[1] + 1, np.int64)
+    np.cumsum(np.bincount(query, minlength=queries.shape[1]), out=offsets[1:])
+    for start, stop in pairwise(offsets):
+        keys[start:stop].sort()
+    return offsets, keys
+
+
+def near_pieces(
+    queries: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
+    radius: int,
+    bits: int,
+    threads: int,
+    start: int = 0,
+) -> Iterator[Piece]:
+    """All codes from row `start` on that are within `radius` of few queries, in pieces.
+
+    A piece is about a million keys at most, and few are waiting, whatever the number of results.
+    Pieces and their order do not depend on timing.
+    """
+
+    def search(start: int, stop: int) -> tuple[list[Piece], int]:
+        scan = _Scan(queries, lanes, bits, 4 * BLOCK, 0)
+        scan.bounds[:] = min(radius, bits) + 1
+        pieces, size = [], 0
+        while start < stop and size < _PIECE:
+            start = scan.run(start, stop)
+            pieces.append(scan.drain())
+            size += len(pieces[-1][0])
+        return pieces, start
+
+    chunks = _chunks(start, lanes.shape[1], queries.shape[1], threads)
+    for (pieces, place), (_, stop) in zip(
+        _in_order(lambda chunk: search(*chunk), chunks, threads), chunks, strict=True
+    ):
+        yield from pieces
+        while place < stop:
+            more, place = search(place, stop)
+            yield from more
+
+
+def histograms(
+    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], bits: int, threads: int
+) -> NDArray[np.int64]:
+    """See plain.histograms."""
+    total = np.zeros((queries.shape[1], bits + 1), np.int64)
+    none = np.zeros(queries.shape[1], np.int64)
+    _count_ranges(queries, lanes, none, none, total, total, threads)
+    return total
+
+
+def labelled_histograms(
+    queries: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
+    bits: int,
+    query_labels: NDArray[Any],
+    labels: NDArray[Any],
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """See plain.labelled_histograms."""
+    total = np.zeros((queries.shape[1], bits + 1), np.int64)
+    relevant = np.zeros_like(total)
+    for start in range(0, lanes.shape[1], _COUNT_CHUNK):
+        chunk = lanes[:, start : start + _COUNT_CHUNK]
+        some = labels[start : start + _COUNT_CHUNK]
+        if labels.ndim == 1:
+            order = np.argsort(some, kind="stable")
+            some, chunk = some[order], np.take(chunk, order, axis=1)
+            first = np.searchsorted(some, query_labels, "left")
+            last = np.searchsorted(some, query_labels, "right")
+            _count_ranges(queries, chunk, first, last, total, relevant, threads)
+        else:
+            chunk = np.ascontiguousarray(chunk)
+            _count_shared(queries, chunk, query_labels, some, total, relevant, threads)
+    return total, relevant
+
+
+def _count_ranges(
+    queries: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    total: NDArray[np.int64],
+    relevant: NDArray[np.int64],
+    threads: int,
+) -> None:
+    """kernels.count_ranges, the queries shared out among threads."""
+    rows, words = _rows(queries), (0,) * len(lanes)
+
+    def count(some: slice) -> None:
+        kernels.count_ranges(
+            lanes, rows[some], first[some], last[some], total[some], relevant[some], words
+        )
+
+    deque(_in_order(count, _batches(len(rows), threads), threads), maxlen=0)
+
+
+def _count_shared(
+    queries: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
+    query_labels: NDArray[Any],
+    labels: NDArray[Any],
+    total: NDArray[np.int64],
+    relevant: NDArray[np.int64],
+    threads: int,
+) -> None:
+    """kernels.count_shared, the queries shared out among threads."""
+    rows, words = _rows(queries), (0,) * len(lanes)
+    masks = to_lanes(pack_bits(labels != 0), labels.shape[1])  # (V, N)
+    query_masks = _rows(to_lanes(pack_bits(query_labels != 0), labels.shape[1]))  # (Q, V)
+    label_words = (0,) * len(masks)
+
+    def count(some: slice) -> None:
+        kernels.count_shared(
+            lanes,
+            rows[some],
+            masks,
+            query_masks[some],
+            total[some],
+            relevant[some],
+            words,
+            label_words,
+        )
+
+    deque(_in_order(count, _batches(len(rows), threads), threads), maxlen=0)
+
+
+class _Scan:
+    """What one thread knows while it searches: bounds and candidates of some queries."""
+
+    def __init__(
+        self,
+        queries: NDArray[np.uint64],
+        lanes: NDArray[np.uint64],
+        bits: int,
+        room: int,
+        k: int,
+    ) -> None:
+        count = queries.shape[1]
+        self._k = k
+        self._keys = np.empty((count, room), np.int64)
+        self._counts = np.zeros(count, np.int64)
+        self.bounds = np.empty(count, np.int64)
+        words = (0,) * len(lanes)
+        arguments: list[Any] = [_rows(queries), self.bounds, self._keys, self._counts, k, words]
+        if count < _SLICED_FROM:
+            self._scan: Callable[..., int] = kernels.scan
+        else:
+            self._scan = kernels.scan_sliced
+            arguments += _sliced_arguments(queries, bits)
+        self._lanes, self._arguments = lanes, arguments
+
+    def run(self, start: int, stop: int) -> int:
+        """Scan the codes `start` to `stop`; the row to go on from after a `drain`."""
+        return self._scan(self._lanes, start, stop, *self._arguments)
+
+    def nearest(self) -> NDArray[np.int64]:
+        """The k least keys of each query, sorted, MISSING behind them."""
+        self._keys[np.arange(self._keys.shape[1]) >= self._counts[:, None]] = MISSING
+        self._keys.sort(axis=1)
+        return self._keys[:, : self._k]
+
+    def drain(self) -> Piece:
+        """Hand over all candidates, in the order of queries, then rows."""
+        query = np.flatnonzero(self._counts)
+        counts = self._counts[query]
+        width = counts.max(initial=0)
+        keys = self._keys[query, :width][np.arange(width) < counts[:, None]]
+        self._counts[:] = 0
+        return np.repeat(query, counts), keys
+
+
+def _sliced_arguments(queries: NDArray[np.uint64], bits: int) -> list[Any]:
+    """What scan_sliced needs beside what scan needs; see there."""
+    words, count = queries.shape
+    used = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)[:, 0]
+    shifts = np.arange(64, dtype=np.uint64)
+    places = np.flatnonzero(used[:, None] >> shifts & np.uint64(1))  # (K,) planes that are in use
+    groups = -(-bits // 3)
+    empty = np.full(3 * groups - bits, 64 * words)  # the plane behind the last is zero
+    places = np.concatenate([places, empty])
+    bit = np.zeros((3 * groups, count), np.uint16)
+    bit[:bits] = queries[places[:bits] // 64] >> shifts[places[:bits] % 64, None] & np.uint64(1)
+    pattern = bit[0::3] + 2 * bit[1::3] + 4 * bit[2::3]  # (G, Q)
+    row_bytes = 2 * WORDS * 8
+    columns = max(1, (bits - 1).bit_length())
+    numbers = 2 * (bits // 3) + bits % 3
+    return [
+        places,
+        _rows(pattern * np.uint16(row_bytes)),
+        np.empty((count, columns), np.uint64),
+        _aligned_zeros(64 * words + 1, WORDS),
+        _aligned_zeros(groups, 8, 2, WORDS),
+        (0,) * numbers,
+        (0,) * columns,
+    ]
+
+
+def _aligned_zeros(*shape: int) -> NDArray[np.uint64]:
+    size = int(np.prod(shape)) * 8
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(np.uint64).reshape(shape)
+
+
+def _rows(lanes: NDArray[Any]) -> NDArray[Any]:
+    """(W, Q) as (Q, W), C-contiguous."""
+    return np.ascontiguousarray(lanes.T)
+
+
+def _chunks(start: int, stop: int, queries: int, threads: int) -> list[tuple[int, int]]:
+    """Rows `start` to `stop` in pieces of whole blocks: some a thread, none of little work."""
+    size = max(_CHUNK // max(queries, 1), -(-(stop - start) // (8 * threads)), 1)
+    size = -(-size // BLOCK) * BLOCK
+    return [(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def _batches(queries: int, threads: int) -> list[slice]:
+    size = min(256, -(-queries // (4 * threads))) or 1
+    return [slice(start, start + size) for start in range(0, queries, size)]
+
+
+def _in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """`work` on each item, in threads; results in order, few of them waiting."""
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+class _Announcer(event.Listener):
+    """Tells the callbacks of `on_compile` when numba is about to compile one of the kernels."""
+
+    def on_start(self, event: Any) -> None:
+        if event.data["dispatcher"].py_func.__module__ == kernels.__name__:
+            while _compile_callbacks:
+                _compile_callbacks.pop()()
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Announcer())  # type: ignore[no-untyped-call]

@@ -1,0 +1,316 @@
+# mypy: disable-error-code="no-untyped-def, call-arg, arg-type, unreachable"
+"""The compiled loops of Hamming search (numba): importing this module loads a compiler.
+
+Two ways to find the codes nearer to a query than its bound, a block of 512 codes at a time:
+
+- `scan` reads the lanes as they are: xor, popcount and the running minimum of a block, which the
+  compiler turns into full vector registers. Only a block whose minimum beats the bound is read
+  again. A single query so runs at the speed of memory.
+- `scan_sliced` serves many queries at once. It turns a block on its side, into bit planes, and
+  writes for each three planes a table: how many of these three bits of every code differ from each
+  of the eight patterns that a query can have there. A query then only adds up its K / 3 rows of the
+  tables, with carry-save adders: five logical operations for as many codes as a register has bits.
+  (The tables are those of the "four Russians"; the adders are in planes.py.)
+
+Results are keys, distance << ROW_BITS | row, so that their order is that of (distance, row). The
+lanes are (W, N) uint64, queries (Q, W) uint64; bounds (Q,) int64: codes below it are wanted. Tuples
+named `words`, `numbers`, `columns` and `label_words` are there for their lengths, which numba knows
+when it compiles: so each number of words gets loops of its own from one text.
+"""
+
+import numpy as np
+from numba import njit
+
+from bitcodes.hamming.plain import ROW_BITS
+from bitcodes.hamming.planes import (
+    BLOCK,
+    WORDS,
+    exchange_far,
+    exchange_near,
+    find_near,
+    lowest_one,
+    popcount,
+    write_table,
+)
+
+_HISTOGRAM_BLOCK = 1 << 14
+"""Codes that are counted for all queries while they are in the second-level cache."""
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _distance(lanes, row, queries, query, words):
+    distance = 0
+    for word in range(len(words)):
+        distance += popcount(lanes[word, row] ^ queries[query, word])
+    return distance
+
+
+# --- candidates -----------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def _cut_back(keys, k, distances):
+    """Keep the `k` least of `keys`, which come in the order of rows; return the k-th's distance.
+
+    A counting pass instead of a sort; `distances` is how many distances there can be.
+    """
+    histogram = np.zeros(distances, np.int64)
+    for key in keys:
+        histogram[key >> ROW_BITS] += 1
+    last = 0
+    ties = k
+    while histogram[last] < ties:
+        ties -= histogram[last]
+        last += 1
+    kept = 0
+    for key in keys:
+        distance = key >> ROW_BITS
+        if distance == last:
+            ties -= 1
+        if distance < last or (distance == last and ties >= 0):
+            keys[kept] = key
+            kept += 1
+    return last
+
+
+@njit(nogil=True, cache=True)
+def _keep(distance, row, query, bounds, keys, counts, k, distances):
+    """Note a code below the bound; where that fills the query's keys, cut back to k and rebound."""
+    place = counts[query]
+    keys[query, place] = (distance << ROW_BITS) | row
+    counts[query] = place + 1
+    if k > 0 and place + 1 == keys.shape[1]:
+        bounds[query] = _cut_back(keys[query], k, distances)
+        counts[query] = k
+
+
+@njit(nogil=True, cache=True)
+def _scan_block(lanes, start, stop, queries, query, bounds, keys, counts, k, words):
+    """Keep the codes `start` to `stop` that are below the bound of a query."""
+    distances = 64 * len(words) + 1
+    least = distances
+    for row in range(start, stop):
+        least = min(least, _distance(lanes, row, queries, query, words))
+    if least < bounds[query]:
+        for row in range(start, stop):
+            distance = _distance(lanes, row, queries, query, words)
+            if distance < bounds[query]:
+                _keep(distance, row, query, bounds, keys, counts, k, distances)
+
+
+@njit(nogil=True, cache=True)
+def _finished(bounds, keys, counts, k):
+    """Whether to stop before the next block: none can be nearer, or (k = 0) keys may run over."""
+    wanted = False
+    for query in range(len(bounds)):
+        if bounds[query] > 0:
+            wanted = True
+        if k == 0 and counts[query] > keys.shape[1] - BLOCK:
+            return True
+    return not wanted
+
+
+@njit(nogil=True, cache=True)
+def scan(lanes, start, stop, queries, bounds, keys, counts, k, words):
+    """Keep the codes `start` to `stop` below the bounds in `keys` (Q, room), `counts` of them.
+
+    With `k`, a query's bound falls to its k-th distance whenever its keys are cut back; later rows
+    at that distance lose against the earlier ones. With k = 0, bounds stay, and the scan ends early
+    when less than a block's room is left. Returns the row to go on from.
+    """
+    for block in range(start, stop, BLOCK):
+        if _finished(bounds, keys, counts, k):
+            return block if k == 0 else stop
+        for query in range(len(queries)):
+            _scan_block(
+                lanes,
+                block,
+                min(block + BLOCK, stop),
+                queries,
+                query,
+                bounds,
+                keys,
+                counts,
+                k,
+                words,
+            )
+    return stop
+
+
+# --- many queries ---------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def _slice_block(lanes, start, planes, places, tables):
+    """Turn BLOCK codes into `planes` (64 W + 1, WORDS), the last one zero, and fill the `tables`.
+
+    `places` (3 G,) are the planes of the groups.
+    """
+    count = lanes.shape[1]
+    for word in range(lanes.shape[0]):
+        base = word * BLOCK
+        for row in range(8):
+            exchange_far(lanes, word * count + start + row * WORDS, planes, base + row * WORDS)
+        for row in range(0, 64, 8):
+            exchange_near(planes, base + row * WORDS, planes, base + row * WORDS)
+    for group in range(len(tables)):
+        write_table(
+            planes, places[3 * group], places[3 * group + 1], places[3 * group + 2], tables, group
+        )
+
+
+@njit(nogil=True, cache=True)
+def _set_carry(carries, query, bound):
+    """Write 2**C - bound into `carries[query]` (C,), a word of all ones or zeros a bit."""
+    columns = carries.shape[1]
+    value = (1 << columns) - bound
+    for column in range(columns):
+        carries[query, column] = np.uint64(-((value >> column) & 1))
+
+
+@njit(nogil=True, cache=True)
+def scan_sliced(
+    lanes,
+    start,
+    stop,
+    queries,
+    bounds,
+    keys,
+    counts,
+    k,
+    words,
+    places,
+    patterns,
+    carries,
+    planes,
+    tables,
+    numbers,
+    columns,
+):
+    """`scan` for many queries; the further arguments are those of `find_near` and `_slice_block`.
+
+    `carries` (Q, C), `planes` and `tables` are scratch.
+    """
+    highest = 1 << len(columns)  # the highest bound that the adders can tell
+    near = np.zeros(WORDS, np.uint64)
+    for query in range(len(queries)):
+        _set_carry(carries, query, bounds[query])
+    for block in range(start, stop, BLOCK):
+        if _finished(bounds, keys, counts, k):
+            return block if k == 0 else stop
+        whole = block + BLOCK <= stop
+        if whole:
+            _slice_block(lanes, block, planes, places, tables)
+        for query in range(len(queries)):
+            bound = bounds[query]
+            if bound <= 0:
+                continue
+            if bound > highest or not whole:
+                end = min(block + BLOCK, stop)
+                _scan_block(lanes, block, end, queries, query, bounds, keys, counts, k, words)
+            elif find_near(tables, patterns, carries, query, near, numbers, columns):
+                some = np.uint64(0)  # bit r: one of the codes 8 r to 8 r + 7
+                for word in near:
+                    some |= word
+                while some:
+                    place = lowest_one(some)
+                    some &= some - np.uint64(1)
+                    for lane in range(WORDS):
+                        if (near[lane] >> np.uint64(place)) & np.uint64(1):
+                            row = block + WORDS * place + lane
+                            distance = _distance(lanes, row, queries, query, words)
+                            if distance < bounds[query]:
+                                _keep(
+                                    distance,
+                                    row,
+                                    query,
+                                    bounds,
+                                    keys,
+                                    counts,
+                                    k,
+                                    64 * len(words) + 1,
+                                )
+            if bounds[query] != bound:
+                _set_carry(carries, query, bounds[query])
+    return stop
+
+
+# --- counting -------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def _count_rows(lanes, start, stop, queries, query, histogram, words):
+    """Add the distances of codes `start` to `stop` to `histogram` (4, D), whose rows take turns.
+
+    Turns keep an addition from waiting for the one before it to the same distance.
+    """
+    quarter = (stop - start) // 4
+    for row in range(start, start + quarter):
+        histogram[0, _distance(lanes, row, queries, query, words)] += 1
+        histogram[1, _distance(lanes, row + quarter, queries, query, words)] += 1
+        histogram[2, _distance(lanes, row + 2 * quarter, queries, query, words)] += 1
+        histogram[3, _distance(lanes, row + 3 * quarter, queries, query, words)] += 1
+    for row in range(start + 4 * quarter, stop):
+        histogram[0, _distance(lanes, row, queries, query, words)] += 1
+
+
+@njit(nogil=True, cache=True)
+def _add(histogram, totals):
+    """Add the rows of `histogram` (4, D) to `totals` (K + 1,), and clear them."""
+    for distance in range(len(totals)):
+        for turn in range(4):
+            totals[distance] += histogram[turn, distance]
+            histogram[turn, distance] = 0
+
+
+@njit(nogil=True, cache=True)
+def count_ranges(lanes, queries, first, last, total, relevant, words):
+    """Add histograms of all distances to `total` (Q, K + 1), of relevant codes to `relevant`.
+
+    The codes relevant to a query are `first[query]` to `last[query]`: sorted by class, relevance
+    costs nothing.
+    """
+    histogram = np.zeros((4, 64 * len(words) + 1), np.uint32)
+    count = lanes.shape[1]
+    for block in range(0, count, _HISTOGRAM_BLOCK):
+        end = min(block + _HISTOGRAM_BLOCK, count)
+        for query in range(len(queries)):
+            left = min(max(first[query], block), end)
+            right = min(max(last[query], left), end)
+            if right > left:
+                _count_rows(lanes, left, right, queries, query, histogram, words)
+                for distance in range(total.shape[1]):
+                    for turn in range(4):
+                        relevant[query, distance] += histogram[turn, distance]
+            _count_rows(lanes, block, left, queries, query, histogram, words)
+            _count_rows(lanes, right, end, queries, query, histogram, words)
+            _add(histogram, total[query])
+
+
+@njit(nogil=True, cache=True)
+def count_shared(lanes, queries, labels, query_labels, total, relevant, words, label_words):
+    """`count_ranges` where the relevant codes are those that share a label with the query.
+
+    `labels` (V, N) and `query_labels` (Q, V) are uint64, a bit a label.
+    """
+    distances = 64 * len(words) + 1
+    # The histogram of the codes without a shared label, then that of those with one.
+    histogram = np.zeros((4, 2 * distances), np.uint32)
+    count = lanes.shape[1]
+    for block in range(0, count, _HISTOGRAM_BLOCK):
+        end = min(block + _HISTOGRAM_BLOCK, count)
+        for query in range(len(queries)):
+            for row in range(block, end):
+                shared = np.uint64(0)
+                for word in range(len(label_words)):
+                    shared |= labels[word, row] & query_labels[query, word]
+                place = _distance(lanes, row, queries, query, words)
+                if shared:
+                    place += distances
+                histogram[row & 3, place] += 1
+            for distance in range(total.shape[1]):
+                for turn in range(4):
+                    relevant[query, distance] += histogram[turn, distances + distance]
+                    total[query, distance] += histogram[turn, distances + distance]
+                    histogram[turn, distances + distance] = 0
+            _add(histogram, total[query])

@@ -1,0 +1,271 @@
+"""Bit planes: the vector code of the sliced scan, written as LLVM instructions for numba to inline.
+
+A block of 512 codes, turned on its side, is one plane a bit: 8 words, in which bit r of word l
+belongs to code 8 r + l. LLVM makes of a plane whatever registers the machine has. Numba has no
+vector types, hence the intrinsics; each is a few lines of Python that emit the instructions, and
+the jitted loops around them are in kernels.py.
+
+All arrays are C-contiguous uint64; planes and tables are aligned to 64 bytes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+BLOCK = 512
+"""Codes of a block."""
+
+WORDS = BLOCK // 64
+"""Words of a plane."""
+
+ALIGNMENT = 64
+
+_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_PLANE = ir.VectorType(_I64, WORDS)
+_PLANE_BYTES = 8 * WORDS
+
+
+def _splat(builder: Any, word: Any) -> Any:
+    """A plane with `word` in every place."""
+    undefined = ir.Constant(_PLANE, ir.Undefined)
+    lane = builder.insert_element(undefined, word, _I32(0))
+    first = ir.Constant(ir.VectorType(_I32, WORDS), [0] * WORDS)
+    return builder.shuffle_vector(lane, undefined, first)
+
+
+def _constant(word: int) -> Any:
+    return ir.Constant(_PLANE, [word] * WORDS)
+
+
+class _Memory:
+    """Loads and stores at an offset in bytes from a place in an array."""
+
+    def __init__(
+        self, context: Any, builder: Any, kind: Any, array: Any, byte: Any, align: int = 8
+    ) -> None:
+        data = context.make_array(kind)(context, builder, array).data
+        self._builder, self._align = builder, align
+        self._address = builder.add(builder.ptrtoint(data, _I64), byte)
+
+    def _pointer(self, offset: int, kind: Any) -> Any:
+        address = self._builder.add(self._address, _I64(offset))
+        return self._builder.inttoptr(address, kind.as_pointer())
+
+    def load(self, offset: int, kind: Any = _PLANE, align: int | None = None) -> Any:
+        return self._builder.load(self._pointer(offset, kind), align=align or self._align)
+
+    def store(self, value: Any, offset: int) -> None:
+        self._builder.store(value, self._pointer(offset, value.type), align=self._align)
+
+    def moved(self, byte: Any) -> "_Memory":
+        """The same array, `byte` bytes on."""
+        other = object.__new__(_Memory)
+        other._builder, other._align = self._builder, self._align
+        other._address = self._builder.add(self._address, byte)
+        return other
+
+
+# --- turning a block on its side ------------------------------------------------------------------
+
+
+def _exchange(widths: Sequence[int]) -> Callable[..., Any]:
+    """An intrinsic that does three steps of the transposition of 64 x 64 bits, on 8 of its rows.
+
+    A step of width w swaps, for rows r and r + w, the bits that lie in the other's half (Hacker's
+    Delight, 7-3). The 8 rows are those that the steps mix: `min(widths)` apart.
+    """
+    stride = min(widths)
+
+    @intrinsic
+    def exchange(
+        context: Any,
+        source: types.Type,
+        source_place: types.Type,
+        target: types.Type,
+        target_place: types.Type,
+    ) -> Any:
+        """Read 8 rows of `source` from word `source_place` on, write them to `target`."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kinds = signature.args
+            eight = _I64(8)
+            reader = _Memory(
+                context, builder, kinds[0], arguments[0], builder.mul(arguments[1], eight)
+            )
+            writer = _Memory(
+                context, builder, kinds[2], arguments[2], builder.mul(arguments[3], eight)
+            )
+            rows = [reader.load(row * stride * _PLANE_BYTES) for row in range(8)]
+            for width in widths:
+                # The low `width` bits of every 2 `width` ones.
+                mask = _constant(sum((2**width - 1) << place for place in range(0, 64, 2 * width)))
+                shift = _constant(width)
+                apart = width // stride
+                for row in range(8):
+                    if row & apart:
+                        continue
+                    low, high = rows[row], rows[row + apart]
+                    swap = builder.and_(builder.xor(builder.lshr(low, shift), high), mask)
+                    rows[row + apart] = builder.xor(high, swap)
+                    rows[row] = builder.xor(low, builder.shl(swap, shift))
+            for row in range(8):
+                writer.store(rows[row], row * stride * _PLANE_BYTES)
+            return context.get_dummy_value()
+
+        arguments = (source, types.int64, target, types.int64)
+        return types.void(*arguments), generate
+
+    return exchange
+
+
+exchange_far = _exchange((32, 16, 8))
+exchange_near = _exchange((4, 2, 1))
+
+
+# --- adding up distances --------------------------------------------------------------------------
+
+
+@intrinsic
+def write_table(
+    context: Any,
+    planes: types.Type,
+    first: types.Type,
+    second: types.Type,
+    third: types.Type,
+    tables: types.Type,
+    group: types.Type,
+) -> Any:
+    """Write `tables[group]`, (8, 2, WORDS): the distances in three planes from all 8 patterns.
+
+    Row p holds, as a number of two bits, how many of the three bits of a code differ from p: the
+    sum in [p, 0], the carry in [p, 1]. Bit 0 of p is compared with plane `first`.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory = _Memory(context, builder, signature.args[0], arguments[0], _I64(0), 64)
+        planes = [
+            memory.moved(builder.mul(place, _I64(_PLANE_BYTES))).load(0) for place in arguments[1:4]
+        ]
+        byte = builder.mul(arguments[5], _I64(16 * _PLANE_BYTES))
+        table = _Memory(context, builder, signature.args[4], arguments[4], byte, 64)
+        odd = builder.xor(builder.xor(*planes[:2]), planes[2])
+        even = builder.not_(odd)
+        for pattern in (0, 1, 2, 4):
+            x, y, z = (
+                builder.not_(plane) if pattern >> place & 1 else plane
+                for place, plane in enumerate(planes)
+            )
+            carry = builder.or_(builder.and_(x, y), builder.and_(z, builder.or_(x, y)))
+            # Complementing all three complements the sum and the carry.
+            for row, total, over in (
+                (pattern, even if pattern else odd, carry),
+                (7 - pattern, odd if pattern else even, builder.not_(carry)),
+            ):
+                table.store(total, 2 * row * _PLANE_BYTES)
+                table.store(over, (2 * row + 1) * _PLANE_BYTES)
+        return context.get_dummy_value()
+
+    arguments = (planes, types.int64, types.int64, types.int64, tables, types.int64)
+    return types.void(*arguments), generate
+
+
+def _reaches(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> Any:
+    """Add up planes of weight 2**column; the plane of the codes whose sum reaches 2**columns.
+
+    Carry-save: when three planes wait in a column, a full adder leaves one there and carries one
+    on. No sum may reach 2**(columns + 1).
+    """
+    waiting: list[list[Any]] = [[] for _ in range(columns)]
+    carried_out = []
+
+    def put(plane: Any, column: int) -> None:
+        if column == columns:
+            carried_out.append(plane)
+            return
+        waiting[column].append(plane)
+        if len(waiting[column]) == 3:
+            x, y, z = waiting[column]
+            either = builder.xor(x, y)
+            waiting[column] = [builder.xor(either, z)]
+            put(builder.or_(builder.and_(x, y), builder.and_(either, z)), column + 1)
+
+    for plane, column in numbers:
+        put(plane, column)
+    for column in range(columns):
+        if len(waiting[column]) == 2:
+            put(builder.and_(*waiting[column]), column + 1)
+    reached = carried_out[0]
+    for plane in carried_out[1:]:
+        reached = builder.or_(reached, plane)
+    return reached
+
+
+@intrinsic
+def find_near(
+    context: Any,
+    tables: types.Type,
+    patterns: types.Type,
+    bounds: types.Type,
+    query: types.Type,
+    near: types.Type,
+    numbers: types.UniTuple,
+    columns: types.UniTuple,
+) -> Any:
+    """Set the bits of `near` (WORDS,) of the codes below a query's bound; return whether any is.
+
+    `patterns` (Q, G) uint16 says where in its table of `tables` (G, 8, 2, WORDS) each group's row
+    of each query is, in bytes. `bounds` (Q, C) holds 2**C - bound, a word of all ones or zeros a
+    bit: added to a distance, it reaches 2**C where the distance reaches the bound. `numbers` is a
+    tuple as long as the sums and carries to add are many (a lone bit has no carry), `columns` one
+    of length C: so the compiler knows them.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def memory(place: int, byte: Any, align: int = 8) -> _Memory:
+            kind = signature.args[place]
+            return _Memory(context, builder, kind, arguments[place], byte, align)
+
+        query = arguments[3]
+        table = memory(0, _I64(0), ALIGNMENT)
+        pattern = memory(1, builder.mul(query, _I64(2 * ((numbers.count + 1) // 2))), 2)
+        bound = memory(2, builder.mul(query, _I64(8 * columns.count)))
+
+        def terms() -> Iterator[tuple[Any, int]]:
+            for column in range(columns.count):
+                yield _splat(builder, bound.load(8 * column, _I64)), column
+            for number in range(numbers.count):
+                group, column = divmod(number, 2)
+                if column == 0:
+                    row = table.moved(builder.zext(pattern.load(2 * group, _I16), _I64))
+                yield row.load((16 * group + column) * _PLANE_BYTES), column
+
+        found = builder.not_(_reaches(builder, terms(), columns.count))
+        memory(4, _I64(0)).store(found, 0)
+        every = ir.IntType(64 * WORDS)
+        return builder.icmp_unsigned("!=", builder.bitcast(found, every), every(0))
+
+    arguments = (tables, patterns, bounds, types.int64, near, numbers, columns)
+    return types.boolean(*arguments), generate
+
+
+@intrinsic
+def popcount(context: Any, word: types.Type) -> Any:
+    """The number of ones of a uint64, as an int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def lowest_one(context: Any, word: types.Type) -> Any:
+    """The place of the lowest one of a uint64 that is not 0, as an int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+    return types.int64(types.uint64), generate
