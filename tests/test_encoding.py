@@ -1,6 +1,7 @@
 """encode: the same codes however it runs, whatever it meets and wherever it is stopped."""
 
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -486,3 +487,17 @@ def test_a_model_without_a_file_leaves_the_run_open(photos: Path, tmp_path: Path
     save_model(model, tmp_path / "portable.safetensors")
     loaded = load_model(tmp_path / "portable.safetensors")
     assert encode(loaded, photos, tmp_path / "b.npy").header.run == "portable.safetensors"
+
+
+def test_the_example_searches_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "run")
+    make_pictures(tmp_path / "photos", 6)
+    monkeypatch.chdir(tmp_path)
+    example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "search_photos.py"))
+    example["main"]("run", "photos", "photos/02.png")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "6 photos, 24 bits each, 18 bytes"
+    assert lines[1] == f"  0 bits apart: {tmp_path / 'photos' / '02.png'}"
+    assert len(lines) == 6

@@ -67,19 +67,23 @@ def encode(
 
     source = open_source(images, root, sys.stdin.buffer.read() if "-" in images else None)
     model = load_model(run, device)
-    with progress("encoding") as report:
-        code_set = encoding.encode(
-            model,
-            source,
-            out,
-            features=features,
-            batch_size=batch_size,
-            workers=workers,
-            strict=strict,
-            force=force,
-            progress=report,
-            log=note,
-        )
+    try:
+        with progress("encoding") as report:
+            code_set = encoding.encode(
+                model,
+                source,
+                out,
+                features=features,
+                batch_size=batch_size,
+                workers=workers,
+                strict=strict,
+                force=force,
+                progress=report,
+                log=note,
+            )
+    except KeyboardInterrupt:
+        note("interrupted; the same command goes on where this stopped")
+        raise
     skipped = code_set.skipped
     for path, reason in skipped[:5]:
         note(f"skipped {shown(path)}: {reason}")

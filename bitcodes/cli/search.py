@@ -107,12 +107,10 @@ def search(
     for path, reason in results.skipped:
         note(f"query {printable(path)} left out: {reason}")
     if html is not None:
-        from bitcodes.files import atomic_write
         from bitcodes.report.html import results_page
+        from bitcodes.report.page import write_page
 
-        page = results_page(results)
-        with atomic_write(html, "w") as file:
-            file.write(page)
+        write_page(results_page(results), html)
         note(f"{html}: open it in a browser")
     if json:
         print_json(results.to_dict())

@@ -1,15 +1,9 @@
 """Search results as one HTML page that needs nothing else: pictures and style are inside it."""
 
-import base64
 from collections.abc import Iterator
-from html import escape as escape_html
-from pathlib import Path
 
-from PIL import Image
-
-from bitcodes.errors import ImageError
-from bitcodes.images import open_image, thumbnail_jpeg
-from bitcodes.report.results import Hit, QueryResult, SearchResults, printable
+from bitcodes.report.page import Pictures, as_html, page_start
+from bitcodes.report.results import Hit, QueryResult, SearchResults
 
 MAX_QUERIES = 100
 MAX_PICTURES = 2000
@@ -31,16 +25,9 @@ def results_page(results: SearchResults, title: str = "Search results") -> str:
 def _page(results: SearchResults, title: str) -> Iterator[str]:
     queries = results.queries[:MAX_QUERIES]
     hits_each = max(1, MAX_PICTURES // max(1, len(queries)))
-    pictures = _Pictures()
-    yield (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{_text(title)} · bitcodes</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n"
-    )
-    yield f"<header>\n<h1>{_text(title)}</h1>\n<p>{_facts(results)}</p>\n</header>\n<main>\n"
+    pictures = Pictures()
+    yield page_start(title, _STYLE)
+    yield f"<header>\n<h1>{as_html(title)}</h1>\n<p>{_facts(results)}</p>\n</header>\n<main>\n"
     for query in queries:
         yield _query(query, hits_each, pictures)
     yield "</main>\n"
@@ -53,8 +40,8 @@ def _page(results: SearchResults, title: str) -> Iterator[str]:
 def _facts(results: SearchResults) -> str:
     description = results.describe()
     facts = [
-        _text(description[0].upper() + description[1:]),
-        f"code set <b>{_text(results.codes)}</b>",
+        as_html(description[0].upper() + description[1:]),
+        f"code set <b>{as_html(results.codes)}</b>",
     ]
     judged = [query for query in results.queries if query.correct is not None]
     if len(judged) > 1:
@@ -64,12 +51,12 @@ def _facts(results: SearchResults) -> str:
     return " <span aria-hidden=true>·</span> ".join(facts)
 
 
-def _query(query: QueryResult, hits_each: int, pictures: "_Pictures") -> str:
-    name = _breakable(_text(query.path))
+def _query(query: QueryResult, hits_each: int, pictures: Pictures) -> str:
+    name = _breakable(as_html(query.path))
     shown = query.hits[:hits_each]
     lines = []
     if query.labels:
-        lines.append(f"<p class=label>{_text(', '.join(query.labels))}</p>")
+        lines.append(f"<p class=label>{as_html(', '.join(query.labels))}</p>")
     if query.correct is not None:
         lines.append(f"<p><b>{query.correct}</b> of {len(query.hits):,} correct</p>")
     elif query.hits:
@@ -88,19 +75,19 @@ def _query(query: QueryResult, hits_each: int, pictures: "_Pictures") -> str:
     )
 
 
-def _hit(hit: Hit, pictures: "_Pictures") -> str:
+def _hit(hit: Hit, pictures: Pictures) -> str:
     state = {None: "", True: " class=right", False: " class=wrong"}[hit.relevant]
     mark = {
         None: "",
         True: '<i role=img aria-label="correct">✓</i>',
         False: '<i role=img aria-label="incorrect">✗</i>',
     }[hit.relevant]
-    label = _text(", ".join(hit.labels))
+    label = as_html(", ".join(hit.labels))
     badge = f"<span class=label>{mark}{label}</span>" if hit.labels else ""
     features = ""
     if hit.feature_distance is not None:
         features = f"<p class=numbers><b>{hit.feature_distance:.3g}</b> in features</p>\n"
-    path = _text(hit.path)
+    path = as_html(hit.path)
     return (
         f"<li{state}>\n<div class=picture>{pictures.tag(hit.file, _HIT_PIXELS, hit.path)}"
         f"<span class=rank>{hit.rank}</span></div>\n"
@@ -119,45 +106,10 @@ def _notes(results: SearchResults, shown: int) -> list[str]:
     if len(results.queries) > shown:
         notes.append(f"{len(results.queries) - shown:,} more queries are not shown.")
     for path, reason in results.skipped[:20]:
-        notes.append(f"Query <bdi>{_text(path)}</bdi> left out: {_text(reason)}.")
+        notes.append(f"Query <bdi>{as_html(path)}</bdi> left out: {as_html(reason)}.")
     if len(results.skipped) > 20:
         notes.append(f"{len(results.skipped) - 20:,} more queries could not be read.")
     return notes
-
-
-class _Pictures:
-    """Image files as img elements; each file is read once a size."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Path, int], str | ImageError] = {}
-
-    def tag(self, file: Path | None, size: int, name: str) -> str:
-        """An img element with the picture inside, or a placeholder that says why there is none."""
-        if file is None:
-            return _placeholder("it is not known where this image lies")
-        if (file, size) not in self._known:
-            self._known[file, size] = _data_url(file, size)
-        found = self._known[file, size]
-        if isinstance(found, ImageError):
-            return _placeholder(str(found))
-        return f'<img src="{found}" alt="{_text(name)}">'
-
-
-def _data_url(file: Path, size: int) -> str | ImageError:
-    try:
-        image = open_image(file)
-    except ImageError as error:
-        return error
-    enlarge = size // (2 * max(image.size))
-    if enlarge > 1:  # what a browser makes of a tiny picture is worse
-        width, height = image.size
-        image = image.resize((width * enlarge, height * enlarge), Image.Resampling.LANCZOS)
-    jpeg = thumbnail_jpeg(image, size)
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-
-
-def _placeholder(reason: str) -> str:
-    return f"<div class=missing><span>No picture: {_text(reason)}</span></div>"
 
 
 def _breakable(path: str) -> str:
@@ -165,33 +117,7 @@ def _breakable(path: str) -> str:
     return path.replace("/", "/<wbr>")
 
 
-def _text(text: str) -> str:
-    """Any text as HTML: nothing in it is obeyed, by the browser or by who reads the source."""
-    return escape_html(printable(text), quote=True)
-
-
 _STYLE = """\
-:root {
-  --page: #f7f7f5; --card: #fff; --ink: #1d1d1b; --quiet: #6a6963; --line: #e4e3de;
-  --accent: #3559c7; --track: #e8e8e4;
-  --right: #157347; --right-back: #dcf3e6; --wrong: #b3261e; --wrong-back: #fbe3e1;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #131416; --card: #1d1f22; --ink: #ececea; --quiet: #9b9b95; --line: #303236;
-    --accent: #8fa8ff; --track: #303236;
-    --right: #6fd8a0; --right-back: #143625; --wrong: #ff9d94; --wrong-back: #451d1a;
-  }
-}
-* { box-sizing: border-box; margin: 0; }
-body {
-  background: var(--page); color: var(--ink); line-height: 1.45;
-  font: 16px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-  max-width: 1400px; margin: 0 auto; padding: 32px 24px 48px;
-}
-h1 { font-size: 1.6rem; letter-spacing: -.015em; }
-header p { color: var(--quiet); margin-top: 4px; overflow-wrap: anywhere; }
-header p b { color: var(--ink); font-weight: 600; }
 section {
   display: grid; grid-template-columns: 232px minmax(0, 1fr); gap: 28px;
   border-top: 1px solid var(--line); margin-top: 28px; padding-top: 28px;

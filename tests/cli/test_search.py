@@ -106,8 +106,8 @@ def test_json_is_one_document(place: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("photos/03.png", "--html", "page.html") == 0
-    page = Path("page.html").read_text(encoding="utf-8")
+    assert run("photos/03.png", "--html", "pages/page.html") == 0
+    page = Path("pages/page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and page.count("<img") == 11
     assert "page.html: open it in a browser" in capsys.readouterr().err
 
@@ -152,6 +152,8 @@ def test_errors_and_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str])
     assert run("nowhere.png") == 1
     assert "no such file or folder: 'nowhere.png'" in capsys.readouterr().err
     other = make_run(place / "runs" / "two", seed=1)
+    assert run("photos/03.png", "--html", "codes.npy/page.html") == 1
+    assert "codes.npy/page.html cannot be written" in capsys.readouterr().err
     assert run("photos/03.png", "--run", other) == 1
     assert "distances between their codes mean nothing" in capsys.readouterr().err
     assert run("photos/03.png", "--run", other, "--force") == 0
