@@ -1,0 +1,209 @@
+"""What the network sees: cropping, resizing, scaling and augmenting, each done another way."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+
+from bitcodes.data.transforms import Preprocessing, augment
+
+HALF = (0.5, 0.5, 0.5)
+
+
+def preprocessing(size: int, **values: object) -> Preprocessing:
+    return Preprocessing.model_validate({"image_size": size, "mean": HALF, "std": HALF, **values})
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    """Red grows with x, green with y, from the image's own left upper corner."""
+    y, x = np.mgrid[:height, :width]
+    return Image.fromarray(np.stack([x, y, x * 0 + 7], axis=-1).astype(np.uint8))
+
+
+def triangle_weights(length: int, size: int, start: float, side: float) -> np.ndarray:
+    """How much each pixel counts in each one of a bilinear resize of a box, (size, length)."""
+    scale = side / size
+    support = max(scale, 1.0)
+    middles = start + (np.arange(size) + 0.5) * scale
+    away = np.abs(np.arange(length) + 0.5 - middles[:, None])
+    weights = np.maximum(0, 1 - away / support)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 40), (60, 40), (40, 60), (61, 40), (97, 30)])
+@pytest.mark.parametrize("size", [8, 20])
+def test_the_centred_square_is_resized(width: int, height: int, size: int) -> None:
+    seen = preprocessing(size, interpolation="bilinear").to_array(gradient(width, height))
+    side = min(width, height)
+    assert seen.shape == (size, size, 3)
+    assert seen.dtype == np.uint8
+    # A gradient resized is a gradient: the value of an output pixel is the place of its middle.
+    middles = (np.arange(size) + 0.5) * side / size - 0.5
+    inner = slice(1, -1)  # at the border of the image the filter has but one side
+    np.testing.assert_allclose(
+        seen[inner, inner, 0],
+        np.tile(middles + (width - side) / 2, (size, 1))[inner, inner],
+        atol=1,
+    )
+    np.testing.assert_allclose(
+        seen[inner, inner, 1],
+        np.tile(middles + (height - side) / 2, (size, 1)).T[inner, inner],
+        atol=1,
+    )
+    assert (seen[..., 2] == 7).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(50, 50), (64, 48), (48, 64)])
+@pytest.mark.parametrize("crop", [1.0, 0.875, 0.5])
+@pytest.mark.parametrize("size", [16, 90])
+def test_bilinear_resizing_is_its_formula(width: int, height: int, crop: float, size: int) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    seen = preprocessing(size, crop=crop, interpolation="bilinear").to_array(
+        Image.fromarray(pixels)
+    )
+    side = min(width, height) * crop
+    left, top = (width - side) / 2, (height - side) / 2
+    across = triangle_weights(width, size, left, side)
+    down = triangle_weights(height, size, top, side)
+    expected = np.einsum("iy,yxc,jx->ijc", down, pixels.astype(float), across)
+    np.testing.assert_allclose(seen, expected, atol=1.01)  # rounded twice, across and down
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_an_image_of_the_right_size_is_left_as_it_is(interpolation: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    seen = preprocessing(24, interpolation=interpolation).to_array(Image.fromarray(pixels))
+    np.testing.assert_array_equal(seen, pixels)
+
+
+def test_the_default_is_bicubic() -> None:
+    image = gradient(50, 50)
+    expected = image.resize((31, 31), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(preprocessing(31).to_array(image), np.asarray(expected))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 500), (500, 1), (3, 2)])
+@pytest.mark.parametrize("crop", [1.0, 0.875])
+def test_tiny_and_thin_images(width: int, height: int, crop: float) -> None:
+    image = Image.new("RGB", (width, height), (10, 20, 30))
+    seen = preprocessing(8, crop=crop).to_array(image)
+    assert (seen == [10, 20, 30]).all()
+
+
+def test_scaling_is_what_numpy_makes_of_it() -> None:
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3), np.uint8)
+    seen = preprocessing(5, mean=mean, std=std).normalise(torch.from_numpy(pixels))
+    expected = (pixels / 255 - np.array(mean)) / np.array(std)
+    assert seen.shape == (2, 3, 5, 5)
+    assert seen.dtype == torch.float32
+    assert seen.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(seen.numpy(), expected.transpose(0, 3, 1, 2), atol=1e-6)
+
+
+def test_floats_are_scaled_as_bytes_are() -> None:
+    pixels = torch.randint(0, 256, (2, 5, 5, 3), dtype=torch.uint8)
+    way = preprocessing(5)
+    assert torch.equal(way.normalise(pixels), way.normalise(pixels.float()))
+    assert way.normalise(torch.tensor([0, 255]).view(1, 1, 2, 1)).flatten().tolist() == [
+        *[-1, 1] * 3  # one channel is broadcast to three
+    ]
+
+
+def test_bgr_turns_the_channels_and_not_their_means() -> None:
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)  # of blue, green, red
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
+    seen = preprocessing(4, mean=mean, std=std, channel_order="bgr").normalise(
+        torch.from_numpy(pixels)
+    )
+    for channel, source in enumerate((2, 1, 0)):
+        expected = (pixels[0, ..., source] / 255 - mean[channel]) / std[channel]
+        np.testing.assert_allclose(seen[0, channel].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values", [{"crop": 0}, {"crop": 1.1}, {"interpolation": "nearest"}, {"mean": (0.5,)}, {"x": 1}]
+)
+def test_wrong_preprocessing_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        preprocessing(32, **values)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count: int = 6, side: int = 16) -> torch.Tensor:
+    return torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8, generator=generator(9))
+
+
+def with_draws(
+    monkeypatch: pytest.MonkeyPatch, draws: list[float], images: torch.Tensor
+) -> torch.Tensor:
+    """What augment makes of the images if chance gives each of them these four numbers."""
+    fixed = torch.tensor(draws)[:, None].repeat(1, len(images))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "rand", lambda *size, generator: fixed)
+        return augment(images, generator())
+
+
+NO_ZOOM = 1 / 3  # between 0.9 and 1.2
+TURN, KEEP, STAY, LEAST, MOST = 0.1, 0.9, 0.5, 0.0, 1.0
+
+
+def test_augmenting_is_the_same_for_a_generator_and_differs_between_images() -> None:
+    images = pictures()[:1].repeat(6, 1, 1, 1)
+    once, again, other = (augment(images, generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+    assert not torch.equal(once[0], once[1])
+    assert once.shape == images.shape
+    assert once.dtype == torch.float32
+
+
+def test_augmenting_takes_no_random_numbers_from_elsewhere() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    augment(pictures(), generator())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_augmented_pixels_stay_in_range() -> None:
+    images = pictures(64)
+    images[:32] = images[:32] // 255 * 255  # only black and white
+    moved = augment(images, generator())
+    assert moved.min() >= 0
+    assert moved.max() <= 255
+    white = torch.full((64, 16, 16, 3), 255, dtype=torch.uint8)
+    torch.testing.assert_close(augment(white, generator()), white.float())
+
+
+def test_an_image_neither_zoomed_nor_shifted_nor_mirrored_is_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = pictures()
+    same = with_draws(monkeypatch, [NO_ZOOM, KEEP, STAY, STAY], images)
+    torch.testing.assert_close(same, images.float(), atol=0.05, rtol=0)
+    mirrored = with_draws(monkeypatch, [NO_ZOOM, TURN, STAY, STAY], images)
+    torch.testing.assert_close(mirrored, images.flip(2).float(), atol=0.05, rtol=0)
+
+
+def test_shifts_move_across_and_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = pictures(side=16)
+    # An eighth of the side, 2 of 16 pixels.
+    across = with_draws(monkeypatch, [NO_ZOOM, KEEP, MOST, STAY], images)
+    torch.testing.assert_close(across[:, :, :14], images[:, :, 2:].float(), atol=0.05, rtol=0)
+    down = with_draws(monkeypatch, [NO_ZOOM, KEEP, STAY, LEAST], images)
+    torch.testing.assert_close(down[:, 2:], images[:, :14].float(), atol=0.05, rtol=0)
+    # What comes in from outside is the picture mirrored at its border.
+    torch.testing.assert_close(down[:, :2], images[:, :2].flip(1).float(), atol=0.05, rtol=0)
+
+
+def test_half_of_the_images_are_mirrored() -> None:
+    images = torch.zeros(400, 8, 8, 3, dtype=torch.uint8)
+    images[:, :, 4:] = 255
+    moved = augment(images, generator())
+    mirrored = (moved[:, :, :4].mean(dim=(1, 2, 3)) > moved[:, :, 4:].mean(dim=(1, 2, 3))).sum()
+    assert 150 < int(mirrored) < 250
