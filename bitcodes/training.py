@@ -25,7 +25,7 @@ from bitcodes.data.lists import Dataset, ImageList, read_dataset
 from bitcodes.data.loading import TrainingImages, default_workers
 from bitcodes.data.splits import hash_order
 from bitcodes.data.transforms import augment
-from bitcodes.errors import BitcodesError, ConfigError, DataError, ModelError
+from bitcodes.errors import BitcodesError, ConfigError, DataError, ImageError, ModelError
 from bitcodes.files import atomic_write, lock
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.images import open_image
@@ -41,6 +41,10 @@ MAX_VALIDATION = 2000  # images held out
 MAX_RANKED = 5000  # training images that they are ranked against
 _SCALARS_EVERY = 20  # steps between two points of a TensorBoard curve
 _EVAL_BATCH = 128
+_CHECKPOINT_KEYS = frozenset(
+    {"model", "loss", "optimizer", "step", "history", "loss_sum", "seconds", "best_map"}
+    | {"data", "events"}
+)
 
 
 @dataclass(frozen=True)
@@ -91,30 +95,47 @@ def finetune(
     """
     run = run or config.RUNS / config.run_name(settings)
     dataset = read_dataset(settings.data)
-    run.mkdir(parents=True, exist_ok=True)
+    _make_folder(run)
     with lock(run / ".lock", f"run {run}"):
+        _sweep(run)
         if fresh or not (run / config.CONFIG_FILE).exists():
             settings, saved = _resolve(settings, dataset.train), None
         else:
             settings, saved = _reconcile(settings, run, dataset)
         if saved is not None and len(saved["history"]) >= settings.epochs:
             return Finetuned(run, settings, saved["history"], already=True)
+        trainer = _Trainer(settings, run, dataset, workers, loading, log or (lambda line: None))
         if saved is None:
             _clear(run)
+        else:
+            trainer.restore(saved)
         settings.save(run / config.CONFIG_FILE)
         config.set_latest(run)
-        trainer = _Trainer(settings, run, dataset, workers, loading, log or (lambda line: None))
-        if saved is not None:
-            trainer.restore(saved)
         trainer.train(report or (lambda progress: None))
         return Finetuned(run, settings, trainer.history, already=False)
 
 
+def _make_folder(run: Path) -> None:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the run folder {run}: {error.strerror}") from None
+
+
+_FILES = (config.CHECKPOINT_FILE, config.MODEL_FILE, config.METRICS_FILE, config.CONFIG_FILE)
+
+
 def _clear(run: Path) -> None:
     """Remove what training writes into a run, and nothing else."""
-    names = (config.CHECKPOINT_FILE, config.MODEL_FILE, config.METRICS_FILE, config.CONFIG_FILE)
-    for path in [*(run / name for name in names), *run.glob("events.out.tfevents.*")]:
+    for path in [*(run / name for name in _FILES), *run.glob("events.out.tfevents.*")]:
         path.unlink(missing_ok=True)
+
+
+def _sweep(run: Path) -> None:
+    """Remove the half-written files that a killed process left."""
+    for name in _FILES:
+        for path in run.glob(f".{name}.*.tmp"):
+            path.unlink()
 
 
 def _reconcile(
@@ -142,17 +163,26 @@ def _reconcile(
     path = run / config.CHECKPOINT_FILE
     if not path.exists():
         return settings, None
-    try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: cannot be read ({reason}); start over with --fresh") from None
+    saved = _read_checkpoint(path)
     if saved["data"] != _data_digest(dataset.train):
         raise DataError(
             f"{settings.data / 'train.txt'} has changed since {run} was begun; "
             "restore it, choose another folder with --run, or start over with --fresh"
         )
     return settings, saved
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, zipfile and pickle have many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{path}: cannot be read ({reason}); start over with --fresh") from None
+    if not isinstance(saved, dict) or not saved.keys() >= _CHECKPOINT_KEYS:
+        raise ModelError(
+            f"{path}: is not a checkpoint that finetune wrote; start over with --fresh"
+        )
+    return saved
 
 
 def _resolve(settings: Settings, train: ImageList) -> Settings:
@@ -172,9 +202,17 @@ def _resolve(settings: Settings, train: ImageList) -> Settings:
 def _image_size_for(images: ImageList, largest: int) -> int:
     """Twice the images' own median size, for small ones: enlarging them pays; at most `largest`."""
     rows = np.linspace(0, len(images) - 1, min(25, len(images))).astype(int)
-    sides = [min(open_image(images.absolute_path(int(row))).size) for row in rows]
-    median = int(np.median(sides))
+    median = int(np.median([_shorter_side(images.absolute_path(int(row))) for row in rows]))
     return min(largest, max(64, 2 * median if median < 64 else median) // 32 * 32)
+
+
+def _shorter_side(path: Path) -> int:
+    try:
+        return min(open_image(path).size)
+    except ImageError as error:
+        raise DataError(
+            f"{path}: {error}; repair the file or take its line out of the list"
+        ) from None
 
 
 def _data_digest(images: ImageList) -> str:
@@ -320,17 +358,12 @@ class _Trainer:
         self._describe()
         self.board = SummaryWriter(str(self.run), flush_secs=30)
         try:
-            with _interruptible() as interrupted:
-                self.interrupted = interrupted
-                try:
-                    if self.settings.freeze:
-                        self.features = self._compute_features()
-                    while len(self.history) < self.settings.epochs:
-                        self._train_epoch(report)
-                        self._finish_epoch(report)
-                except KeyboardInterrupt:
-                    self.save()
-                    raise
+            with _interruptible() as self.interrupted:
+                if self.settings.freeze:
+                    self.features = self._compute_features()
+                while len(self.history) < self.settings.epochs:
+                    self._train_epoch(report)
+                    self._finish_epoch(report)
         finally:
             self.board.close()
 
@@ -343,7 +376,9 @@ class _Trainer:
             self.log(f"{name}: {value:g}")
 
     def _check_interrupted(self) -> None:
+        """Called between steps, where the state is whole: never save anywhere else."""
         if self.interrupted.is_set():
+            self.save()
             raise KeyboardInterrupt
 
     def _train_epoch(self, report: Callable[[Progress], None]) -> None:
@@ -408,7 +443,7 @@ class _Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, self.settings.amp == "bfloat16"):
             outputs = self._outputs(inputs.to(self.device), generator)  # (B, K)
         loss, logits = self.loss(outputs.float(), targets)
-        value = loss.item()
+        value: float = loss.item()
         if not math.isfinite(value):
             self._stop_not_finite(value)
         self.optimizer.zero_grad()
@@ -454,7 +489,7 @@ class _Trainer:
         self.board.add_scalar(
             "train/images_per_second", self.batch_size / seconds_a_step, self.step
         )
-        if score is None or score > self.best_map:
+        if score is None or score >= self.best_map:  # of equals, the one that trained longer
             self.best_map = -1.0 if score is None else score
             save_model(self.model, self.run / config.MODEL_FILE)
         line["images_per_second"] = round(self.batch_size / seconds_a_step, 1)
@@ -538,16 +573,17 @@ def _split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Rows to train on, rows held out, and training rows that those are ranked against.
 
-    In hash order, so that the split is the same everywhere. Coding
-    an image costs about a fifth of training on it: a quarter of the epoch is 5 % of its time.
+    In hash order, so that the split is the same everywhere. Coding an image costs about a fifth of
+    training on it: a quarter of the epoch is 5 % of its time. More is ranked only where more is
+    held out than that allows; at least two images are left to train on.
     """
     if count < 2:
         raise DataError(f"expected at least 2 images to train on, found {count}")
     order = np.array(hash_order(seed, "validation", [str(row) for row in range(count)]))
-    held = min(MAX_VALIDATION, int(share * count))
+    held = min(MAX_VALIDATION, int(share * count), count - 2)
     if held == 0:
         return np.arange(count), order[:0], order[:0]
-    ranked = min(MAX_RANKED, max(count // 4 - held, 1))
+    ranked = min(MAX_RANKED, max(count // 4 - held, held))
     return np.sort(order[held:]), np.sort(order[:held]), np.sort(order[held : held + ranked])
 
 

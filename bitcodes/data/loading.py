@@ -18,8 +18,11 @@ from bitcodes.images import open_image
 _MEMORY_SHARE = 0.25
 
 
-class _Decoded(Dataset[torch.Tensor]):
-    """Image files as uint8 (S, S, 3) tensors."""
+class _Decoded(Dataset[torch.Tensor | DataError]):
+    """Image files as uint8 (S, S, 3) tensors.
+
+    What goes wrong is returned, not raised: a worker process would turn it into a traceback.
+    """
 
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
         self.paths = paths
@@ -28,15 +31,15 @@ class _Decoded(Dataset[torch.Tensor]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> torch.Tensor:
+    def __getitem__(self, index: int) -> torch.Tensor | DataError:
         path = self.paths[index]
         try:
             image = open_image(path)
         except ImageError as error:
-            raise DataError(
+            return DataError(
                 f"{path}: {error}; training needs every image of its list: "
                 "repair the file or take its line out of the list"
-            ) from None
+            )
         return torch.from_numpy(self.preprocessing.to_array(image).copy())
 
 
@@ -80,12 +83,26 @@ class TrainingImages:
             self._files,
             batch_sampler=[batch.tolist() for batch in batches],
             num_workers=self._workers,
+            collate_fn=_stack,
             worker_init_fn=_ignore_interrupts,
             # The workers' own random numbers are never used; without this, making them would
             # move the random state that training depends on.
             generator=torch.Generator(),
         )
-        yield from loader
+        for batch in loader:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+
+
+def _stack(images: list[torch.Tensor | DataError]) -> torch.Tensor | DataError:
+    """The images as one batch, or the first thing that went wrong with them."""
+    good: list[torch.Tensor] = []
+    for image in images:
+        if isinstance(image, DataError):
+            return image
+        good.append(image)
+    return torch.stack(good)
 
 
 def default_workers() -> int:
