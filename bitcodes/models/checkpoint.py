@@ -29,6 +29,7 @@ class ModelInfo(BaseModel):
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     device: str  # what it was trained on, the default for encoding with it
+    fingerprint: str = ""  # tells damage that safetensors cannot see; empty: not known
 
 
 def fingerprint(model: HashModel) -> str:
@@ -50,6 +51,7 @@ def save_model(model: HashModel, path: Path) -> None:
         class_names=model.class_names,
         preprocessing=model.preprocessing,
         device=str(model.device),
+        fingerprint=fingerprint(model),
     )
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_write(path) as file:
@@ -81,11 +83,18 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     model = HashModel(info.backbone, info.bits, info.preprocessing, info.class_names)
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
-        wanted = tuple(expected[name].shape) if name in expected else "nothing"
-        found = tuple(weights[name].shape) if name in weights else "nothing"
-        if wanted != found:
-            raise ModelError(f"{path}: tensor {name}: expected {wanted}, found {found}")
+        wanted, there = (
+            f"{tensors[name].dtype} {tuple(tensors[name].shape)}" if name in tensors else "nothing"
+            for tensors in (expected, weights)
+        )
+        if wanted != there:
+            raise ModelError(f"{path}: tensor {name}: expected {wanted}, found {there}")
     model.load_state_dict(weights)
+    if info.fingerprint and (found := fingerprint(model)) != info.fingerprint:
+        raise ModelError(
+            f"{path}: is damaged: its weights or preprocessing have changed since it was written "
+            f"(expected fingerprint {info.fingerprint[:16]}..., found {found[:16]}...)"
+        )
     model.path = path
     model.to(choose_device(info.device if device == "auto" else device, strict=device != "auto"))
     return model.eval()
@@ -115,11 +124,13 @@ def choose_device(name: str = "auto", strict: bool = True) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError("another kind of device")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         if not strict:
             return torch.device("cpu")
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"--device {name}: not usable here ({reason}); use auto, cpu, cuda, cuda:N or mps"
         ) from None
