@@ -1,0 +1,134 @@
+"""The hash model: bits that depend on the image alone, whatever it is encoded with."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import SIDE, make_model
+from torch import nn
+
+from bitcodes.data.transforms import Preprocessing
+from bitcodes.models import hashing
+from bitcodes.models.backbones import BACKBONES, Backbone, find_backbone
+from bitcodes.models.hashing import HashModel
+
+
+def images(count: int, side: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def real() -> HashModel:
+    """The default backbone under a hash layer that puts many outputs next to zero."""
+    torch.manual_seed(0)
+    spec = find_backbone("tf_efficientnet_lite0")
+    model = HashModel("tf_efficientnet_lite0", 64, spec.preprocessing(32), pretrained=True).eval()
+    with torch.inference_mode():
+        pictures = torch.from_numpy(images(70, 32))
+        outputs = model(model.preprocessing.normalise(pictures))
+        # Bit k of picture k comes out as exactly zero, but for rounding.
+        model.hash_layer.bias -= outputs[:64].diagonal()
+    return model
+
+
+def test_bits_do_not_depend_on_the_batch(real: HashModel) -> None:
+    pictures = images(70, 32)
+    whole = real.encode_batch(pictures).outputs > 0
+    for size in (1, 2, 7, 64):
+        parts = [
+            real.encode_batch(pictures[i : i + size]).outputs for i in range(0, len(pictures), size)
+        ]
+        np.testing.assert_array_equal(
+            np.concatenate(parts) > 0, whole, err_msg=f"batches of {size}"
+        )
+    order = np.random.default_rng(1).permutation(len(pictures))
+    np.testing.assert_array_equal(real.encode_batch(pictures[order]).outputs > 0, whole[order])
+
+
+def test_the_batch_does_matter_to_the_bits_of_the_network_itself(
+    real: HashModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Guards the test above: without looking again at what is near to zero, it fails.
+    monkeypatch.setattr(hashing, "_UNSURE", -1)
+    pictures = images(70, 32)
+    alone = np.concatenate([real.encode_batch(picture[None]).outputs for picture in pictures])
+    together = real.encode_batch(pictures).outputs
+    if (alone == together).all():
+        pytest.skip("this machine computes the same in batches of every size")
+    assert ((alone > 0) != (together > 0)).any()
+
+
+def test_outputs_are_those_of_the_hash_layer_on_the_features(real: HashModel) -> None:
+    found = real.encode_batch(images(3, 32))
+    assert found.outputs.shape == (3, 64)
+    assert found.features.shape == (3, 1280)
+    assert found.outputs.dtype == found.features.dtype == np.float32
+    layer = real.hash_layer
+    expected = found.features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    np.testing.assert_allclose(found.outputs, expected, atol=1e-4)
+
+
+def test_only_unsure_images_are_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(bits=8)
+    pictures = images(6, SIDE)
+    outputs = model.encode_batch(pictures).outputs
+    with torch.inference_mode():
+        model.hash_layer.bias[3] -= float(outputs[2, 3])
+    batches: list[int] = []
+    monkeypatch.setattr(
+        model,
+        "_outputs",
+        lambda pixels: batches.append(len(pixels)) or HashModel._outputs(model, pixels),
+    )
+    model.encode_batch(pictures)
+    assert batches == [6, 1]
+
+
+def test_an_empty_batch() -> None:
+    found = make_model(bits=8).encode_batch(images(0, SIDE))
+    assert found.outputs.shape == (0, 8)
+    assert found.features.shape == (0, 48)
+
+
+def test_encoding_leaves_the_model_as_it_was() -> None:
+    model = make_model(bits=8)
+    model.train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.encode_batch(images(4, SIDE))
+    assert model.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_encoding_uses_the_running_statistics_of_norms(monkeypatch: pytest.MonkeyPatch) -> None:
+    way = Preprocessing(image_size=SIDE, mean=(0.5,) * 3, std=(0.5,) * 3)
+    monkeypatch.setitem(
+        BACKBONES,
+        "normed",
+        Backbone(
+            3,
+            lambda pretrained: nn.Sequential(
+                nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            ),
+            lambda size: way,
+            SIDE,
+        ),
+    )
+    model = HashModel("normed", 4, way).train()
+    pictures = images(4, SIDE)
+    alone = np.concatenate([model.encode_batch(picture[None]).features for picture in pictures])
+    np.testing.assert_allclose(model.encode_batch(pictures).features, alone, atol=1e-6)
+
+
+def test_full_precision_is_asked_for_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    with hashing._full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+
+
+def test_a_fresh_hash_layer_is_ready_to_use() -> None:
+    model = make_model(bits=24)
+    outputs = model.encode_batch(images(50, SIDE)).outputs
+    assert not model.hash_layer.bias.any()
+    assert np.isfinite(outputs).all()

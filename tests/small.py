@@ -1,0 +1,89 @@
+"""A trainable backbone that takes no time, and a dataset for it: for tests of training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from bitcodes.config import Settings
+from bitcodes.data.lists import DATASET_FILE, write_list
+from bitcodes.data.transforms import Preprocessing
+from bitcodes.models.backbones import BACKBONES, Backbone
+
+FEATURES = 16
+CLASSES = ("red", "green", "blue", "grey")
+_COLOURS = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200], [130, 130, 130]])
+
+
+def _build(pretrained: bool) -> nn.Module:
+    """Everything that could make a resumed run differ: norms, chance, two learning rates."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 4, stride=4, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, FEATURES, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+    )
+
+
+def _preprocessing(size: int) -> Preprocessing:
+    half = (0.5, 0.5, 0.5)
+    return Preprocessing(image_size=size, mean=half, std=half)
+
+
+BACKBONES["small"] = Backbone(FEATURES, _build, _preprocessing, 64)
+
+
+def make_dataset(
+    folder: Path, count: int = 48, queries: int = 8, multi_label: bool = False
+) -> Path:
+    """A prepared folder of noisy pictures in four colours, a class each (with several: blends)."""
+    rng = np.random.default_rng(0)
+    labels = np.eye(4, dtype=np.uint8)[np.arange(count + queries) % 4]
+    if multi_label:
+        labels[::5] |= np.eye(4, dtype=np.uint8)[0]
+        labels[7] = 0
+    folder.mkdir(parents=True)
+    paths = []
+    for number, row in enumerate(labels):
+        colour = _COLOURS[row.astype(bool)].mean(axis=0) if row.any() else np.zeros(3)
+        pixels = colour + rng.normal(0, 30, (24, 32, 3))
+        paths.append(f"{number:03}.png")
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / paths[-1])
+    train, test = slice(0, count), slice(count, None)
+    write_list(folder / "train.txt", paths[train], labels[train])
+    write_list(folder / "database.txt", paths[train], labels[train])
+    write_list(folder / "test.txt", paths[test], labels[test])
+    (folder / DATASET_FILE).write_text(json.dumps({"class_names": CLASSES}))
+    return folder
+
+
+def make_settings(data: Path, **values: Any) -> Settings:
+    """Three epochs of five steps on the CPU, with all that is random switched on."""
+    quick = {"backbone": "small", "bits": 12, "image_size": 32, "epochs": 3, "batch_size": 8}
+    return Settings.build({"data": data, "device": "cpu", "val": 0.15, **quick, **values})
+
+
+def weights(run: Path) -> dict[str, Any]:
+    """All that training ends with, in a form that compares: bytes and numbers."""
+    saved = torch.load(run / "checkpoint.pt", weights_only=True)
+    momentum = saved["optimizer"]["state"]
+    return {
+        "model file": (run / "model.safetensors").read_bytes(),
+        "step": saved["step"],
+        "best": saved["best_map"],
+        "losses": [line["loss"] for line in saved["history"]],
+        "scores": [line.get("val_map") for line in saved["history"]],
+        "momentum": {
+            key: value["momentum_buffer"].numpy().tobytes() for key, value in momentum.items()
+        },
+        **{name: tensor.numpy().tobytes() for name, tensor in saved["model"].items()},
+        **{f"loss.{name}": value.numpy().tobytes() for name, value in saved["loss"].items()},
+    }
