@@ -4,6 +4,7 @@ It reads the functions behind the commands, their docstrings and the help of the
 rather than the drawn help pages, so that the text does not depend on how a version of Typer draws.
 """
 
+import enum
 import importlib
 import inspect
 import re
@@ -37,8 +38,9 @@ interrupted by Ctrl-C.
 `bitcodes --install-completion` teaches your shell to complete the commands and their options.
 """
 
-# Where a default is told in the help because the value itself is None: "... [default: 48]".
-_TOLD_DEFAULT = re.compile(r"\s*\[(?:default: )?([^\[\]]*)\]$")
+# Where a default is told in the help, the value itself being None: "... [default: 48]", "[required,
+# here or in --config]", "... Default: the newest run."
+_TOLD_DEFAULT = re.compile(r"\s*(?:\[(?:default: )?([^\[\]]*)\]|Default: (.*)\.)$")
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,10 @@ def _flags(name: str, kind: Any, info: ParameterInfo) -> str:
     declared = list(info.param_decls or ())
     if kind is bool:
         return ", ".join(declared or [f"{long}/--no-{long[2:]}"]).replace("/", ", ")
-    word = {int: "N", float: "X", Path: "PATH"}.get(kind, "TEXT")
+    if issubclass(kind, enum.Enum):
+        word = "|".join(choice.value for choice in kind)
+    else:
+        word = {int: "N", float: "X", Path: "PATH"}.get(kind, "TEXT")
     return f"{', '.join(declared or [long])} {info.metavar or word}"
 
 
@@ -131,8 +136,8 @@ def _default(info: ParameterInfo) -> tuple[str, str]:
         return "required", help_text
     told = _TOLD_DEFAULT.search(help_text)
     if told:
-        default = told[1] if " " in told[1] else f"`{told[1]}`"
-        return default, help_text[: told.start()]
+        default = told[1] or told[2]
+        return default if " " in default else f"`{default}`", help_text[: told.start()]
     if value is None or isinstance(value, bool) or value in ((), []):
         return "", help_text
     return f"`{getattr(value, 'value', value)}`", help_text
@@ -163,7 +168,7 @@ def _section(command: Command) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def main() -> None:
