@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import bitcodes
 from bitcodes.codes.codeset import CodeSet
@@ -15,8 +17,13 @@ from bitcodes.codes.paths import escape
 from bitcodes.config import MODEL_FILE, load_settings, resolve_run
 from bitcodes.errors import CodeSetError, ConfigError
 from bitcodes.files import atomic_write, write_json_atomic
+from bitcodes.metrics.protocols import align_labels
 from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
+from bitcodes.metrics.stages import score_stages
+from bitcodes.report.evaluation_page import Examples
+from bitcodes.report.results import QueryResult
+from bitcodes.searching import search
 
 if TYPE_CHECKING:
     from bitcodes.data.lists import ImageList
@@ -31,6 +38,9 @@ _QUERIES, _QUERIES_HEADER = "queries.npy", "queries.json"
 _DATABASE, _DATABASE_HEADER = "database.npy", "database.json"
 _RECORD, _TWO_STAGE = "evaluated.json", "two_stage.npy"
 
+_STAGE_QUERIES = 1000
+_EXAMPLES, _EXAMPLE_HITS = 10, 8
+
 
 def evaluate(
     run: Path | str | None = None,
@@ -39,6 +49,7 @@ def evaluate(
     queries: CodeSet | Path | str | None = None,
     database: CodeSet | Path | str | None = None,
     exclude_self: bool = False,
+    stages: bool = False,
     force: bool = False,
     device: str = "auto",
     batch_size: int = 64,
@@ -51,21 +62,94 @@ def evaluate(
     folder, unless the codes there are of the same weights and lists; `data` is another prepared
     dataset than the one the run was trained on. With `queries` and `database`, code sets with
     labels or their files, nothing is encoded. `exclude_self` passes over each query's own file in
-    the database; `force` lets code sets of different models meet.
+    the database; `force` lets code sets of different models meet. `stages` also searches with a
+    sample of the queries, re-ranked and, of a run, asymmetric beside plain Hamming, and times it.
 
     Raises BitcodesError, a child of it, where something is missing or does not fit together.
     """
     if queries is None and database is None:
         folder = resolve_run(None if run is None else Path(run))
         dataset = load_settings(folder).data if data is None else Path(data)
-        return _evaluate_run(folder, dataset, exclude_self, device, batch_size, workers, progress)
+        result = _evaluate_run(folder, dataset, exclude_self, device, batch_size, workers, progress)
+        return _with_stages(result, folder, device) if stages else result
     if queries is None or database is None:
         raise ConfigError("queries and database go together: give both code sets, or neither")
     if run is not None or data is not None:
         raise ConfigError("give a run, or code sets of queries and database, not both")
-    return score_code_sets(
+    result = score_code_sets(
         _opened(queries), _opened(database), exclude_self=exclude_self, force=force
     )
+    return _with_stages(result, None, device) if stages else result
+
+
+def examples(evaluation: Evaluation) -> tuple[Examples, Examples]:
+    """The queries with the best and the worst average precision, and what is found for them."""
+    queries, database = evaluation.sets
+    scores = evaluation.scores["map"]
+    ranked = np.argsort(-scores, kind="stable")  # the NaN of queries without answer come last
+    ranked = ranked[: len(scores) - evaluation.unanswerable]
+    count = min(_EXAMPLES, (len(ranked) + 1) // 2)
+    return (
+        Examples("Best queries", _found(queries, database, evaluation, ranked[:count])),
+        Examples("Worst queries", _found(queries, database, evaluation, ranked[::-1][:count])),
+    )
+
+
+def _found(
+    queries: CodeSet, database: CodeSet, evaluation: Evaluation, rows: NDArray[np.int64]
+) -> tuple[tuple[QueryResult, float], ...]:
+    """The first images found for the queries at `rows`, with the average precision of each."""
+    if not len(rows):
+        return ()
+    chosen = CodeSet.from_arrays(
+        queries.codes[rows],
+        queries.bits,
+        paths=[queries.paths[row] for row in rows.tolist()],
+        labels=None if queries.labels is None else queries.labels[rows],
+        class_names=queries.class_names,
+        root=queries.root,
+    )
+    own = evaluation.excluded_self
+    results = search(chosen, database, k=_EXAMPLE_HITS + own).queries
+    kept = [
+        replace(
+            result,
+            hits=tuple(hit for hit in result.hits if not own or hit.file != result.file)[
+                :_EXAMPLE_HITS
+            ],
+        )
+        for result in results
+    ]
+    return tuple(zip(kept, evaluation.scores["map"][rows].tolist(), strict=True))
+
+
+def _with_stages(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:
+    """The evaluation with its stages, for queries spread evenly over the list."""
+    queries, database = evaluation.sets
+    if evaluation.excluded_self:
+        raise ConfigError("stages of a search are scored with each query's own file; ask for one")
+    count = min(queries.count, _STAGE_QUERIES)
+    rows = np.linspace(0, queries.count - 1, count).round().astype(np.int64)
+    outputs = None
+    if run is not None:
+        from bitcodes.encoding import encode_images
+        from bitcodes.models.checkpoint import load_model
+
+        files = (queries.absolute_path(row) for row in rows.tolist())
+        outputs = encode_images(load_model(run, device), files).outputs
+    assert queries.labels is not None and database.labels is not None  # score_code_sets has seen
+    query_labels, labels = align_labels(queries.labels, database.labels)
+    stages = score_stages(
+        database.codes,
+        database.bits,
+        labels,
+        queries.codes[rows],
+        query_labels[rows],
+        features=database.features,
+        query_features=None if queries.features is None else queries.features[rows],
+        query_outputs=outputs,
+    )
+    return replace(evaluation, stages=stages)
 
 
 def _opened(code_set: CodeSet | Path | str) -> CodeSet:

@@ -1,5 +1,6 @@
 """Evaluations of the same queries, compared query by query."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,12 @@ class Difference:
     def clear(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
+
+    def to_dict(self) -> dict[str, float | list[float] | None]:
+        """A JSON-ready form, with None where neither evaluation has the figure."""
+        if math.isnan(self.value):
+            return {"difference": None, "interval": None}
+        return {"difference": self.value, "interval": [self.low, self.high]}
 
 
 def paired_differences(first: Evaluation, other: Evaluation) -> dict[str, Difference]:

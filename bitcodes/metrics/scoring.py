@@ -29,6 +29,7 @@ from bitcodes.metrics.ranking import (
     precision_within,
     recall_within,
 )
+from bitcodes.metrics.stages import Stages
 
 CUTOFFS = (1000, 5000)
 RANKS = (1, 10, 100, 1000)
@@ -75,6 +76,10 @@ class Evaluation:
     """Where the codes come from: files, fingerprint, run, data, protocol, as far as known."""
     notes: tuple[str, ...]
     """What a reader of the figures should know, a sentence each."""
+    sets: tuple[CodeSet, CodeSet]
+    """The code sets evaluated, queries and database."""
+    stages: Stages | None = None
+    """Re-ranked and asymmetric search beside plain Hamming, where that was asked for."""
 
     @property
     def figures(self) -> dict[str, float]:
@@ -113,6 +118,7 @@ class Evaluation:
                 {"name": entry.name, "queries": entry.queries, "map": _or_none(entry.map)}
                 for entry in self.classes
             ],
+            "stages": None if self.stages is None else self.stages.to_dict(),
             "codes": self.health.to_dict(),
             "notes": list(self.notes),
         }
@@ -202,6 +208,7 @@ def score_code_sets(
         query_digest=_query_digest(queries, query_labels),
         about=about if about is not None else _about(queries, database),
         notes=tuple(remarks),
+        sets=(queries, database),
     )
 
 

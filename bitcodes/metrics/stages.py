@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,31 @@ class StageScore:
     queries_per_second: float
 
 
+@dataclass(frozen=True)
+class Stages:
+    """The ways to order shortlists of `shortlist` items, beside each other, for `queries`."""
+
+    queries: int
+    shortlist: int
+    scores: tuple[StageScore, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready summary."""
+        return {
+            "queries": self.queries,
+            "shortlist": self.shortlist,
+            "orders": [
+                {
+                    "name": score.name,
+                    f"map@{self.shortlist}": score.map,
+                    **{f"precision@{k}": p for k, p in zip(RANKS, score.precision, strict=True)},
+                    "queries_per_second": score.queries_per_second,
+                }
+                for score in self.scores
+            ],
+        }
+
+
 def score_stages(
     codes: NDArray[np.uint8],
     bits: int,
@@ -38,7 +64,7 @@ def score_stages(
     query_features: NDArray[np.floating] | None = None,
     query_outputs: NDArray[np.floating] | None = None,
     shortlist: int = 1000,
-) -> tuple[StageScore, ...]:
+) -> Stages:
     """Search `queries` (Q, B) among `codes` (N, B) in each way that the arrays given allow.
 
     Plain Hamming finds the `shortlist` nearest; ties count by expectation. Then, from the same
@@ -73,7 +99,7 @@ def score_stages(
 
     stages = [
         StageScore(
-            "Hamming",
+            "by Hamming distance",
             float(average_precision(total, relevant, shortlist).mean()),
             tuple((hits_at(total, relevant, RANKS).mean(axis=0) / RANKS).tolist()),
             len(queries) / seconds,
@@ -84,7 +110,7 @@ def score_stages(
         by_features = query_features[answerable]
         stages.append(
             stage(
-                "re-ranked by features",
+                "by features",
                 lambda: rerank_by_features(by_features, features, *shortlists).rows,
             )
         )
@@ -96,7 +122,7 @@ def score_stages(
                 lambda: rerank_asymmetric(outputs, codes, bits, *shortlists).rows,
             )
         )
-    return tuple(stages)
+    return Stages(len(queries), shortlist, tuple(stages))
 
 
 def _hits(

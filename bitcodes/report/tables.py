@@ -1,46 +1,42 @@
-"""Evaluation figures as tables for a terminal."""
+"""Evaluation figures as tables for a terminal, and the words that the page shares with them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bitcodes.metrics.comparison import Difference, evaluation_name
+from bitcodes.metrics.compat import CompatFigure
 from bitcodes.metrics.health import Health
 from bitcodes.metrics.scoring import POSITIONS, RADIUS, ClassScore, Evaluation, two_stage_radius
+from bitcodes.metrics.stages import RANKS, Stages
 from bitcodes.report.results import printable
 
 _MOST_CLASSES = 40
 _CLASSES_SHOWN = 20
+_NONE = (math.nan, math.nan)
 
 
 def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
     """What was evaluated, the figures, mAP by class, and what a reader should know."""
-    yield Text("\n".join(_heading(evaluation)))
-    figures = Table(box=None, pad_edge=False, header_style="bold")
-    figures.add_column("figure")
-    figures.add_column("score", justify="right")
-    figures.add_column("95 % interval", justify="right")
-    figures.add_column("range of ties", justify="right")
-    for name, value in evaluation.figures.items():
-        figures.add_row(
-            describe(name, evaluation.bits),
-            Text(score_text(value), "bold"),
-            range_text(evaluation.intervals[name]),
-            range_text(evaluation.tie_ranges[name]) if name in evaluation.tie_ranges else "",
-        )
+    yield Text("\n".join(heading(evaluation)))
     yield Text()
-    yield figures
+    yield _figure_table(evaluation)
+    if evaluation.stages is not None:
+        yield Text()
+        yield _stage_table(evaluation.stages)
     if len(evaluation.classes) > 1:
         yield Text()
-        yield _class_table(evaluation.classes)
+        yield from _class_table(evaluation.classes)
     yield Text()
-    yield Text(health_text(evaluation.health))
+    yield Text(f"{health_text(evaluation.health)}.")
     if advice := evaluation.health.advice():
         yield Text(advice)
     for note in evaluation.notes:
-        yield Text(note)
+        yield Text(printable(note))
     yield Text(
         "Images at equal distance count by their mean over all orders, which span the range of "
         "ties; docs/metrics.md defines every figure.",
@@ -48,13 +44,57 @@ def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
     )
 
 
-def describe(name: str, bits: int) -> str:
-    """The name of a figure as a reader sees it."""
+def comparison_tables(
+    evaluations: Sequence[Evaluation], differences: Sequence[dict[str, Difference]]
+) -> Iterable[RenderableType]:
+    """Evaluations beside each other; `differences` are those of the later ones to the first."""
+    letters = run_letters(evaluations)
+    for letter, evaluation in zip(letters, evaluations, strict=True):
+        yield Text.assemble((letter, "bold"), "  ", "; ".join(reversed(heading(evaluation))))
+    table = _table("figure")
+    table.add_column("A", justify="right")
+    for letter in letters[1:]:
+        table.add_column(letter, justify="right")
+        table.add_column(f"{letter} - A, 95 % interval", justify="right")
+    for figure in evaluations[0].scores:
+        cells = [Text(score_text(evaluations[0].figures[figure]), "bold")]
+        for evaluation, known in zip(evaluations[1:], differences, strict=True):
+            cells.append(Text(score_text(evaluation.figures.get(figure, math.nan)), "bold"))
+            found = known.get(figure)
+            style = "" if found is None or not found.clear else _clear_style(found)
+            cells.append(Text("" if found is None else difference_text(found), style))
+        table.add_row(describe(figure), *cells)
+    yield Text()
+    yield table
+    yield Text()
+    for letter, evaluation in zip(letters, evaluations, strict=True):
+        for note in (f"{health_text(evaluation.health)}.", *evaluation.notes):
+            yield Text.assemble((letter, "bold"), "  ", printable(note))
+    yield Text(
+        "Differences are means over the same queries, coloured where the interval leaves out zero.",
+        style="dim",
+    )
+
+
+def compat_table(title: str, figures: Sequence[CompatFigure]) -> Table:
+    """Figures counted another way, with the range that orders of the ties span."""
+    table = _table(f"as {title} counts")
+    table.add_column("score", justify="right")
+    table.add_column("range of ties", justify="right")
+    for figure in figures:
+        span = (figure.low, figure.high) if figure.low < figure.high else _NONE
+        table.add_row(figure.name, Text(score_text(figure.value), "bold"), range_text(span))
+    return table
+
+
+def describe(name: str, bits: int | None = None) -> str:
+    """The name of a figure as a reader sees it; `bits` tells what a code's radius is."""
+    radius = "K/4" if bits is None else str(two_stage_radius(bits))
     names = {
         "map": "mAP, whole ranking",
         f"precision_within_{RADIUS}": f"precision within radius {RADIUS}",
         f"recall_within_{RADIUS}": f"recall within radius {RADIUS}",
-        "two_stage": f"two-stage: radius {two_stage_radius(bits)}, {POSITIONS} nearest in features",
+        "two_stage": f"two-stage (radius {radius}, {POSITIONS} kept)",
     }
     return names.get(name, name.replace("map@", "mAP@"))
 
@@ -69,6 +109,13 @@ def range_text(span: tuple[float, float]) -> str:
     return "" if math.isnan(span[0]) else f"{span[0]:.4f} to {span[1]:.4f}"
 
 
+def difference_text(difference: Difference) -> str:
+    """A difference with its sign and the ends of its interval, or nothing where there is none."""
+    if math.isnan(difference.value):
+        return ""
+    return f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+
+
 def health_text(health: Health) -> str:
     """How well the codes use their bits, in one line."""
     most = min(health.bits, math.log2(health.count))
@@ -79,7 +126,8 @@ def health_text(health: Health) -> str:
     )
 
 
-def _heading(evaluation: Evaluation) -> list[str]:
+def heading(evaluation: Evaluation) -> list[str]:
+    """What was evaluated, in a few short lines."""
     about = evaluation.about
     lines = [
         f"{evaluation.queries:,} queries against {evaluation.database:,} images, "
@@ -87,24 +135,78 @@ def _heading(evaluation: Evaluation) -> list[str]:
     ]
     if about.get("run") is not None:
         protocol = f" (protocol {about['protocol']})" if about.get("protocol") else ""
-        lines += [f"run   {about['run']}", f"data  {about['data']}{protocol}"]
+        lines += [f"run {about['run']}", f"data {about['data']}{protocol}"]
     elif about.get("query_codes") is not None:
-        lines += [f"queries   {about['query_codes']}", f"database  {about['database_codes']}"]
-    return lines
+        lines += [f"queries {about['query_codes']}", f"database {about['database_codes']}"]
+    return [printable(line) for line in lines]
 
 
-def _class_table(classes: tuple[ClassScore, ...]) -> Table:
-    caption = None
-    if len(classes) > _MOST_CLASSES:
-        caption = f"the {_CLASSES_SHOWN} lowest of {len(classes):,} classes; --json lists them all"
-        known = [entry for entry in classes if not math.isnan(entry.map)]
-        classes = tuple(sorted(known, key=lambda entry: entry.map)[:_CLASSES_SHOWN])
-    table = Table(
-        box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left"
-    )
-    table.add_column("class")
+def run_names(evaluations: Sequence[Evaluation]) -> list[str]:
+    """A short name for each, the run's folder; the whole path where these are not different."""
+    names = [evaluation_name(evaluation) for evaluation in evaluations]
+    short = [Path(name).name for name in names]
+    return short if len(set(short)) == len(short) else names
+
+
+def run_letters(evaluations: Sequence[Evaluation]) -> list[str]:
+    """A letter for each, to head the columns of a comparison."""
+    return [chr(ord("A") + number) for number in range(len(evaluations))]
+
+
+def class_rows(classes: Sequence[ClassScore]) -> tuple[Sequence[ClassScore], str]:
+    """The classes to show, and what to say of those left out: of very many, the lowest."""
+    if len(classes) <= _MOST_CLASSES:
+        return classes, ""
+    known = [entry for entry in classes if not math.isnan(entry.map)]
+    lowest = sorted(known, key=lambda entry: entry.map)[:_CLASSES_SHOWN]
+    return lowest, f"The {len(lowest)} lowest of {len(classes):,} classes; --json lists them all."
+
+
+def _table(first: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(first)
+    return table
+
+
+def _figure_table(evaluation: Evaluation) -> Table:
+    table = _table("figure")
+    for column in ("score", "95 % interval", "range of ties"):
+        table.add_column(column, justify="right")
+    for name, value in evaluation.figures.items():
+        table.add_row(
+            describe(name, evaluation.bits),
+            Text(score_text(value), "bold"),
+            range_text(evaluation.intervals[name]),
+            range_text(evaluation.tie_ranges.get(name, _NONE)),
+        )
+    return table
+
+
+def _stage_table(stages: Stages) -> Table:
+    table = _table(f"the {stages.shortlist:,} nearest, ordered")
+    table.add_column(f"mAP@{stages.shortlist}", justify="right")
+    for rank in RANKS:
+        table.add_column(f"precision@{rank}" if rank == RANKS[0] else f"@{rank}", justify="right")
+    table.add_column("queries/s", justify="right")
+    for stage in stages.scores:
+        precision = (score_text(value) for value in stage.precision)
+        speed = f"{stage.queries_per_second:,.0f}"
+        table.add_row(stage.name, Text(score_text(stage.map), "bold"), *precision, speed)
+    return table
+
+
+def _class_table(classes: Sequence[ClassScore]) -> Iterable[RenderableType]:
+    shown, left_out = class_rows(classes)
+    table = _table("class")
     table.add_column("queries", justify="right")
     table.add_column("mAP", justify="right")
-    for entry in classes:
-        table.add_row(Text(printable(entry.name)), f"{entry.queries:,}", score_text(entry.map))
-    return table
+    for entry in shown:
+        score = Text(score_text(entry.map), "bold")
+        table.add_row(Text(printable(entry.name)), f"{entry.queries:,}", score)
+    yield table
+    if left_out:
+        yield Text(left_out)
+
+
+def _clear_style(difference: Difference) -> str:
+    return "green" if difference.low > 0 else "red"

@@ -46,12 +46,12 @@ def test_each_stage_equals_its_literal_ranking(multi_label: bool) -> None:
         query_outputs=outputs,
         shortlist=shortlist,
     )
-    assert [stage.name.split()[0].strip(",") for stage in stages] == [
-        "Hamming",
-        "re-ranked",
-        "asymmetric",
+    assert [stage.name for stage in stages.scores] == [
+        "by Hamming distance",
+        "by features",
+        "asymmetric, by hash outputs",
     ]
-    assert all(stage.queries_per_second > 0 for stage in stages)
+    assert all(stage.queries_per_second > 0 for stage in stages.scores)
 
     answerable = related.any(axis=1)
     known = related[answerable].sum(axis=1)
@@ -63,7 +63,7 @@ def test_each_stage_equals_its_literal_ranking(multi_label: bool) -> None:
         by_features.append(related[q, near[np.argsort(distance)]])
         bound = (different[q, near] * outputs[q].astype(float) ** 2).sum(axis=1)
         by_outputs.append(related[q, near[np.lexsort((near, different[q, near].sum(1), bound))]])
-    for stage, rankings in zip(stages[1:], (by_features, by_outputs), strict=True):
+    for stage, rankings in zip(stages.scores[1:], (by_features, by_outputs), strict=True):
         found = [stage.map, *stage.precision[:2]]
         assert found == pytest.approx(plain_figures(rankings, known, shortlist))
 
@@ -72,4 +72,4 @@ def test_only_what_the_arrays_allow_is_scored() -> None:
     codes = pack_bits(np.eye(8, dtype=np.uint8))
     labels = np.arange(8, dtype=np.int32) % 2
     stages = score_stages(codes, 8, labels, codes, labels, shortlist=3)
-    assert [stage.name for stage in stages] == ["Hamming"]
+    assert [stage.name for stage in stages.scores] == ["by Hamming distance"]
