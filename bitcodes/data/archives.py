@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -42,7 +43,7 @@ def members(source: Path) -> Iterator[Member]:
         return
     if not source.is_file():
         raise DataError(f"no such file or folder: {source}")
-    try:
+    with _damage_reported(source):
         if tarfile.is_tarfile(source):
             yield from _tar(source)
         elif zipfile.is_zipfile(source):
@@ -51,8 +52,12 @@ def members(source: Path) -> Iterator[Member]:
             raise DataError(
                 f"{source}: expected a folder, a .tar, .tar.gz, .tar.xz or .zip, found another file"
             )
-    except DataError:
-        raise
+
+
+@contextmanager
+def _damage_reported(source: Path) -> Iterator[None]:
+    try:
+        yield
     except _DAMAGE as error:
         raise DataError(f"{source} cannot be read: {error} (damaged, or cut short?)") from error
 
@@ -79,6 +84,8 @@ def _tar(source: Path) -> Iterator[Member]:
                 file = archive.extractfile(entry)
                 assert file is not None  # a regular file
                 yield Member(path, _reader(source, path, file, entry.size))
+        while archive.fileobj is not None and archive.fileobj.read(2**20):
+            pass  # to the end, where the checksum is
 
 
 def _zip(source: Path) -> Iterator[Member]:
@@ -97,12 +104,10 @@ def _zip(source: Path) -> Iterator[Member]:
 
 def _reader(source: Path, path: PurePosixPath, file: IO[bytes], size: int) -> Callable[[], bytes]:
     def read() -> bytes:
-        content = file.read(_MAX_BYTES + 1) if size <= _MAX_BYTES else b""
-        if size > _MAX_BYTES or len(content) > _MAX_BYTES:
+        if size > _MAX_BYTES:  # neither format gives more than it announced
             raise DataError(f"{source}: refused, {str(path)!r} is larger than {_MAX_BYTES:,} bytes")
-        if len(content) != size:
-            raise DataError(f"{source}: {str(path)!r} is cut short")
-        return content
+        with _damage_reported(source):
+            return file.read()
 
     return read
 

@@ -78,13 +78,11 @@ def prepare_cifar10(
         done = check_settings(out, settings, advice)
     if done is not None:
         return done
-    if source is None:
-        source = download(out.absolute().parent)
-    if in_place:
+    if source is not None and in_place:
         found = _gather(source, None, progress)
         return Prepared(out, _write_lists(out, found, protocol, seed or 0), "new")
     with staged_folder(out) as folder:
-        found = _gather(source, folder, progress)
+        found = _gather(source or download(out.absolute().parent), folder, progress)
         description = _write_lists(folder, found, protocol, seed or 0)
     return Prepared(out, description, "new")
 
@@ -126,7 +124,7 @@ def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Fo
     """Go through a source and copy its images into `folder` (None: they stay where they are)."""
     found = _Found(source)
     batches: dict[str, _Batch] = {}
-    prefixes = set()
+    prefix: tuple[str, ...] | None = None
     list_keys = {name: key for key, name in LIST_NAMES.items()}
     total = sum(PER_CLASS.values()) * len(CLASSES)
     for member in members(source):
@@ -138,16 +136,18 @@ def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Fo
         elif parts[-1] == DATASET_FILE:
             found.description = member.read()
         elif (start := _start(member.path)) is not None:
-            prefixes.add(parts[:start])
+            if prefix not in (None, parts[:start]):
+                raise DataError(
+                    f"{source}: expected one folder with train/ and test/, found "
+                    f"{'/'.join(prefix or ()) or '.'} and {'/'.join(parts[:start]) or '.'}"
+                )
+            prefix = parts[:start]
             path = "/".join(parts[start:])
             if folder is not None:
                 _write_new(folder / path, member.read(), f"{source}: {member.path}")
             found.images.append(path)
             if progress is not None:
                 progress(len(found.images), total)
-    if len(prefixes) > 1:
-        names = ", ".join(sorted("/".join(prefix) or "." for prefix in prefixes))
-        raise DataError(f"{source}: expected one folder with train/ and test/, found it in {names}")
     if batches and folder is not None and not found.images:
         found.images = _write_batches(batches, folder, source, progress)
     if not found.images:

@@ -155,7 +155,7 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     file = folder / DATASET_FILE
     try:
         value = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from None

@@ -1,0 +1,95 @@
+"""`bitcodes prepare` as a user runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bitcodes.cli.app import main
+from bitcodes.data import shapes
+from bitcodes.data.lists import read_dataset
+
+
+def run(*arguments: object) -> int:
+    try:
+        main(["prepare", *map(str, arguments)])
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shapes, "TRAIN_PER_CLASS", 3)
+    monkeypatch.setattr(shapes, "TEST_PER_CLASS", 2)
+    return tmp_path
+
+
+def test_demo_in_its_shortest_form(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("demo") == 0
+    assert capsys.readouterr().out == (
+        "data/demo is ready: 30 images to train on, 20 queries, 30 in the database, 10 classes "
+        "(protocol demo)\nnext: bitcodes finetune --data data/demo\n"
+    )
+    assert len(read_dataset(here / "data/demo").train) == 30
+    assert run("demo") == 0
+    assert capsys.readouterr().out.startswith("data/demo is already prepared: 30 images")
+    assert run("demo", "--seed", 1) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: data/demo is already prepared with seed 0, not 1; ")
+
+
+def test_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(20):
+        for name in ("cat", "dog"):
+            (here / f"pets/{name}").mkdir(parents=True, exist_ok=True)
+            (here / f"pets/{name}/{i}.jpg").touch()
+    (here / "pets/cat/notes.txt").touch()
+    assert run("folder", "pets", "data/pets", "--queries", 0.25, "--train", 10) == 0
+    captured = capsys.readouterr()
+    assert "20 images to train on, 10 queries, 30 in the database, 2 classes" in captured.out
+    assert "note: 1 files in" in captured.err
+    (here / "pets/dog/new.jpg").touch()
+    assert run("folder", "pets", "data/pets") == 0
+    assert capsys.readouterr().out.startswith("data/pets is updated: ")
+
+
+def test_cifar10_of_something_else(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "pets/cat").mkdir(parents=True)
+    assert run("cifar10", "--source", "pets") == 1
+    error = capsys.readouterr().err
+    assert error == (
+        "error: pets: expected cifar-10-python.tar.gz or images in train/<class>/ and "
+        "test/<class>/, found neither\n"
+    )
+    assert not (here / "data/cifar10").exists()
+    assert run("cifar10", "--protocol", "tiny") == 2
+
+
+def test_a_data_folder_that_is_not_prepared_names_the_command(here: Path) -> None:
+    """The command that the error names does what it says."""
+    for i in range(10):
+        for name in ("cat", "dog"):
+            (here / f"pets/{name}").mkdir(parents=True, exist_ok=True)
+            (here / f"pets/{name}/{i}.jpg").touch()
+    with pytest.raises(Exception, match="bitcodes prepare") as caught:
+        read_dataset(Path("pets"))
+    command = str(caught.value).split("`")[1].split()
+    assert command[:2] == ["bitcodes", "prepare"]
+    assert run(*command[2:]) == 0
+    assert len(read_dataset(Path(command[-1])).train) == 18
+
+
+def test_help_needs_neither_torch_nor_numba() -> None:
+    code = (
+        "import sys\n"
+        "from bitcodes.cli.app import main\n"
+        "try: main(['prepare', 'cifar10', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'numba', 'PIL', 'numpy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--protocol" in done.stdout
