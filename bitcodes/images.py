@@ -52,6 +52,17 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
         raise ImageError(_reason(error)) from error
 
 
+def image_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
+    """Width and height as an image's header has them, without decoding it. Raises ImageError."""
+    try:
+        with _open_file(source) as file, Image.open(file, formats=_FORMATS) as image:
+            return image.size
+    except ImageError:
+        raise
+    except Exception as error:  # as above
+        raise ImageError(_reason(error)) from error
+
+
 def thumbnail_jpeg(image: Image.Image, size: int) -> bytes:
     """Shrink an RGB picture to fit size x size pixels, never enlarging it, as a JPEG file."""
     small = image.copy()

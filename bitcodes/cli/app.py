@@ -10,9 +10,10 @@ from typer.core import TyperGroup
 
 import bitcodes
 from bitcodes.errors import BitcodesError
+from bitcodes.hamming import on_compile
 
 # In the order in which a newcomer needs them. A module is imported when its command is used.
-_COMMANDS = ("prepare", "finetune", "encode", "search", "evaluate")
+_COMMANDS = ("prepare", "finetune", "encode", "search", "evaluate", "index", "duplicates")
 
 
 class _Commands(TyperGroup):
@@ -62,6 +63,9 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
+    on_compile(
+        lambda: print("compiling the search kernels, once on this machine...", file=sys.stderr)
+    )
     try:
         app(arguments)
     except BitcodesError as error:

@@ -33,6 +33,10 @@ WorkersOption = Annotated[
         help="Processes that read images; 0 reads in this one. Default: by the number of cores.",
     ),
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads that search codes. Default: all cores."),
+]
 BatchSizeOption = Annotated[
     int,
     typer.Option("--batch-size", min=1, help="Images in a batch."),

@@ -119,7 +119,7 @@ class HammingIndex:
         """Every pair of rows at distance <= `radius`, once, in blocks of bounded size."""
         if radius < 0:
             raise ValueError(f"radius={radius}: expected at least 0")
-        for top in range(0, len(self), _TILE):
+        for top in range(0, self._lanes.shape[1], _TILE):
             for query, keys in self._near_pieces(self._lanes[:, top : top + _TILE], radius, top):
                 distances, second = _parts(keys)
                 first = query + top
@@ -163,14 +163,13 @@ class HammingIndex:
         PLAIN_LIMIT: a small search does not wait for a compiler, and many of them are fast.
         """
         self._asked = PLAIN_LIMIT + 1
-        if len(self):
-            for queries in (1, 8):
-                self._nearest(self._lanes[:, :1].repeat(queries, axis=1), 1, self.bits)
+        for queries in (1, 8):
+            self._nearest(self._lanes[:, :1].repeat(queries, axis=1), 1, self.bits)
 
     # The same five functions, in NumPy and compiled.
 
     def _is_small(self, query_lanes: NDArray[np.uint64]) -> bool:
-        self._asked += query_lanes.shape[1] * len(self)
+        self._asked += query_lanes.shape[1] * self._lanes.shape[1]
         return self._asked <= PLAIN_LIMIT
 
     def _nearest(self, query_lanes: NDArray[np.uint64], k: int, radius: int) -> NDArray[np.int64]:

@@ -1,14 +1,19 @@
 """Search results on a terminal, and as plain lines for other programs."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from bitcodes.codes.paths import escape
-from bitcodes.report.results import Hit, QueryResult, SearchResults, printable
+from bitcodes.report.results import (
+    Hit,
+    QueryResult,
+    SearchResults,
+    path_from_here,
+    printable,
+)
 
 
 def result_tables(results: SearchResults) -> Iterable[RenderableType]:
@@ -89,12 +94,7 @@ def _mark(relevant: bool | None) -> Text:
 
 
 def _path(hit: Hit) -> str:
-    """A path that works from here where one is known, else the one in the code set."""
-    if hit.file is None:
-        return hit.path
-    here = Path.cwd()
-    file = hit.file.relative_to(here) if hit.file.is_relative_to(here) else hit.file
-    return str(file)
+    return path_from_here(hit.path, hit.file)
 
 
 def _labels(labels: tuple[str, ...]) -> str:

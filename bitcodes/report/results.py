@@ -108,6 +108,14 @@ def printable(text: str) -> str:
     return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], escape(text))
 
 
+def path_from_here(path: str, file: Path | None) -> str:
+    """A path that works from here where `file` is known, else the one in the code set."""
+    if file is None:
+        return path
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+
 def _query_dict(query: QueryResult) -> dict[str, Any]:
     return {
         "path": escape(query.path),

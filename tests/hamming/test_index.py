@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bitcodes.codes.pack import pack_bits
 from bitcodes.errors import CodeSetError
+from bitcodes.hamming import plain
 from bitcodes.hamming.index import HammingIndex, to_ragged
 
 
@@ -36,13 +37,22 @@ def make_codes(rng, count, bits, kind):
     return pack_bits(rng.random((count, bits)) < 0.5)
 
 
+EDGES = [1, 8, 48, 63, 64, 65, 128, 129, 192, 256, 257]
+COMPILED_BITS = [
+    1,
+    48,
+    64,
+    65,
+]  # each length of code is compiled for itself: seconds the first time
+
 cases = st.fixed_dictionaries(
     {
-        "bits": st.one_of(
-            st.integers(1, 1024), st.sampled_from([1, 8, 48, 63, 64, 65, 128, 129, 192, 256, 257])
-        ),
-        "count": st.sampled_from([0, 1, 2, 7, 63, 64, 65, 100, 257]),
-        "queries": st.integers(0, 5),
+        "bits": st.one_of(st.integers(1, 1024), st.sampled_from(EDGES)),
+        "compiled": st.booleans(),
+        # The kernels work on blocks of 512 codes.
+        "count": st.sampled_from([0, 1, 2, 7, 63, 64, 100, 511, 512, 513, 1024, 1600]),
+        # From 6 queries on, the kernels slice.
+        "queries": st.sampled_from([0, 1, 2, 5, 6, 9]),
         "kind": st.sampled_from(["uniform", "clustered", "equal", "zero"]),
         "seed": st.integers(0, 2**32 - 1),
         "threads": st.integers(1, 8),
@@ -51,19 +61,23 @@ cases = st.fixed_dictionaries(
 
 
 def build(case):
+    bits = COMPILED_BITS[case["bits"] % len(COMPILED_BITS)] if case["compiled"] else case["bits"]
     rng = np.random.default_rng(case["seed"])
-    codes = make_codes(rng, case["count"], case["bits"], case["kind"])
-    queries = make_codes(rng, case["queries"], case["bits"], "uniform")
+    codes = make_codes(rng, case["count"], bits, case["kind"])
+    queries = make_codes(rng, case["queries"], bits, "uniform")
     if len(codes) and len(queries):
         queries[0] = codes[-1]  # a member among the queries
-    index = HammingIndex(codes, case["bits"], threads=case["threads"])
-    return index, queries, reference_distances(queries, codes)
+    index = HammingIndex(codes, bits, threads=case["threads"])
+    if case["compiled"]:
+        index.compile()
+    return index, codes, queries
 
 
 @settings(max_examples=60, deadline=None)
 @given(case=cases, k=st.sampled_from([1, 2, 10, 100, 300]))
 def test_search_equals_brute_force(case, k):
-    index, queries, truth = build(case)
+    index, codes, queries = build(case)
+    truth = reference_distances(queries, codes)
     distances, rows = index.search(queries, k)
     assert distances.dtype == np.int32 and rows.dtype == np.int64
     assert distances.shape == rows.shape == (len(queries), k)
@@ -81,8 +95,9 @@ def test_search_equals_brute_force(case, k):
     limit=st.one_of(st.none(), st.sampled_from([1, 3, 50, 1000])),
 )
 def test_within_equals_brute_force(case, share, limit):
-    index, queries, truth = build(case)
-    radius = int(share * case["bits"])
+    index, codes, queries = build(case)
+    truth = reference_distances(queries, codes)
+    radius = int(share * index.bits)
     result = index.within(queries, radius, limit)
     assert result.distances.dtype == np.int32 and result.rows.dtype == np.int64
     assert result.offsets.shape == (len(queries) + 1,) and result.offsets[0] == 0
@@ -98,46 +113,35 @@ def test_within_equals_brute_force(case, share, limit):
 @settings(max_examples=40, deadline=None)
 @given(case=cases, share=st.floats(0, 1.1))
 def test_pairs_equal_brute_force(case, share):
-    index, _, _ = build(case)
-    rng = np.random.default_rng(case["seed"])
-    codes = make_codes(rng, case["count"], case["bits"], case["kind"])
-    radius = int(share * case["bits"])
+    index, codes, _ = build(case)
+    radius = int(share * index.bits)
     truth = reference_distances(codes, codes)
-    expected = {
-        (i, j, int(truth[i, j]))
-        for i in range(len(codes))
-        for j in range(i + 1, len(codes))
-        if truth[i, j] <= radius
-    }
-    found = [
-        triple
-        for block in index.pairs(radius)
-        for triple in zip(*(array.tolist() for array in block), strict=True)
-    ]
-    assert len(found) == len(set(found))
-    assert set(found) == expected
+    first, second = np.nonzero(np.triu(truth <= radius, 1))
+    expected = np.stack([first, second, truth[first, second]])
+    found = np.concatenate([np.empty((3, 0), int), *map(np.stack, index.pairs(radius))], axis=1)
+    np.testing.assert_array_equal(found[:, np.lexsort(found[1::-1])], expected)
 
 
 @settings(max_examples=60, deadline=None)
 @given(case=cases, classes=st.sampled_from([1, 2, 10, 65, 130]), multi=st.booleans())
 def test_count_equals_brute_force(case, classes, multi):
-    index, queries, truth = build(case)
+    index, codes, queries = build(case)
+    truth = reference_distances(queries, codes)
     rng = np.random.default_rng(case["seed"] + 1)
     if multi:
-        labels = (rng.random((case["count"], classes)) < 1.5 / classes).astype(np.uint8)
+        labels = (rng.random((len(codes), classes)) < 1.5 / classes).astype(np.uint8)
         query_labels = (rng.random((len(queries), classes)) < 1.5 / classes).astype(np.uint8)
-        related = np.array([[(a & b).any() for b in labels] for a in query_labels], bool)
+        related = (query_labels[:, None] & labels).any(axis=2)
     else:
-        labels = rng.integers(classes, size=case["count"]).astype(np.int32)
+        labels = rng.integers(classes, size=len(codes)).astype(np.int32)
         query_labels = rng.integers(classes, size=len(queries)).astype(np.int32)
-        related = np.array([[a == b for b in labels] for a in query_labels], bool)
-    related = related.reshape(truth.shape)
+        related = query_labels[:, None] == labels
     total, relevant = index.count(queries, labels, query_labels)
     assert total.dtype == relevant.dtype == np.int64
-    assert total.shape == relevant.shape == (len(queries), case["bits"] + 1)
+    assert total.shape == relevant.shape == (len(queries), index.bits + 1)
     np.testing.assert_array_equal(index.count(queries), total)
     for query in range(len(queries)):
-        for distance in range(case["bits"] + 1):
+        for distance in range(index.bits + 1):
             there = truth[query] == distance
             assert total[query, distance] == there.sum()
             assert relevant[query, distance] == (there & related[query]).sum()
@@ -158,9 +162,63 @@ def test_worked_case():
     assert not ragged.cut
 
 
+@pytest.mark.parametrize("kind", ["uniform", "clustered", "equal"])
+def test_compiled_equals_plain_on_more_codes(kind):
+    # Long enough for every cut-back of the candidates, and for all threads to have chunks.
+    rng = np.random.default_rng(3)
+    codes = make_codes(rng, 60_000, 48, kind)
+    queries = make_codes(rng, 40, 48, kind)
+    labels = rng.integers(5, size=len(codes))
+    plainly = HammingIndex(codes, 48)
+    for threads in range(1, 9):
+        index = HammingIndex(codes, 48, threads=threads)
+        index.compile()
+        for k in (1, 100, 5000):
+            for some in (queries[:1], queries):
+                expected = plain.nearest(plainly._query_lanes(some), plainly._lanes, k, 48)
+                distances, rows = index.search(some, k)
+                np.testing.assert_array_equal(rows, expected & (2**plain.ROW_BITS - 1))
+                np.testing.assert_array_equal(distances, expected >> plain.ROW_BITS)
+        found, expected = index.within(queries, 8), plainly.within(queries, 8)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        for ours, theirs in zip(
+            index.count(queries, labels, labels[:40]),
+            plainly.count(queries, labels, labels[:40]),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_longest_codes():
+    rng = np.random.default_rng(4)
+    codes = make_codes(rng, 700, 1024, "uniform")
+    index = HammingIndex(codes, 1024)
+    index.compile()
+    truth = reference_distances(codes[:7], codes)
+    distances, rows = index.search(codes[:7], 3)
+    for query in range(7):
+        expected = ranked(truth[query])[:3]
+        assert list(zip(distances[query], rows[query], strict=True)) == expected
+
+
+def test_pairs_are_streamed_in_an_order_that_threads_do_not_change():
+    rng = np.random.default_rng(6)
+    codes = make_codes(rng, 3000, 64, "clustered")
+    blocks = {}
+    for threads in (1, 2, 7):
+        index = HammingIndex(codes, 64, threads=threads)
+        index.compile()
+        blocks[threads] = np.concatenate(list(map(np.stack, index.pairs(9))), axis=1)
+    assert blocks[1].shape[1] > 10_000
+    np.testing.assert_array_equal(blocks[2], blocks[1])
+    np.testing.assert_array_equal(blocks[7], blocks[1])
+
+
 def test_threads_searching_one_index_at_once_agree():
     rng = np.random.default_rng(5)
     index = HammingIndex(make_codes(rng, 5000, 64, "clustered"), 64)
+    index.compile()
     queries = make_codes(rng, 20, 64, "clustered")
     expected = index.search(queries, 30)
     answers = [None] * 8

@@ -1,0 +1,121 @@
+"""`bitcodes duplicates` and `bitcodes index` as a user runs them."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from bitcodes.cli import console
+from bitcodes.cli.app import main
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.pack import pack_bits
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Seven pictures: b and a share a code, d is a bit away from them, c and e share another."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    names = ["b.png", "c.png", "a.png", "d.png", "e.png", "f.png", "gone.png"]
+    for place, name in enumerate(names[:-1]):
+        side = 40 if name == "e.png" else 16
+        Image.new("RGB", (side, side), (40 * place, 99, 99)).save(folder / name)
+    bits = np.zeros((7, 20), bool)
+    bits[3, 7] = True
+    bits[[1, 4], :10] = True
+    bits[[5, 6], 10:] = True
+    bits[6, :5] = True
+    CodeSet.from_arrays(pack_bits(bits), 20, paths=names, root=folder).save(tmp_path / "codes.npy")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: object) -> int:
+    try:
+        main(list(map(str, arguments)))
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("duplicates") == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [
+        "1\tkeep\t0\tphotos/a.png",
+        "1\tduplicate\t0\tphotos/b.png",
+        "2\tkeep\t0\tphotos/c.png",
+        "2\tduplicate\t0\tphotos/e.png",
+    ]
+    assert "2 groups with one code: 2 of 7 images" in shown.err
+    assert run("duplicates", "codes.npy", "--radius", 1, "--keep", "largest") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1\tkeep\t0\tphotos/a.png",
+        "1\tduplicate\t0\tphotos/b.png",
+        "1\tduplicate\t1\tphotos/d.png",
+        "2\tkeep\t0\tphotos/e.png",
+        "2\tduplicate\t0\tphotos/c.png",
+    ]
+
+
+def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("duplicates", "--radius", 5, "--json", "--html", "page.html") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["extra"] == 4 and document["distinct"] == 5 and document["radius"] == 5
+    assert [[image["row"] for image in images] for images in document["groups"]] == [
+        [2, 0, 3],
+        [1, 4],
+        [5, 6],
+    ]
+    assert document["groups"][0][2] == {
+        "row": 3,
+        "path": "d.png",
+        "file": str(place / "photos" / "d.png"),
+        "distance": 1,
+    }
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert page.count("<img") == 6 and page.count("class=missing") == 1
+
+
+def test_a_table_on_a_terminal(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    terminal = Console(file=file, force_terminal=True, width=80, no_color=True, highlight=False)
+    monkeypatch.setattr(console, "out", terminal)
+    assert run("duplicates", "--radius", 1) == 0
+    shown = file.getvalue()
+    for word in ("2 groups within distance 1: 3 of 7 images", "keep", "photos/d.png"):
+        assert word in shown
+
+
+def test_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("duplicates", "none.npy") == 1
+    assert "no such code set" in capsys.readouterr().err
+    assert run("duplicates", "--radius", -1) == 2
+    assert run("duplicates", "--keep", "best") == 2
+    np.save("bare.npy", np.zeros((3, 2), np.uint8))
+    capsys.readouterr()
+    assert run("duplicates", "bare.npy") == 0
+    assert capsys.readouterr().out.splitlines()[0] == "1\tkeep\t0\t0"
+    assert run("duplicates", "bare.npy", "--keep", "largest") == 1
+    assert "keep the first" in capsys.readouterr().err
+
+
+def test_index(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("index") == 0
+    assert "codes.index: 7 codes, 5 of them distinct (71.4%); built" in capsys.readouterr().out
+    assert run("index", "codes.npy") == 0
+    assert "up to date" in capsys.readouterr().out
+    assert run("duplicates") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    CodeSet.from_arrays(np.zeros((3, 2), np.uint8), 16).save("codes.npy", force=True)
+    assert run("index", "--json") == 0
+    shown = capsys.readouterr()
+    assert "is of other codes" in shown.err
+    document = json.loads(shown.out)
+    assert document.pop("seconds") >= 0
+    assert document == {"index": "codes.index", "count": 3, "distinct": 1, "built": True}

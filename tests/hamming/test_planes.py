@@ -1,0 +1,59 @@
+"""The vector code of the sliced scan, against NumPy."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+from bitcodes.codes.pack import pack_bits, to_lanes
+from bitcodes.hamming.compiled import _aligned_zeros, _sliced_arguments
+from bitcodes.hamming.kernels import _set_carry, _slice_block
+from bitcodes.hamming.planes import BLOCK, WORDS, find_near
+
+
+@njit
+def call_find_near(tables, patterns, carries, query, near, numbers, columns):
+    return find_near(tables, patterns, carries, query, near, numbers, columns)
+
+
+def of_code(planes):
+    """The bit of each code of a block in planes (..., WORDS): bit r of word l is code 8 r + l."""
+    code = np.arange(BLOCK)
+    bits = planes[..., code % WORDS] >> (code // WORDS).astype(np.uint64)
+    return (bits & np.uint64(1)).astype(bool)
+
+
+@pytest.mark.parametrize("bits", [1, 48, 64, 65])
+def test_a_block_on_its_side(bits):
+    rng = np.random.default_rng(bits)
+    words = -(-bits // 64)
+    lanes = rng.integers(2**64, size=(words, BLOCK + 100), dtype=np.uint64)
+    planes = _aligned_zeros(64 * words + 1, WORDS)
+    tables = _aligned_zeros(1, 8, 2, WORDS)
+    _slice_block(lanes, 37, planes, np.array([3, 0, 64 * words]), tables)
+    block = lanes[:, 37 : 37 + BLOCK]
+    for place in range(64 * words):
+        expected = (block[place // 64] >> np.uint64(place % 64)) & np.uint64(1)
+        np.testing.assert_array_equal(of_code(planes[place]), expected.astype(bool))
+    # A table row holds the distances of bits 3, 0 and of a zero from a pattern.
+    for pattern in range(8):
+        wanted = [of_code(planes[place]) for place in (3, 0, 64 * words)]
+        distance = sum(bit != bool(pattern >> place & 1) for place, bit in enumerate(wanted))
+        total, carry = of_code(tables[0, pattern])
+        np.testing.assert_array_equal(total + 2 * carry, distance)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 48, 64, 65])
+def test_near_codes_are_those_below_the_bound(bits):
+    rng = np.random.default_rng(bits)
+    lanes = to_lanes(pack_bits(rng.random((BLOCK, bits)) < 0.5), bits)
+    queries = to_lanes(pack_bits(rng.random((9, bits)) < 0.5), bits)
+    distances = np.bitwise_count(lanes[:, None] ^ queries[:, :, None]).sum(axis=0, dtype=int)
+    places, patterns, carries, planes, tables, numbers, columns = _sliced_arguments(queries, bits)
+    _slice_block(lanes, 0, planes, places, tables)
+    near = np.zeros(WORDS, np.uint64)
+    for bound in {1, 2, bits // 2 + 1, 2 ** len(columns)}:
+        for query in range(9):
+            _set_carry(carries, query, min(bound, 2 ** len(columns)))
+            any_near = call_find_near(tables, patterns, carries, query, near, numbers, columns)
+            np.testing.assert_array_equal(of_code(near), distances[query] < bound)
+            assert any_near == (distances[query] < bound).any()
