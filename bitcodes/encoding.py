@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.codes.layout import Layout
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
 from bitcodes.config import MODEL_FILE
@@ -219,7 +218,7 @@ def _writer(out: Path, wanted: _Wanted, force: bool) -> CodeSetWriter:
         class_names=images.class_names,
         fingerprint=wanted.fingerprint,
         backbone=model.backbone_name,
-        run=None if run is None else Layout(out).kept(run),
+        run=run,
         engine=ENGINE,
         dtype=DTYPE,
         decode=DECODE,

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -109,8 +109,7 @@ def _acquire(path: Path, what: str) -> int:
 
 
 def _release(path: Path, descriptor: int) -> None:
-    try:
-        if os.fstat(descriptor).st_nlink:  # else someone removed our file, and this is another's
-            path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
+    if os.fstat(descriptor).st_nlink:  # else someone removed our file, and this is another's
+        with suppress(OSError):  # a file left over locks nothing
+            path.unlink()
+    os.close(descriptor)

@@ -116,7 +116,7 @@ class CodeSet:
         """Make a code set in memory of codes (N, ceil(bits/8)) and, where given, the rest.
 
         Labels int32 (N,) or uint8 (N, C), features float (N, D), kept as float16, stat int64
-        (N, 2), paths relative to the folder `root`. CodeSetError where the shapes or values do not fit.
+        (N, 2), paths relative to the folder `root`. CodeSetError where shapes or values do not fit.
         """
         codes = columns.as_codes(codes, bits)
         count = len(codes)
@@ -127,7 +127,7 @@ class CodeSet:
             count=count,
             class_names=tuple(class_names),
             fingerprint=fingerprint,
-            root=None if root is None else os.path.abspath(root),  # noqa: PTH100 - keeps links
+            root=None if root is None else os.path.abspath(root),  # noqa: PTH100 - as in _absolute
         )
         return CodeSet(
             None,
@@ -168,10 +168,19 @@ class CodeSet:
     @property
     def root(self) -> Path | None:
         """The absolute folder that paths are relative to; None where unknown."""
-        if self.header.root is None:
+        return self._absolute(self.header.root)
+
+    @property
+    def run(self) -> Path | None:
+        """The absolute path of the run, or model file, that made the codes; None where unknown."""
+        return self._absolute(self.header.run)
+
+    def _absolute(self, kept: str | None) -> Path | None:
+        """Undo Layout.kept: relative paths in the header are relative to the folder of the set."""
+        if kept is None:
             return None
         folder = self.path.parent if self.path else Path()
-        return Path(os.path.abspath(folder / self.header.root))  # noqa: PTH100 - keeps links
+        return Path(os.path.abspath(folder / kept))  # noqa: PTH100 - resolve() would follow links
 
     def absolute_path(self, row: int) -> Path:
         """Where the image of a row lies. CodeSetError where the set does not know its root."""
@@ -213,9 +222,17 @@ class CodeSet:
 
         optional = {"labels": self.labels, "features": self.features, "stat": self.stat}
         given = {name: array for name, array in optional.items() if array is not None}
-        fields = self.header.model_dump(exclude={"format", "count", "bit_order", "files", "root"})
+        fields = self.header.model_dump(
+            exclude={"format", "count", "bit_order", "files", "root", "run"}
+        )
         with CodeSetWriter(
-            path, columns=tuple(given), root=self.root, force=force, resume=False, **fields
+            path,
+            columns=tuple(given),
+            root=self.root,
+            run=self.run,
+            force=force,
+            resume=False,
+            **fields,
         ) as writer:
             for start in range(0, self.count, _SAVE_ROWS):
                 rows = slice(start, start + _SAVE_ROWS)
@@ -261,16 +278,16 @@ class _File:
         return pairs
 
 
-def _state(layout: Layout) -> tuple[bytes | None, bytes | None]:
-    """What changes when a writer commits: the commit file and the header, as they are now."""
-    return _content(layout.commit), _content(layout.final("header"))
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
+def _state(layout: Layout) -> list[object]:
+    """What changes while a writer commits: which commit and header there are, where files lie."""
+    identities: list[object] = [layout.resolve()]
+    for path in (layout.commit, layout.final("header")):
+        try:
+            now = path.stat()
+            identities.append((now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns))
+        except OSError:
+            identities.append(None)
+    return identities
 
 
 def _open(layout: Layout, verify: bool | None) -> CodeSet:

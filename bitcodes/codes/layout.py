@@ -11,6 +11,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,8 @@ class Layout:
     def kept(self, path: str | os.PathLike[str]) -> str:
         """A path as the header keeps it: relative to the set's folder if below it, else absolute.
 
-        So a folder that holds images, run and codes can be moved as a whole.
+        So a folder that holds images, run and codes can be moved as a whole. A relative `path` is
+        one from the working folder, as always.
         """
         absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
         folder = Path(os.path.abspath(self.codes)).parent  # noqa: PTH100
@@ -104,6 +106,8 @@ class Layout:
             data = self.commit.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise CodeSetError(f"{self.commit}: cannot be read: {error.strerror}") from error
         try:
             fields = json.loads(data)
             roles = fields["files"]
@@ -129,6 +133,8 @@ class Layout:
         """
         committed = self.read_commit()
         if committed is None:
+            with suppress(OSError):  # an empty folder: all but the last step below was done
+                self.staging.rmdir()
             return False
         for role in SUFFIXES:
             if role not in committed:

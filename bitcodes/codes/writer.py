@@ -25,10 +25,10 @@ OPTIONAL = ("labels", "features", "stat")
 def finish_commit(path: str | os.PathLike[str]) -> bool:
     """Finish a change of the code set at `path` that a killed writer had committed; False if none.
 
-    Readers need not call this: they see the new set already.
+    Readers need not call this: they see the new set already. BitcodesError while a writer is busy.
     """
     layout = Layout(Path(path))
-    if layout.read_commit() is None:
+    if not os.path.lexists(layout.staging):
         return False
     with _file_errors(layout), lock(layout.lock, str(layout.codes)):
         return layout.finish()
@@ -56,7 +56,7 @@ class CodeSetWriter:
         class_names: Sequence[str] = (),
         fingerprint: str | None = None,
         backbone: str | None = None,
-        run: str | None = None,
+        run: str | os.PathLike[str] | None = None,
         engine: str | None = None,
         dtype: str | None = None,
         decode: str | None = None,
@@ -75,7 +75,7 @@ class CodeSetWriter:
             class_names=tuple(class_names),
             fingerprint=fingerprint,
             backbone=backbone,
-            run=run,
+            run=None if run is None else self._layout.kept(run),
             engine=engine,
             dtype=dtype,
             decode=decode,

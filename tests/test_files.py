@@ -1,0 +1,221 @@
+"""Files written whole or not at all; locks that die with their holder."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bitcodes.errors import BitcodesError
+from bitcodes.files import atomic_write, fsync_dir, lock, write_json_atomic
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bitcodes.files import lock
+with lock(Path(sys.argv[1]), "it"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def is_free(path: Path) -> bool:
+    try:
+        with lock(path, "the run"):
+            return True
+    except BitcodesError:
+        return False
+
+
+# --- atomic writes ---
+
+
+def test_replaces_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with atomic_write(path, "w") as file:
+        file.write("né\r\nw\n")
+        file.flush()
+        assert path.read_text() == "old"
+    assert path.read_bytes() == "né\r\nw\n".encode()
+    with atomic_write(path) as file:
+        file.write(b"\0\xff")
+    assert path.read_bytes() == b"\0\xff"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_leaves_nothing_on_failure(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), atomic_write(path, "w") as file:
+        file.write("new")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_leaves_nothing_when_the_disk_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="No space"), atomic_write(tmp_path / "a", "w") as file:
+        file.write("new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        with atomic_write(tmp_path / "a") as file:
+            file.write(b"")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_on_the_disk_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *a, name=name, real=real: (calls.append(name), real(*a))[1]
+        )
+    with atomic_write(tmp_path / "a") as file:
+        file.write(b"x")
+    assert calls == ["fsync", "replace", "fsync"]  # the content, the name, the folder
+
+
+def test_json(tmp_path: Path) -> None:
+    value = {"b": [1, 2.5, None], "a": "é"}
+    write_json_atomic(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert text.endswith("}\n")
+    assert "é" in text
+
+
+def test_fsync_dir_of_a_missing_folder(tmp_path: Path) -> None:
+    fsync_dir(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        fsync_dir(tmp_path / "missing")
+
+
+# --- locks ---
+
+
+def test_held_once_and_removed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock(path, "the run"):
+        with (
+            pytest.raises(BitcodesError, match=rf"the run is being written by another.*{path}"),
+            lock(path, "the run"),
+        ):
+            pass
+        assert path.exists()
+    assert not path.exists()
+    assert is_free(path)
+
+
+def test_freed_by_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), lock(tmp_path / "lock", "it"):
+        raise KeyboardInterrupt
+    assert is_free(tmp_path / "lock")
+
+
+def test_a_file_left_over_is_not_a_lock(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("left by a killed process")
+    assert is_free(tmp_path / "lock")
+
+
+def test_freed_when_the_holder_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert not is_free(path)
+        holder.kill()
+    assert is_free(path)
+
+
+def test_a_forked_child_does_not_hold_it(tmp_path: Path) -> None:
+    """Workers that outlive a killed parent must not keep the next run from starting."""
+    path = tmp_path / "lock"
+    with lock(path, "it"):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        assert not is_free(path)
+    assert is_free(path)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_a_forked_child_does_not_free_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock(path, "it"):
+        child = os.fork()
+        if not child:
+            try:
+                with lock(tmp_path / "its own", "it"):
+                    pass
+                raise SystemExit
+            finally:  # leave the block as a child would that exits in it
+                os._exit(path.exists())
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 1
+        assert not is_free(path)
+
+
+def test_a_lock_file_removed_by_someone(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock(path, "it"):
+        path.unlink()
+        with lock(path, "it"):
+            pass
+        path.write_text("of another")
+    assert path.read_text() == "of another"
+
+
+def test_never_two_at_once(tmp_path: Path) -> None:
+    """Threads that take and remove the file in turn, as fast as they can."""
+    inside, met, taken = [0], [0], [0]
+    until = time.monotonic() + 0.5
+
+    def work() -> None:
+        while time.monotonic() < until:
+            try:
+                with lock(tmp_path / "lock", "it"):
+                    inside[0] += 1
+                    met[0] += inside[0] != 1
+                    taken[0] += 1
+                    inside[0] -= 1
+            except BitcodesError:
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met[0] == 0
+    assert taken[0] > 0
+
+
+def test_where_no_lock_can_be(tmp_path: Path) -> None:
+    with (
+        pytest.raises(BitcodesError, match=r"cannot lock the run with .*No such file"),
+        lock(tmp_path / "missing/lock", "the run"),
+    ):
+        pass
