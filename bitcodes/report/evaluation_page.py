@@ -9,6 +9,7 @@ import numpy as np
 from bitcodes.metrics.comparison import Difference
 from bitcodes.metrics.ranking import precision_recall_curve
 from bitcodes.metrics.scoring import Evaluation
+from bitcodes.metrics.stages import RANKS, Stages
 from bitcodes.report.charts import (
     STYLE,
     Axis,
@@ -83,6 +84,8 @@ def _page(
     else:
         yield _figures(evaluations[0])
     for letter, evaluation in zip(letters, evaluations, strict=True):
+        if evaluation.stages is not None:
+            yield _stages(evaluation.stages)
         for note in evaluation.notes:
             yield f"<p class=note>{f'<b>{letter}</b> ' if several else ''}{as_html(note)}</p>\n"
     yield "</section>\n"
@@ -130,6 +133,21 @@ def _figures(evaluation: Evaluation) -> str:
         "<div class=scroll><table>\n<thead><tr><th scope=col>figure</th><th scope=col>score</th>"
         "<th scope=col>95 % interval</th><th scope=col>range of ties</th></tr></thead>\n"
         f"<tbody>\n{rows}</tbody>\n</table></div>\n"
+    )
+
+
+def _stages(stages: Stages) -> str:
+    rows = "".join(
+        f"<tr><th scope=row>{as_html(score.name)}</th><td><b>{score_text(score.map)}</b></td>"
+        + "".join(f"<td>{score_text(value)}</td>" for value in score.precision)
+        + f"<td>{score.queries_per_second:,.0f}</td></tr>\n"
+        for score in stages.scores
+    )
+    heads = "".join(f"<th scope=col>precision@{rank}</th>" for rank in RANKS)
+    return (
+        f"<div class=scroll><table>\n<thead><tr><th scope=col>the {stages.shortlist:,} nearest, "
+        f"ordered</th><th scope=col>mAP@{stages.shortlist}</th>{heads}"
+        f"<th scope=col>queries/s</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
     )
 
 
@@ -273,6 +291,7 @@ img { display: block; object-fit: cover; background: var(--track); }
 section { border-top: 1px solid var(--line); margin-top: 28px; padding-top: 24px; }
 h2 { font-size: 1.2rem; margin-bottom: 14px; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
+.scroll + .scroll { margin-top: 24px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 18px 5px 0; text-align: right; vertical-align: top; white-space: nowrap; }
 th:first-child { text-align: left; white-space: normal; }
