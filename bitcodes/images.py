@@ -4,6 +4,8 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,31 +38,17 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     Raises ImageError, whose message is the reason without the path, for whatever else `source` is:
     truncated, empty, not an image, a folder, a pipe, gone, too large (MAX_PIXELS).
     """
-    try:
-        with warnings.catch_warnings():
-            # Only Pillow's: if threads restore these filters in the wrong order, no harm is done.
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            with _open_file(source) as file:
-                return _decode(file)
-    except ImageError:
-        raise
-    except MemoryError:
-        raise ImageError("not enough memory to decode it") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"larger than {MAX_PIXELS:,} pixels (a decompression bomb?)") from None
-    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
-        raise ImageError(_reason(error)) from error
+    with _reasons(), _open_file(source) as file:
+        return _decode(file)
 
 
 def image_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
-    """Width and height as an image's header has them, without decoding it. Raises ImageError."""
-    try:
-        with _open_file(source) as file, Image.open(file, formats=_FORMATS) as image:
-            return image.size
-    except ImageError:
-        raise
-    except Exception as error:  # as above
-        raise ImageError(_reason(error)) from error
+    """Width and height as an image's header has them, before any turning, without decoding it.
+
+    Raises ImageError as open_image does.
+    """
+    with _reasons(), _open_file(source) as file, _identify(file) as image:
+        return image.size
 
 
 def thumbnail_jpeg(image: Image.Image, size: int) -> bytes:
@@ -71,6 +59,24 @@ def thumbnail_jpeg(image: Image.Image, size: int) -> bytes:
     file = io.BytesIO()
     small.save(file, "JPEG", quality=85, optimize=True)
     return file.getvalue()
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn whatever goes wrong inside into an ImageError, and keep Pillow's warnings to itself."""
+    try:
+        with warnings.catch_warnings():
+            # Only Pillow's: if threads restore these filters in the wrong order, no harm is done.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError("not enough memory to decode it") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"larger than {MAX_PIXELS:,} pixels (a decompression bomb?)") from None
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
+        raise ImageError(_reason(error)) from error
 
 
 def _open_file(source: str | Path | bytes | BinaryIO) -> BinaryIO:
@@ -105,7 +111,8 @@ def _check_regular(mode: int, path: str | Path) -> None:
     raise ImageError(f"{kinds.get(stat.S_IFMT(mode), 'a special file')}, not an image file")
 
 
-def _decode(file: BinaryIO) -> Image.Image:
+def _identify(file: BinaryIO) -> Image.Image:
+    """An image whose header is read and whose pixels are not."""
     try:
         image: Image.Image = Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError:
@@ -113,6 +120,11 @@ def _decode(file: BinaryIO) -> Image.Image:
         raise ImageError(_unidentified(file.read(16))) from None
     if image.width * image.height > MAX_PIXELS:  # Pillow's own limit may be lifted by the program
         raise Image.DecompressionBombError
+    return image
+
+
+def _decode(file: BinaryIO) -> Image.Image:
+    image = _identify(file)
     if image.info.get("progressive"):
         _check_scans(file, image)
     image.load()

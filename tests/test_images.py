@@ -17,7 +17,7 @@ from PIL import Image
 
 from bitcodes.data.sources import find_images
 from bitcodes.errors import ImageError
-from bitcodes.images import MAX_PIXELS, open_image, thumbnail_jpeg
+from bitcodes.images import MAX_PIXELS, image_size, open_image, thumbnail_jpeg
 
 
 def pixels(source: Path | bytes) -> np.ndarray:
@@ -301,6 +301,15 @@ def test_no_file_is_left_open(tmp_path: Path) -> None:
         with contextlib.suppress(ImageError):
             open_image(tmp_path / name)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_the_size_is_read_without_decoding(tmp_path: Path) -> None:
+    whole = saved(picture(), "PNG")
+    assert image_size(whole) == image_size(whole[:100]) == picture().size
+    with pytest.raises(ImageError, match="a folder"):
+        image_size(tmp_path)
+    with pytest.raises(ImageError, match="pixels"):
+        image_size(b"P4 100000 100000\n")
 
 
 def test_thumbnails_fit_and_are_never_enlarged() -> None:

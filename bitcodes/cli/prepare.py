@@ -60,7 +60,8 @@ def cifar10(
 ) -> None:
     """CIFAR-10: 60,000 pictures of 32 x 32 pixels in 10 classes.
 
-    The images are copied, so the folder can be moved. Run it again and it sees that it is done.
+    The images are copied, so the folder can be moved, and it can be the source of another one with
+    another protocol. A downloaded archive is kept beside it.
     """
     from bitcodes.data.cifar10 import prepare_cifar10
 
@@ -73,7 +74,7 @@ def cifar10(
 
 @app.command()
 def folder(
-    source: Annotated[Path, typer.Argument(help="A folder with a subfolder of images a class.")],
+    source: Annotated[Path, typer.Argument(help="A folder that holds a folder of images a class.")],
     out: Annotated[Path, typer.Argument(help="The data folder to make.")],
     queries: Annotated[
         float | None,

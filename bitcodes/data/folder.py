@@ -40,6 +40,8 @@ def prepare_folder(
     test = _test_folder(source)
     if test is not None and queries is not None:
         raise DataError(f"{source} has its queries in {test}/: do not ask for a number of queries")
+    for amount in (queries, train):
+        _check_amount(amount)
     asked: dict[str, Any] = {"name": source.name, "protocol": "folder", "source": str(source)}
     asked |= {"queries": queries, "train": train, "seed": seed}
     if out == source and not (out / DATASET_FILE).exists():
@@ -158,6 +160,11 @@ def _trained(folder: Path, rest: list[int], train: float | None) -> list[int]:
     if number > len(rest) or number == 0:
         raise DataError(f"{folder}: expected 1 to {len(rest)} images to train on, found {number}")
     return rest[:number]
+
+
+def _check_amount(amount: float | None) -> None:
+    if amount is not None and not (0 < amount < 1 or (amount >= 1 and amount % 1 == 0)):
+        raise DataError(f"expected a share between 0 and 1 or a whole number, found {amount}")
 
 
 def _number(wanted: float, of: int) -> int:

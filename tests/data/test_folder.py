@@ -158,6 +158,14 @@ def test_classes_that_are_too_small(pets: Path, tmp_path: Path) -> None:
         prepare_folder(touch(tmp_path / "s", "a/1.jpg", "b/1.jpg"), tmp_path / "out")
 
 
+@pytest.mark.parametrize("amount", [0, -1, 2.5, float("nan"), float("inf")])
+def test_amounts_that_make_no_sense(amount: float, pets: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a share between 0 and 1 or a whole number"):
+        prepare_folder(pets, tmp_path / "out", queries=amount)
+    with pytest.raises(DataError, match="expected a share between 0 and 1 or a whole number"):
+        prepare_folder(pets, tmp_path / "out", train=amount)
+
+
 def test_what_is_no_folder_of_classes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         prepare_folder(tmp_path / "gone", tmp_path / "out")
