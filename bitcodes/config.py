@@ -54,7 +54,10 @@ class Settings(BaseModel):
         0.5, description="Peak learning rate of the hash layer and the classifier."
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 penalty of SGD.")
-    augment: bool = Field(True, description="Random crop, zoom and flip of training images.")
+    progressive: bool = Field(
+        True, description="First 3/4 of the epochs at half the image size, where that is >= 48."
+    )
+    augment: bool = Field(True, description="Random shift and flip of training images.")
     freeze: bool = Field(
         False, description="Train only the hash layer and classifier, on features computed once."
     )
@@ -72,7 +75,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_booleans(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, bool) or info.field_name in ("augment", "freeze"):
+        if not isinstance(value, bool) or cls.model_fields[str(info.field_name)].annotation is bool:
             return value
         if info.field_name == "amp" and not value:
             return "off"  # what YAML makes false of, unless it is quoted

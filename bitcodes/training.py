@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
@@ -39,6 +40,8 @@ CHECKPOINT_SECONDS = 300.0
 WARM_UP = 0.1  # share of the steps in which the learning rate rises from zero to its peak
 MAX_VALIDATION = 2000  # images held out
 MAX_RANKED = 5000  # training images that they are ranked against
+SMALL_SHARE = 0.75  # share of the epochs that progressive training shows images at half size
+_SMALL_COST = 0.3  # seconds of a step at half size, in those of a step at full size (measured)
 _SCALARS_EVERY = 20  # steps between two points of a TensorBoard curve
 _EVAL_BATCH = 128
 _CHECKPOINT_KEYS = frozenset(
@@ -200,10 +203,10 @@ def _resolve(settings: Settings, train: ImageList) -> Settings:
 
 
 def _image_size_for(images: ImageList, largest: int) -> int:
-    """Twice the images' own median size, for small ones: enlarging them pays; at most `largest`."""
+    """Median of the images' shorter sides, at least 96 (enlarging pays), at most `largest`."""
     rows = np.linspace(0, len(images) - 1, min(25, len(images))).astype(int)
-    median = int(np.median([_shorter_side(images.absolute_path(int(row))) for row in rows]))
-    return min(largest, max(64, 2 * median if median < 64 else median) // 32 * 32)
+    sides = [_shorter_side(images.absolute_path(int(row))) for row in rows]
+    return min(largest, max(96, int(np.median(sides)) // 32 * 32))
 
 
 def _shorter_side(path: Path) -> int:
@@ -274,6 +277,8 @@ class _Trainer:
         self.loss_sum = 0.0  # over the steps of the epoch under way
         self.seconds = 0.0  # spent training, over all sessions
         self.best_map = -1.0
+        progressive = settings.progressive and not settings.freeze and settings.image_size >= 96
+        self.small_epochs = round(SMALL_SHARE * settings.epochs) if progressive else 0
 
         size = min(settings.batch_size, len(self.train_rows))
         self.batch_size = size
@@ -388,6 +393,7 @@ class _Trainer:
         rows = order.permutation(self.train_rows)[: self.steps_per_epoch * self.batch_size]
         batches = rows.reshape(self.steps_per_epoch, self.batch_size)
         begun = self.step - epoch * self.steps_per_epoch
+        val_map = self.history[-1].get("val_map") if self.history else None
         self.model.train()
         self.model.backbone.train(not self.settings.freeze)
         self.loss.train()
@@ -400,28 +406,39 @@ class _Trainer:
             now = time.monotonic()
             self.seconds += now - clock
             clock = now
-            rate = self.seconds / self.step
             done = begun + number
-            report(self._progress(self.loss_sum / done, rate, epoch_done=False))
+            rate = self._images_per_second(done)
+            report(self._progress(self.loss_sum / done, rate, val_map, epoch_done=False))
             self._check_interrupted()
             if now - saved_at > CHECKPOINT_SECONDS:
                 self.save()
                 saved_at = clock = time.monotonic()
 
-    def _progress(self, loss: float, seconds_a_step: float, epoch_done: bool) -> Progress:
-        last = self.history[-1] if self.history else {}
+    def _progress(
+        self, loss: float, rate: float, val_map: float | None, epoch_done: bool
+    ) -> Progress:
         return Progress(
-            epoch=len(self.history) + (0 if epoch_done else 1),
+            epoch=len(self.history) + 1,
             epochs=self.settings.epochs,
             step=self.step,
             steps=self.steps,
             loss=loss,
-            images_per_second=self.batch_size / seconds_a_step,
-            seconds_left=(self.steps - self.step) * seconds_a_step,
-            val_map=last.get("val_map"),
+            images_per_second=rate,
+            seconds_left=self._seconds_left(),
+            val_map=val_map,
             best_map=self.best_map if self.best_map >= 0 else None,
             epoch_done=epoch_done,
         )
+
+    def _images_per_second(self, steps_done: int) -> float:
+        began = self.history[-1]["train_seconds"] if self.history else 0.0
+        return steps_done * self.batch_size / max(self.seconds - began, 1e-9)
+
+    def _seconds_left(self) -> float:
+        small = self.small_epochs * self.steps_per_epoch
+        done = min(self.step, small) * _SMALL_COST + max(self.step - small, 0)
+        whole = small * _SMALL_COST + self.steps - small
+        return self.seconds * (whole / done - 1)
 
     def _inputs(self, batches: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """What the model takes of each batch: uint8 images, or features with --freeze."""
@@ -464,8 +481,13 @@ class _Trainer:
             choose = mirrored.to(inputs.device) & torch.tensor(self.settings.augment)
             return self.model.hash_features(torch.where(choose[:, None], inputs[1], inputs[0]))
         images = augment(inputs, generator) if self.settings.augment else inputs
-        outputs: torch.Tensor = self.model(self.model.preprocessing.normalise(images))
+        outputs: torch.Tensor = self.model(self._shown(images))
         return outputs
+
+    def _shown(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, S, S, 3) as the network sees them in this epoch: (B, 3, S, S), or half S."""
+        pixels = self.model.preprocessing.normalise(images)
+        return F.avg_pool2d(pixels, 2) if len(self.history) < self.small_epochs else pixels
 
     def _stop_not_finite(self, value: float) -> None:
         rates = ", ".join(f"{group['lr']:.2g}" for group in self.optimizer.param_groups)
@@ -477,7 +499,7 @@ class _Trainer:
 
     def _finish_epoch(self, report: Callable[[Progress], None]) -> None:
         loss = self.loss_sum / self.steps_per_epoch
-        seconds_a_step = self.seconds / self.step
+        rate = self._images_per_second(self.steps_per_epoch)
         started = time.monotonic()
         line: dict[str, Any] = {"epoch": len(self.history) + 1, "step": self.step, "loss": loss}
         score = None
@@ -486,20 +508,21 @@ class _Trainer:
             line["val_map"] = score
             self.board.add_scalar("val/map", score, self.step)
         self.board.add_scalar("train/epoch_loss", loss, self.step)
-        self.board.add_scalar(
-            "train/images_per_second", self.batch_size / seconds_a_step, self.step
-        )
+        self.board.add_scalar("train/images_per_second", rate, self.step)
+        if len(self.history) == self.small_epochs:
+            self.best_map = -1.0  # from here on images have the size that encoding will show
         if score is None or score >= self.best_map:  # of equals, the one that trained longer
             self.best_map = -1.0 if score is None else score
             save_model(self.model, self.run / config.MODEL_FILE)
-        line["images_per_second"] = round(self.batch_size / seconds_a_step, 1)
+        line["images_per_second"] = round(rate, 1)
         line["train_seconds"] = round(self.seconds, 1)
         line["validation_seconds"] = round(time.monotonic() - started, 1)
+        done = self._progress(loss, rate, score, epoch_done=True)
         self.history.append(line)
         self.loss_sum = 0.0
         self._write_metrics()
         self.save()
-        report(self._progress(loss, seconds_a_step, epoch_done=True))
+        report(done)
 
     def _log_distributions(self, outputs: torch.Tensor, logits: torch.Tensor) -> None:
         """TensorBoard's histograms, once an epoch, from its last step."""
@@ -538,7 +561,7 @@ class _Trainer:
                     features = self.features[0, torch.from_numpy(batch)].to(self.device)
                     outputs.append(self.model.hash_features(features).cpu().numpy())
                 else:
-                    pixels = self.model.preprocessing.normalise(images.to(self.device))
+                    pixels = self._shown(images.to(self.device))
                     outputs.append(self.model(pixels).float().cpu().numpy())
         return np.concatenate(outputs)
 

@@ -68,7 +68,7 @@ def finetune(
         str | None,
         typer.Option(
             help="Pixels on a side that the network sees. [default: auto, by the images' own "
-            "size: 64 for 32x32 images, up to 224]",
+            "size: 96 for small ones, up to 224]",
             rich_help_panel="Model",
         ),
     ] = None,
@@ -108,11 +108,21 @@ def finetune(
             rich_help_panel="Training",
         ),
     ] = None,
+    progressive: Annotated[
+        bool | None,
+        typer.Option(
+            "--progressive/--no-progressive",
+            help="Show images at half size in the first three quarters of the epochs, which saves half the "
+            "time. [default: progressive]",
+            show_default=False,
+            rich_help_panel="Training",
+        ),
+    ] = None,
     augment: Annotated[
         bool | None,
         typer.Option(
             "--augment/--no-augment",
-            help="Shift, zoom and mirror training images at random. [default: augment]",
+            help="Shift and mirror training images at random. [default: augment]",
             show_default=False,
             rich_help_panel="Training",
         ),
@@ -181,6 +191,7 @@ def finetune(
         "learning_rate": learning_rate,
         "head_learning_rate": head_learning_rate,
         "weight_decay": weight_decay,
+        "progressive": progressive,
         "augment": augment,
         "freeze": freeze,
         "val": val,

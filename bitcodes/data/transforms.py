@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,24 +53,25 @@ class Preprocessing(BaseModel):
 
 
 def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Shift, zoom and mirror each image at random: uint8 (B, S, S, 3) -> float32 (B, S, S, 3).
+    """Shift and mirror each image at random: uint8 (B, S, S, 3) -> the same.
 
-    Shifts are up to an eighth of the side, zooms between 0.9 and 1.2; what comes in from outside is
-    mirrored. `generator` is on the CPU, so that every device draws the same numbers.
+    Shifts are whole pixels, up to an eighth of the side each way, and what comes in from outside is
+    the picture mirrored at its edge. `generator` is on the CPU, so that every device draws the same
+    numbers.
     """
-    count = len(images)
-    draws = torch.rand(4, count, generator=generator)
-    zoom = 1 / (0.9 + 0.3 * draws[0])
-    mirror = torch.where(draws[1] < 0.5, -1.0, 1.0)
-    shift = (draws[2:] * 2 - 1) * 0.25  # in units of half the side
-    affine = torch.zeros(count, 2, 3)
-    affine[:, 0, 0] = zoom * mirror
-    affine[:, 1, 1] = zoom
-    affine[:, 0, 2] = shift[0]
-    affine[:, 1, 2] = shift[1]
-    pixels = images.permute(0, 3, 1, 2).float()  # (B, 3, S, S)
-    grid = F.affine_grid(affine.to(images.device), list(pixels.shape), align_corners=False)
-    moved = F.grid_sample(
-        pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
-    return moved.permute(0, 2, 3, 1)  # (B, S, S, 3)
+    count, side = images.shape[:2]
+    reach = side // 8
+    shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
+    mirrored = torch.rand(count, 1, generator=generator) < 0.5
+    places = torch.arange(side)
+    rows = _reflected(places + shifts[0], side).to(images.device)  # (B, S)
+    columns = torch.where(mirrored, side - 1 - places, places) + shifts[1]
+    columns = _reflected(columns, side).to(images.device)  # (B, S)
+    batch = torch.arange(count, device=images.device)
+    return images[batch[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _reflected(places: torch.Tensor, side: int) -> torch.Tensor:
+    """Places outside 0 .. side - 1, brought back as if the edge pixels were mirrors."""
+    places = places.abs()
+    return torch.where(places >= side, 2 * (side - 1) - places, places)
