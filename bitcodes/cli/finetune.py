@@ -112,8 +112,8 @@ def finetune(
         bool | None,
         typer.Option(
             "--progressive/--no-progressive",
-            help="Show images at half size in the first three quarters of the epochs, which saves half the "
-            "time. [default: progressive]",
+            help="Show images at half size in the first three quarters of the epochs, which saves "
+            "half the time. [default: progressive]",
             show_default=False,
             rich_help_panel="Training",
         ),
