@@ -14,7 +14,7 @@ from bitcodes.codes.pack import pack_outputs
 from bitcodes.config import LATEST, RUNS
 from bitcodes.data.lists import ImageList, shown
 from bitcodes.errors import CodeSetError, DataError
-from bitcodes.hamming.index import HammingIndex, to_ragged
+from bitcodes.hamming.index import HammingIndex, Within, to_ragged
 from bitcodes.hamming.rerank import rerank_by_features
 from bitcodes.report.results import Hit, QueryResult, SearchResults
 
@@ -219,6 +219,7 @@ class _Found:
     distances: NDArray[np.int32]  # (M,)
     scores: NDArray[np.float32] | None  # (M,) distances of features
     more: NDArray[np.bool_]  # (Q,)
+    tied: NDArray[np.bool_]  # (Q,)
 
 
 def _find(
@@ -232,22 +233,33 @@ def _find(
     if features is None:
         if radius is None:
             assert k is not None
-            near = to_ragged(*index.search(asked.codes, k))
+            near, tied = _nearest(index, asked.codes, k)
         else:
             near = index.within(asked.codes, radius, limit=k)
-        return _Found(near.offsets, near.rows, near.distances, None, near.more)
+            tied = np.zeros_like(near.more)
+        return _Found(near.offsets, near.rows, near.distances, None, near.more, tied)
     if radius is None:
         assert shortlist is not None
-        near = to_ragged(*index.search(asked.codes, shortlist))
+        near, tied = _nearest(index, asked.codes, shortlist)
     else:
         near = index.within(asked.codes, radius)
+        tied = np.zeros_like(near.more)
     assert asked.features is not None
     ranked = rerank_by_features(
         asked.features, features, near.offsets, near.rows, near.distances, k
     )
     cut = np.diff(ranked.offsets) < np.diff(near.offsets)
     more = cut if radius is not None else np.zeros_like(cut)
-    return _Found(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more)
+    return _Found(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
+
+
+def _nearest(
+    index: HammingIndex, codes: NDArray[np.uint8], k: int
+) -> tuple[Within, NDArray[np.bool_]]:
+    """The k nearest, and of which queries the next one is at the distance of the last (Q,)."""
+    distances, rows = index.search(codes, k + 1)
+    tied = (distances[:, k] >= 0) & (distances[:, k] == distances[:, k - 1])
+    return to_ragged(distances[:, :k], rows[:, :k]), tied
 
 
 def _results(asked: _Asked, found: _Found, database: CodeSet) -> list[QueryResult]:
@@ -279,7 +291,8 @@ def _results(asked: _Asked, found: _Found, database: CodeSet) -> list[QueryResul
             )
             for rank, (place, row) in enumerate(zip(span, rows, strict=True), 1)
         )
-        results.append(QueryResult(asked.paths[query], file, own, hits, bool(found.more[query])))
+        more, tied = bool(found.more[query]), bool(found.tied[query])
+        results.append(QueryResult(asked.paths[query], file, own, hits, more, tied))
     return results
 
 

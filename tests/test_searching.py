@@ -26,10 +26,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "place"
     make_pictures(folder / "photos", 40)
     make_pictures(folder / "asked", 6, seed=1)
+    monkeypatch.chdir(folder)
     run = make_run(folder / "runs" / "one", BITS)
     set_latest(run)
     encode(load_model(run), folder / "photos", folder / "codes.npy", features=True)
-    monkeypatch.chdir(folder)
     return folder
 
 
@@ -276,3 +276,21 @@ def test_several_labels_and_names_in_another_order() -> None:
         (("1",), False),
         ((), None),
     ]
+
+
+def test_ties_at_the_end_of_a_list_are_told() -> None:
+    near, far = [0b0000_0000], [0b1111_1111]
+    codes = np.array([near, far, near, near], np.uint8)
+    features = np.array([[3.0], [0.0], [1.0], [2.0]], np.float16)
+    database = CodeSet.from_arrays(codes, 8, features=features)
+    query = CodeSet.from_arrays(np.array([near], np.uint8), 8, features=np.zeros((1, 1)))
+
+    def tied(k: int, **how: int) -> str | None:
+        return search(query, database, k=k, **how).tie_note
+
+    assert "--rerank" in (tied(2) or "")
+    assert tied(3) is None  # the next one is farther
+    assert tied(4) is tied(9) is None  # there is no next one
+    assert "--shortlist" in (tied(1, rerank=True, shortlist=2) or "")
+    assert tied(1, rerank=True, shortlist=3) is None
+    assert search(query, database, radius=0).tie_note is None

@@ -106,6 +106,8 @@ def search(
         )
     for path, reason in results.skipped:
         note(f"query {printable(path)} left out: {reason}")
+    if results.tie_note is not None:
+        note(f"note: {results.tie_note}")
     if html is not None:
         from bitcodes.report.html import results_page
         from bitcodes.report.page import write_page

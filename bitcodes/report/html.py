@@ -109,6 +109,8 @@ def _notes(results: SearchResults, shown: int) -> list[str]:
         notes.append(f"Query <bdi>{as_html(path)}</bdi> left out: {as_html(reason)}.")
     if len(results.skipped) > 20:
         notes.append(f"{len(results.skipped) - 20:,} more queries could not be read.")
+    if results.tie_note is not None:
+        notes.append(as_html(results.tie_note[0].upper() + results.tie_note[1:]) + ".")
     return notes
 
 

@@ -45,6 +45,8 @@ class QueryResult:
     hits: tuple[Hit, ...]
     more: bool
     """Whether there were more images within the radius than were asked for."""
+    tied: bool = False
+    """Whether further codes are as near as the last one taken: which were taken is by row."""
 
     @property
     def correct(self) -> int | None:
@@ -88,6 +90,18 @@ class SearchResults:
             found = nearest + by_codes
         return f"{found} by {self.bits}-bit codes, among {self.count:,} images"
 
+    @property
+    def tie_note(self) -> str | None:
+        """What to know, and to do, where codes tie at the end of a list; None if none does."""
+        if not any(query.tied for query in self.queries):
+            return None
+        if self.reranked:
+            return "more codes are as near as the last of the shortlist: a larger --shortlist helps"
+        return (
+            "more images are as near as the last ones shown, and among equal distances the first "
+            "rows come first; --rerank orders them by features"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form. Paths are escaped as in codes.paths.txt."""
         return {
@@ -121,6 +135,7 @@ def _query_dict(query: QueryResult) -> dict[str, Any]:
         "path": escape(query.path),
         "labels": [escape(label) for label in query.labels],
         "more": query.more,
+        "tied": query.tied,
         "results": [
             {
                 "rank": hit.rank,
