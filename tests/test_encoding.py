@@ -97,7 +97,7 @@ def test_the_header_says_how_codes_were_made(tmp_path: Path) -> None:
     assert elsewhere.header.run == str(run)
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("batch_size", [1, 4, 25, 64])
 def test_batches_and_workers_change_nothing(
     photos: Path, tmp_path: Path, batch_size: int, workers: int
@@ -119,13 +119,13 @@ def test_the_default_backbone_gives_a_code_whatever_the_batch(tmp_path: Path) ->
     preprocessing = Preprocessing(image_size=32, mean=half, std=half)
     model = HashModel("tf_efficientnet_lite0", 64, preprocessing, pretrained=True).eval()
     # Near the outputs' median many are close to zero, where rounding could turn a bit.
-    make_pictures(tmp_path / "photos", 40)
+    make_pictures(tmp_path / "photos", 12)
     outputs = encode_images(model, sorted((tmp_path / "photos").iterdir())).outputs
     with torch.no_grad():
         model.hash_layer.bias -= torch.from_numpy(outputs[7])
     sets = [
         encode(model, tmp_path / "photos", tmp_path / f"{size}.npy", batch_size=size).codes
-        for size in (1, 16, 40)
+        for size in (1, 5, 12)
     ]
     np.testing.assert_array_equal(sets[0], sets[1])
     np.testing.assert_array_equal(sets[0], sets[2])
@@ -154,7 +154,7 @@ def test_strict_stops_at_an_image_that_cannot_be_read(photos: Path, tmp_path: Pa
     assert not out.exists()
     log: list[str] = []
     encode(make_model(), photos, out, batch_size=2, log=log.append)
-    assert log == ["continuing after 4 of 25 images"]
+    assert log == ["continuing after 6 of 25 images"]  # whole batches before its own
     with pytest.raises(DataError, match=r"05b\.jpg.*and 1 more"):
         encode(make_model(), photos, out, strict=True)
 

@@ -24,13 +24,13 @@ from bitcodes.models.checkpoint import load_model
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with 12 labelled photos, a run, and codes.npy with features."""
+    monkeypatch.chdir(tmp_path)
     names = make_pictures(tmp_path / "photos", 12)
     run = make_run(tmp_path / "runs" / "one")
     set_latest(run)
     labels = np.eye(2, dtype=np.uint8)[np.arange(12) % 2]
     images = ImageList(names, labels, tmp_path / "photos", ("cat", "dog"))
     encode(load_model(run), images, tmp_path / "codes.npy", features=True)
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
