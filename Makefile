@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH ?= $(wildcard benchmarks/*.py)
 
 .PHONY: help demo test lint bench docs clean
 
@@ -22,8 +23,8 @@ lint: $(VENV)/installed-test ## Check style, types and import directions.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/installed-test ## Run the benchmarks, one after the other.
-	@for script in $(wildcard benchmarks/*.py); do echo "python $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/installed-test ## Run the benchmarks, or one: make bench BENCH=benchmarks/cifar10.py
+	@for script in $(BENCH); do echo "python $$script"; $(BIN)/python $$script || exit 1; done
 
 docs: $(VENV)/installed-test ## Write docs/cli.md anew from the commands' own help.
 	$(BIN)/python docs/generate_cli.py
