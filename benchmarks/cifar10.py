@@ -1,8 +1,8 @@
 """The main job on CIFAR-10: the five commands in their short form, timed, with their tables.
 
-    python benchmarks/cifar10.py WORK [--source cifar10-images.tar.xz] [finetune options]
+    python benchmarks/cifar10.py [WORK] [--source cifar10-images.tar.xz] [finetune options]
 
-Runs in the folder WORK, which keeps everything: finished commands are not repeated, their times
+Runs in the folder WORK (default: data/benchmark), which keeps everything: finished commands are not repeated, their times
 are kept. Writes benchmarks/results/<date>-cifar10.md.
 """
 
@@ -23,7 +23,7 @@ QUERY = "data/cifar10/test/cat/0001"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path)
+    parser.add_argument("work", type=Path, nargs="?", default=Path("data/benchmark"))
     parser.add_argument("--source", type=Path, help="CIFAR-10 as prepare --source takes it")
     arguments, finetune_options = parser.parse_known_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
