@@ -1,9 +1,9 @@
 """The main job on CIFAR-10: the five commands in their short form, timed, with their tables.
 
-    python benchmarks/cifar10.py [WORK] [--source cifar10-images.tar.xz] [finetune options]
+    python benchmarks/cifar10.py [--source cifar10-images.tar.xz] [WORK [finetune options]]
 
-Runs in the folder WORK (default: data/benchmark), which keeps everything: finished commands are not repeated, their times
-are kept. Writes benchmarks/results/<date>-cifar10.md.
+Runs in the folder WORK (default: data/benchmark), which keeps everything: finished commands are not
+repeated, their times are kept. Writes benchmarks/results/<date>-cifar10.md.
 """
 
 import argparse
