@@ -18,7 +18,7 @@ from bitcodes.codes.paths import PathList, RowNumbers, unescape
 from bitcodes.errors import CodeSetError
 
 VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, unless told otherwise
-_SAVE_ROWS = 1 << 14
+_SAVE_ROWS = 1 << 12
 _CHUNK = 1 << 22
 
 _AGAIN = "copy or encode the set again"
