@@ -1,5 +1,6 @@
 """Search results as one HTML page that needs nothing else: pictures and style are inside it."""
 
+import re
 from collections.abc import Iterator
 
 from bitcodes.report.page import Pictures, as_html, page_start
@@ -115,8 +116,8 @@ def _notes(results: SearchResults, shown: int) -> list[str]:
 
 
 def _breakable(path: str) -> str:
-    """Let lines break behind the slashes of a path, which is HTML already."""
-    return path.replace("/", "/<wbr>")
+    """Let lines break inside a path, which is HTML already."""
+    return re.sub("[/_-]", r"\g<0><wbr>", path)
 
 
 _STYLE = """\
