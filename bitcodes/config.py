@@ -45,7 +45,7 @@ class Settings(BaseModel):
     image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1024)] = Field(
         "auto", description="Pixels on a side that the network sees. auto: by the images' own size."
     )
-    epochs: Annotated[int, Field(ge=1)] = Field(8, description="Passes over the training images.")
+    epochs: Annotated[int, Field(ge=1)] = Field(9, description="Passes over the training images.")
     batch_size: Annotated[int, Field(ge=2)] = Field(64, description="Images in a training step.")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         0.05, description="Peak learning rate of the backbone (SGD, warm-up, then cosine to zero)."
@@ -54,9 +54,6 @@ class Settings(BaseModel):
         0.5, description="Peak learning rate of the hash layer and the classifier."
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 penalty of SGD.")
-    progressive: bool = Field(
-        True, description="First 3/4 of the epochs at half the image size, where that is >= 48."
-    )
     augment: bool = Field(True, description="Random shift and flip of training images.")
     freeze: bool = Field(
         False, description="Train only the hash layer and classifier, on features computed once."

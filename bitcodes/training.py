@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
@@ -40,8 +39,6 @@ CHECKPOINT_SECONDS = 300.0
 WARM_UP = 0.1  # share of the steps in which the learning rate rises from zero to its peak
 MAX_VALIDATION = 2000  # images held out
 MAX_RANKED = 5000  # training images that they are ranked against
-SMALL_SHARE = 0.75  # share of the epochs that progressive training shows images at half size
-_SMALL_COST = 0.3  # seconds of a step at half size, in those of a step at full size (measured)
 _SCALARS_EVERY = 20  # steps between two points of a TensorBoard curve
 _EVAL_BATCH = 128
 _CHECKPOINT_KEYS = frozenset(
@@ -203,10 +200,10 @@ def _resolve(settings: Settings, train: ImageList) -> Settings:
 
 
 def _image_size_for(images: ImageList, largest: int) -> int:
-    """Median of the images' shorter sides, at least 96 (enlarging pays), at most `largest`."""
+    """Median of the images' shorter sides, at least 64 (enlarging pays), at most `largest`."""
     rows = np.linspace(0, len(images) - 1, min(25, len(images))).astype(int)
     sides = [_shorter_side(images.absolute_path(int(row))) for row in rows]
-    return min(largest, max(96, int(np.median(sides)) // 32 * 32))
+    return min(largest, max(64, int(np.median(sides)) // 32 * 32))
 
 
 def _shorter_side(path: Path) -> int:
@@ -277,8 +274,6 @@ class _Trainer:
         self.loss_sum = 0.0  # over the steps of the epoch under way
         self.seconds = 0.0  # spent training, over all sessions
         self.best_map = -1.0
-        progressive = settings.progressive and not settings.freeze and settings.image_size >= 96
-        self.small_epochs = round(SMALL_SHARE * settings.epochs) if progressive else 0
 
         size = min(settings.batch_size, len(self.train_rows))
         self.batch_size = size
@@ -424,7 +419,7 @@ class _Trainer:
             steps=self.steps,
             loss=loss,
             images_per_second=rate,
-            seconds_left=self._seconds_left(),
+            seconds_left=(self.steps - self.step) * self.batch_size / rate,
             val_map=val_map,
             best_map=self.best_map if self.best_map >= 0 else None,
             epoch_done=epoch_done,
@@ -433,12 +428,6 @@ class _Trainer:
     def _images_per_second(self, steps_done: int) -> float:
         began = self.history[-1]["train_seconds"] if self.history else 0.0
         return steps_done * self.batch_size / max(self.seconds - began, 1e-9)
-
-    def _seconds_left(self) -> float:
-        small = self.small_epochs * self.steps_per_epoch
-        done = min(self.step, small) * _SMALL_COST + max(self.step - small, 0)
-        whole = small * _SMALL_COST + self.steps - small
-        return self.seconds * (whole / done - 1)
 
     def _inputs(self, batches: NDArray[np.int64]) -> Iterator[torch.Tensor]:
         """What the model takes of each batch: uint8 images, or features with --freeze."""
@@ -481,13 +470,8 @@ class _Trainer:
             choose = mirrored.to(inputs.device) & torch.tensor(self.settings.augment)
             return self.model.hash_features(torch.where(choose[:, None], inputs[1], inputs[0]))
         images = augment(inputs, generator) if self.settings.augment else inputs
-        outputs: torch.Tensor = self.model(self._shown(images))
+        outputs: torch.Tensor = self.model(self.model.preprocessing.normalise(images))
         return outputs
-
-    def _shown(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, S, S, 3) as the network sees them in this epoch: (B, 3, S, S), or half S."""
-        pixels = self.model.preprocessing.normalise(images)
-        return F.avg_pool2d(pixels, 2) if len(self.history) < self.small_epochs else pixels
 
     def _stop_not_finite(self, value: float) -> None:
         rates = ", ".join(f"{group['lr']:.2g}" for group in self.optimizer.param_groups)
@@ -509,8 +493,6 @@ class _Trainer:
             self.board.add_scalar("val/map", score, self.step)
         self.board.add_scalar("train/epoch_loss", loss, self.step)
         self.board.add_scalar("train/images_per_second", rate, self.step)
-        if len(self.history) == self.small_epochs:
-            self.best_map = -1.0  # from here on images have the size that encoding will show
         if score is None or score >= self.best_map:  # of equals, the one that trained longer
             self.best_map = -1.0 if score is None else score
             save_model(self.model, self.run / config.MODEL_FILE)
@@ -561,7 +543,7 @@ class _Trainer:
                     features = self.features[0, torch.from_numpy(batch)].to(self.device)
                     outputs.append(self.model.hash_features(features).cpu().numpy())
                 else:
-                    pixels = self._shown(images.to(self.device))
+                    pixels = self.model.preprocessing.normalise(images.to(self.device))
                     outputs.append(self.model(pixels).float().cpu().numpy())
         return np.concatenate(outputs)
 

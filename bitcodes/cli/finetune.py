@@ -68,7 +68,7 @@ def finetune(
         str | None,
         typer.Option(
             help="Pixels on a side that the network sees. [default: auto, by the images' own "
-            "size: 96 for small ones, up to 224]",
+            "size: 64 for small ones, up to 224]",
             rich_help_panel="Model",
         ),
     ] = None,
@@ -76,7 +76,7 @@ def finetune(
         int | None,
         typer.Option(
             help="Passes over the training images. A finished run trains on when given more. "
-            "[default: 8]",
+            "[default: 9]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -105,16 +105,6 @@ def finetune(
         float | None,
         typer.Option(
             help="L2 penalty on the weights. [default: 0.0005]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    progressive: Annotated[
-        bool | None,
-        typer.Option(
-            "--progressive/--no-progressive",
-            help="Show images at half size in the first three quarters of the epochs, which saves "
-            "half the time. [default: progressive]",
-            show_default=False,
             rich_help_panel="Training",
         ),
     ] = None,
@@ -191,7 +181,6 @@ def finetune(
         "learning_rate": learning_rate,
         "head_learning_rate": head_learning_rate,
         "weight_decay": weight_decay,
-        "progressive": progressive,
         "augment": augment,
         "freeze": freeze,
         "val": val,
@@ -207,7 +196,7 @@ def finetune(
 
     from bitcodes import training
 
-    with console.progress("reading images") as loading, _reporting() as report:
+    with _reporting() as (loading, report):
         done = training.finetune(
             settings,
             run,
@@ -236,8 +225,11 @@ def finetune(
 
 
 @contextmanager
-def _reporting() -> Iterator["Callable[[Progress], None]"]:
-    """Show training: a live line on a terminal, a plain line every half minute elsewhere."""
+def _reporting() -> Iterator[tuple[console.ProgressCallback, "Callable[[Progress], None]"]]:
+    """Show training: a live line on a terminal, a plain line every half minute elsewhere.
+
+    Yields what is to be told of reading images, and of training.
+    """
     if not console.err.is_terminal:
         printed = time.monotonic()
 
@@ -247,7 +239,8 @@ def _reporting() -> Iterator["Callable[[Progress], None]"]:
                 console.note(_line(now))
                 printed = time.monotonic()
 
-        yield plain
+        with console.progress("reading images") as loading:
+            yield loading, plain
         return
 
     from rich.progress import BarColumn, TextColumn
@@ -256,7 +249,14 @@ def _reporting() -> Iterator["Callable[[Progress], None]"]:
     with Bars(
         TextColumn("{task.description}"), BarColumn(), console=console.err, transient=True
     ) as bars:
+        reading = bars.add_task("", total=None, visible=False)
         bar = bars.add_task("", total=None, visible=False)
+
+        def read(done: int, total: int | None) -> None:
+            text = f"reading images: {done} of {total}"
+            bars.update(
+                reading, description=text, completed=done, total=total, visible=done != total
+            )
 
         def live(now: "Progress") -> None:
             bars.update(
@@ -265,7 +265,7 @@ def _reporting() -> Iterator["Callable[[Progress], None]"]:
             if now.epoch_done:
                 bars.console.print(_line(now), markup=False)
 
-        yield live
+        yield read, live
 
 
 def _line(now: "Progress") -> str:
