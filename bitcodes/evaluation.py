@@ -177,7 +177,7 @@ def _evaluate_run(
             f"{model_file}: missing; the run has no weights yet: let finetune finish an epoch"
         )
     own = data.resolve() == load_settings(run).data.resolve()
-    folder = run / ("evaluation" if own else f"evaluation-{data.name}")
+    folder = run / ("evaluation" if own else f"evaluation-{data.resolve().name}")
     made_from = _digests(model_file, *(data / name for name in _LISTS))
 
     record = _read_record(folder / _RECORD)

@@ -149,6 +149,39 @@ def test_other_data_has_a_folder_of_its_own(place: Path) -> None:
     assert (place / "runs/tiny/evaluation/queries.npy").exists()
 
 
+def test_runs_are_compared_on_the_same_queries(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bitcodes.cli.app import main
+    from bitcodes.models.checkpoint import load_model, save_model
+
+    shutil.copytree(place / "runs" / "tiny", place / "runs" / "other")
+    model = load_model("runs/tiny")
+    model.hash_layer.weight.data += 0.1
+    save_model(model, place / "runs" / "other" / MODEL_FILE)
+    for arguments in (["--stages"], ["--json"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(["evaluate", "runs/tiny", "runs/other", *arguments])
+        assert not exit_.value.code
+    text = capsys.readouterr().out
+    table, _, document = text.partition("\n{")
+    assert "B - A, 95 % interval" in table
+    compared = json.loads("{" + document)
+    assert [one["run"] for one in compared["runs"]] == ["runs/tiny", "runs/other"]
+    differences = compared["differences"][0]["figures"]
+    maps = [one["figures"]["map"] for one in compared["runs"]]
+    assert differences["map"]["difference"] == pytest.approx(maps[1] - maps[0])
+
+
+def test_stages_of_a_run_include_the_asymmetric_one(place: Path) -> None:
+    stages = evaluate(stages=True).stages
+    assert stages is not None
+    assert stages.scores[-1].name == "asymmetric, by hash outputs"
+    assert (stages.queries, stages.shortlist) == (6, 1000)
+    with pytest.raises(ConfigError, match="ask for one"):
+        evaluate(stages=True, exclude_self=True)
+
+
 def test_unreadable_images_are_mentioned(place: Path) -> None:
     (place / "data/tiny/images/07.png").write_bytes(b"")
     evaluation = evaluate()

@@ -95,9 +95,11 @@ def evaluate(
     from bitcodes import evaluation
     from bitcodes.cli.console import note, out, print_json, progress
     from bitcodes.metrics.comparison import evaluation_name, paired_differences
-    from bitcodes.metrics.compat import compat_figures
+    from bitcodes.metrics.compat import NAMES, compat_figures
     from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
 
+    if compat is not None and compat not in NAMES:
+        raise typer.BadParameter(f"known are {', '.join(NAMES)}", param_hint="--compat")
     chosen: list[Path | None] = [*(runs or []), *([run] if run else [])]
     results = [
         evaluation.evaluate(

@@ -1,5 +1,6 @@
 """What each stage of a search buys and costs: plain Hamming, re-ranked, asymmetric."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from bitcodes.hamming.index import HammingIndex, Within, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
 from bitcodes.metrics.protocols import Labels, relevance
-from bitcodes.metrics.ranking import average_precision, hits_at
+from bitcodes.metrics.ranking import average_precision, mean_over_queries, precision_at
 
 RANKS = (1, 10, 100)
 
@@ -40,15 +41,22 @@ class Stages:
     scores: tuple[StageScore, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready summary."""
+        """A JSON-ready summary, with None for what no query has."""
+
+        def number(value: float) -> float | None:
+            return None if math.isnan(value) else value
+
         return {
             "queries": self.queries,
             "shortlist": self.shortlist,
             "orders": [
                 {
                     "name": score.name,
-                    f"map@{self.shortlist}": score.map,
-                    **{f"precision@{k}": p for k, p in zip(RANKS, score.precision, strict=True)},
+                    f"map@{self.shortlist}": number(score.map),
+                    **{
+                        f"precision@{k}": number(value)
+                        for k, value in zip(RANKS, score.precision, strict=True)
+                    },
                     "queries_per_second": score.queries_per_second,
                 }
                 for score in self.scores
@@ -96,16 +104,16 @@ def score_stages(
         ap = (precision * hits).sum(axis=1) / np.minimum(known, shortlist)
         return StageScore(
             name,
-            float(ap.mean()),
-            tuple(float(hits[:, :k].sum(axis=1).mean() / k) for k in RANKS),
+            mean_over_queries(ap),
+            tuple(mean_over_queries(hits[:, :k].sum(axis=1) / k) for k in RANKS),
             len(queries) / took,
         )
 
     stages = [
         StageScore(
             "by Hamming distance",
-            float(average_precision(total, relevant, shortlist).mean()),
-            tuple((hits_at(total, relevant, RANKS).mean(axis=0) / RANKS).tolist()),
+            mean_over_queries(average_precision(total, relevant, shortlist)),
+            tuple(mean_over_queries(precision_at(total, relevant, k)) for k in RANKS),
             len(queries) / seconds,
         )
     ]

@@ -66,6 +66,10 @@ def comparison_tables(
         table.add_row(describe(figure), *cells)
     yield Text()
     yield table
+    for letter, evaluation in zip(letters, evaluations, strict=True):
+        if evaluation.stages is not None:
+            yield Text(f"\n{letter}", "bold")
+            yield _stage_table(evaluation.stages)
     yield Text()
     for letter, evaluation in zip(letters, evaluations, strict=True):
         for note in (f"{health_text(evaluation.health)}.", *evaluation.notes):

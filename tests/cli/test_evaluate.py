@@ -65,6 +65,27 @@ def test_json_is_one_document(
     assert [entry["name"] for entry in summary["classes"]] == ["cat", "dog"]
 
 
+def test_other_ways_of_counting_stages_and_a_page(
+    stored: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries, database = stored
+    sets = ("--queries", queries, "--database", database)
+    assert run(*sets, "--compat", "deephash", "--stages", "--report", tmp_path / "page.html") == 0
+    shown = capsys.readouterr()
+    assert "as deephash counts" in shown.out and "topK=-1" in shown.out
+    assert "queries/s" in shown.out
+    assert "page.html" in shown.err
+    assert "</html>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+    assert run(*sets, "--compat", "seed", "--stages", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["compat"]["seed"][0]["value"] == pytest.approx(summary["figures"]["two_stage"])
+    assert [entry["name"] for entry in summary["stages"]["orders"]] == [
+        "by Hamming distance",
+        "by features",
+    ]
+
+
 def test_wrong_use_is_explained(
     stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +96,8 @@ def test_wrong_use_is_explained(
     assert "not both" in capsys.readouterr().err
     assert run("--queries", queries, "--database", database, "--exclude-self") == 1
     assert "paths" in capsys.readouterr().err
+    assert run("--compat", "mine") == 2
+    assert "deephash, lin2015, seed" in capsys.readouterr().err
     assert run("--queries", queries, "--database", queries.with_name("none.npy")) == 1
     assert "none.npy" in capsys.readouterr().err
 

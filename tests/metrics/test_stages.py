@@ -73,3 +73,10 @@ def test_only_what_the_arrays_allow_is_scored() -> None:
     labels = np.arange(8, dtype=np.int32) % 2
     stages = score_stages(codes, 8, labels, codes, labels, shortlist=3)
     assert [stage.name for stage in stages.scores] == ["by Hamming distance"]
+
+
+def test_without_any_answer_there_are_no_figures() -> None:
+    codes = pack_bits(np.eye(8, dtype=np.uint8))
+    ours, theirs = np.zeros(8, np.int32), np.ones(8, np.int32)
+    stages = score_stages(codes, 8, ours, codes, theirs, features=codes, query_features=codes)
+    assert [entry["map@1000"] for entry in stages.to_dict()["orders"]] == [None, None]
