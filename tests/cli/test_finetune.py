@@ -1,0 +1,180 @@
+"""`bitcodes finetune` as a user runs it."""
+
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from small import make_dataset
+from typer.testing import CliRunner
+
+from bitcodes import training
+from bitcodes.cli import console
+from bitcodes.cli.app import app, main
+from bitcodes.config import Settings, load_settings
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "colours")
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+QUICK = ["--backbone", "small", "--image-size", "32", "--batch-size", "8", "--device", "cpu"]
+QUICK += ["--workers", "0"]
+
+
+def run(*arguments: object) -> int:
+    try:
+        main(["finetune", *map(str, arguments)])
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--data", data, *QUICK, "--epochs", 2, "--val", 0.15, "--bits", 16) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    lines = shown.err.splitlines()
+    assert lines[0].startswith("41 images to train on, 7 to validate, 32 pixels, 16 bits, on cpu")
+    assert re.fullmatch(
+        r"epoch 1/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}, \d+ s left", lines[-3]
+    )
+    assert re.fullmatch(
+        r"epoch 2/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}", lines[-2]
+    )
+    assert re.fullmatch(
+        r"finished runs/colours-small-csq-16 in \d+ s of training; best validation mAP [01]\.\d{4}",
+        lines[-1],
+    )
+    assert Path("runs/latest").resolve() == Path("runs/colours-small-csq-16").resolve()
+
+
+def test_a_finished_run_says_so(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert run("--data", data, *QUICK, "--epochs", 1) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "runs/colours-small-csq-48 is finished (1 epochs): nothing to do. "
+        "Train on with a larger --epochs, or start over with --fresh."
+    )
+
+
+def test_json_is_one_document(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for already in (False, True):
+        assert run("--data", data, *QUICK, "--epochs", 2, "--json") == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["run"] == "runs/colours-small-csq-48"
+        assert document["already_finished"] == already
+        assert [line["epoch"] for line in document["history"]] == [1, 2]
+
+
+def test_missing_data_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 1
+    assert capsys.readouterr().err == (
+        "error: settings: 'data' is missing; give the folder of a prepared dataset, "
+        "such as --data data/cifar10\n"
+    )
+    assert run("--data", "nowhere") == 1
+    assert "bitcodes prepare" in capsys.readouterr().err
+
+
+def test_flags_win_over_the_file(data: Path) -> None:
+    Path("p.yaml").write_text(
+        f"data: {data}\nbackbone: small\nbits: 16\nimage_size: 32\nepochs: 1\naugment: false\n"
+        "device: cpu\namp: off\n"
+    )
+    assert run("--config", "p.yaml", "--run", "one", "--workers", 0) == 0
+    settings = load_settings(Path("one"))
+    assert (settings.bits, settings.augment, settings.amp) == (16, False, "off")
+    assert run("--config", "p.yaml", "--run", "two", "--bits", 24, "--augment", *QUICK) == 0
+    settings = load_settings(Path("two"))
+    assert (settings.bits, settings.augment, settings.epochs) == (24, True, 1)
+
+
+def test_config_yaml_of_a_run_repeats_it(data: Path) -> None:
+    assert run("--data", data, *QUICK, "--epochs", 1, "--val", 0.15) == 0
+    first = Path("runs/colours-small-csq-48")
+    assert run("--config", first / "config.yaml", "--run", "again", "--workers", 0) == 0
+    names = ("model.safetensors", "config.yaml")
+    for name in names:
+        assert Path("again", name).read_bytes() == (first / name).read_bytes()
+
+
+def test_wrong_settings_name_their_source(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("p.yaml").write_text("data: d\nbit: 16\n")
+    assert run("--config", "p.yaml", "--epochs", 0) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: p.yaml and flags: 'epochs' is 0: input should be greater")
+    assert second.startswith("p.yaml and flags: unknown setting 'bit'; known are data, backbone")
+
+
+def test_other_settings_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--data", data, *QUICK, "--epochs", 1) == 0
+    assert run("--data", data, *QUICK, "--epochs", 1, "--seed", 1) == 1
+    assert "  seed: 0 in the run, 1 now\n" in capsys.readouterr().err
+    assert run("--data", data, *QUICK, "--epochs", 1, "--seed", 1, "--fresh") == 0
+
+
+def test_help_tells_the_true_defaults() -> None:
+    shown = CliRunner().invoke(app, ["finetune", "--help"], env={"COLUMNS": "400"}).output
+    told = {
+        flag.replace("-", "_"): default
+        for flag, default in re.findall(r"--([a-z-]+) .*\[default: ([^\],]+)[\],]", shown)
+    }
+    fields = Settings.model_fields
+    assert told.keys() == fields.keys() - {"data"}
+    for name, default in told.items():
+        real = fields[name].default
+        if isinstance(real, bool):
+            assert default == (name if real else f"no-{name}")
+        else:
+            assert type(real)(default) == real, name
+
+
+def test_a_terminal_shows_one_line_that_moves(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=80, height=20)
+    monkeypatch.setattr(console, "err", terminal)
+    assert run("--data", data, *QUICK, "--epochs", 2) == 0
+    assert isinstance(terminal.file, io.StringIO)
+    shown = terminal.file.getvalue()
+    assert "epoch 1/2, step" in shown
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert re.search(r"^ *epoch 1/2, loss", plain.replace("\r", "\n"), re.M)
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # one live display
+
+
+def test_interrupting_the_real_command(tmp_path: Path) -> None:
+    """With the default backbone, through `python -m bitcodes`, stopped by Ctrl-C."""
+    data = make_dataset(tmp_path / "colours", count=64)
+    flags = ["--data", str(data), "--image-size", "32", "--batch-size", "32", "--epochs", "6"]
+    flags += ["--device", "cpu", "--workers", "0", "--val", "0.1"]
+    command = [sys.executable, "-m", "bitcodes", "finetune", *flags]
+    begun = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert begun.stderr is not None
+    for line in begun.stderr:
+        if line.startswith("epoch 1/6"):
+            break
+    begun.send_signal(signal.SIGINT)
+    rest = begun.stderr.read()
+    assert begun.wait(20) == 130
+    assert "Traceback" not in rest
+    assert rest.splitlines()[-1] == "interrupted"
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "resuming at epoch" in done.stderr
+
+    run = Path("runs/colours-tf_efficientnet_lite0-csq-48")
+    settings = load_settings(run)
+    training.finetune(settings, Path("undisturbed"), workers=0)
+    for name in ("model.safetensors", "config.yaml"):
+        assert (run / name).read_bytes() == Path("undisturbed", name).read_bytes()

@@ -1,0 +1,84 @@
+"""Training in a process of its own, killed as it comes to a given line of the program.
+
+The processes are forked from one that has loaded torch and done nothing with it, so that each costs
+a fraction of a second.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from bitcodes.config import Settings
+
+_context = multiprocessing.get_context("forkserver")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to die: as `line` of a function of this name in this file comes the nth time."""
+
+    file: str
+    function: str
+    line: int
+    nth: int = 1
+
+
+def lines_of(code: CodeType) -> list[Moment]:
+    """A moment for each line of a function."""
+    numbers = sorted({line for *_, line in code.co_lines() if line and line > code.co_firstlineno})
+    return [Moment(code.co_filename, code.co_name, line) for line in numbers]
+
+
+def start(
+    settings: Settings, run: Path, die: Moment | None, save_always: bool
+) -> ForkServerProcess:
+    """Begin finetuning in another process."""
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # for the process that forks the others
+    try:
+        _context.set_forkserver_preload(["small", "bitcodes.training"])
+        process = _context.Process(target=_finetune, args=(settings, run, die, save_always))
+        process.start()
+    finally:
+        if path is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = path
+    return process
+
+
+def _finetune(settings: Settings, run: Path, die: Moment | None, save_always: bool) -> None:
+    import small  # noqa: F401 - registers its backbone
+
+    from bitcodes import training
+
+    if save_always:
+        training.CHECKPOINT_SECONDS = -1  # after each step
+    if die is not None:
+        _die_at(die)
+    training.finetune(settings, run, workers=0)
+
+
+def _die_at(moment: Moment) -> None:
+    left = moment.nth
+
+    def on_line(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        if event == "line" and frame.f_lineno == moment.line:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return on_line
+
+    def on_call(frame: FrameType, event: str, argument: Any) -> Any:
+        code = frame.f_code
+        here = code.co_name == moment.function and code.co_filename == moment.file
+        return on_line if here else None
+
+    sys.settrace(on_call)
