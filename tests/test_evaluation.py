@@ -39,7 +39,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tuple(CLASSES),
     )
     save_model(model, run / MODEL_FILE)
-    set_latest(run)
     return folder
 
 
@@ -47,10 +46,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, as the working folder."""
     folder = tmp_path / "place"
-    shutil.copytree(made, folder, symlinks=True)
+    shutil.copytree(made, folder)
     settings = Settings(data=folder / "data" / "tiny", bits=16)
     settings.save(folder / "runs" / "tiny" / "config.yaml")
     monkeypatch.chdir(folder)
+    set_latest(Path("runs/tiny"))
     return folder
 
 
