@@ -15,7 +15,7 @@ import bitcodes
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.config import MODEL_FILE, load_settings, resolve_run
-from bitcodes.errors import CodeSetError, ConfigError
+from bitcodes.errors import BitcodesError, CodeSetError, ConfigError
 from bitcodes.files import atomic_write, write_json_atomic
 from bitcodes.metrics.protocols import align_labels
 from bitcodes.metrics.ranking import Floats
@@ -67,6 +67,8 @@ def evaluate(
 
     Raises BitcodesError, a child of it, where something is missing or does not fit together.
     """
+    if stages and exclude_self:
+        raise ConfigError("stages of a search are scored with each query's own file; ask for one")
     if queries is None and database is None:
         folder = resolve_run(None if run is None else Path(run))
         dataset = load_settings(folder).data if data is None else Path(data)
@@ -126,8 +128,6 @@ def _found(
 def _with_stages(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:
     """The evaluation with its stages, for queries spread evenly over the list."""
     queries, database = evaluation.sets
-    if evaluation.excluded_self:
-        raise ConfigError("stages of a search are scored with each query's own file; ask for one")
     count = min(queries.count, _STAGE_QUERIES)
     rows = np.linspace(0, queries.count - 1, count).round().astype(np.int64)
     outputs = None
@@ -197,7 +197,7 @@ def _evaluate_run(
         about={
             "run": escape(str(run)),
             "data": escape(str(data)),
-            "protocol": record["protocol"],
+            "protocol": record.get("protocol"),
             "query_codes": escape(str(folder / _QUERIES)),
             "database_codes": escape(str(folder / _DATABASE)),
             "fingerprint": sets[0].fingerprint,
@@ -238,7 +238,13 @@ def _encode(
 
     dataset = read_dataset(data)
     model = load_model(run, device)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BitcodesError(
+            f"{folder} cannot be made ({error.strerror}), and codes for evaluation are kept there; "
+            "encode test.txt and database.txt elsewhere and name these code sets instead"
+        ) from error
 
     def encoded(what: str, images: "ImageList", name: str) -> CodeSet:
         with progress(f"encoding {what}") if progress else nullcontext() as report:

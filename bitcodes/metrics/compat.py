@@ -109,7 +109,7 @@ def average_precision_over_hits_bounds(
     return worst, best
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Cut:
     """Histograms of the distances wholly within k, and the distance that k cuts through."""
 

@@ -14,7 +14,7 @@ from bitcodes.metrics.ranking import Floats
 _BLOCK = 1 << 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Health:
     """What the codes of a set look like as a whole."""
 

@@ -46,7 +46,7 @@ class ClassScore:
     map: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """What one evaluation found: the scores of every query, and their means, the figures."""
 
