@@ -3,9 +3,9 @@
     python benchmarks/evaluation.py [--queries 10000] [--items 50000] [--large 10000000]
 
 Codes of 48 bits, clustered as learned ones are: a center a class, of a random class for 8 in 100
-images, and each bit flipped with probability 0.08, so that distances tie as in practice. Times are the median of five after one call that
-loads the kernels; the usual way, and the large database, run once. Prints a table and writes
-benchmarks/results/<date>-evaluation.md.
+images, and each bit flipped with probability 0.08, so that distances tie as in practice. Times are
+the median of five after one call that loads the kernels; the usual way, and the large database, run
+once. Prints a table and writes benchmarks/results/<date>-evaluation.md.
 """
 
 import argparse
