@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -85,44 +86,62 @@ def evaluate(
 
 
 def examples(evaluation: Evaluation) -> tuple[Examples, Examples]:
-    """The queries with the best and the worst average precision, and what is found for them."""
-    queries, database = evaluation.sets
-    scores = evaluation.scores["map"]
-    ranked = np.argsort(-scores, kind="stable")  # the NaN of queries without answer come last
-    ranked = ranked[: len(scores) - evaluation.unanswerable]
+    """Queries with the best and the worst average precision, and the first images found for them.
+
+    Classes take turns, and no two queries have the same code, so that there is something to see.
+    """
+    ranked = np.argsort(-evaluation.scores["map"], kind="stable")  # NaN, without answer, come last
+    ranked = ranked[: len(ranked) - evaluation.unanswerable]
     count = min(_EXAMPLES, (len(ranked) + 1) // 2)
+    best = _various(evaluation, ranked, count)
+    worst = _various(evaluation, ranked[::-1], count)
     return (
-        Examples("Best queries", _found(queries, database, evaluation, ranked[:count])),
-        Examples("Worst queries", _found(queries, database, evaluation, ranked[::-1][:count])),
+        Examples("Best queries", tuple(_example(evaluation, row) for row in best)),
+        Examples("Worst queries", tuple(_example(evaluation, row) for row in worst)),
     )
 
 
-def _found(
-    queries: CodeSet, database: CodeSet, evaluation: Evaluation, rows: NDArray[np.int64]
-) -> tuple[tuple[QueryResult, float], ...]:
-    """The first images found for the queries at `rows`, with the average precision of each."""
-    if not len(rows):
-        return ()
-    chosen = CodeSet.from_arrays(
-        queries.codes[rows],
-        queries.bits,
-        paths=[queries.paths[row] for row in rows.tolist()],
-        labels=None if queries.labels is None else queries.labels[rows],
-        class_names=queries.class_names,
-        root=queries.root,
+def _various(evaluation: Evaluation, ranked: NDArray[np.int64], count: int) -> list[int]:
+    """The first `count` of the queries in `ranked`, as evenly over labels and codes as possible."""
+    queries = evaluation.sets[0]
+    assert queries.labels is not None  # score_code_sets has seen to it
+    quota = -(-count // max(1, len(np.unique(queries.labels[ranked], axis=0))))
+    taken: list[int] = []
+    of_labels: Counter[bytes] = Counter()
+    codes: set[bytes] = set()
+    for row in ranked.tolist():
+        labels, code = queries.labels[row].tobytes(), queries.codes[row].tobytes()
+        if len(taken) < count and of_labels[labels] < quota and code not in codes:
+            taken.append(row)
+            of_labels[labels] += 1
+            codes.add(code)
+    rest = [row for row in ranked[: 2 * count].tolist() if row not in taken]
+    return taken + rest[: count - len(taken)]
+
+
+def _example(evaluation: Evaluation, row: int) -> tuple[QueryResult, float]:
+    """A query, the first images found for it, ties in random order, and its average precision."""
+    queries, database = evaluation.sets
+    wanted = _EXAMPLE_HITS + int(evaluation.excluded_self)
+    query = _part(queries, np.array([row]))
+    distances = np.bitwise_count(database.codes ^ query.codes).sum(axis=1)  # (N,)
+    order = np.random.default_rng(row).permutation(database.count)
+    nearest = order[np.argsort(distances[order], kind="stable")[:wanted]]
+    result = search(query, _part(database, nearest), k=wanted, force=True).queries[0]
+    own = result.file if evaluation.excluded_self else None
+    hits = tuple(hit for hit in result.hits if own is None or hit.file != own)[:_EXAMPLE_HITS]
+    return replace(result, hits=hits), float(evaluation.scores["map"][row])
+
+
+def _part(code_set: CodeSet, rows: NDArray[np.int64]) -> CodeSet:
+    return CodeSet.from_arrays(
+        code_set.codes[rows],
+        code_set.bits,
+        paths=[code_set.paths[row] for row in rows.tolist()],
+        labels=None if code_set.labels is None else code_set.labels[rows],
+        class_names=code_set.class_names,
+        root=code_set.root,
     )
-    own = evaluation.excluded_self
-    results = search(chosen, database, k=_EXAMPLE_HITS + own).queries
-    kept = [
-        replace(
-            result,
-            hits=tuple(hit for hit in result.hits if not own or hit.file != result.file)[
-                :_EXAMPLE_HITS
-            ],
-        )
-        for result in results
-    ]
-    return tuple(zip(kept, evaluation.scores["map"][rows].tolist(), strict=True))
 
 
 def _with_stages(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:

@@ -111,7 +111,11 @@ def _page(
         yield "</section>\n"
     pictures = Pictures()
     for group in examples:
-        yield f"<section>\n<h2>{as_html(group.title)}</h2>\n<div class=examples>\n"
+        yield (
+            f"<section>\n<h2>{as_html(group.title)}</h2>\n<p class=note>The first images found, "
+            "those at equal distance in random order; the number is the distance in bits.</p>\n"
+            "<div class=examples>\n"
+        )
         for query, score in group.queries:
             yield _example(query, score, pictures)
         yield "</div>\n</section>\n"

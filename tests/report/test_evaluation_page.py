@@ -136,8 +136,12 @@ def test_examples_are_the_extremes_without_the_query_itself(folder: Path) -> Non
     result = evaluation(folder, exclude_self=True)
     best, worst = examples(result)
     scores = result.scores["map"]
-    assert [score for _, score in best.queries] == sorted(scores, reverse=True)[:6]
-    assert [score for _, score in worst.queries] == sorted(scores)[:6]
+    assert best.queries[0][1] == scores.max() and worst.queries[0][1] == scores.min()
+    # Six of each, two of each class.
+    for group in (best, worst):
+        assert sorted(query.labels for query, _ in group.queries) == sorted(
+            2 * [(EVIL,), ("class 1",), ("class 2",)]
+        )
     for query, _ in (*best.queries, *worst.queries):
         assert len(query.hits) == 8
         assert query.file not in [hit.file for hit in query.hits]
