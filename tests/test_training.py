@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 from collections import Counter
@@ -626,18 +627,22 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     for round_ in range(2):
         run = Path(f"run{round_}")
         for moment in rng.choice(np.array(moments, object), 6, replace=False):
-            nth = int(rng.integers(1, 5))
+            nth = int(rng.integers(1, 5)) if part != "starting" else 1
             die = Moment(moment.file, moment.function, moment.line, nth)
             process = start(make_settings(data), run, die, save_always=bool(round_))
             process.join()
             assert process.exitcode in (-signal.SIGKILL, 0), die
-            kills += process.exitcode != 0
             check_whole(run)
+            if process.exitcode == 0:  # it never came to that line so often
+                assert_equal_outcome(run, undisturbed)
+                shutil.rmtree(run)
+            else:
+                kills += 1
         process = start(make_settings(data), run, None, save_always=False)
         process.join()
         assert process.exitcode == 0
         assert_equal_outcome(run, undisturbed)
-    assert kills >= 6
+    assert kills >= 3
 
 
 def check_whole(run: Path) -> None:
@@ -645,7 +650,7 @@ def check_whole(run: Path) -> None:
     if (run / "model.safetensors").exists():
         load_model(run)
     if (run / "checkpoint.pt").exists():
-        weights(run)
+        torch.load(run / "checkpoint.pt", weights_only=True)
     if (run / "metrics.jsonl").exists():
         assert [line["epoch"] for line in metrics(run)] == [1, 2, 3][: len(metrics(run))]
     if (run / "config.yaml").exists():
