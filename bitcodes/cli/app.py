@@ -71,10 +71,6 @@ def main(arguments: list[str] | None = None) -> None:
     except BitcodesError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except SystemExit as ended:
-        if ended.code == 130:  # Typer makes this of KeyboardInterrupt, without a word
-            print("interrupted", file=sys.stderr)
-        raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -196,16 +196,20 @@ def finetune(
 
     from bitcodes import training
 
-    with _reporting() as (loading, report):
-        done = training.finetune(
-            settings,
-            run,
-            fresh=fresh,
-            workers=workers,
-            report=report,
-            loading=loading,
-            log=console.note,
-        )
+    try:
+        with _reporting() as (loading, report):
+            done = training.finetune(
+                settings,
+                run,
+                fresh=fresh,
+                workers=workers,
+                report=report,
+                loading=loading,
+                log=console.note,
+            )
+    except KeyboardInterrupt:
+        console.note("interrupted; the same command goes on where this stopped")
+        raise
     last = done.history[-1]
     if as_json:
         console.print_json(

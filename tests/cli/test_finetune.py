@@ -167,7 +167,7 @@ def test_interrupting_the_real_command(tmp_path: Path) -> None:
     rest = begun.stderr.read()
     assert begun.wait(20) == 130
     assert "Traceback" not in rest
-    assert rest.splitlines()[-1] == "interrupted"
+    assert rest.splitlines()[-1] == "interrupted; the same command goes on where this stopped"
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "resuming at epoch" in done.stderr
