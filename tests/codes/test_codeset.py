@@ -480,6 +480,7 @@ def test_headers_of_something_else(copy: Path, text: str) -> None:
         ),
     ).map(lambda value: json.dumps(value).encode())
 )
+@settings(deadline=None)
 def test_any_other_bytes_for_a_header(data: bytes) -> None:
     with pytest.raises(CodeSetError, match=r"codes\.json: "):
         parse_header(data, Path("codes.json"))

@@ -27,7 +27,7 @@ def stored(paths: list[str], count: int | None = None) -> PathList:
 
 
 @given(names | nasty)
-@settings(max_examples=500)
+@settings(max_examples=300, deadline=None)
 def test_any_file_name_round_trips(raw: bytes) -> None:
     path = os.fsdecode(raw)
     line = escape(path).encode()  # UTF-8, or this raises
@@ -38,7 +38,7 @@ def test_any_file_name_round_trips(raw: bytes) -> None:
 
 
 @given(st.lists(names | nasty, max_size=200))
-@settings(max_examples=100)
+@settings(max_examples=50, deadline=None)
 def test_any_list_round_trips(raw: list[bytes]) -> None:
     paths = [os.fsdecode(name) for name in raw]
     assert list(stored(paths)) == paths
