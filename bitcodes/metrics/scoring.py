@@ -291,15 +291,16 @@ def _per_class(
 
 def _self_pairs(queries: CodeSet, database: CodeSet) -> NDArray[np.int64] | None:
     """(query, row) pairs of the same file, (M, 2); None where the paths are not known."""
-    if queries.root is None or database.root is None:
+    query_root, root = queries.root, database.root
+    if query_root is None or root is None:
         return None
     rows_of: dict[str, list[int]] = {}
     for row, path in enumerate(queries.paths):
-        rows_of.setdefault(_absolute(queries.root, path), []).append(row)
+        rows_of.setdefault(_absolute(query_root, path), []).append(row)
     pairs = [
         (query, row)
         for row, path in enumerate(database.paths)
-        for query in rows_of.get(_absolute(database.root, path), ())
+        for query in rows_of.get(_absolute(root, path), ())
     ]
     return np.array(pairs, np.int64).reshape(-1, 2)
 
@@ -310,9 +311,10 @@ def _absolute(root: Path, path: str) -> str:
 
 def _query_digest(queries: CodeSet, query_labels: Labels) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(query_labels).tobytes())
-    if queries.root is not None:
+    root = queries.root
+    if root is not None:
         for path in queries.paths:
-            digest.update(os.fsencode(_absolute(queries.root, path)) + b"\0")
+            digest.update(os.fsencode(_absolute(root, path)) + b"\0")
     return digest.hexdigest()
 
 
