@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.hamming.index import HammingIndex, Within, to_ragged
-from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
+from bitcodes.hamming.rerank import Ranked, rerank_asymmetric, rerank_by_features
 from bitcodes.metrics.protocols import Labels, relevance
 from bitcodes.metrics.ranking import average_precision, mean_over_queries, precision_at
 
@@ -80,8 +80,12 @@ def score_stages(
 
     Plain Hamming finds the `shortlist` nearest; ties count by expectation. Then, from the same
     shortlists: re-ranked by features (N, D) and (Q, D), and by the queries' hash outputs (Q, K).
-    Labels are of one kind. Times are of searching all queries at once, all cores.
+    The rows stand in random order for this: in a list sorted by class, an order of ties by row
+    would say more of the list than of the codes. Labels are of one kind. Times are of searching all
+    queries at once, all cores.
     """
+    order = np.random.default_rng(0).permutation(len(codes))
+    codes, labels = codes[order], labels[order]
     index = HammingIndex(codes, bits)
     total, relevant = index.count(queries, labels, query_labels)
     answerable = np.flatnonzero(relevant.any(axis=1))
@@ -94,10 +98,10 @@ def score_stages(
     found = to_ragged(*index.search(queries, shortlist))
     seconds = time.perf_counter() - started
 
-    def stage(name: str, order: Callable[[], NDArray[np.int64]]) -> StageScore:
-        """Figures of the shortlists in another order: their rows, query after query."""
+    def stage(name: str, rerank: Callable[[], Ranked], labels: Labels) -> StageScore:
+        """Figures of the shortlists in another order, given the labels of the rows it names."""
         started = time.perf_counter()
-        rows = order()
+        rows = rerank().rows
         took = seconds + time.perf_counter() - started
         hits = _hits(found, rows, query_labels, labels)  # (Q, shortlist)
         precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
@@ -117,13 +121,18 @@ def score_stages(
             len(queries) / seconds,
         )
     ]
-    shortlists = (found.offsets, found.rows, found.distances)
     if features is not None and query_features is not None:
         by_features = query_features[answerable]
+        rows = order[found.rows]  # as the features, which are too many to move, have them
+        own_labels = np.empty_like(labels)
+        own_labels[order] = labels
         stages.append(
             stage(
                 "by features",
-                lambda: rerank_by_features(by_features, features, *shortlists).rows,
+                lambda: rerank_by_features(
+                    by_features, features, found.offsets, rows, found.distances
+                ),
+                own_labels,
             )
         )
     if query_outputs is not None:
@@ -131,7 +140,10 @@ def score_stages(
         stages.append(
             stage(
                 "asymmetric, by hash outputs",
-                lambda: rerank_asymmetric(outputs, codes, bits, *shortlists).rows,
+                lambda: rerank_asymmetric(
+                    outputs, codes, bits, found.offsets, found.rows, found.distances
+                ),
+                labels,
             )
         )
     return Stages(len(queries), shortlist, tuple(stages))

@@ -57,12 +57,15 @@ def test_each_stage_equals_its_literal_ranking(multi_label: bool) -> None:
     known = related[answerable].sum(axis=1)
     different = query_bits[:, None] != item_bits  # (Q, N, K)
     by_features, by_outputs = [], []
+    place = np.argsort(np.random.default_rng(0).permutation(items))  # ties stand in random order
     for q in np.flatnonzero(answerable):
-        near = np.lexsort((np.arange(items), different[q].sum(axis=1)))[:shortlist]
+        near = np.lexsort((place, different[q].sum(axis=1)))[:shortlist]
         distance = ((features[near].astype(float) - query_features[q].astype(float)) ** 2).sum(1)
         by_features.append(related[q, near[np.argsort(distance)]])
         bound = (different[q, near] * outputs[q].astype(float) ** 2).sum(axis=1)
-        by_outputs.append(related[q, near[np.lexsort((near, different[q, near].sum(1), bound))]])
+        by_outputs.append(
+            related[q, near[np.lexsort((place[near], different[q, near].sum(1), bound))]]
+        )
     for stage, rankings in zip(stages.scores[1:], (by_features, by_outputs), strict=True):
         found = [stage.map, *stage.precision[:2]]
         assert found == pytest.approx(plain_figures(rankings, known, shortlist))
@@ -80,3 +83,20 @@ def test_without_any_answer_there_are_no_figures() -> None:
     ours, theirs = np.zeros(8, np.int32), np.ones(8, np.int32)
     stages = score_stages(codes, 8, ours, codes, theirs, features=codes, query_features=codes)
     assert [entry["map@1000"] for entry in stages.to_dict()["orders"]] == [None, None]
+
+
+def test_a_list_sorted_by_class_says_nothing() -> None:
+    # All codes are equal, all hash outputs certain: no order can be better than chance.
+    codes, labels = np.zeros((1000, 1), np.uint8), np.arange(1000, dtype=np.int32) // 100
+    outputs = np.full((10, 8), -1, np.float32)
+    stages = score_stages(
+        codes,
+        8,
+        labels,
+        codes[:10],
+        np.arange(10, dtype=np.int32),
+        query_outputs=outputs,
+        shortlist=100,
+    )
+    for stage in stages.scores:
+        assert stage.precision[-1] == pytest.approx(0.1, abs=0.03)
