@@ -6,13 +6,14 @@ import shutil
 import signal
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from killing import Moment, lines_of, start
+from killing import count_lines, start
 from PIL import Image
 from safetensors.torch import load_file
 from small import CLASSES, make_dataset, make_settings, weights
@@ -610,38 +611,50 @@ def test_stopped_by_an_error_it_goes_on_from_the_last_epoch(data: Path, undistur
 
 
 KILLED_IN = {
-    "starting": [training.finetune, config.set_latest, training._clear, Settings.save],
-    "a step": [training._Trainer._train_step, training._Trainer._train_epoch],
+    "starting": [training.finetune, training._clear, config.set_latest, Settings.save],
+    "going on": [training._reconcile, training._Trainer.restore, training._Trainer._write_metrics],
+    "a step": [training._Trainer._train_epoch, training._Trainer._train_step],
     "the end of an epoch": [training._Trainer._finish_epoch, checkpoint.save_model],
-    "saving": [training._Trainer.save, files.atomic_write.__wrapped__, training._Trainer.restore],
+    "saving": [training._Trainer.save, files.atomic_write.__wrapped__],
 }
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["new", "begun"])
 @pytest.mark.parametrize("part", KILLED_IN)
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
-    data: Path, undisturbed: Path, part: str
+    data: Path, undisturbed: Path, part: str, begun: bool
 ) -> None:
-    moments = [moment for function in KILLED_IN[part] for moment in lines_of(function.__code__)]
-    rng = np.random.default_rng(len(part))
+    if part == ("starting" if begun else "going on"):
+        pytest.skip("this part of the program is not run")
+    settings, before, run = make_settings(data), Path("before"), Path("run")
+    before.mkdir()
+    if begun:
+        with pytest.raises(KeyboardInterrupt):
+            finetune(settings, before, report=interrupt_at(7))
+    shutil.copytree(before, "counted")
+    times = count_lines(
+        [function.__code__ for function in KILLED_IN[part]],
+        lambda: finetune(settings, Path("counted")),
+    )
+    moments = sorted(times, key=lambda moment: (moment.file, moment.line))
+    assert len(moments) > 10
+    rng = np.random.default_rng(0)
     kills = 0
-    for round_ in range(2):
-        run = Path(f"run{round_}")
-        for moment in rng.choice(np.array(moments, object), 6, replace=False):
-            nth = int(rng.integers(1, 5)) if part != "starting" else 1
-            die = Moment(moment.file, moment.function, moment.line, nth)
-            process = start(make_settings(data), run, die, save_always=bool(round_))
-            process.join()
-            assert process.exitcode in (-signal.SIGKILL, 0), die
-            check_whole(run)
-            if process.exitcode == 0:  # it never came to that line so often
-                assert_equal_outcome(run, undisturbed)
-                shutil.rmtree(run)
-            else:
-                kills += 1
-        process = start(make_settings(data), run, None, save_always=False)
+    for chosen in rng.choice(len(moments), 6, replace=False):
+        if not run.exists():
+            shutil.copytree(before, run)
+        moment = moments[chosen]
+        die = replace(moment, nth=1 + int(rng.integers(times[moment] // 2 + 1)))
+        process = start(settings, run, die, save_always=begun)
         process.join()
-        assert process.exitcode == 0
-        assert_equal_outcome(run, undisturbed)
+        assert process.exitcode in (-signal.SIGKILL, 0), die
+        kills += process.exitcode != 0
+        check_whole(run)
+        if process.exitcode == 0:  # so far on, it did not come to that line so often any more
+            assert_equal_outcome(run, undisturbed)
+            shutil.rmtree(run)
+    finetune(settings, run)
+    assert_equal_outcome(run, undisturbed)
     assert kills >= 3
 
 
