@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import _compile_callbacks, kernels
 from bitcodes.hamming.plain import MISSING
-from bitcodes.hamming.planes import ALIGNMENT, BLOCK, WORDS
+from bitcodes.hamming.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
 
 _SLICED_FROM = 6
 """Queries from which turning blocks on their side pays."""
@@ -40,6 +41,7 @@ _COUNT_CHUNK = 1 << 18
 
 T = TypeVar("T")
 R = TypeVar("R")
+Keys = NDArray[np.int64]
 Piece = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Queries and keys, two arrays of one length."""
 
@@ -53,16 +55,18 @@ def nearest(
     threads: int,
 ) -> NDArray[np.int64]:
     """See plain.nearest."""
-    keys = np.full((queries.shape[1], k), MISSING, np.int64)
-    k = min(k, lanes.shape[1])
-    if not keys.size or not k:
-        return keys
+    wanted, k = k, min(k, lanes.shape[1])
+    asked = queries.shape[1]
+    if not asked or not k:
+        return np.full((asked, wanted), MISSING, np.int64)
     room = k + max(k // 2, 64)  # cutting back is a pass over the keys: not too often
     step = max(1, _KEYS // (room * threads))
-    for start in range(0, queries.shape[1], step):
-        some = queries[:, start : start + step]
-        keys[start : start + step, :k] = _nearest(some, lanes, k, room, radius, bits, threads)
-    return keys
+    found = [
+        _nearest(queries[:, start : start + step], lanes, k, room, radius, bits, threads)
+        for start in range(0, asked, step)
+    ]
+    keys = found[0] if len(found) == 1 else np.concatenate(found)
+    return np.pad(keys, ((0, 0), (0, wanted - k)), constant_values=MISSING) if k < wanted else keys
 
 
 def _nearest(
@@ -76,13 +80,16 @@ def _nearest(
 ) -> NDArray[np.int64]:
     """`nearest` for as many queries as there is memory for the candidates of."""
     chunks = _chunks(0, lanes.shape[1], queries.shape[1], threads)
+    if threads == 1 or len(chunks) == 1:
+        scan = _Scan(queries, lanes, bits, room, k, radius)
+        scan.run(0, lanes.shape[1])
+        return scan.nearest()
     work = iter(chunks)
     best = np.full(queries.shape[1], bits, np.int64)  # the least k-th distance of any thread
     lock = threading.Lock()
 
-    def search() -> NDArray[np.int64]:
-        scan = _Scan(queries, lanes, bits, room, k)
-        scan.bounds[:] = min(radius, bits) + 1
+    def search() -> Keys:
+        scan = _Scan(queries, lanes, bits, room, k, radius)
         for start, stop in work:
             scan.run(start, stop)
             with lock:
@@ -91,14 +98,14 @@ def _nearest(
                 np.minimum(scan.bounds, best + 1, out=scan.bounds)
         return scan.nearest()
 
-    threads = min(threads, len(chunks))
     with ThreadPoolExecutor(threads) as pool:
         try:
-            found = [future.result() for future in [pool.submit(search) for _ in range(threads)]]
+            futures = [pool.submit(search) for _ in range(min(threads, len(chunks)))]
+            found = [future.result() for future in futures]
         except BaseException:
             chunks.clear()  # no need to wait for more than the chunks under way
             raise
-    return found[0] if threads == 1 else np.sort(np.concatenate(found, axis=1))[:, :k]
+    return np.sort(np.concatenate(found, axis=1))[:, :k]
 
 
 def ball(
@@ -141,8 +148,7 @@ def near_pieces(
     """
 
     def search(start: int, stop: int) -> tuple[list[Piece], int]:
-        scan = _Scan(queries, lanes, bits, 4 * BLOCK, 0)
-        scan.bounds[:] = min(radius, bits) + 1
+        scan = _Scan(queries, lanes, bits, 4 * BLOCK, 0, radius)
         pieces, size = [], 0
         while start < stop and size < _PIECE:
             start = scan.run(start, stop)
@@ -256,12 +262,13 @@ class _Scan:
         bits: int,
         room: int,
         k: int,
+        radius: int,
     ) -> None:
         count = queries.shape[1]
         self._k = k
         self._keys = np.empty((count, room), np.int64)
         self._counts = np.zeros(count, np.int64)
-        self.bounds = np.empty(count, np.int64)
+        self.bounds = np.full(count, min(radius, bits) + 1, np.int64)
         words = (0,) * len(lanes)
         arguments: list[Any] = [_rows(queries), self.bounds, self._keys, self._counts, k, words]
         if count < _SLICED_FROM:
@@ -294,27 +301,40 @@ class _Scan:
 def _sliced_arguments(queries: NDArray[np.uint64], bits: int) -> list[Any]:
     """What scan_sliced needs beside what scan needs; see there."""
     words, count = queries.shape
-    used = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)[:, 0]
-    shifts = np.arange(64, dtype=np.uint64)
-    places = np.flatnonzero(used[:, None] >> shifts & np.uint64(1))  # (K,) planes that are in use
-    groups = -(-bits // 3)
-    empty = np.full(3 * groups - bits, 64 * words)  # the plane behind the last is zero
-    places = np.concatenate([places, empty])
+    places = _places(bits)
+    groups = len(places) // 3
     bit = np.zeros((3 * groups, count), np.uint16)
-    bit[:bits] = queries[places[:bits] // 64] >> shifts[places[:bits] % 64, None] & np.uint64(1)
-    pattern = bit[0::3] + 2 * bit[1::3] + 4 * bit[2::3]  # (G, Q)
-    row_bytes = 2 * WORDS * 8
+    shifts = (places[:bits, None] % 64).astype(np.uint64)
+    bit[:bits] = queries[places[:bits] // 64] >> shifts & np.uint64(1)
+    parity = bit[0::3] ^ bit[1::3] ^ bit[2::3]
+    row = parity + 2 * bit[1::3] + 4 * bit[2::3]  # (G, Q); see write_table
     columns = max(1, (bits - 1).bit_length())
     numbers = 2 * (bits // 3) + bits % 3
     return [
         places,
-        _rows(pattern * np.uint16(row_bytes)),
-        np.empty((count, columns), np.uint64),
+        _rows(row * np.uint16(8 * WORDS)),
+        _carries(columns),
         _aligned_zeros(64 * words + 1, WORDS),
-        _aligned_zeros(groups, 8, 2, WORDS),
+        _aligned_zeros(groups, TABLE_ROWS, WORDS),
         (0,) * numbers,
         (0,) * columns,
     ]
+
+
+@cache
+def _places(bits: int) -> NDArray[np.int64]:
+    """The planes that codes of `bits` bits use, and up to a multiple of 3 the zero one behind."""
+    used = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
+    places = np.flatnonzero(used >> np.arange(64, dtype=np.uint64) & np.uint64(1))  # (K,)
+    return np.concatenate([places, np.full(-bits % 3, 64 * len(used))])
+
+
+@cache
+def _carries(columns: int) -> NDArray[np.uint64]:
+    """The bits of 2**C - bound, for bounds 0 to 2**C: words of all ones or zeros, (2**C + 1, C)."""
+    values = 2**columns - np.arange(2**columns + 1)
+    bits = values[:, None] >> np.arange(columns) & 1
+    return np.where(bits, ~np.uint64(0), np.uint64(0))
 
 
 def _aligned_zeros(*shape: int) -> NDArray[np.uint64]:

@@ -90,8 +90,9 @@ class HammingIndex:
             raise ValueError(f"k={k}: expected at least 1")
         keys = self._nearest(self._query_lanes(queries), k, self.bits)
         distances, rows = _parts(keys)
-        missing = keys == plain.MISSING
-        distances[missing], rows[missing] = -1, -1
+        if keys.size and (keys[:, -1] == plain.MISSING).any():
+            missing = keys == plain.MISSING
+            distances[missing], rows[missing] = -1, -1
         return distances, rows
 
     def within(self, queries: NDArray[np.uint8], radius: int, limit: int | None = None) -> Within:

@@ -30,6 +30,7 @@ from bitcodes.hamming.planes import (
     find_near,
     lowest_one,
     popcount,
+    prefetch,
     write_table,
 )
 
@@ -39,9 +40,10 @@ _HISTOGRAM_BLOCK = 1 << 14
 
 @njit(nogil=True, cache=True, inline="always")
 def _distance(lanes, row, queries, query, words):
+    place = np.uint64(row)  # signed, it could be negative, and a loop over it is not vectorised
     distance = 0
     for word in range(len(words)):
-        distance += popcount(lanes[word, row] ^ queries[query, word])
+        distance += popcount(lanes[word, place] ^ queries[query, word])
     return distance
 
 
@@ -80,7 +82,7 @@ def _keep(distance, row, query, bounds, keys, counts, k, distances):
     keys[query, place] = (distance << ROW_BITS) | row
     counts[query] = place + 1
     if k > 0 and place + 1 == keys.shape[1]:
-        bounds[query] = _cut_back(keys[query], k, distances)
+        bounds[query] = min(bounds[query], _cut_back(keys[query], k, distances))
         counts[query] = k
 
 
@@ -111,6 +113,15 @@ def _finished(bounds, keys, counts, k):
 
 
 @njit(nogil=True, cache=True)
+def _prefetch_block(lanes, start):
+    """Ask for the codes of the block at `start`: by itself, a processor stops at every page."""
+    count = lanes.shape[1]
+    for word in range(lanes.shape[0]):
+        for row in range(start, start + BLOCK, 8):
+            prefetch(lanes, word * count + row)
+
+
+@njit(nogil=True, cache=True)
 def scan(lanes, start, stop, queries, bounds, keys, counts, k, words):
     """Keep the codes `start` to `stop` below the bounds in `keys` (Q, room), `counts` of them.
 
@@ -121,6 +132,7 @@ def scan(lanes, start, stop, queries, bounds, keys, counts, k, words):
     for block in range(start, stop, BLOCK):
         if _finished(bounds, keys, counts, k):
             return block if k == 0 else stop
+        _prefetch_block(lanes, block + BLOCK)
         for query in range(len(queries)):
             _scan_block(
                 lanes,
@@ -160,15 +172,6 @@ def _slice_block(lanes, start, planes, places, tables):
 
 
 @njit(nogil=True, cache=True)
-def _set_carry(carries, query, bound):
-    """Write 2**C - bound into `carries[query]` (C,), a word of all ones or zeros a bit."""
-    columns = carries.shape[1]
-    value = (1 << columns) - bound
-    for column in range(columns):
-        carries[query, column] = np.uint64(-((value >> column) & 1))
-
-
-@njit(nogil=True, cache=True)
 def scan_sliced(
     lanes,
     start,
@@ -189,18 +192,18 @@ def scan_sliced(
 ):
     """`scan` for many queries; the further arguments are those of `find_near` and `_slice_block`.
 
-    `carries` (Q, C), `planes` and `tables` are scratch.
+    `planes` and `tables` are scratch.
     """
     highest = 1 << len(columns)  # the highest bound that the adders can tell
+    distances = 64 * len(words) + 1
     near = np.zeros(WORDS, np.uint64)
-    for query in range(len(queries)):
-        _set_carry(carries, query, bounds[query])
     for block in range(start, stop, BLOCK):
         if _finished(bounds, keys, counts, k):
             return block if k == 0 else stop
         whole = block + BLOCK <= stop
         if whole:
             _slice_block(lanes, block, planes, places, tables)
+        _prefetch_block(lanes, block + BLOCK)
         for query in range(len(queries)):
             bound = bounds[query]
             if bound <= 0:
@@ -208,30 +211,23 @@ def scan_sliced(
             if bound > highest or not whole:
                 end = min(block + BLOCK, stop)
                 _scan_block(lanes, block, end, queries, query, bounds, keys, counts, k, words)
-            elif find_near(tables, patterns, carries, query, near, numbers, columns):
+            elif find_near(tables, patterns, query, carries, bound, near, numbers, columns):
                 some = np.uint64(0)  # bit r: one of the codes 8 r to 8 r + 7
                 for word in near:
                     some |= word
                 while some:
                     place = lowest_one(some)
                     some &= some - np.uint64(1)
+                    eight = np.uint64(0)
                     for lane in range(WORDS):
-                        if (near[lane] >> np.uint64(place)) & np.uint64(1):
-                            row = block + WORDS * place + lane
-                            distance = _distance(lanes, row, queries, query, words)
-                            if distance < bounds[query]:
-                                _keep(
-                                    distance,
-                                    row,
-                                    query,
-                                    bounds,
-                                    keys,
-                                    counts,
-                                    k,
-                                    64 * len(words) + 1,
-                                )
-            if bounds[query] != bound:
-                _set_carry(carries, query, bounds[query])
+                        one = (near[lane] >> np.uint64(place)) & np.uint64(1)
+                        eight |= one << np.uint64(lane)
+                    while eight:
+                        row = block + WORDS * place + lowest_one(eight)
+                        eight &= eight - np.uint64(1)
+                        distance = _distance(lanes, row, queries, query, words)
+                        if distance < bounds[query]:
+                            _keep(distance, row, query, bounds, keys, counts, k, distances)
     return stop
 
 

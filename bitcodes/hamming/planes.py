@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -23,7 +24,12 @@ WORDS = BLOCK // 64
 
 ALIGNMENT = 64
 
-_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+TABLE_ROWS = 10
+"""Planes of a table: two sums and eight carries."""
+
+_HAS_TERNARY_LOGIC = bool(get_host_cpu_features().get("avx512f"))
+
+_I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _PLANE = ir.VectorType(_I64, WORDS)
 _PLANE_BYTES = 8 * WORDS
 
@@ -138,10 +144,11 @@ def write_table(
     tables: types.Type,
     group: types.Type,
 ) -> Any:
-    """Write `tables[group]`, (8, 2, WORDS): the distances in three planes from all 8 patterns.
+    """Write `tables[group]`, (10, WORDS): the distances in three planes from each of 8 patterns.
 
-    Row p holds, as a number of two bits, how many of the three bits of a code differ from p: the
-    sum in [p, 0], the carry in [p, 1]. Bit 0 of p is compared with plane `first`.
+    The distance of a code from pattern p, whose bit 0 is compared with plane `first`, is a number
+    of two bits. The sum depends on the parity of p alone: rows 0 and 1. The carry is in row
+    2 + r for `r = p & 6 | parity of p`, so that the lowest bit of r leads to the sum.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -149,27 +156,34 @@ def write_table(
         planes = [
             memory.moved(builder.mul(place, _I64(_PLANE_BYTES))).load(0) for place in arguments[1:4]
         ]
-        byte = builder.mul(arguments[5], _I64(16 * _PLANE_BYTES))
+        byte = builder.mul(arguments[5], _I64(TABLE_ROWS * _PLANE_BYTES))
         table = _Memory(context, builder, signature.args[4], arguments[4], byte, 64)
-        odd = builder.xor(builder.xor(*planes[:2]), planes[2])
-        even = builder.not_(odd)
+        total = builder.xor(builder.xor(*planes[:2]), planes[2])
         for pattern in (0, 1, 2, 4):
             x, y, z = (
                 builder.not_(plane) if pattern >> place & 1 else plane
                 for place, plane in enumerate(planes)
             )
             carry = builder.or_(builder.and_(x, y), builder.and_(z, builder.or_(x, y)))
-            # Complementing all three complements the sum and the carry.
-            for row, total, over in (
-                (pattern, even if pattern else odd, carry),
-                (7 - pattern, odd if pattern else even, builder.not_(carry)),
-            ):
-                table.store(total, 2 * row * _PLANE_BYTES)
-                table.store(over, (2 * row + 1) * _PLANE_BYTES)
+            # Complementing all three complements the carry.
+            for other, over in ((pattern, carry), (7 - pattern, builder.not_(carry))):
+                row = other & 6 | other.bit_count() % 2
+                table.store(over, (2 + row) * _PLANE_BYTES)
+        table.store(total, 0)
+        table.store(builder.not_(total), _PLANE_BYTES)
         return context.get_dummy_value()
 
     arguments = (planes, types.int64, types.int64, types.int64, tables, types.int64)
     return types.void(*arguments), generate
+
+
+def _full_add(builder: Any, x: Any, y: Any, z: Any) -> tuple[Any, Any]:
+    """Sum and carry of three bits, in every place of three planes."""
+    total = builder.xor(builder.xor(x, y), z)
+    # With xor, the first operation is shared with the sum: five in all. With or, the carry becomes
+    # one instruction where there is vpternlogq.
+    either = builder.or_(x, y) if _HAS_TERNARY_LOGIC else builder.xor(x, y)
+    return total, builder.or_(builder.and_(x, y), builder.and_(either, z))
 
 
 def _reaches(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> Any:
@@ -187,10 +201,9 @@ def _reaches(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> 
             return
         waiting[column].append(plane)
         if len(waiting[column]) == 3:
-            x, y, z = waiting[column]
-            either = builder.xor(x, y)
-            waiting[column] = [builder.xor(either, z)]
-            put(builder.or_(builder.and_(x, y), builder.and_(either, z)), column + 1)
+            total, carry = _full_add(builder, *waiting[column])
+            waiting[column] = [total]
+            put(carry, column + 1)
 
     for plane, column in numbers:
         put(plane, column)
@@ -208,19 +221,20 @@ def find_near(
     context: Any,
     tables: types.Type,
     patterns: types.Type,
-    bounds: types.Type,
     query: types.Type,
+    carries: types.Type,
+    bound: types.Type,
     near: types.Type,
     numbers: types.UniTuple,
     columns: types.UniTuple,
 ) -> Any:
-    """Set the bits of `near` (WORDS,) of the codes below a query's bound; return whether any is.
+    """Set the bits of `near` (WORDS,) of the codes nearer than `bound`; return whether any is.
 
-    `patterns` (Q, G) uint16 says where in its table of `tables` (G, 8, 2, WORDS) each group's row
-    of each query is, in bytes. `bounds` (Q, C) holds 2**C - bound, a word of all ones or zeros a
-    bit: added to a distance, it reaches 2**C where the distance reaches the bound. `numbers` is a
-    tuple as long as the sums and carries to add are many (a lone bit has no carry), `columns` one
-    of length C: so the compiler knows them.
+    `patterns` (Q, G) uint16 gives, in bytes, the row r of each query in the table of each group in
+    `tables` (G, TABLE_ROWS, WORDS); see `write_table`. Row `bound` of `carries` (2**C + 1, C) holds
+    2**C - bound, a word of all ones or zeros a bit: added to a distance, it reaches 2**C where the
+    distance reaches the bound. `numbers` is a tuple as long as the sums and carries to add are many
+    (a lone bit has no carry), `columns` one of length C: so the compiler knows them.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -228,27 +242,46 @@ def find_near(
             kind = signature.args[place]
             return _Memory(context, builder, kind, arguments[place], byte, align)
 
-        query = arguments[3]
         table = memory(0, _I64(0), ALIGNMENT)
-        pattern = memory(1, builder.mul(query, _I64(2 * ((numbers.count + 1) // 2))), 2)
-        bound = memory(2, builder.mul(query, _I64(8 * columns.count)))
+        groups = (numbers.count + 1) // 2
+        pattern = memory(1, builder.mul(arguments[2], _I64(2 * groups)), 2)
+        carry = memory(3, builder.mul(arguments[4], _I64(8 * columns.count)))
 
         def terms() -> Iterator[tuple[Any, int]]:
             for column in range(columns.count):
-                yield _splat(builder, bound.load(8 * column, _I64)), column
+                yield _splat(builder, carry.load(8 * column, _I64)), column
             for number in range(numbers.count):
                 group, column = divmod(number, 2)
+                start = TABLE_ROWS * group * _PLANE_BYTES
                 if column == 0:
-                    row = table.moved(builder.zext(pattern.load(2 * group, _I16), _I64))
-                yield row.load((16 * group + column) * _PLANE_BYTES), column
+                    row = builder.zext(pattern.load(2 * group, _I16), _I64)
+                    parity = builder.and_(row, _I64(_PLANE_BYTES))
+                    yield table.moved(parity).load(start), 0
+                else:
+                    yield table.moved(row).load(start + 2 * _PLANE_BYTES), 1
 
         found = builder.not_(_reaches(builder, terms(), columns.count))
-        memory(4, _I64(0)).store(found, 0)
+        memory(5, _I64(0)).store(found, 0)
         every = ir.IntType(64 * WORDS)
         return builder.icmp_unsigned("!=", builder.bitcast(found, every), every(0))
 
-    arguments = (tables, patterns, bounds, types.int64, near, numbers, columns)
+    arguments = (tables, patterns, types.int64, carries, types.int64, near, numbers, columns)
     return types.boolean(*arguments), generate
+
+
+@intrinsic
+def prefetch(context: Any, array: types.Type, place: types.Type) -> Any:
+    """Ask for the cache line that holds a word of an array, counted through; it need not exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), _I8.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+        builder.call(ask, [address, _I32(0), _I32(3), _I32(1)])  # read, keep close, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @intrinsic

@@ -6,13 +6,13 @@ from numba import njit
 
 from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming.compiled import _aligned_zeros, _sliced_arguments
-from bitcodes.hamming.kernels import _set_carry, _slice_block
+from bitcodes.hamming.kernels import _slice_block
 from bitcodes.hamming.planes import BLOCK, WORDS, find_near
 
 
 @njit
-def call_find_near(tables, patterns, carries, query, near, numbers, columns):
-    return find_near(tables, patterns, carries, query, near, numbers, columns)
+def call_find_near(tables, patterns, query, carries, bound, near, numbers, columns):
+    return find_near(tables, patterns, query, carries, bound, near, numbers, columns)
 
 
 def of_code(planes):
@@ -28,17 +28,18 @@ def test_a_block_on_its_side(bits):
     words = -(-bits // 64)
     lanes = rng.integers(2**64, size=(words, BLOCK + 100), dtype=np.uint64)
     planes = _aligned_zeros(64 * words + 1, WORDS)
-    tables = _aligned_zeros(1, 8, 2, WORDS)
+    tables = _aligned_zeros(1, 10, WORDS)
     _slice_block(lanes, 37, planes, np.array([3, 0, 64 * words]), tables)
     block = lanes[:, 37 : 37 + BLOCK]
     for place in range(64 * words):
         expected = (block[place // 64] >> np.uint64(place % 64)) & np.uint64(1)
         np.testing.assert_array_equal(of_code(planes[place]), expected.astype(bool))
     # A table row holds the distances of bits 3, 0 and of a zero from a pattern.
+    wanted = [of_code(planes[place]) for place in (3, 0, 64 * words)]
     for pattern in range(8):
-        wanted = [of_code(planes[place]) for place in (3, 0, 64 * words)]
         distance = sum(bit != bool(pattern >> place & 1) for place, bit in enumerate(wanted))
-        total, carry = of_code(tables[0, pattern])
+        odd = pattern.bit_count() % 2
+        total, carry = of_code(tables[0, odd]), of_code(tables[0, 2 + (pattern & 6 | odd)])
         np.testing.assert_array_equal(total + 2 * carry, distance)
 
 
@@ -53,7 +54,8 @@ def test_near_codes_are_those_below_the_bound(bits):
     near = np.zeros(WORDS, np.uint64)
     for bound in {1, 2, bits // 2 + 1, 2 ** len(columns)}:
         for query in range(9):
-            _set_carry(carries, query, min(bound, 2 ** len(columns)))
-            any_near = call_find_near(tables, patterns, carries, query, near, numbers, columns)
+            any_near = call_find_near(
+                tables, patterns, query, carries, bound, near, numbers, columns
+            )
             np.testing.assert_array_equal(of_code(near), distances[query] < bound)
             assert any_near == (distances[query] < bound).any()
