@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from bitcodes.metrics.ranking import Floats
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 LEVEL = 0.95
 
 # Resamples drawn at once, so that the table of their counts stays small.

@@ -121,7 +121,7 @@ def _page(
         yield "</div>\n</section>\n"
     yield (
         "</main>\n<footer>\n<p>Images at equal distance count by their mean over all orders, which "
-        "span the range of ties. Intervals hold 95 % of 2,000 resamples of the queries. "
+        "span the range of ties. Intervals hold 95 % of 1,000 resamples of the queries. "
         "docs/metrics.md of bitcodes defines every figure.</p>\n</footer>\n</body>\n</html>\n"
     )
 
