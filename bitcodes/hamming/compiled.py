@@ -21,7 +21,7 @@ from bitcodes.hamming import _compile_callbacks, kernels
 from bitcodes.hamming.plain import MISSING
 from bitcodes.hamming.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
 
-_SLICED_FROM = 6
+_SLICED_FROM = 4
 """Queries from which turning blocks on their side pays."""
 
 _KEYS = 1 << 20

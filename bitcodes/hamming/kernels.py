@@ -112,13 +112,17 @@ def _finished(bounds, keys, counts, k):
     return not wanted
 
 
-@njit(nogil=True, cache=True)
-def _prefetch_block(lanes, start):
-    """Ask for the codes of the block at `start`: by itself, a processor stops at every page."""
-    count = lanes.shape[1]
+@njit(nogil=True, cache=True, inline="always")
+def _prefetch(lanes, block, part, parts):
+    """Ask for one of `parts` parts of the codes of the block at `block`, before they are needed.
+
+    By itself, a processor looks ahead only to the end of a page, which is the end of a block.
+    """
+    size = BLOCK // 8 // parts + 1  # cache lines
     for word in range(lanes.shape[0]):
-        for row in range(start, start + BLOCK, 8):
-            prefetch(lanes, word * count + row)
+        start = word * lanes.shape[1] + block
+        for line in range(part * size, min((part + 1) * size, BLOCK // 8)):
+            prefetch(lanes, start + 8 * line)
 
 
 @njit(nogil=True, cache=True)
@@ -132,8 +136,8 @@ def scan(lanes, start, stop, queries, bounds, keys, counts, k, words):
     for block in range(start, stop, BLOCK):
         if _finished(bounds, keys, counts, k):
             return block if k == 0 else stop
-        _prefetch_block(lanes, block + BLOCK)
         for query in range(len(queries)):
+            _prefetch(lanes, block + BLOCK, query, len(queries))
             _scan_block(
                 lanes,
                 block,
@@ -203,8 +207,8 @@ def scan_sliced(
         whole = block + BLOCK <= stop
         if whole:
             _slice_block(lanes, block, planes, places, tables)
-        _prefetch_block(lanes, block + BLOCK)
         for query in range(len(queries)):
+            _prefetch(lanes, block + BLOCK, query, len(queries))
             bound = bounds[query]
             if bound <= 0:
                 continue
