@@ -1,7 +1,7 @@
 """Hamming search in plain NumPy: what small searches use, and the reference for the kernels.
 
 Lanes are uint64 words, word-major: (W, N) for the codes and (W, Q) for the queries. Everything
-works on blocks of about a million distances, so that memory stays bounded whatever N and Q are.
+works on blocks of distances that fit a cache, so that memory stays bounded whatever N and Q are.
 
 A result is a key, distance << ROW_BITS | row: the order of keys is that of (distance, row).
 """
@@ -17,7 +17,7 @@ ROW_BITS = 48
 MISSING = np.iinfo(np.int64).max
 """The key of no result: it sorts last."""
 
-BLOCK = 1 << 20
+BLOCK = 1 << 16
 """Distances computed at a time."""
 
 
@@ -40,9 +40,9 @@ def nearest(
             bound = min(radius, (int(found[-1]) >> ROW_BITS) - 1)
             places = np.flatnonzero(near <= bound)
             if len(places) > k:
-                kth = np.partition(near[places], k - 1)[k - 1]
-                nearer = places[near[places] < kth]
-                ties = places[near[places] == kth]
+                close = near[places]
+                kth = np.searchsorted(np.cumsum(np.bincount(close)), k)
+                nearer, ties = places[close < kth], places[close == kth]
                 places = np.concatenate([nearer, ties[: k - len(nearer)]])
             if len(places):
                 found[:] = np.sort(np.concatenate([found, _keys(near, places, rows)]))[:k]
