@@ -610,6 +610,30 @@ def test_stopped_by_an_error_it_goes_on_from_the_last_epoch(data: Path, undistur
     assert_equal_outcome(Path("run"), undisturbed)
 
 
+def test_the_best_weights_before_a_stop_stay_the_best(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.9, 0.5, 0.6])
+    monkeypatch.setattr(training._Trainer, "_validate", lambda trainer: next(scores))
+    with pytest.raises(KeyboardInterrupt):
+        finetune(make_settings(data), report=interrupt_at(7))
+    best = Path("run/model.safetensors").read_bytes()
+    told: list[Progress] = []
+    finetune(make_settings(data), report=told.append)
+    assert Path("run/model.safetensors").read_bytes() == best
+    assert told[-1].best_map == 0.9
+
+
+def test_an_epoch_that_is_done_again_is_not_in_the_metrics_meanwhile(data: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        finetune(make_settings(data), report=interrupt_at(8))
+    with Path("run/metrics.jsonl").open("a") as file:  # killed before the checkpoint was written
+        file.write('{"epoch": 2, "step": 10}\n')
+    with pytest.raises(KeyboardInterrupt):
+        finetune(make_settings(data), report=interrupt_at(9))
+    assert [line["epoch"] for line in metrics(Path("run"))] == [1]
+
+
 KILLED_IN = {
     "starting": [training.finetune, training._clear, config.set_latest, Settings.save],
     "going on": [training._reconcile, training._Trainer.restore, training._Trainer._write_metrics],
