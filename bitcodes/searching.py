@@ -14,9 +14,10 @@ from bitcodes.codes.pack import pack_outputs
 from bitcodes.config import LATEST, RUNS
 from bitcodes.data.lists import ImageList, shown
 from bitcodes.errors import CodeSetError, DataError
+from bitcodes.hamming.grouped import open_index
 from bitcodes.hamming.index import HammingIndex, Within, to_ragged
-from bitcodes.hamming.rerank import rerank_by_features
-from bitcodes.report.results import Hit, QueryResult, SearchResults
+from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
+from bitcodes.report.results import Fine, Hit, QueryResult, SearchResults
 
 # The model and encoding are imported only for queries that are images: codes need no torch.
 if TYPE_CHECKING:
@@ -33,30 +34,42 @@ def search(
     k: int | None = None,
     radius: int | None = None,
     rerank: bool = False,
+    asymmetric: bool = False,
     shortlist: int | None = None,
     run: Path | None = None,
     device: str = "auto",
     batch_size: int = 64,
     workers: int | None = None,
+    threads: int | None = None,
     force: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> SearchResults:
     """Find the images of `database` whose codes are nearest to those of the queries, exactly.
 
     The `k` nearest (default 10), or all within `radius`, or the `k` nearest of these; ordered by
-    (distance, row). `rerank` orders by features instead: all within `radius`, or the `shortlist`
-    nearest (default 1,000), of which the first `k` are kept.
+    (distance, row). `rerank` orders by features instead, `asymmetric` by the query's hash outputs
+    against the stored codes: all within `radius`, or the `shortlist` nearest (default 1,000), of
+    which the first `k` are kept. A saved index is used if it is good; else `note` is told why not.
 
     Queries that are images are encoded with the model that made the database: `run`, a run or model
     file, or else what its header names. Those that cannot be read are left out and told in the
     result. Raises CodeSetError where the model or the query codes are not the database's own
-    (`force` compares them all the same), where features are missing, DataError without any query.
+    (`force` compares them all the same), where features or hash outputs are missing, DataError
+    without any query.
     """
+    if rerank and asymmetric:
+        raise ValueError("a shortlist is ordered by features or by hash outputs, not both")
     if rerank and database.features is None:
         raise CodeSetError(
             f"{_name(database)} has no features to re-rank by; encode it again with --features"
         )
     if isinstance(queries, CodeSet):
+        if asymmetric:
+            raise CodeSetError(
+                f"{_name(queries)} holds codes, not the hash outputs that an asymmetric search "
+                "needs; give the images themselves as queries"
+            )
         asked = _stored(queries, database, rerank, force)
     else:
         model = _find_model(database, run, device, force)
@@ -66,10 +79,11 @@ def search(
 
     if k is None and radius is None:
         k = K
-    if rerank and radius is None:
+    reranked: Fine | None = "features" if rerank else "outputs" if asymmetric else None
+    if reranked is not None and radius is None:
         shortlist = max(shortlist or SHORTLIST, k or K)
-    index = HammingIndex(database)
-    found = _find(index, asked, database.features if rerank else None, k, radius, shortlist)
+    index = open_index(database, threads, note)
+    found = _find(index, asked, database, reranked, k, radius, shortlist)
     return SearchResults(
         codes=_name(database),
         bits=database.bits,
@@ -77,7 +91,7 @@ def search(
         k=k,
         radius=radius,
         shortlist=shortlist,
-        reranked=rerank,
+        reranked=reranked,
         queries=tuple(_results(asked, found, database)),
         skipped=asked.skipped,
     )
@@ -92,6 +106,7 @@ class _Asked:
 
     codes: NDArray[np.uint8]  # (Q, B)
     features: NDArray[np.floating] | None  # (Q, D)
+    outputs: NDArray[np.float32] | None  # (Q, K)
     paths: Sequence[str]
     root: Path | None
     labels: NDArray[Any] | None  # (Q,) classes or (Q, C)
@@ -118,6 +133,7 @@ def _stored(queries: CodeSet, database: CodeSet, rerank: bool, force: bool) -> _
     return _Asked(
         queries.codes,
         queries.features,
+        None,
         queries.paths,
         queries.root,
         queries.labels,
@@ -145,9 +161,11 @@ def _encoded(
         skipped += [(queries.paths[position], reason) for position, reason in batch.skipped]
         if progress is not None:
             progress(len(positions) + len(skipped), len(queries))
+    all_outputs = np.concatenate(outputs)
     return _Asked(
-        pack_outputs(np.concatenate(outputs)),
+        pack_outputs(all_outputs),
         np.concatenate(features),
+        all_outputs,
         [queries.paths[position] for position in positions],
         queries.root,
         None if queries.labels is None else queries.labels[positions],
@@ -217,7 +235,7 @@ class _Found:
     offsets: NDArray[np.int64]  # (Q + 1,)
     rows: NDArray[np.int64]  # (M,)
     distances: NDArray[np.int32]  # (M,)
-    scores: NDArray[np.float32] | None  # (M,) distances of features
+    scores: NDArray[np.float32] | None  # (M,) distances of features or hash outputs
     more: NDArray[np.bool_]  # (Q,)
     tied: NDArray[np.bool_]  # (Q,)
 
@@ -225,12 +243,13 @@ class _Found:
 def _find(
     index: HammingIndex,
     asked: _Asked,
-    features: NDArray[np.float16] | None,
+    database: CodeSet,
+    reranked: Fine | None,
     k: int | None,
     radius: int | None,
     shortlist: int | None,
 ) -> _Found:
-    if features is None:
+    if reranked is None:
         if radius is None:
             assert k is not None
             near, tied = _nearest(index, asked.codes, k)
@@ -244,10 +263,13 @@ def _find(
     else:
         near = index.within(asked.codes, radius)
         tied = np.zeros_like(near.more)
-    assert asked.features is not None
-    ranked = rerank_by_features(
-        asked.features, features, near.offsets, near.rows, near.distances, k
-    )
+    shortlisted = (near.offsets, near.rows, near.distances)
+    if reranked == "features":
+        assert asked.features is not None and database.features is not None
+        ranked = rerank_by_features(asked.features, database.features, *shortlisted, k)
+    else:
+        assert asked.outputs is not None
+        ranked = rerank_asymmetric(asked.outputs, database.codes, database.bits, *shortlisted, k)
     cut = np.diff(ranked.offsets) < np.diff(near.offsets)
     more = cut if radius is not None else np.zeros_like(cut)
     return _Found(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
@@ -283,7 +305,7 @@ def _results(asked: _Asked, found: _Found, database: CodeSet) -> list[QueryResul
                 file=files[rank - 1],
                 distance=int(found.distances[place]),
                 similarity=1 - int(found.distances[place]) / database.bits,
-                feature_distance=None if found.scores is None else float(found.scores[place]),
+                fine_distance=None if found.scores is None else float(found.scores[place]),
                 labels=labels[rank - 1],
                 relevant=not set(own).isdisjoint(labels[rank - 1])
                 if own and labels[rank - 1]

@@ -13,6 +13,7 @@ from bitcodes.data.lists import ImageList, write_list
 from bitcodes.data.sources import open_source
 from bitcodes.encoding import encode, encode_images
 from bitcodes.errors import CodeSetError, ConfigError, DataError
+from bitcodes.hamming.grouped import group, save_index
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.report.results import SearchResults
 from bitcodes.searching import search
@@ -85,7 +86,7 @@ def test_a_shortlist_is_ordered_by_features(place: Path) -> None:
     assert found(results) == [expected(query, nearest[query][:12], 5) for query in range(6)]
     for query, line in enumerate(results.queries):
         for hit in line.hits:
-            assert hit.feature_distance == pytest.approx(euclidean[query, hit.row], rel=1e-3)
+            assert hit.fine_distance == pytest.approx(euclidean[query, hit.row], rel=1e-3)
     assert found(search(asked, database, rerank=True)) == [
         expected(query, nearest[query], 10) for query in range(6)
     ]
@@ -93,6 +94,42 @@ def test_a_shortlist_is_ordered_by_features(place: Path) -> None:
     balls = [[row for row in range(40) if line[row] <= 9] for line in hamming]
     assert found(two_stage) == [expected(query, balls[query], 4) for query in range(6)]
     assert [query.more for query in two_stage.queries] == [len(ball) > 4 for ball in balls]
+
+
+def test_a_shortlist_is_ordered_by_hash_outputs(place: Path) -> None:
+    hamming, _ = all_pairs(place)
+    database = CodeSet.open("codes.npy")
+    outputs = encode_images(load_model(), sorted((place / "asked").iterdir())).outputs
+    differs = (outputs > 0)[:, None] != bits_of(database.codes).astype(bool)
+    scores = np.sqrt((outputs.astype(float)[:, None] ** 2 * differs).sum(axis=2))  # (6, 40)
+    asked = open_source(["asked"])
+    results = search(asked, database, asymmetric=True, radius=9, k=4)
+    assert results.reranked == "outputs"
+    for query, line in enumerate(results.queries):
+        ball = [row for row in range(40) if hamming[query, row] <= 9]
+        ordered = sorted(ball, key=lambda row: (np.float32(scores[query, row]), row))
+        assert [hit.row for hit in line.hits] == ordered[:4]
+        for hit in line.hits:
+            assert hit.fine_distance == pytest.approx(scores[query, hit.row])
+    everything = search(asked, database, asymmetric=True, k=40)
+    assert [sorted(hit.row for hit in query.hits) for query in everything.queries] == [
+        list(range(40))
+    ] * 6
+    with pytest.raises(CodeSetError, match="hash outputs"):
+        search(database, database, asymmetric=True)
+
+
+def test_a_saved_index_gives_the_same_answers(place: Path) -> None:
+    database = CodeSet.open("codes.npy")
+    asked = open_source(["asked"])
+    expected = found(search(asked, database, k=25))
+    save_index(group(database.codes, BITS), database)
+    notes: list[str] = []
+    assert found(search(asked, database, k=25, note=notes.append)) == expected
+    assert notes == []
+    (place / "codes.index" / "rows.npy").write_bytes(b"")
+    assert found(search(asked, database, k=25, note=notes.append)) == expected
+    assert "bitcodes index" in notes[0]
 
 
 def test_every_image_finds_itself(place: Path) -> None:

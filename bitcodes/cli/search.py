@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from bitcodes.cli.options import CodesOption, DeviceOption, ForceOption, JsonOption, WorkersOption
+from bitcodes.cli.options import (
+    CodesOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    ThreadsOption,
+    WorkersOption,
+)
 
 
 def search(
@@ -34,12 +41,20 @@ def search(
             "--rerank", help="Order a shortlist by the distance between features instead of codes."
         ),
     ] = False,
+    asymmetric: Annotated[
+        bool,
+        typer.Option(
+            "--asymmetric",
+            help="Order a shortlist by the query's hash outputs, before they became bits.",
+        ),
+    ] = False,
     shortlist: Annotated[
         int | None,
         typer.Option(
             "--shortlist",
             min=1,
-            help="How many nearest codes --rerank orders. Default: 1,000, or all within --radius.",
+            help="How many nearest codes --rerank or --asymmetric orders. Default: 1,000, or all "
+            "within --radius.",
         ),
     ] = None,
     json: JsonOption = False,
@@ -55,6 +70,7 @@ def search(
     ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    threads: ThreadsOption = None,
     force: ForceOption = False,
 ) -> None:
     """Find the images nearest to queries, by the Hamming distance of their codes, exactly.
@@ -66,9 +82,9 @@ def search(
     ```
 
     Results are ordered by distance, then by row. Into a pipe or a file goes a line a result, parted
-    by tabs: query, rank, distance, similarity, path, labels and, with --rerank, the distance of
-    features. Where labels are known, of a query also by the class folder it lies in, results are
-    marked as correct or not.
+    by tabs: query, rank, distance, similarity, path, labels and, with --rerank or --asymmetric, the
+    distance of features or hash outputs. Where labels are known, of a query also by the class
+    folder it lies in, results are marked as correct or not.
     """
     from bitcodes import searching
     from bitcodes.cli.console import note, out, print_json, progress
@@ -77,8 +93,10 @@ def search(
     from bitcodes.data.sources import open_source
     from bitcodes.report.results import printable
 
-    if shortlist is not None and not rerank:
-        raise typer.BadParameter("it needs --rerank", param_hint="--shortlist")
+    if rerank and asymmetric:
+        raise typer.BadParameter("give it or --rerank, not both", param_hint="--asymmetric")
+    if shortlist is not None and not (rerank or asymmetric):
+        raise typer.BadParameter("it needs --rerank or --asymmetric", param_hint="--shortlist")
     if shortlist is not None and radius is not None:
         raise typer.BadParameter("give it or --radius, not both", param_hint="--shortlist")
     if len(queries) > 1 and any(name.lower().endswith(".npy") for name in queries):
@@ -97,12 +115,15 @@ def search(
             k=k,
             radius=radius,
             rerank=rerank,
+            asymmetric=asymmetric,
             shortlist=shortlist,
             run=run,
             device=device,
             workers=workers,
+            threads=threads,
             force=force,
             progress=report,
+            note=note,
         )
     for path, reason in results.skipped:
         note(f"query {printable(path)} left out: {reason}")

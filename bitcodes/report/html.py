@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from bitcodes.report.page import Pictures, as_html, page_start
-from bitcodes.report.results import Hit, QueryResult, SearchResults
+from bitcodes.report.results import Fine, Hit, QueryResult, SearchResults
 
 MAX_QUERIES = 100
 MAX_PICTURES = 2000
@@ -30,7 +30,7 @@ def _page(results: SearchResults, title: str) -> Iterator[str]:
     yield page_start(title, _STYLE)
     yield f"<header>\n<h1>{as_html(title)}</h1>\n<p>{_facts(results)}</p>\n</header>\n<main>\n"
     for query in queries:
-        yield _query(query, hits_each, pictures)
+        yield _query(query, results.reranked, hits_each, pictures)
     yield "</main>\n"
     notes = _notes(results, len(queries))
     if notes:
@@ -52,7 +52,7 @@ def _facts(results: SearchResults) -> str:
     return " <span aria-hidden=true>·</span> ".join(facts)
 
 
-def _query(query: QueryResult, hits_each: int, pictures: Pictures) -> str:
+def _query(query: QueryResult, reranked: Fine | None, hits_each: int, pictures: Pictures) -> str:
     name = _breakable(as_html(query.path))
     shown = query.hits[:hits_each]
     lines = []
@@ -67,7 +67,7 @@ def _query(query: QueryResult, hits_each: int, pictures: Pictures) -> str:
         lines.append(f"<p>{hidden:,} of them not shown</p>")
     if query.more:
         lines.append("<p>and more within the distance</p>")
-    hits = "".join(_hit(hit, pictures) for hit in shown)
+    hits = "".join(_hit(hit, reranked, pictures) for hit in shown)
     listed = f"<ol>\n{hits}</ol>" if shown else "<p class=none>Nothing found.</p>"
     picture = pictures.tag(query.file, _QUERY_PIXELS, f"query {query.path}")
     return (
@@ -76,7 +76,7 @@ def _query(query: QueryResult, hits_each: int, pictures: Pictures) -> str:
     )
 
 
-def _hit(hit: Hit, pictures: Pictures) -> str:
+def _hit(hit: Hit, reranked: Fine | None, pictures: Pictures) -> str:
     state = {None: "", True: " class=right", False: " class=wrong"}[hit.relevant]
     mark = {
         None: "",
@@ -85,15 +85,15 @@ def _hit(hit: Hit, pictures: Pictures) -> str:
     }[hit.relevant]
     label = as_html(", ".join(hit.labels))
     badge = f"<span class=label>{mark}{label}</span>" if hit.labels else ""
-    features = ""
-    if hit.feature_distance is not None:
-        features = f"<p class=numbers><b>{hit.feature_distance:.3g}</b> in features</p>\n"
+    fine = ""
+    if hit.fine_distance is not None:
+        fine = f"<p class=numbers><b>{hit.fine_distance:.3g}</b> in {reranked}</p>\n"
     path = as_html(hit.path)
     return (
         f"<li{state}>\n<div class=picture>{pictures.tag(hit.file, _HIT_PIXELS, hit.path)}"
         f"<span class=rank>{hit.rank}</span></div>\n"
         f'<div class=bar><div style="width:{hit.similarity:.1%}"></div></div>\n'
-        f"<p class=numbers><b>{hit.distance}</b> {_plural(hit.distance)} apart</p>\n{features}"
+        f"<p class=numbers><b>{hit.distance}</b> {_plural(hit.distance)} apart</p>\n{fine}"
         f"{badge}\n<p class=path><bdi>{_breakable(path)}</bdi></p>\n</li>\n"
     )
 

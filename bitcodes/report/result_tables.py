@@ -8,6 +8,7 @@ from rich.text import Text
 
 from bitcodes.codes.paths import escape
 from bitcodes.report.results import (
+    Fine,
     Hit,
     QueryResult,
     SearchResults,
@@ -34,7 +35,8 @@ def result_lines(results: SearchResults) -> Iterator[str]:
     r"""A line a hit, its fields parted by tabs.
 
     query, rank, distance, similarity, path, labels (parted by commas) and, where results were
-    re-ranked, feature distance; text is escaped as in codes.paths.txt, tabs as `\t`.
+    re-ranked, the distance of features or hash outputs; text is escaped as in codes.paths.txt,
+    tabs as `\t`.
     """
     for query in results.queries:
         for hit in query.hits:
@@ -46,8 +48,8 @@ def result_lines(results: SearchResults) -> Iterator[str]:
                 _path(hit),
                 ",".join(hit.labels),
             ]
-            if hit.feature_distance is not None:
-                fields.append(f"{hit.feature_distance:.4f}")
+            if hit.fine_distance is not None:
+                fields.append(f"{hit.fine_distance:.4f}")
             yield "\t".join(escape(field).replace("\t", "\\t") for field in fields)
 
 
@@ -60,15 +62,15 @@ def _heading(query: QueryResult) -> Text:
     return text
 
 
-def _table(query: QueryResult, reranked: bool) -> Table:
+def _table(query: QueryResult, reranked: Fine | None) -> Table:
     judged = query.correct is not None
     labelled = any(hit.labels for hit in query.hits)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     table.add_column("rank", justify="right")
     table.add_column("distance", justify="right")
     table.add_column("similarity", justify="right")
-    if reranked:
-        table.add_column("features", justify="right")
+    if reranked is not None:
+        table.add_column(reranked, justify="right")
     if labelled:
         table.add_column("label")
     if judged:
@@ -76,8 +78,8 @@ def _table(query: QueryResult, reranked: bool) -> Table:
     table.add_column("path", overflow="fold")
     for hit in query.hits:
         cells = [str(hit.rank), str(hit.distance), f"{hit.similarity:.1%}"]
-        if hit.feature_distance is not None:
-            cells.append(f"{hit.feature_distance:.3f}")
+        if hit.fine_distance is not None:
+            cells.append(f"{hit.fine_distance:.3f}")
         row = [Text(cell) for cell in cells]
         if labelled:
             row.append(Text(_labels(hit.labels)))

@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bitcodes.codes.paths import escape
+
+Fine = Literal["features", "outputs"]
+_FINE_WORDS: dict[Fine, str] = {"features": "features", "outputs": "hash outputs"}
 
 # Control characters, and those that change the direction of the text around them.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -27,8 +30,8 @@ class Hit:
     """Hamming distance to the query."""
     similarity: float
     """Share of the bits that agree, 0 to 1."""
-    feature_distance: float | None
-    """Euclidean distance to the query's features, if results were re-ranked by it."""
+    fine_distance: float | None
+    """What a shortlist was ordered by, if it was: the distance of features or of hash outputs."""
     labels: tuple[str, ...]
     """Class names, or numbers where there are no names; empty where unknown."""
     relevant: bool | None
@@ -68,8 +71,9 @@ class SearchResults:
     """How many were asked for at most; None for all within the radius."""
     radius: int | None
     shortlist: int | None
-    """How many nearest codes were re-ranked by features, where no radius says which."""
-    reranked: bool
+    """How many nearest codes were re-ranked, where no radius says which."""
+    reranked: Fine | None
+    """By what a shortlist was ordered; None for results ordered by codes alone."""
     queries: tuple[QueryResult, ...]
     skipped: tuple[tuple[str, str], ...]
     """Path and reason of the queries that could not be read."""
@@ -78,13 +82,14 @@ class SearchResults:
         """What was searched and how, in one line."""
         nearest = "all" if self.k is None else f"the {self.k:,} nearest"
         by_codes = "" if self.radius is None else f" within distance {self.radius}"
-        if self.reranked:
+        if self.reranked is not None:
+            fine = _FINE_WORDS[self.reranked]
             of = (
                 "of all"
                 if self.shortlist is None
                 else f"of the {min(self.shortlist, self.count):,} nearest"
             )
-            order = "all by features" if self.k is None else f"{nearest} in features"
+            order = f"all by {fine}" if self.k is None else f"{nearest} in {fine}"
             found = f"{order}, {of}{by_codes}"
         else:
             found = nearest + by_codes
@@ -95,7 +100,7 @@ class SearchResults:
         """What to know, and to do, where codes tie at the end of a list; None if none does."""
         if not any(query.tied for query in self.queries):
             return None
-        if self.reranked:
+        if self.reranked is not None:
             return "more codes are as near as the last of the shortlist: a larger --shortlist helps"
         return (
             "more images are as near as the last ones shown, and among equal distances the first "
@@ -110,9 +115,10 @@ class SearchResults:
             "count": self.count,
             "k": self.k,
             "radius": self.radius,
-            "rerank": self.reranked,
+            "rerank": self.reranked == "features",
+            "asymmetric": self.reranked == "outputs",
             "shortlist": self.shortlist,
-            "queries": [_query_dict(query) for query in self.queries],
+            "queries": [_query_dict(query, self.reranked) for query in self.queries],
             "skipped": [{"path": escape(path), "reason": reason} for path, reason in self.skipped],
         }
 
@@ -130,7 +136,7 @@ def path_from_here(path: str, file: Path | None) -> str:
     return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
-def _query_dict(query: QueryResult) -> dict[str, Any]:
+def _query_dict(query: QueryResult, reranked: Fine | None) -> dict[str, Any]:
     return {
         "path": escape(query.path),
         "labels": [escape(label) for label in query.labels],
@@ -144,7 +150,8 @@ def _query_dict(query: QueryResult) -> dict[str, Any]:
                 "file": None if hit.file is None else escape(str(hit.file)),
                 "distance": hit.distance,
                 "similarity": round(hit.similarity, 6),
-                "feature_distance": hit.feature_distance,
+                "feature_distance": hit.fine_distance if reranked == "features" else None,
+                "output_distance": hit.fine_distance if reranked == "outputs" else None,
                 "labels": [escape(label) for label in hit.labels],
                 "relevant": hit.relevant,
             }

@@ -95,6 +95,7 @@ def test_json_is_one_document(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert first.pop("feature_distance") < 0.01
     assert first == {
         "rank": 1,
+        "output_distance": None,
         "row": 5,
         "path": "05.png",
         "file": str(place / "photos" / "05.png"),
@@ -160,6 +161,7 @@ def test_errors_and_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str])
     for wrong in (
         ["--shortlist", 5],
         ["--rerank", "--shortlist", 5, "--radius", 3],
+        ["--rerank", "--asymmetric"],
         ["-k", 0],
         ["--radius", -1],
         ["codes.npy"],

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def hit(rank: int, file: Path | None, **changes: object) -> Hit:
         "file": file,
         "distance": rank,
         "similarity": 1 - rank / 48,
-        "feature_distance": None,
+        "fine_distance": None,
         "labels": (),
         "relevant": None,
     }
@@ -32,7 +33,7 @@ def hit(rank: int, file: Path | None, **changes: object) -> Hit:
 
 
 def results(*queries: QueryResult, skipped: tuple[tuple[str, str], ...] = ()) -> SearchResults:
-    return SearchResults("codes.npy", 48, 100, 10, None, None, False, queries, skipped)
+    return SearchResults("codes.npy", 48, 100, 10, None, None, None, queries, skipped)
 
 
 @pytest.fixture
@@ -70,12 +71,13 @@ class Page(HTMLParser):
 
 def test_a_query_with_its_hits(photo: Path) -> None:
     hits = (
-        hit(1, photo, labels=("cat",), relevant=True, feature_distance=1.2345),
+        hit(1, photo, labels=("cat",), relevant=True, fine_distance=1.2345),
         hit(2, photo, labels=("dog",), relevant=False),
         hit(3, photo),
     )
     query = QueryResult("a/query.png", photo, ("cat",), hits, False)
-    page = Page(results_page(results(query)))
+    reranked = replace(results(query), reranked="features", shortlist=50)
+    page = Page(results_page(reranked))
     assert len(page.of("section")) == 1 and len(page.of("li")) == 3
     assert [item.get("class") for item in page.of("li")] == ["right", "wrong", None]
     assert [item.get("aria-label") for item in page.of("i")] == ["correct", "incorrect"]
@@ -87,7 +89,7 @@ def test_a_query_with_its_hits(photo: Path) -> None:
     ]
     text = " ".join(" ".join(page.text).split())
     for words in (
-        "The 10 nearest by 48-bit codes, among 100 images",
+        "The 10 nearest in features, of the 50 nearest by 48-bit codes, among 100 images",
         "code set codes.npy",
         "1 of 3 correct",
         "1 bit apart",
@@ -143,7 +145,7 @@ def test_whatever_users_name_is_escaped(photo: Path) -> None:
     one = hit(1, photo, path=evil, labels=(evil,), relevant=True)
     two = hit(2, Path("/nowhere") / "gone", path=evil)
     query = QueryResult(evil, photo, (evil,), (one, two), True)
-    found = SearchResults(evil, 48, 100, 10, 3, None, False, (query,), ((evil, evil),))
+    found = SearchResults(evil, 48, 100, 10, 3, None, None, (query,), ((evil, evil),))
     text = results_page(found, title=evil.replace("\udcff", ""))
     page = Page(text)
     assert page.of("script") == []

@@ -10,7 +10,7 @@ from bitcodes.report.results import Hit, QueryResult, SearchResults, printable
 
 HIT = Hit(1, 7, "cat/1.png", None, 3, 0.9375, None, ("cat", "pet"), True)
 QUERY = QueryResult("q.png", None, ("pet",), (HIT, replace(HIT, rank=2, relevant=None)), False)
-RESULTS = SearchResults("codes.npy", 48, 5000, 10, None, None, False, (QUERY,), ())
+RESULTS = SearchResults("codes.npy", 48, 5000, 10, None, None, None, (QUERY,), ())
 
 
 @pytest.mark.parametrize(
@@ -23,10 +23,13 @@ RESULTS = SearchResults("codes.npy", 48, 5000, 10, None, None, False, (QUERY,), 
         ({"shortlist": 9000}, "the 10 nearest in features, of the 5,000 nearest"),
         ({"radius": 12, "k": 120}, "the 120 nearest in features, of all within distance 12"),
         ({"radius": 12, "k": None}, "all by features, of all within distance 12"),
+        ({"radius": 12, "k": None}, "all by hash outputs, of all within distance 12"),
+        ({"shortlist": 1000}, "the 10 nearest in hash outputs, of the 1,000 nearest"),
     ],
 )
 def test_what_was_done_in_words(changes: dict[str, object], words: str) -> None:
-    results = replace(RESULTS, **changes, reranked="features" in words)  # type: ignore[arg-type]
+    by = next((fine for fine in ("features", "outputs") if fine in words), None)
+    results = replace(RESULTS, **changes, reranked=by)  # type: ignore[arg-type]
     assert results.describe() == f"{words} by 48-bit codes, among 5,000 images"
 
 
@@ -40,7 +43,7 @@ def test_a_line_a_hit() -> None:
 def test_a_path_that_works_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for file, path in ((tmp_path / "a" / "1.png", "a/1.png"), (Path("/b/1.png"), "/b/1.png")):
-        query = replace(QUERY, hits=(replace(HIT, file=file, feature_distance=0.5),))
+        query = replace(QUERY, hits=(replace(HIT, file=file, fine_distance=0.5),))
         line = next(result_lines(replace(RESULTS, queries=(query,))))
         assert line == f"q.png\t1\t3\t0.9375\t{path}\tcat,pet\t0.5000"
 
