@@ -41,8 +41,6 @@ from bitcodes.hamming.index import HammingIndex
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PARTS = ("cells", "largest", "grouped", "cold", "memory", "duplicates")
-CELL_SECONDS = 60
-"""A cell of a peer that would take longer is left out."""
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -197,14 +195,31 @@ def installed_peers(report: "Report") -> list[Peer]:
 # --- measuring ------------------------------------------------------------------------------------
 
 
-def median_seconds(work: Callable[[], Any], least: int = 3, budget: float = 3.0) -> float:
-    """Median of at least `least` runs, of more while they are short."""
-    times: list[float] = []
-    while len(times) < least or (sum(times) < budget and len(times) < 25):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def median_seconds_of_all(
+    works: dict[str, Callable[[], Any]], least: int = 3, budget: float = 1.0
+) -> dict[str, float]:
+    """Median seconds of each work, by name.
+
+    They take turns, so that whatever else slows the machine slows all of them. Each runs `least`
+    times, more often while that takes less than `budget` seconds, once if it takes ten times that.
+    """
+    times: dict[str, list[float]] = {name: [] for name in works}
+    unfinished = dict(works)
+    while unfinished:
+        for name, work in list(unfinished.items()):
+            start = time.perf_counter()
+            work()
+            spent = times[name]
+            spent.append(time.perf_counter() - start)
+            enough = len(spent) >= least and (sum(spent) > budget or len(spent) == 25)
+            if enough or sum(spent) > 10 * budget:
+                del unfinished[name]
+    return {name: statistics.median(spent) for name, spent in times.items()}
+
+
+def median_seconds(work: Callable[[], Any], least: int = 3, budget: float = 1.0) -> float:
+    """`median_seconds_of_all` of a single work."""
+    return median_seconds_of_all({"": work}, least, budget)[""]
 
 
 @numba.njit(nogil=True)
@@ -215,13 +230,17 @@ def _sum(words: np.ndarray) -> np.uint64:
     return total
 
 
-def read_bandwidth(size: int, threads: int) -> float:
-    """Bytes a second at which the threads together add up an array of `size` bytes."""
+def reading(size: int, threads: int) -> Callable[[], Any]:
+    """A work that reads an array of `size` bytes once: the threads together add it up."""
     words = np.ones(max(size // 8, threads), np.uint64)
     parts = np.array_split(words, threads)
     _sum(words[:1])
-    with ThreadPoolExecutor(threads) as pool:
-        return 8 * len(words) / median_seconds(lambda: list(pool.map(_sum, parts)), 5)
+
+    def read() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(_sum, parts))
+
+    return read
 
 
 @dataclass
@@ -267,9 +286,9 @@ def cells(report: Report, options: argparse.Namespace) -> None:
     report.line(
         f"{options.threads} threads for all. `x` is the time of a peer over ours; recall in "
         "parentheses where a peer is approximate (results no farther than the true k-th). A cell "
-        f"left empty would take over {CELL_SECONDS} s, to build or to search. Scan is the rate at "
-        "which our search goes through codes, limit the measured read bandwidth over the bytes of "
-        "a code in lanes (a search with few queries cannot be faster)."
+        f"left empty would take over {options.patience} s, to build or to search. Scan is the rate "
+        "at which our search goes through codes; of limit is the time in which the threads read as "
+        "many bytes over ours (a search with a single query cannot be faster)."
     )
     report.line()
     report.header(
@@ -279,16 +298,18 @@ def cells(report: Report, options: argparse.Namespace) -> None:
     rng = np.random.default_rng(1)
     for data, bits, count in itertools.product(DATA[: options.kinds], options.bits, options.counts):
         codes, queries = data.make(rng, count, bits, max(options.queries))
-        bandwidth = {n: read_bandwidth(8 * count * -(-bits // 64), n) for n in {1, options.threads}}
+        lanes = 8 * count * -(-bits // 64)
         built: dict[tuple[str, int], Any] = {}
         for asked in options.queries:
             # FAISS shares out queries: with one, it has one thread.
             for threads in sorted({1, options.threads}) if asked == 1 else [options.threads]:
                 for k in options.nearest:
-                    times = _cell(peers, codes, queries[:asked], k, threads, built)
+                    read = reading(lanes, threads) if asked == 1 else None
+                    times = _cell(
+                        peers, codes, queries[:asked], k, threads, built, read, options.patience
+                    )
                     ours, _ = times[OURS.name]
-                    limit = bandwidth[threads] / (8 * -(-bits // 64))
-                    share = f"{count / ours / limit:.0%}" if asked == 1 else ""
+                    share = f"{times['read'][0] / ours:.0%}" if read else ""
                     report.row(
                         *(data, f"{count:.0e}", bits, asked, k, threads, shown(ours)),
                         *(f"{count * asked / ours / 1e9:.2f}", share),
@@ -311,16 +332,19 @@ def _cell(
     k: int,
     threads: int,
     built: dict[tuple[str, int], Any],
+    read: Callable[[], Any] | None,
+    patience: int,
 ) -> dict[str, tuple[float, float]]:
     """Median seconds and recall of each peer, by name."""
     pairs = len(codes) * len(queries)
-    times: dict[str, tuple[float, float]] = {}
+    searches: dict[str, Callable[[], Any]] = {}
+    recalls: dict[str, float] = {}
     truth = None
     for peer in peers:
         key = (peer.name, threads)
-        if len(codes) / peer.builds_per_second > CELL_SECONDS:
+        if len(codes) / peer.builds_per_second > patience:
             continue
-        if pairs / peer.pairs_per_second > CELL_SECONDS:
+        if pairs / peer.pairs_per_second > patience:
             continue
         if key not in built:
             start = time.perf_counter()
@@ -328,17 +352,20 @@ def _cell(
             if not peer.exact:
                 peer.builds_per_second = len(codes) / (time.perf_counter() - start)
         search = built[key]
+        start = time.perf_counter()
         distances = search(queries, k)
+        if peer.exact:
+            peer.pairs_per_second = pairs / (time.perf_counter() - start)
         if truth is None:
             truth = distances  # ours, which the tests compare with brute force
-        recall = float((distances <= truth[:, -1:]).mean())
         if peer.exact and not np.array_equal(distances, truth):
             raise SystemExit(f"{peer.name} finds other distances: {distances} against {truth}")
-        seconds = median_seconds(lambda search=search: search(queries, k))
-        times[peer.name] = (seconds, recall)
-        if peer.exact:
-            peer.pairs_per_second = pairs / seconds
-    return times
+        searches[peer.name] = lambda search=search: search(queries, k)
+        recalls[peer.name] = float((distances <= truth[:, -1:]).mean())
+    if read is not None:
+        searches["read"] = read
+    medians = median_seconds_of_all(searches)
+    return {name: (seconds, recalls.get(name, 1.0)) for name, seconds in medians.items()}
 
 
 def largest(report: Report, options: argparse.Namespace) -> None:
@@ -351,8 +378,12 @@ def largest(report: Report, options: argparse.Namespace) -> None:
     for threads in sorted({1, options.threads}):
         search = _ours(codes, threads)
         for asked in (1, 100):
-            seconds = median_seconds(lambda: search(queries[:asked], 10), 5, 10)  # noqa: B023
-            limit = read_bandwidth(8 * count, threads)
+            works = {
+                "search": lambda: search(queries[:asked], 10),  # noqa: B023
+                "read": reading(8 * count, threads),
+            }
+            seconds, read = median_seconds_of_all(works, 5, 5).values()
+            limit = 8 * count / read
             report.row(
                 *(threads, asked, 10, shown(seconds), f"{8 * count / seconds / 1e9:.1f}"),
                 *(f"{limit / 1e9:.1f}", f"{8 * count / seconds / limit:.0%}"),
@@ -398,8 +429,11 @@ def grouped(report: Report, options: argparse.Namespace) -> None:
             some = queries[:asked]
             for ours, theirs in zip(index.search(some, k), by_row.search(some, k), strict=True):
                 np.testing.assert_array_equal(ours, theirs)
-            fast = median_seconds(lambda: index.search(some, k))  # noqa: B023
-            slow = median_seconds(lambda: by_row.search(some, k))  # noqa: B023
+            works = {
+                "rows": lambda: by_row.search(some, k),  # noqa: B023
+                "grouped": lambda: index.search(some, k),  # noqa: B023
+            }
+            slow, fast = median_seconds_of_all(works).values()
             report.row(
                 *(name, f"{len(index.distinct):,}", shown(row_seconds), shown(group_seconds)),
                 *(shown(save_seconds), shown(load_seconds)),
@@ -533,6 +567,9 @@ def main() -> None:
     parser.add_argument("--queries", nargs="+", type=int, default=[1, 16, 100, 1000])
     parser.add_argument("--nearest", nargs="+", type=int, default=[1, 10, 100, 1000])
     parser.add_argument("--kinds", type=int, default=len(DATA), help="how many kinds of data")
+    parser.add_argument(
+        "--patience", type=int, default=60, help="seconds; leave out peers that would take longer"
+    )
     parser.add_argument("--largest", type=number, default=10**8)
     parser.add_argument("--grouped", type=number, default=10**7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
