@@ -6,11 +6,11 @@ on this machine did (numba keeps it in __pycache__, or in the user's cache folde
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numba.core import event
@@ -20,6 +20,7 @@ from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import _compile_callbacks, kernels
 from bitcodes.hamming.plain import MISSING
 from bitcodes.hamming.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
+from bitcodes.hamming.threads import in_order
 
 _SLICED_FROM = 4
 """Queries from which turning blocks on their side pays."""
@@ -39,8 +40,6 @@ _TILE = 1024
 _COUNT_CHUNK = 1 << 18
 """Codes that are sorted by class at a time for counting."""
 
-T = TypeVar("T")
-R = TypeVar("R")
 Keys = NDArray[np.int64]
 Piece = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Queries and keys, two arrays of one length."""
@@ -158,7 +157,7 @@ def near_pieces(
 
     chunks = _chunks(start, lanes.shape[1], queries.shape[1], threads)
     for (pieces, place), (_, stop) in zip(
-        _in_order(lambda chunk: search(*chunk), chunks, threads), chunks, strict=True
+        in_order(lambda chunk: search(*chunk), chunks, threads), chunks, strict=True
     ):
         yield from pieces
         while place < stop:
@@ -219,7 +218,7 @@ def _count_ranges(
             lanes, rows[some], first[some], last[some], total[some], relevant[some], words
         )
 
-    deque(_in_order(count, _batches(len(rows), threads), threads), maxlen=0)
+    deque(in_order(count, _batches(len(rows), threads), threads), maxlen=0)
 
 
 def _count_shared(
@@ -249,7 +248,7 @@ def _count_shared(
             label_words,
         )
 
-    deque(_in_order(count, _batches(len(rows), threads), threads), maxlen=0)
+    deque(in_order(count, _batches(len(rows), threads), threads), maxlen=0)
 
 
 class _Scan:
@@ -359,18 +358,6 @@ def _chunks(start: int, stop: int, queries: int, threads: int) -> list[tuple[int
 def _batches(queries: int, threads: int) -> list[slice]:
     size = min(256, -(-queries // (4 * threads))) or 1
     return [slice(start, start + size) for start in range(0, queries, size)]
-
-
-def _in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """`work` on each item, in threads; results in order, few of them waiting."""
-    waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 class _Announcer(event.Listener):

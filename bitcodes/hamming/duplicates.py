@@ -19,18 +19,16 @@ def near_duplicates(
     """The rows of each group of two or more, in order; groups in the order of their first rows.
 
     Two rows are in one group if a chain of rows, each within `radius` of the next, leads from one
-    to the other. With radius 0, groups share a code. `progress` is told how many of the distinct
-    codes have been compared with those behind them.
+    to the other. With radius 0, groups share a code. `progress` is told how much of the
+    comparing is done, and how much there is.
     """
     parents = np.arange(len(index.distinct))  # (M,) a code of the group that comes earlier, or same
     waiting: list[NDArray[np.int64]] = []
-    for pairs in index.code_pairs(radius) if radius > 0 else ():
+    for pairs in index.code_pairs(radius, progress) if radius > 0 else ():
         waiting.append(np.stack([pairs.first, pairs.second]))
         if sum(pair.shape[1] for pair in waiting) >= _PAIRS:
             _join(parents, *np.concatenate(waiting, axis=1))
             waiting.clear()
-        if progress is not None:
-            progress(int(pairs.first[-1]), len(parents))
     if waiting:
         _join(parents, *np.concatenate(waiting, axis=1))
 

@@ -57,19 +57,23 @@ class GroupedIndex(HammingIndex):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def code_pairs(self, radius: int) -> Iterator[Pairs]:
+    def code_pairs(
+        self, radius: int, progress: Callable[[int, int | None], None] | None = None
+    ) -> Iterator[Pairs]:
         """`pairs` of distinct codes, by their numbers, instead of rows."""
-        return super().pairs(radius)
+        return super().pairs(radius, progress)
 
-    def pairs(self, radius: int) -> Iterator[Pairs]:
+    def pairs(
+        self, radius: int, progress: Callable[[int, int | None], None] | None = None
+    ) -> Iterator[Pairs]:
         """See HammingIndex.pairs."""
         # A row with the rows behind it in its group, and with all those of a near group.
         group = np.repeat(np.arange(len(self.distinct)), np.diff(self.starts))
         behind = np.arange(1, len(self.rows) + 1)
         none = np.zeros(len(self.rows), np.int32)
         yield from self._expand(self.rows, behind, self.starts[group + 1], none)
-        for first, second, distances in self.code_pairs(radius):
-            sizes = np.diff(self.starts)[first]
+        for first, second, distances in self.code_pairs(radius, progress):
+            sizes = self._sizes(first)
             places = _ranges(self.starts[first], sizes)
             second, distances = np.repeat(second, sizes), np.repeat(distances, sizes)
             yield from self._expand(
@@ -105,12 +109,11 @@ class GroupedIndex(HammingIndex):
         # The k codes that come first by (distance, first row) hold the k first rows: a code behind
         # them has k rows before its own first one.
         keys = super()._nearest(query_lanes, k, radius)  # (Q, k) of codes
-        sizes = np.diff(self.starts)
         for found in keys:
             codes = found[: np.searchsorted(found, plain.MISSING)]
             if not len(codes):
                 continue
-            taken = np.minimum(sizes[codes & _ROW], k)
+            taken = np.minimum(self._sizes(codes & _ROW), k)
             # As many codes as hold k rows, and the others at the distance of the last of them.
             last = codes[min(np.searchsorted(np.cumsum(taken), k), len(codes) - 1)]
             codes = codes[: np.searchsorted(codes, last | _ROW, "right")]
@@ -122,12 +125,17 @@ class GroupedIndex(HammingIndex):
         self, query_lanes: NDArray[np.uint64], radius: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         offsets, codes = super()._ball(query_lanes, radius)
-        sizes = np.diff(self.starts)[codes & _ROW]
+        sizes = self._sizes(codes & _ROW)
         offsets = np.concatenate([[0], np.cumsum(sizes)])[offsets]
         keys = self._rows_of(codes, sizes)
         for query in range(len(offsets) - 1):
             keys[offsets[query] : offsets[query + 1]].sort()
         return offsets, keys
+
+    def _sizes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many rows have each of some distinct codes."""
+        sizes: NDArray[np.int64] = self.starts[codes + 1] - self.starts[codes]
+        return sizes
 
     def _rows_of(self, keys: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Keys of the first `sizes` rows of each code, from keys of codes."""

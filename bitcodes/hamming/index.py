@@ -1,7 +1,7 @@
 """Exact search of binary codes by Hamming distance."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
@@ -116,11 +116,33 @@ class HammingIndex:
         there[:, limit] = False
         return Within(_offsets(there), *_parts(nearest[there]), more)
 
-    def pairs(self, radius: int) -> Iterator[Pairs]:
-        """Every pair of rows at distance <= `radius`, once, in blocks of bounded size."""
+    def pairs(
+        self, radius: int, progress: Callable[[int, int | None], None] | None = None
+    ) -> Iterator[Pairs]:
+        """Every pair of rows at distance <= `radius`, once, in blocks of bounded size.
+
+        `progress` is told how much of the work is done, and how much there is.
+        """
         if radius < 0:
             raise ValueError(f"radius={radius}: expected at least 0")
-        for top in range(0, self._lanes.shape[1], _TILE):
+        count = self._lanes.shape[1]
+        if self._asked + count**2 > PLAIN_LIMIT:
+            from bitcodes.hamming import pairing
+
+            by_parts = pairing.sort_by_parts(self._lanes, self.bits, radius)
+            if by_parts is not None:
+                masks, parts = by_parts
+                for part, codes in enumerate(parts):
+                    if progress is not None:
+                        progress(part, len(parts))
+                    for block in pairing.near_pairs(
+                        self._lanes, masks, part, codes, radius, self.threads
+                    ):
+                        yield Pairs(*block)
+                return
+        for top in range(0, count, _TILE):
+            if progress is not None:
+                progress(top, count)
             for query, keys in self._near_pieces(self._lanes[:, top : top + _TILE], radius, top):
                 distances, second = _parts(keys)
                 first = query + top

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitcodes.codes.pack import pack_bits
+from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming import plain
+from bitcodes.hamming import pairing, plain
 from bitcodes.hamming.index import HammingIndex, to_ragged
 
 
@@ -200,6 +200,57 @@ def test_longest_codes():
     for query in range(7):
         expected = ranked(truth[query])[:3]
         assert list(zip(distances[query], rows[query], strict=True)) == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.sampled_from([2, 3, 50, 400]),
+    bits=st.sampled_from([1, 7, 48, 64, 65, 200]),
+    flips=st.floats(0, 0.1),
+    radius=st.integers(0, 5),
+)
+def test_pairs_from_equal_parts_equal_brute_force(seed, count, bits, flips, radius):
+    rng = np.random.default_rng(seed)
+    centers = rng.random((9, bits)) < 0.5
+    codes = pack_bits(centers[rng.integers(9, size=count)] ^ (rng.random((count, bits)) < flips))
+    lanes = to_lanes(codes, bits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairing, "COMPARISON_COST", 1e-3)  # never too much
+        patch.setattr(pairing, "_COMPARISONS", 100)
+        found = pairing.sort_by_parts(lanes, bits, radius)
+        if radius >= bits:
+            assert found is None
+            return
+        masks, parts = found
+        assert np.bitwise_or.reduce(masks, axis=0).tolist() == np.bitwise_xor.reduce(masks).tolist()
+        pairs = [np.empty((3, 0), int)]
+        for part, ordered in enumerate(parts):
+            blocks = pairing.near_pairs(lanes, masks, part, ordered, radius, 2)
+            pairs += map(np.stack, blocks)
+    pairs = np.concatenate(pairs, axis=1)
+    truth = reference_distances(codes, codes)
+    first, second = np.nonzero(np.triu(truth <= radius, 1))
+    expected = np.stack([first, second, truth[first, second]])
+    np.testing.assert_array_equal(pairs[:, np.lexsort(pairs[1::-1])], expected)
+
+
+def test_pairs_choose_parts_where_these_save_work():
+    codes = np.random.default_rng(7).integers(256, size=(20_000, 8), dtype=np.uint8)
+    codes[1::2] = codes[::2]
+    codes[1::2, 3] ^= 1 << np.arange(10_000, dtype=np.uint8) % 8
+    lanes = to_lanes(codes, 64)
+    assert pairing.sort_by_parts(lanes, 64, 1) is not None
+    assert pairing.sort_by_parts(lanes, 64, 30) is None
+    told = []
+    index = HammingIndex(codes)
+    found = list(index.pairs(1, lambda done, total: told.append((done, total))))
+    assert told == [(0, 2), (1, 2)]
+    first, second, distances = np.concatenate(list(map(np.stack, found)), axis=1)
+    order = np.argsort(first)
+    np.testing.assert_array_equal(first[order], np.arange(0, 20_000, 2))
+    np.testing.assert_array_equal(second, first + 1)
+    assert (distances == 1).all()
 
 
 def test_pairs_are_streamed_in_an_order_that_threads_do_not_change():

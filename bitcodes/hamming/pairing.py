@@ -1,0 +1,95 @@
+"""All pairs of codes within a small radius, without comparing all pairs.
+
+Cut into radius + 1 parts, two codes within the radius have at least one part in common (the
+pigeonhole principle). So sorting the codes by one part after the other brings every such pair into
+one group of equal parts, and only the pairs in a group are compared.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.codes.pack import pack_bits, to_lanes
+from bitcodes.hamming import kernels
+from bitcodes.hamming.threads import in_order
+
+COMPARISON_COST = 12
+"""Pairs that a scan of all gets through in the time of one comparison here."""
+
+_COMPARISONS = 1 << 20
+"""Comparisons that are worth handing to a thread."""
+
+
+class Sorted(NamedTuple):
+    """The codes in the order of one of their parts: groups of codes with an equal part."""
+
+    order: NDArray[np.int64]
+    """(N,) rows"""
+    ends: NDArray[np.int64]
+    """(N,) where the group of each place ends"""
+
+
+def sort_by_parts(
+    lanes: NDArray[np.uint64], bits: int, radius: int
+) -> tuple[NDArray[np.uint64], list[Sorted]] | None:
+    """The masks of the radius + 1 parts, (P, W), and the codes by each of them.
+
+    None where comparing within groups would take longer than a scan of all pairs.
+    """
+    if radius >= bits:
+        return None
+    count = lanes.shape[1]
+    budget = count * (count - 1) // 2 // COMPARISON_COST
+    in_part = np.arange(bits) * (radius + 1) // bits == np.arange(radius + 1)[:, None]  # (P, K)
+    masks = np.ascontiguousarray(to_lanes(pack_bits(in_part), bits).T)  # (P, W)
+    by_part = []
+    for mask in masks:
+        part = lanes[mask != 0] & mask[mask != 0, None]
+        order = np.lexsort(part)
+        is_new = np.ones(count, np.bool_)
+        is_new[1:] = False
+        for word in part[:, order]:
+            is_new[1:] |= word[1:] != word[:-1]
+        starts = np.flatnonzero(is_new)
+        sizes = np.diff(starts, append=count)
+        budget -= int((sizes * (sizes - 1) // 2).sum())
+        if budget < 0:
+            return None
+        by_part.append(Sorted(order, np.repeat(starts + sizes, sizes)))
+    return masks, by_part
+
+
+def near_pairs(
+    lanes: NDArray[np.uint64],
+    masks: NDArray[np.uint64],
+    part: int,
+    codes: Sorted,
+    radius: int,
+    threads: int,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
+    """Pairs of rows within the radius that have `part`, and none before it, in common.
+
+    In blocks of (first, second, distances), first < second; their order does not depend on timing.
+    """
+    ordered = np.ascontiguousarray(lanes[:, codes.order])
+    words = (0,) * len(lanes)
+    comparisons = np.cumsum(codes.ends - np.arange(1, len(codes.ends) + 1))
+    cuts = np.searchsorted(comparisons, np.arange(0, comparisons[-1], _COMPARISONS), "right")
+    places = np.unique(np.append(cuts, len(comparisons)))  # of chunks, where there is work
+
+    def compare(chunk: tuple[int, int]) -> list[NDArray[np.int64]]:
+        start, stop = chunk
+        before = comparisons[start - 1] if start else 0
+        found = np.empty((3, comparisons[stop - 1] - before), np.int64)
+        size = kernels.compare_in_groups(
+            ordered, start, stop, codes.ends, masks, part, radius, found, words
+        )
+        one, other = codes.order[found[0, :size]], codes.order[found[1, :size]]
+        return [np.minimum(one, other), np.maximum(one, other), found[2, :size].copy()]
+
+    chunks = list(zip(places[:-1].tolist(), places[1:].tolist(), strict=True))
+    for first, second, distances in in_order(compare, chunks, threads):
+        if len(first):
+            yield first, second, distances.astype(np.int32)
