@@ -54,7 +54,8 @@ def start(
 ) -> ForkServerProcess:
     """Begin finetuning in another process."""
     path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # for the process that forks the others
+    here = str(Path(__file__).parent)  # for the process that forks the others
+    os.environ["PYTHONPATH"] = here if path is None else os.pathsep.join([here, path])
     try:
         # Optimizers import torch._dynamo on first use, which takes two seconds.
         _context.set_forkserver_preload(["small", "bitcodes.training", "torch._dynamo"])
@@ -71,13 +72,13 @@ def start(
 def _finetune(settings: Settings, run: Path, die: Moment | None, save_always: bool) -> None:
     import small  # noqa: F401 - registers its backbone
 
-    from bitcodes import training
+    from bitcodes.training import finetuning, loop
 
     if save_always:
-        training.CHECKPOINT_SECONDS = -1  # after each step
+        loop.CHECKPOINT_SECONDS = -1  # after each step
     if die is not None:
         _die_at(die)
-    training.finetune(settings, run, workers=0)
+    finetuning.finetune(settings, run, workers=0)
 
 
 def _die_at(moment: Moment) -> None:

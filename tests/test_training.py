@@ -30,7 +30,10 @@ from bitcodes.images import open_image
 from bitcodes.metrics.ranking import average_precision
 from bitcodes.models import checkpoint
 from bitcodes.models.checkpoint import load_model
-from bitcodes.training import Finetuned, Progress, _image_size_for, _schedule, _split
+from bitcodes.training import Finetuned, Progress, loop, resolving, resuming
+from bitcodes.training.optimizing import schedule
+from bitcodes.training.resolving import image_size_for
+from bitcodes.training.validation import split
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +158,7 @@ def test_what_is_automatic_is_resolved_and_stays(
 
 def test_the_best_weights_are_kept(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.9, 0.7, 0.9, 0.1])
-    monkeypatch.setattr(training._Trainer, "_validate", lambda trainer: next(scores))
+    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(scores))
     kept = []
 
     def report(now: Progress) -> None:
@@ -266,7 +269,7 @@ def test_training_in_another_thread(data: Path) -> None:
 @pytest.mark.parametrize("count", [2, 3, 10, 60, 2000, 20000])
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.99])
 def test_what_is_held_out_is_not_trained_on(count: int, share: float) -> None:
-    train, held, ranked = _split(count, share, 0)
+    train, held, ranked = split(count, share, 0)
     assert sorted([*train, *held]) == list(range(count))
     assert set(ranked) <= set(train.tolist())
     assert len(train) >= 2
@@ -278,14 +281,14 @@ def test_what_is_held_out_is_not_trained_on(count: int, share: float) -> None:
 
 
 def test_the_split_depends_on_the_seed_alone() -> None:
-    for one, again in zip(_split(500, 0.1, 3), _split(500, 0.1, 3), strict=True):
+    for one, again in zip(split(500, 0.1, 3), split(500, 0.1, 3), strict=True):
         np.testing.assert_array_equal(one, again)
-    assert set(_split(500, 0.1, 3)[1]) != set(_split(500, 0.1, 4)[1])
+    assert set(split(500, 0.1, 3)[1]) != set(split(500, 0.1, 4)[1])
 
 
 def test_validation_takes_a_twentieth_of_the_time_at_most_by_default() -> None:
     for count in (1000, 5000, 50000):
-        train, held, ranked = _split(count, Settings.model_fields["val"].default, 0)
+        train, held, ranked = split(count, Settings.model_fields["val"].default, 0)
         # Coding an image takes a fifth of the time of training on it.
         assert (len(held) + len(ranked)) / 5 <= 0.06 * len(train)
 
@@ -298,7 +301,7 @@ def test_the_queries_are_never_looked_at(data: Path, monkeypatch: pytest.MonkeyP
         return open_image(path)
 
     monkeypatch.setattr(loading, "open_image", watch)
-    monkeypatch.setattr(training, "open_image", watch)
+    monkeypatch.setattr(resolving, "open_image", watch)
     finetune(make_settings(data, epochs=1, image_size="auto"))
     train = read_list(data / "train.txt")
     assert opened == {train.absolute_path(row) for row in range(len(train))}
@@ -306,7 +309,7 @@ def test_the_queries_are_never_looked_at(data: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_validation_score_is_that_of_the_saved_weights(data: Path) -> None:
     done = finetune(make_settings(data, epochs=1, val=0.3))
-    _, held, ranked = _split(48, 0.3, 0)
+    _, held, ranked = split(48, 0.3, 0)
     model, train = load_model(Path("run")), read_list(data / "train.txt")
     pictures = np.stack(
         [model.preprocessing.to_array(open_image(train.absolute_path(row))) for row in range(48)]
@@ -473,12 +476,12 @@ def test_the_image_size_follows_the_images(
 ) -> None:
     Image.new("RGB", sides).save(tmp_path / "image.png")
     write_list(tmp_path / "list.txt", ["image.png"], None)
-    assert _image_size_for(read_list(tmp_path / "list.txt"), 224) == size
+    assert image_size_for(read_list(tmp_path / "list.txt"), 224) == size
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     for steps in (1, 2, 5, 10, 100, 1000):
-        rates = [_schedule(step, steps) for step in range(steps)]
+        rates = [schedule(step, steps) for step in range(steps)]
         peak = rates.index(max(rates))
         assert max(rates) == 1
         assert rates[: peak + 1] == sorted(rates[: peak + 1])
@@ -547,14 +550,14 @@ def test_interrupted_again_and_again(data: Path, undisturbed: Path) -> None:
 def test_interrupted_in_validation(
     data: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    validate = training._Trainer._validate
+    validate = loop.Trainer._validate
 
-    def press(trainer: training._Trainer) -> float:
+    def press(trainer: loop.Trainer) -> float:
         os.kill(os.getpid(), signal.SIGINT)
         return validate(trainer)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Trainer, "_validate", press)
+        patch.setattr(loop.Trainer, "_validate", press)
         with pytest.raises(KeyboardInterrupt):
             finetune(make_settings(data))
     assert torch.load("run/checkpoint.pt", weights_only=True)["step"] == 5
@@ -614,7 +617,7 @@ def test_the_best_weights_before_a_stop_stay_the_best(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.9, 0.5, 0.6])
-    monkeypatch.setattr(training._Trainer, "_validate", lambda trainer: next(scores))
+    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(scores))
     with pytest.raises(KeyboardInterrupt):
         finetune(make_settings(data), report=interrupt_at(7))
     best = Path("run/model.safetensors").read_bytes()
@@ -635,11 +638,11 @@ def test_an_epoch_that_is_done_again_is_not_in_the_metrics_meanwhile(data: Path)
 
 
 KILLED_IN = {
-    "starting": [training.finetune, training._clear, config.set_latest, Settings.save],
-    "going on": [training._reconcile, training._Trainer.restore, training._Trainer._write_metrics],
-    "a step": [training._Trainer._train_epoch, training._Trainer._train_step],
-    "the end of an epoch": [training._Trainer._finish_epoch, checkpoint.save_model],
-    "saving": [training._Trainer.save, files.atomic_write.__wrapped__],
+    "starting": [training.finetune, resuming.clear, config.set_latest, Settings.save],
+    "going on": [resuming.reconcile, loop.Trainer.restore, loop.Trainer._write_metrics],
+    "a step": [loop.Trainer._train_epoch, loop.Trainer._train_step],
+    "the end of an epoch": [loop.Trainer._finish_epoch, checkpoint.save_model],
+    "saving": [loop.Trainer.save, files.atomic_write.__wrapped__],
 }
 
 

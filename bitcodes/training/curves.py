@@ -1,0 +1,77 @@
+"""TensorBoard's curves of a run: each step is in them once, however often training stopped."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+_SCALARS_EVERY = 20  # steps between two points of a curve
+
+
+class Curves:
+    """What is written to TensorBoard; opened as training begins."""
+
+    def __init__(self, run: Path) -> None:
+        self._board = SummaryWriter(str(run), flush_secs=30)
+
+    def step(self, step: int, loss: float, learning_rate: float) -> None:
+        """Points of one step, if it is one of those that get some."""
+        if step % _SCALARS_EVERY == 0:
+            self._board.add_scalar("train/loss", loss, step)
+            self._board.add_scalar("train/learning_rate", learning_rate, step)
+
+    def epoch(self, step: int, loss: float, rate: float, score: float | None) -> None:
+        """Points of an epoch that ends before `step`; `score` is validation's."""
+        if score is not None:
+            self._board.add_scalar("val/map", score, step)
+        self._board.add_scalar("train/epoch_loss", loss, step)
+        self._board.add_scalar("train/images_per_second", rate, step)
+
+    def distributions(
+        self,
+        step: int,
+        model: nn.Module,
+        loss: nn.Module,
+        outputs: torch.Tensor,
+        logits: torch.Tensor,
+    ) -> None:
+        """Histograms of weights, gradients, hash outputs (B, K) and logits (B, C) at `step`."""
+        for name, parameter in [*model.named_parameters(), *loss.named_parameters("loss")]:
+            if parameter.requires_grad:
+                self._board.add_histogram(f"weights/{name}", parameter.detach(), step)
+                if parameter.grad is not None:
+                    self._board.add_histogram(f"gradients/{name}", parameter.grad, step)
+        outputs = outputs.detach().float()
+        self._board.add_histogram("train/logits", logits.detach(), step)
+        self._board.add_histogram("train/hash_outputs", outputs, step)
+        balance = (outputs > 0).float().mean(dim=0)  # (K,) share of ones
+        self._board.add_histogram("train/bit_balance", balance, step)
+
+    def flush(self) -> None:
+        """Put on disk what was told so far."""
+        self._board.flush()
+
+    def close(self) -> None:
+        """The end of a session."""
+        self._board.close()
+
+
+def event_sizes(run: Path) -> dict[str, int]:
+    """The bytes in each of the run's TensorBoard files, by name."""
+    return {path.name: path.stat().st_size for path in _event_files(run)}
+
+
+def cut_back(run: Path, sizes: dict[str, int]) -> None:
+    """Take away what was written since `event_sizes` gave `sizes`."""
+    for path in _event_files(run):
+        size = sizes.get(path.name, 0)
+        if size == 0:
+            path.unlink()
+        elif path.stat().st_size > size:
+            with path.open("r+b") as file:
+                file.truncate(size)
+
+
+def _event_files(run: Path) -> list[Path]:
+    return sorted(run.glob("events.out.tfevents.*"))

@@ -1,0 +1,333 @@
+"""The training loop: steps, epochs, and the state that goes on from one session to the next."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bitcodes import config
+from bitcodes.config import Settings, stable_seed
+from bitcodes.data.lists import Dataset
+from bitcodes.data.loading import TrainingImages, default_workers
+from bitcodes.data.transforms import augment
+from bitcodes.errors import BitcodesError, DataError
+from bitcodes.files import atomic_write
+from bitcodes.losses import LOSSES, HashLoss
+from bitcodes.models.backbones import find_backbone
+from bitcodes.models.checkpoint import choose_device, save_model
+from bitcodes.models.hashing import HashModel
+from bitcodes.training.curves import Curves, cut_back, event_sizes
+from bitcodes.training.frozen import compute_features
+from bitcodes.training.interrupts import interruptible
+from bitcodes.training.optimizing import make_optimizer, schedule
+from bitcodes.training.resuming import data_digest
+from bitcodes.training.validation import ranking_score, split
+
+CHECKPOINT_SECONDS = 300.0
+_EVAL_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training is; `report` gets one after each step and each epoch."""
+
+    epoch: int  # the one under way, from 1
+    epochs: int
+    step: int  # steps done, over all epochs
+    steps: int
+    loss: float  # mean over the epoch so far
+    images_per_second: float
+    seconds_left: float
+    val_map: float | None  # of the last finished epoch
+    best_map: float | None
+    epoch_done: bool
+
+
+class Trainer:
+    """The state of one training: what a checkpoint saves, and the data it goes through."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        run: Path,
+        dataset: Dataset,
+        workers: int | None,
+        loading: Callable[[int, int | None], None] | None,
+        log: Callable[[str], None],
+    ) -> None:
+        assert isinstance(settings.image_size, int)
+        self.settings = settings
+        self.run = run
+        self.log = log
+        train = dataset.train
+        if train.labels is None:
+            raise DataError(
+                f"{settings.data / 'train.txt'} has no labels; loss '{settings.loss}' needs them: "
+                "expected `path 0 1 0 ...` with a one-hot or multi-hot vector on every line"
+            )
+        self.data_digest = data_digest(train)
+        self.labels: NDArray[np.uint8] = train.labels  # (N, C)
+        self.device = choose_device(settings.device)
+        spec = find_backbone(settings.backbone)
+        preprocessing = spec.preprocessing(settings.image_size)
+
+        torch.manual_seed(stable_seed(settings.seed, "weights"))
+        self.model = HashModel(
+            settings.backbone, settings.bits, preprocessing, dataset.class_names, pretrained=True
+        ).to(self.device)
+        multi_label = bool((self.labels.sum(axis=1) != 1).any())
+        self.loss: HashLoss = LOSSES[settings.loss](
+            settings.bits, self.labels.shape[1], multi_label, settings.seed
+        ).to(self.device)
+        self.model.backbone.requires_grad_(not settings.freeze)
+        self.optimizer = make_optimizer(
+            settings, self.model.backbone, [self.model.hash_layer, self.loss]
+        )
+
+        self.train_rows, self.val_rows, self.ranked_rows = split(
+            len(train), settings.val, settings.seed
+        )
+        paths = [train.absolute_path(row) for row in range(len(train))]
+        workers = default_workers() if workers is None else workers
+        self.images = TrainingImages(paths, preprocessing, workers, loading)
+        self.targets = torch.from_numpy(self.labels.astype(np.float32))  # (N, C)
+        self.features: torch.Tensor | None = None  # (2, N, D), with --freeze
+
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.loss_sum = 0.0  # over the steps of the epoch under way
+        self.seconds = 0.0  # spent training, over all sessions
+        self.best_map = -1.0
+
+        size = min(settings.batch_size, len(self.train_rows))
+        self.batch_size = size
+        self.steps_per_epoch = len(self.train_rows) // size
+        self.steps = self.steps_per_epoch * settings.epochs
+
+    # -- saving and resuming ------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write checkpoint.pt: everything that the rest of the training depends on."""
+        self.curves.flush()
+        state = {
+            "model": self.model.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "history": self.history,
+            "loss_sum": self.loss_sum,
+            "seconds": self.seconds,
+            "best_map": self.best_map,
+            "data": self.data_digest,
+            "events": event_sizes(self.run),
+        }
+        with atomic_write(self.run / config.CHECKPOINT_FILE) as file:
+            torch.save(state, file)
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from what `save` wrote."""
+        self.model.load_state_dict(saved["model"])
+        self.loss.load_state_dict(saved["loss"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step = saved["step"]
+        self.history = saved["history"]
+        self.loss_sum = saved["loss_sum"]
+        self.seconds = saved["seconds"]
+        self.best_map = saved["best_map"]
+        # Steps after the checkpoint are done again: what was logged of them goes.
+        cut_back(self.run, saved["events"])
+        self._write_metrics()
+        self.log(
+            f"resuming at epoch {len(self.history) + 1} of {self.settings.epochs}, "
+            f"step {self.step} of {self.steps}"
+        )
+
+    def _write_metrics(self) -> None:
+        with atomic_write(self.run / config.METRICS_FILE, "w") as file:
+            file.writelines(json.dumps(line) + "\n" for line in self.history)
+
+    # -- training -----------------------------------------------------------------------------
+
+    def train(self, report: Callable[[Progress], None]) -> None:
+        """Train to the end; on SIGINT save and raise KeyboardInterrupt."""
+        self._describe()
+        self.curves = Curves(self.run)
+        try:
+            with interruptible() as self.interrupted:
+                if self.settings.freeze:
+                    self.log("computing the features of all images once")
+                    self.features = compute_features(
+                        self.model, self.images, self._check_interrupted
+                    )
+                while len(self.history) < self.settings.epochs:
+                    self._train_epoch(report)
+                    self._finish_epoch(report)
+        finally:
+            self.curves.close()
+
+    def _describe(self) -> None:
+        self.log(
+            f"{len(self.train_rows)} images to train on, {len(self.val_rows)} to validate, "
+            f"{self.settings.image_size} pixels, {self.settings.bits} bits, on {self.device}"
+        )
+        for name, value in self.loss.describe().items():
+            self.log(f"{name}: {value:g}")
+
+    def _check_interrupted(self) -> None:
+        """Called between steps, where the state is whole: never save anywhere else."""
+        if self.interrupted.is_set():
+            self.save()
+            raise KeyboardInterrupt
+
+    def _train_epoch(self, report: Callable[[Progress], None]) -> None:
+        """Train what is left of the epoch under way."""
+        epoch = len(self.history)
+        order = np.random.default_rng(stable_seed(self.settings.seed, "order", epoch))
+        rows = order.permutation(self.train_rows)[: self.steps_per_epoch * self.batch_size]
+        batches = rows.reshape(self.steps_per_epoch, self.batch_size)
+        begun = self.step - epoch * self.steps_per_epoch
+        val_map = self.history[-1].get("val_map") if self.history else None
+        self.model.train()
+        self.model.backbone.train(not self.settings.freeze)
+        self.loss.train()
+        saved_at = clock = time.monotonic()
+        inputs = self._inputs(batches[begun:])
+        for number, (batch, images) in enumerate(zip(batches[begun:], inputs, strict=True), 1):
+            loss = self._train_step(batch, images)
+            self.step += 1
+            self.loss_sum += loss
+            now = time.monotonic()
+            self.seconds += now - clock
+            clock = now
+            done = begun + number
+            rate = self._images_per_second(done)
+            report(self._progress(self.loss_sum / done, rate, val_map, epoch_done=False))
+            self._check_interrupted()
+            if now - saved_at > CHECKPOINT_SECONDS:
+                self.save()
+                saved_at = clock = time.monotonic()
+
+    def _progress(
+        self, loss: float, rate: float, val_map: float | None, epoch_done: bool
+    ) -> Progress:
+        return Progress(
+            epoch=len(self.history) + 1,
+            epochs=self.settings.epochs,
+            step=self.step,
+            steps=self.steps,
+            loss=loss,
+            images_per_second=rate,
+            seconds_left=(self.steps - self.step) * self.batch_size / rate,
+            val_map=val_map,
+            best_map=self.best_map if self.best_map >= 0 else None,
+            epoch_done=epoch_done,
+        )
+
+    def _images_per_second(self, steps_done: int) -> float:
+        began = self.history[-1]["train_seconds"] if self.history else 0.0
+        return steps_done * self.batch_size / max(self.seconds - began, 1e-9)
+
+    def _inputs(self, batches: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+        """What the model takes of each batch: uint8 images, or features with --freeze."""
+        if self.features is None:
+            yield from self.images.batches(batches)
+            return
+        for batch in batches:
+            yield self.features[:, torch.from_numpy(batch)]
+
+    def _train_step(self, batch: NDArray[np.int64], inputs: torch.Tensor) -> float:
+        """One step of SGD; every random number in it comes from the seed and the step."""
+        seed = stable_seed(self.settings.seed, "step", self.step)
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        factor = schedule(self.step, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
+        with torch.autocast(self.device.type, torch.bfloat16, self.settings.amp == "bfloat16"):
+            outputs = self._outputs(inputs.to(self.device), generator)  # (B, K)
+        loss, logits = self.loss(outputs.float(), targets)
+        value: float = loss.item()
+        if not math.isfinite(value):
+            self._stop_not_finite(value)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.curves.step(self.step, value, self.settings.learning_rate * factor)
+        if (self.step + 1) % self.steps_per_epoch == 0:
+            self.curves.distributions(self.step + 1, self.model, self.loss, outputs, logits)
+        return value
+
+    def _outputs(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        if self.features is not None:  # (2, B, D): of each image and of its mirror image
+            mirrored = torch.rand(inputs.shape[1], generator=generator) < 0.5
+            choose = mirrored.to(inputs.device) & torch.tensor(self.settings.augment)
+            return self.model.hash_features(torch.where(choose[:, None], inputs[1], inputs[0]))
+        images = augment(inputs, generator) if self.settings.augment else inputs
+        outputs: torch.Tensor = self.model(self.model.preprocessing.normalise(images))
+        return outputs
+
+    def _stop_not_finite(self, value: float) -> None:
+        rates = ", ".join(f"{group['lr']:.2g}" for group in self.optimizer.param_groups)
+        raise BitcodesError(
+            f"the loss is {value} at step {self.step + 1} (epoch {len(self.history) + 1}, learning "
+            f"rates {rates}); try a smaller --learning-rate and --head-learning-rate (a third), "
+            "or --amp off. The state before it is kept: --fresh starts over"
+        )
+
+    def _finish_epoch(self, report: Callable[[Progress], None]) -> None:
+        loss = self.loss_sum / self.steps_per_epoch
+        rate = self._images_per_second(self.steps_per_epoch)
+        started = time.monotonic()
+        line: dict[str, Any] = {"epoch": len(self.history) + 1, "step": self.step, "loss": loss}
+        score = None
+        if len(self.val_rows):
+            score = self._validate()
+            line["val_map"] = score
+        self.curves.epoch(self.step, loss, rate, score)
+        if score is None or score >= self.best_map:  # of equals, the one that trained longer
+            self.best_map = -1.0 if score is None else score
+            save_model(self.model, self.run / config.MODEL_FILE)
+        line["images_per_second"] = round(rate, 1)
+        line["train_seconds"] = round(self.seconds, 1)
+        line["validation_seconds"] = round(time.monotonic() - started, 1)
+        done = self._progress(loss, rate, score, epoch_done=True)
+        self.history.append(line)
+        self.loss_sum = 0.0
+        self._write_metrics()
+        self.save()
+        report(done)
+
+    # -- validation ---------------------------------------------------------------------------
+
+    def _validate(self) -> float:
+        """Rank the images held out: their mAP against a fixed sample of the others."""
+        return ranking_score(
+            self._encode(self.val_rows),
+            self.labels[self.val_rows],
+            self._encode(self.ranked_rows),
+            self.labels[self.ranked_rows],
+        )
+
+    def _encode(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Hash outputs (len(rows), K) of images by row, without augmentation."""
+        batches = [rows[i : i + _EVAL_BATCH] for i in range(0, len(rows), _EVAL_BATCH)]
+        outputs = []
+        with torch.inference_mode():
+            self.model.eval()
+            for batch, images in zip(batches, self.images.batches(batches), strict=True):
+                self._check_interrupted()
+                if self.features is not None:
+                    features = self.features[0, torch.from_numpy(batch)].to(self.device)
+                    outputs.append(self.model.hash_features(features).cpu().numpy())
+                else:
+                    pixels = self.model.preprocessing.normalise(images.to(self.device))
+                    outputs.append(self.model(pixels).float().cpu().numpy())
+        return np.concatenate(outputs)

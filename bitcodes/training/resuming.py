@@ -1,0 +1,87 @@
+"""A run folder that earlier sessions wrote in: what they left, and whether to go on from it."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bitcodes import config
+from bitcodes.config import Settings
+from bitcodes.data.lists import Dataset, ImageList
+from bitcodes.errors import ConfigError, DataError, ModelError
+
+_CHECKPOINT_KEYS = frozenset(
+    {"model", "loss", "optimizer", "step", "history", "loss_sum", "seconds", "best_map"}
+    | {"data", "events"}
+)
+_FILES = (config.CHECKPOINT_FILE, config.MODEL_FILE, config.METRICS_FILE, config.CONFIG_FILE)
+
+
+def clear(run: Path) -> None:
+    """Remove what training writes into a run, and nothing else."""
+    for path in [*(run / name for name in _FILES), *run.glob("events.out.tfevents.*")]:
+        path.unlink(missing_ok=True)
+
+
+def sweep(run: Path) -> None:
+    """Remove the half-written files that a killed process left."""
+    for name in _FILES:
+        for path in run.glob(f".{name}.*.tmp"):
+            path.unlink()
+
+
+def reconcile(
+    settings: Settings, run: Path, dataset: Dataset
+) -> tuple[Settings, dict[str, Any] | None]:
+    """The settings as the run in that folder has them, and the state to resume it from, if any."""
+    before = config.load_settings(run)
+    chosen = before.to_dict()
+    # What was chosen automatically then is what automatic means now.
+    asked = {
+        key: chosen[key] if value == "auto" else value for key, value in settings.to_dict().items()
+    }
+    settings = Settings.build(asked)
+    differences = settings.differences(before)
+    if settings.epochs > before.epochs:
+        differences.pop("epochs")  # training on
+    if differences:
+        lines = [
+            f"  {key}: {old!r} in the run, {new!r} now" for key, (new, old) in differences.items()
+        ]
+        raise ConfigError(
+            f"{run} holds a run made with other settings:\n" + "\n".join(lines) + "\n"
+            "repeat its settings, choose another folder with --run, or start over with --fresh"
+        )
+    path = run / config.CHECKPOINT_FILE
+    if not path.exists():
+        return settings, None
+    saved = _read_checkpoint(path)
+    if saved["data"] != data_digest(dataset.train):
+        raise DataError(
+            f"{settings.data / 'train.txt'} has changed since {run} was begun; "
+            "restore it, choose another folder with --run, or start over with --fresh"
+        )
+    return settings, saved
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, zipfile and pickle have many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{path}: cannot be read ({reason}); start over with --fresh") from None
+    if not isinstance(saved, dict) or not saved.keys() >= _CHECKPOINT_KEYS:
+        raise ModelError(
+            f"{path}: is not a checkpoint that finetune wrote; start over with --fresh"
+        )
+    return saved
+
+
+def data_digest(images: ImageList) -> str:
+    """SHA-256 of a list's paths and labels, in order: whether a run goes on with its own data."""
+    digest = hashlib.sha256("\0".join(map(str, images.paths)).encode("utf-8", "surrogateescape"))
+    if images.labels is not None:
+        digest.update(np.ascontiguousarray(images.labels).tobytes())
+    return digest.hexdigest()
