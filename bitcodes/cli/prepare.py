@@ -25,6 +25,7 @@ class Protocol(StrEnum):
     FULL = "full"
     LOW_DATA = "low-data"
     LOW_DATA_54K = "low-data-54k"
+    UNSEEN = "unseen"
 
 
 SeedOption = Annotated[
@@ -53,7 +54,18 @@ def cifar10(
             help="full: train on and search the 50,000 training images, query with the 10,000 test "
             "images. low-data: of each class's 6,000 images 100 are queries, 500 train, and all "
             "59,000 but the queries are searched. low-data-54k: the same, without the training "
-            "images in the database. Default: full.",
+            "images in the database. unseen: 500 images of each of seven classes train, the other "
+            "three are queried and searched. Default: full.",
+        ),
+    ] = None,
+    split: Annotated[
+        int | None,
+        typer.Option(
+            "--split",
+            min=1,
+            max=3,
+            help="Which three classes the protocol unseen keeps from training; no class is in two "
+            "splits. Default: 1.",
         ),
     ] = None,
     seed: SeedOption = None,
@@ -67,7 +79,7 @@ def cifar10(
 
     with console.progress("images") as progress:
         done = prepare_cifar10(
-            out, source, None if protocol is None else protocol.value, seed, progress
+            out, source, None if protocol is None else protocol.value, seed, progress, split
         )
     _tell(out, done)
 

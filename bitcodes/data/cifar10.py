@@ -45,7 +45,8 @@ CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".sp
 PER_CLASS = {"train": 5000, "test": 1000}
 LOW_DATA = {"train": 500, "test": 100}
 
-Protocol = Literal["full", "low-data", "low-data-54k"]
+Protocol = Literal["full", "low-data", "low-data-54k", "unseen"]
+UNSEEN_SPLITS = (1, 2, 3)
 
 _BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 
@@ -56,6 +57,7 @@ def prepare_cifar10(
     protocol: Protocol | None = None,
     seed: int | None = None,
     progress: Progress | None = None,
+    split: int | None = None,
 ) -> Prepared:
     """Make the data folder `out` of CIFAR-10: images, train.txt, test.txt, database.txt.
 
@@ -66,12 +68,21 @@ def prepare_cifar10(
     500 to train, and searches all 59,000 but the queries; "low-data-54k" leaves the training images
     out of the database. The choice is by SHA-256 of seed, class and index. With None, a source that
     brings lists of its own keeps them.
+    "unseen" trains on 500 images of each of seven classes, queries with the test images of the
+    other three and searches their training images: Sablayrolles et al., ICASSP 2017,
+    https://arxiv.org/abs/1609.06753. `split`, 1 (the default), 2 or 3, says which three; no class
+    is unseen in two splits.
     Raises DataError for a source that is damaged, incomplete or not CIFAR-10.
     """
     if protocol is not None and protocol not in get_args(Protocol):
         raise DataError(f"expected a protocol of {get_args(Protocol)}, found {protocol!r}")
+    if split is not None and (protocol != "unseen" or split not in UNSEEN_SPLITS):
+        raise DataError(
+            f"expected a split of {UNSEEN_SPLITS} and the protocol 'unseen', found split {split} "
+            f"and protocol {protocol!r}"
+        )
     in_place = source is not None and out.is_dir() and source.resolve() == out.resolve()
-    settings = {"name": "cifar10", "protocol": protocol, "seed": seed}
+    settings = {"name": "cifar10", "protocol": protocol, "seed": seed, "split": split}
     done = None
     if read_description(out) is not None or not in_place:
         advice = f"for another division: bitcodes prepare cifar10 OTHER_FOLDER --source {out} ..."
@@ -80,10 +91,10 @@ def prepare_cifar10(
         return done
     if source is not None and in_place:
         found = _gather(source, None, progress)
-        return Prepared(out, _write_lists(out, found, protocol, seed or 0), "new")
+        return Prepared(out, _write_lists(out, found, protocol, seed or 0, split), "new")
     with staged_folder(out) as folder:
         found = _gather(source or download(out.absolute().parent), folder, progress)
-        description = _write_lists(folder, found, protocol, seed or 0)
+        description = _write_lists(folder, found, protocol, seed or 0, split)
     return Prepared(out, description, "new")
 
 
@@ -177,18 +188,32 @@ def _write_new(file: Path, content: bytes, where: str) -> None:
 
 
 def _write_lists(
-    folder: Path, found: _Found, protocol: Protocol | None, seed: int
+    folder: Path, found: _Found, protocol: Protocol | None, seed: int, split: int | None
 ) -> dict[str, Any]:
     """Write the lists of a protocol, or keep the source's own where none is asked for."""
     if protocol is None and len(found.lists) == len(LIST_NAMES):
         return _keep_lists(folder, found, seed)
-    settings = {"name": "cifar10", "protocol": protocol or "full", "seed": seed}
+    settings: dict[str, Any] = {"name": "cifar10", "protocol": protocol or "full", "seed": seed}
+    unseen: list[str] = []
+    if protocol == "unseen":
+        settings["split"] = split or 1
+        unseen = unseen_classes(settings["split"])
     pools = _pools(folder, found)
     items: dict[str, list[tuple[str, int]]] = {key: [] for key in LIST_NAMES}
-    for label, pool in enumerate(pools):
-        for key, paths in _choose(pool, CLASSES[label], settings["protocol"], seed).items():
+    for label, (name, pool) in enumerate(zip(CLASSES, pools, strict=True)):
+        # Classes that are not trained on are queried and searched as in the full protocol.
+        chosen = _choose(pool, name, "full" if name in unseen else settings["protocol"], seed)
+        if name in unseen:
+            chosen["train"] = []
+        for key, paths in chosen.items():
             items[key] += [(path, label) for path in paths]
     return write_dataset(folder, items, CLASSES, settings)
+
+
+def unseen_classes(split: int) -> list[str]:
+    """The three classes that split 1, 2 or 3 of the protocol "unseen" does not train on."""
+    order = hash_order(0, "unseen classes", CLASSES)
+    return [CLASSES[i] for i in order[3 * split - 3 : 3 * split]]
 
 
 def _choose(
@@ -197,14 +222,18 @@ def _choose(
     """Divide the images of one class, given by their halves train and test, among the lists."""
     if protocol == "full":
         return {"train": pool["train"], "test": pool["test"], "database": pool["train"]}
+    if protocol == "unseen":
+        first = hash_order(seed, name, [str(index) for index in range(len(pool["train"]))])
+        chosen = sorted(first[: LOW_DATA["train"]])
+        return {"train": [pool["train"][i] for i in chosen], "test": [], "database": []}
     paths = [*pool["train"], *pool["test"]]
     order = hash_order(seed, name, [str(index) for index in range(len(paths))])
     queries, rest = order[: LOW_DATA["test"]], order[LOW_DATA["test"] :]
     train, others = rest[: LOW_DATA["train"]], rest[LOW_DATA["train"] :]
-    chosen = {"train": train, "test": queries, "database": others}
+    division = {"train": train, "test": queries, "database": others}
     if protocol == "low-data":
-        chosen["database"] = rest
-    return {key: [paths[i] for i in sorted(indices)] for key, indices in chosen.items()}
+        division["database"] = rest
+    return {key: [paths[i] for i in sorted(indices)] for key, indices in division.items()}
 
 
 def _pools(folder: Path, found: _Found) -> list[dict[str, list[str]]]:
@@ -259,6 +288,8 @@ def _keep_lists(folder: Path, found: _Found, seed: int) -> dict[str, Any]:
         "protocol": recorded.get("protocol", "own lists"),
         "seed": recorded.get("seed", seed),
     }
+    if "split" in recorded:
+        settings["split"] = recorded["split"]
     paths = {key: images.paths for key, images in lists.items()}
     check_disjoint(folder, paths)
     for key, images in lists.items():

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bitcodes.data import cifar10
 from bitcodes.data.archives import members
-from bitcodes.data.cifar10 import CLASSES, prepare_cifar10
+from bitcodes.data.cifar10 import CLASSES, prepare_cifar10, unseen_classes
 from bitcodes.data.lists import read_dataset, single_labels
 from bitcodes.data.splits import hash_order
 from bitcodes.errors import DataError
@@ -151,6 +151,43 @@ def test_low_data(protocol: cifar10.Protocol, tmp_path: Path) -> None:
         order = [pool[i] for i in hash_order(5, name, [str(i) for i in range(7)])]
         assert {path for path in queries if f"/{name}/" in path} == set(order[:2])
         assert {path for path in train if f"/{name}/" in path} == set(order[2:5])
+
+
+@pytest.mark.parametrize("split", [None, 1, 2, 3])
+def test_unseen_classes(split: int | None, tmp_path: Path) -> None:
+    source = as_folder(tmp_path / "s", images())
+    done = prepare_cifar10(tmp_path / "out", source, "unseen", seed=5, split=split)
+    assert (done.description["protocol"], done.description["split"]) == ("unseen", split or 1)
+    dataset = read_dataset(tmp_path / "out")
+    train, queries, database = (
+        Counter(path.split("/")[1] for path in part.paths)
+        for part in (dataset.train, dataset.test, dataset.database)
+    )
+    unseen = set(unseen_classes(split or 1))
+    assert len(unseen) == 3
+    assert queries == dict.fromkeys(unseen, TEST)
+    assert database == dict.fromkeys(unseen, TRAIN)
+    assert train == dict.fromkeys(set(CLASSES) - unseen, 3)
+    assert {path.split("/")[0] for path in dataset.train.paths} == {"train"}
+    for name in set(CLASSES) - unseen:
+        chosen = {path for path in dataset.train.paths if f"/{name}/" in path}
+        order = hash_order(5, name, [str(i) for i in range(TRAIN)])
+        assert chosen == {f"train/{name}/{i:04}.jpg" for i in order[:3]}
+
+
+def test_the_splits_of_unseen_classes(tmp_path: Path) -> None:
+    kept = [name for split in cifar10.UNSEEN_SPLITS for name in unseen_classes(split)]
+    assert len(set(kept)) == 9
+    out, source = tmp_path / "out", as_folder(tmp_path / "s", images())
+    prepare_cifar10(out, source, "unseen", split=2)
+    assert prepare_cifar10(out, source, "unseen").state == "unchanged"
+    assert prepare_cifar10(tmp_path / "copy", out).description["split"] == 2
+    with pytest.raises(DataError, match="split 2, not 3"):
+        prepare_cifar10(out, source, "unseen", split=3)
+    with pytest.raises(DataError, match=r"expected a split of \(1, 2, 3\)"):
+        prepare_cifar10(tmp_path / "other", source, "unseen", split=4)
+    with pytest.raises(DataError, match="found split 1 and protocol 'full'"):
+        prepare_cifar10(tmp_path / "other", source, "full", split=1)
 
 
 def test_the_split_is_the_same_from_every_form_and_changes_with_the_seed(tmp_path: Path) -> None:
