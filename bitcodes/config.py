@@ -26,7 +26,7 @@ MODEL_FILE = "model.safetensors"
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.jsonl"
 
-LossName = Literal["ce", "csq"]
+LossName = Literal["ce", "csq", "ortho", "greedy", "dpn", "hashnet", "dch"]
 
 
 class Settings(BaseModel):
@@ -40,7 +40,11 @@ class Settings(BaseModel):
 
     data: Path = Field(description="Folder of a prepared dataset: train.txt and the other lists.")
     backbone: str = Field("tf_efficientnet_lite0", description="Pretrained network to start from.")
-    loss: LossName = Field("csq", description="ce: classify through the code; csq: hash centers.")
+    loss: LossName = Field(
+        "csq",
+        description="csq, dpn, ortho: a center for each class; ce, greedy: classify through the "
+        "code; hashnet, dch: pairs of images.",
+    )
     bits: Annotated[int, Field(ge=1, le=1024)] = Field(48, description="Length of a code, K.")
     image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1024)] = Field(
         "auto", description="Pixels on a side that the network sees. auto: by the images' own size."
@@ -50,8 +54,9 @@ class Settings(BaseModel):
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         0.05, description="Peak learning rate of the backbone (SGD, warm-up, then cosine to zero)."
     )
-    head_learning_rate: Annotated[float, Field(gt=0)] = Field(
-        0.5, description="Peak learning rate of the hash layer and the classifier."
+    head_learning_rate: Literal["auto"] | Annotated[float, Field(gt=0)] = Field(
+        "auto",
+        description="Peak learning rate of the hash layer and the classifier. auto: by the loss.",
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 penalty of SGD.")
     augment: bool = Field(True, description="Random shift and flip of training images.")

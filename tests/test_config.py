@@ -52,7 +52,7 @@ def test_unknown_keys_are_named_with_the_known() -> None:
         ("val", 1, "'val' is 1: input should be less than 1"),
         ("val", -0.1, "'val' is -0.1: input should be greater than or equal to 0"),
         ("seed", -1, "'seed' is -1: input should be greater than or equal to 0"),
-        ("loss", "hinge", "'loss' is 'hinge': input should be 'ce' or 'csq'"),
+        ("loss", "hinge", "'loss' is 'hinge': input should be 'ce', 'csq', "),
         ("amp", "on", "'amp' is 'on': input should be 'auto', 'off' or 'bfloat16'"),
         ("amp", True, "'amp' is True: input should not be true or false"),
         ("augment", "perhaps", "'augment' is 'perhaps': input should be a valid boolean"),

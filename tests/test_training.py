@@ -27,6 +27,7 @@ from bitcodes.data.lists import read_list, write_list
 from bitcodes.errors import BitcodesError, ConfigError, DataError, ModelError
 from bitcodes.files import lock
 from bitcodes.images import open_image
+from bitcodes.losses import LOSSES
 from bitcodes.metrics.ranking import average_precision
 from bitcodes.models import checkpoint
 from bitcodes.models.checkpoint import load_model
@@ -94,11 +95,11 @@ def interrupt_at(step: int, epoch_done: bool = False) -> Any:
 # -- what it learns and leaves ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ["csq", "ce"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_training_learns(data: Path, loss: str) -> None:
     done = finetune(make_settings(data, loss=loss, epochs=8, learning_rate=0.05))
     losses = [line["loss"] for line in done.history]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < (0.95 if loss == "dch" else 0.7) * losses[0]  # which never comes to zero
     assert done.history[-1]["val_map"] > 0.9
 
 
@@ -107,7 +108,7 @@ def test_a_run_holds_what_it_promises(data: Path, undisturbed: Path) -> None:
     assert names == {
         *("config.yaml", "model.safetensors", "checkpoint.pt", "metrics.jsonl", "events.out")
     }
-    assert load_settings(undisturbed) == make_settings(data, amp="off")
+    assert load_settings(undisturbed) == make_settings(data, amp="off", head_learning_rate=0.5)
     lines = metrics(undisturbed)
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert [line["step"] for line in lines] == [5, 10, 15]
@@ -192,7 +193,7 @@ def test_freezing_trains_the_hash_layer_only(data: Path, monkeypatch: pytest.Mon
     assert weights(Path("stopped")) == weights(Path("run"))
 
 
-@pytest.mark.parametrize("loss", ["csq", "ce"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_images_of_several_labels_and_of_none(tmp_path: Path, loss: str) -> None:
     data = make_dataset(tmp_path / "blends", multi_label=True)
     done = finetune(make_settings(data, loss=loss, epochs=6, learning_rate=0.05))
@@ -307,8 +308,9 @@ def test_the_queries_are_never_looked_at(data: Path, monkeypatch: pytest.MonkeyP
     assert opened == {train.absolute_path(row) for row in range(len(train))}
 
 
-def test_the_validation_score_is_that_of_the_saved_weights(data: Path) -> None:
-    done = finetune(make_settings(data, epochs=1, val=0.3))
+@pytest.mark.parametrize("loss", ["csq", "ortho"])
+def test_the_validation_score_is_that_of_the_saved_weights(data: Path, loss: str) -> None:
+    done = finetune(make_settings(data, epochs=1, val=0.3, loss=loss))
     _, held, ranked = split(48, 0.3, 0)
     model, train = load_model(Path("run")), read_list(data / "train.txt")
     pictures = np.stack(
@@ -524,6 +526,17 @@ def test_frozen_layers_have_no_histograms(data: Path) -> None:
 
 
 # -- stopping and going on --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["ortho", "hashnet", "greedy"])
+def test_what_a_loss_keeps_outlives_a_stop(data: Path, loss: str) -> None:
+    settings = make_settings(data, loss=loss)
+    whole = finetune(settings, Path("whole")).run
+    for step in (4, 11):
+        with pytest.raises(KeyboardInterrupt):
+            finetune(settings, report=interrupt_at(step))
+    finetune(settings)
+    assert_equal_outcome(Path("run"), whole)
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 8, 14])

@@ -52,7 +52,8 @@ def finetune(
     loss: Annotated[
         str | None,
         typer.Option(
-            help="csq: pull codes to a center for each class; ce: classify through the code. "
+            help="What training minimises. csq, dpn, ortho: pull codes to a center for each class; "
+            "ce, greedy: classify through the code; hashnet, dch: bring pairs of a class together. "
             "[default: csq]",
             rich_help_panel="Model",
         ),
@@ -95,9 +96,10 @@ def finetune(
         ),
     ] = None,
     head_learning_rate: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="Peak learning rate of hash layer and classifier. [default: 0.5]",
+            help="Peak learning rate of hash layer and classifier. [default: auto, by the loss: "
+            "0.5 for most]",
             rich_help_panel="Training",
         ),
     ] = None,

@@ -1,5 +1,6 @@
 """The hash model: a backbone, and the hash layer that turns its features into bits."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,12 @@ class HashModel(nn.Module):
         nn.init.normal_(self.hash_layer.weight, std=spec.feature_dim**-0.5)
         nn.init.zeros_(self.hash_layer.bias)
         self.to(memory_format=torch.channels_last)
+
+    def with_hash_layer(self, hash_layer: nn.Linear) -> "HashModel":
+        """The same model with another hash layer: the backbone is shared, not copied."""
+        other = copy.copy(self)
+        other._modules = {**self._modules, "hash_layer": hash_layer}
+        return other
 
     @property
     def device(self) -> torch.device:

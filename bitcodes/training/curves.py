@@ -34,7 +34,7 @@ class Curves:
         model: nn.Module,
         loss: nn.Module,
         outputs: torch.Tensor,
-        logits: torch.Tensor,
+        logits: torch.Tensor | None,
     ) -> None:
         """Histograms of weights, gradients, hash outputs (B, K) and logits (B, C) at `step`."""
         for name, parameter in [*model.named_parameters(), *loss.named_parameters("loss")]:
@@ -43,7 +43,8 @@ class Curves:
                 if parameter.grad is not None:
                     self._board.add_histogram(f"gradients/{name}", parameter.grad, step)
         outputs = outputs.detach().float()
-        self._board.add_histogram("train/logits", logits.detach(), step)
+        if logits is not None:
+            self._board.add_histogram("train/logits", logits.detach(), step)
         self._board.add_histogram("train/hash_outputs", outputs, step)
         balance = (outputs > 0).float().mean(dim=0)  # (K,) share of ones
         self._board.add_histogram("train/bit_balance", balance, step)

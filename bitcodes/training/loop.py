@@ -253,7 +253,7 @@ class Trainer:
         targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
         with torch.autocast(self.device.type, torch.bfloat16, self.settings.amp == "bfloat16"):
             outputs = self._outputs(inputs.to(self.device), generator)  # (B, K)
-        loss, logits = self.loss(outputs.float(), targets)
+        loss, logits = self.loss(outputs.float(), targets, self.step / self.steps)
         value: float = loss.item()
         if not math.isfinite(value):
             self._stop_not_finite(value)
@@ -294,7 +294,7 @@ class Trainer:
         self.curves.epoch(self.step, loss, rate, score)
         if score is None or score >= self.best_map:  # of equals, the one that trained longer
             self.best_map = -1.0 if score is None else score
-            save_model(self.model, self.run / config.MODEL_FILE)
+            save_model(self._exported(), self.run / config.MODEL_FILE)
         line["images_per_second"] = round(rate, 1)
         line["train_seconds"] = round(self.seconds, 1)
         line["validation_seconds"] = round(time.monotonic() - started, 1)
@@ -306,6 +306,10 @@ class Trainer:
         report(done)
 
     # -- validation ---------------------------------------------------------------------------
+
+    def _exported(self) -> HashModel:
+        """The model as it is validated and saved: with what the loss adds to its hash layer."""
+        return self.model.with_hash_layer(self.loss.fold(self.model.hash_layer))
 
     def _validate(self) -> float:
         """Rank the images held out: their mAP against a fixed sample of the others."""
@@ -321,13 +325,13 @@ class Trainer:
         batches = [rows[i : i + _EVAL_BATCH] for i in range(0, len(rows), _EVAL_BATCH)]
         outputs = []
         with torch.inference_mode():
-            self.model.eval()
+            model = self._exported().eval()
             for batch, images in zip(batches, self.images.batches(batches), strict=True):
                 self._check_interrupted()
                 if self.features is not None:
                     features = self.features[0, torch.from_numpy(batch)].to(self.device)
-                    outputs.append(self.model.hash_features(features).cpu().numpy())
+                    outputs.append(model.hash_features(features).cpu().numpy())
                 else:
-                    pixels = self.model.preprocessing.normalise(images.to(self.device))
-                    outputs.append(self.model(pixels).float().cpu().numpy())
+                    pixels = model.preprocessing.normalise(images.to(self.device))
+                    outputs.append(model(pixels).float().cpu().numpy())
         return np.concatenate(outputs)

@@ -17,6 +17,7 @@ def make_optimizer(
 
     `head` is what starts untrained: the hash layer and the loss's own parameters.
     """
+    assert isinstance(settings.head_learning_rate, float)
     learning = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
     untrained = [parameter for module in head for parameter in module.parameters()]
     groups = []

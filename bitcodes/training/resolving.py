@@ -9,6 +9,7 @@ from bitcodes.config import Settings
 from bitcodes.data.lists import ImageList
 from bitcodes.errors import DataError, ImageError
 from bitcodes.images import open_image
+from bitcodes.losses import LOSSES
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
 
@@ -25,6 +26,8 @@ def resolve(settings: Settings, train: ImageList) -> Settings:
         values["image_size"] = image_size_for(
             train, find_backbone(settings.backbone).default_image_size
         )
+    if settings.head_learning_rate == "auto":
+        values["head_learning_rate"] = LOSSES[settings.loss].head_learning_rate
     return Settings.build(values)
 
 

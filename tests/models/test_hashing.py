@@ -132,3 +132,16 @@ def test_a_fresh_hash_layer_is_ready_to_use() -> None:
     outputs = model.encode_batch(images(50, SIDE)).outputs
     assert not model.hash_layer.bias.any()
     assert np.isfinite(outputs).all()
+
+
+def test_another_hash_layer_on_the_same_backbone() -> None:
+    model = make_model(24)
+    layer = model.hash_layer
+    other = model.with_hash_layer(nn.Linear(48, 24))
+    assert model.hash_layer is layer
+    assert other.backbone is model.backbone
+    pictures = images(3, SIDE)
+    ours, theirs = model.encode_batch(pictures), other.encode_batch(pictures)
+    np.testing.assert_array_equal(ours.features, theirs.features)
+    assert (ours.outputs != theirs.outputs).all()
+    assert other.state_dict().keys() == model.state_dict().keys()

@@ -1,0 +1,51 @@
+"""What all losses have in common."""
+
+import torch
+from torch import nn
+
+
+class HashLoss(nn.Module):
+    """Base of all losses, of hash outputs (B, K) and targets (B, C), one-hot or multi-hot float32.
+
+    What a loss needs beyond the hash layer, it owns as parameters or buffers; it draws no random
+    numbers and counts no steps while training. `multi_label` says that an image may have several
+    labels, or none. A batch is seen whole: some losses compare its images with each other.
+    `head_learning_rate` is the peak rate of SGD that suits the hash layer under this loss.
+    """
+
+    head_learning_rate = 0.5
+
+    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.classes = classes
+        self.multi_label = multi_label
+
+    def forward(
+        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(outputs (B, K), targets (B, C)) -> the loss (), and the logits (B, C) if it has them.
+
+        `progress` is the share of all training steps that are done, in [0, 1).
+        """
+        raise NotImplementedError
+
+    def fold(self, hash_layer: nn.Linear) -> nn.Linear:
+        """The hash layer together with what the loss does to its outputs: what encoding uses.
+
+        Validation and the saved model take this layer, so that `bit = output > 0` of them both.
+        """
+        return hash_layer
+
+    def describe(self) -> dict[str, float]:
+        """Figures worth showing once before training, by name."""
+        return {}
+
+
+def classification_loss(
+    logits: torch.Tensor, targets: torch.Tensor, multi_label: bool
+) -> torch.Tensor:
+    """Cross-entropy; with several labels the mean over classes of binary cross-entropies."""
+    if multi_label:
+        return nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    return nn.functional.cross_entropy(logits, targets)

@@ -1,0 +1,85 @@
+"""Target codes, one a class, far from each other: what the center losses pull images to."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.errors import ConfigError
+
+
+def hash_centers(bits: int, classes: int, seed: int) -> NDArray[np.float32]:
+    """Codes far from each other, one a class: float32 (C, K) of -1 and 1, never two alike.
+
+    Rows of a Hadamard matrix and their negatives where one of order K can be made and C <= 2 K
+    (distances K/2 and K); else chosen greedily, each next code the one of many random codes whose
+    nearest neighbour among those chosen is farthest. Raises ConfigError if C > 2^K.
+    """
+    if classes > 2**bits:
+        raise ConfigError(
+            f"{classes} classes need as many different codes, and {bits} bits have only {2**bits}; "
+            f"raise --bits to at least {(classes - 1).bit_length()}"
+        )
+    hadamard = _hadamard_rows(bits)
+    if hadamard is not None and classes <= 2 * bits:
+        return np.concatenate([hadamard, -hadamard])[:classes]
+    return _spread_codes(bits, classes, np.random.default_rng(seed))
+
+
+def _hadamard_rows(bits: int) -> NDArray[np.float32] | None:
+    """A Hadamard matrix of order K: Sylvester's doubling of Paley's, where that reaches K."""
+    if bits & (bits - 1) == 0:
+        rows = np.ones((1, 1), np.float32)
+    else:
+        odd = bits
+        while odd % 2 == 0 and not _is_paley_order(odd):
+            odd //= 2
+        if not _is_paley_order(odd):
+            return None
+        rows = _paley(odd)
+    while len(rows) < bits:
+        rows = np.block([[rows, rows], [rows, -rows]]).astype(np.float32)
+    return rows
+
+
+def _is_paley_order(order: int) -> bool:
+    prime = order - 1
+    return prime % 4 == 3 and all(prime % d for d in range(2, math.isqrt(prime) + 1))
+
+
+def _paley(order: int) -> NDArray[np.float32]:
+    """Paley's first construction: a Hadamard matrix of order p + 1 for a prime p = 3 (mod 4)."""
+    prime = order - 1
+    squares = {x * x % prime for x in range(1, prime)}
+    character = np.array([0] + [1 if x in squares else -1 for x in range(1, prime)])
+    rows = np.ones((order, order))
+    index = np.arange(prime)
+    rows[1:, 1:] = character[(index[:, None] - index[None, :]) % prime]
+    rows[1:, 0] = -1
+    np.fill_diagonal(rows, 1)
+    return rows.astype(np.float32)
+
+
+def _spread_codes(bits: int, classes: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    if 2**bits <= max(4096, 16 * classes):
+        numbers = np.arange(2**bits)
+        pool = (numbers[:, None] >> np.arange(bits)) & 1  # every code there is
+        pool = pool[rng.permutation(len(pool))]
+    else:
+        pool = rng.integers(0, 2, (max(4096, 4 * classes), bits))
+    signs = (pool * 2 - 1).astype(np.float32)  # (P, K)
+    chosen = [0]
+    nearest = (bits - signs @ signs[0]) / 2  # (P,) distance to the nearest chosen code
+    for _ in range(1, classes):
+        best = int(nearest.argmax())
+        chosen.append(best)
+        nearest = np.minimum(nearest, (bits - signs @ signs[best]) / 2)
+    return signs[chosen]
+
+
+def minimum_distance(centers: NDArray[np.float32]) -> int:
+    """The least Hamming distance between two rows of (C, K) of -1 and 1; K for a single row."""
+    bits = centers.shape[1]
+    distances = (bits - centers @ centers.T) / 2
+    np.fill_diagonal(distances, bits)
+    return int(distances.min())

@@ -1,0 +1,184 @@
+"""Losses of single images: through a classifier, or towards the target code of the class."""
+
+import copy
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bitcodes.losses.base import HashLoss, classification_loss
+from bitcodes.losses.centers import hash_centers, minimum_distance
+
+
+class LatentCrossEntropy(HashLoss):
+    """Classify through the code: cross-entropy of a linear classifier on sigmoid(outputs).
+
+    Lin et al., CVPR Workshops 2015, https://doi.org/10.1109/CVPRW.2015.7301269:
+
+        L = CE(V sigmoid(h) + c, y)
+
+    Multi-label: the mean over classes of binary cross-entropies in place of CE.
+    """
+
+    head_learning_rate = 0.1
+
+    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
+        super().__init__(bits, classes, multi_label, seed)
+        self.classifier = nn.Linear(bits, classes)
+
+    def forward(
+        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See the class."""
+        logits = self.classifier(torch.sigmoid(outputs))  # (B, C)
+        return classification_loss(logits, targets, self.multi_label), logits
+
+
+class GreedyHash(HashLoss):
+    """Classify by the code itself; gradients pass the sign as if it were not there.
+
+    Su et al., NeurIPS 2018, https://papers.nips.cc/paper/7360, with b = sgn(h), db/dh := 1:
+
+        L = CE(V b + c, y) + weight mean_k | |h_k| - 1 |^3
+
+    `weight` is 0.1, as the authors have it for CIFAR-10. They treat single labels; multi-label is
+    the mean over classes of binary cross-entropies in place of CE.
+    """
+
+    head_learning_rate = 0.05  # the cubic penalty runs away at 0.1
+    penalty_weight = 0.1
+
+    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
+        super().__init__(bits, classes, multi_label, seed)
+        self.classifier = nn.Linear(bits, classes)
+
+    def forward(
+        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See the class."""
+        signs = torch.where(outputs > 0, 1.0, -1.0)  # (B, K), as bits are defined
+        # Exactly the signs, whatever the size of the outputs; the difference is zero.
+        logits = self.classifier(signs + (outputs - outputs.detach()))  # (B, C)
+        penalty = (outputs.abs() - 1).abs().pow(3).mean()
+        loss = classification_loss(logits, targets, self.multi_label)
+        return loss + self.penalty_weight * penalty, logits
+
+
+class CenterLoss(HashLoss):
+    """Base of the losses that have a target code for each class, chosen once and never learned."""
+
+    centers: torch.Tensor  # (C, K) of -1 and 1
+    ties: torch.Tensor  # (K,)
+
+    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
+        super().__init__(bits, classes, multi_label, seed)
+        centers = hash_centers(bits, classes, seed)
+        ties = np.random.default_rng(seed + 1).choice(np.array([-1, 1], np.float32), bits)
+        self.register_buffer("centers", torch.from_numpy(centers))
+        self.register_buffer("ties", torch.from_numpy(ties))
+
+    def center_of(self, targets: torch.Tensor) -> torch.Tensor:
+        """The target code of each image, (B, C) -> (B, K) of -1 and 1.
+
+        An image of several classes has the bitwise majority of their centers as its own; a tie
+        goes to the bit of a fixed random code.
+        """
+        votes = targets @ self.centers  # (B, K)
+        return torch.where(votes == 0, self.ties, votes.sign())
+
+    def describe(self) -> dict[str, float]:
+        """The least Hamming distance between two centers."""
+        return {"minimum distance of hash centers": minimum_distance(self.centers.cpu().numpy())}
+
+
+class HashCenters(CenterLoss):
+    """Pull every image's code to the center of its class: Central Similarity Quantization.
+
+    Yuan et al., CVPR 2020, https://arxiv.org/abs/1908.00347, with h = tanh(outputs) in (-1, 1),
+    s = (1 + h) / 2, and the center c in {-1, 1}^K of the image's class, b = (1 + c) / 2:
+
+        L = mean_k BCE(s_k, b_k) + weight mean_k log cosh(|h_k| - 1)
+
+    An image of several classes has the bitwise majority of their centers as its own (a tie goes
+    to the bit of a fixed random code). `weight` is 1e-4, as in the authors' code.
+    """
+
+    quantization_weight = 1e-4
+
+    def forward(
+        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See the class; the logits are the inner products with the centers, divided by K."""
+        center = self.center_of(targets)  # (B, K)
+        codes = torch.tanh(outputs)
+        # sigmoid(2 x) = (1 + tanh(x)) / 2: the numerically safe way to the same BCE.
+        similarity = F.binary_cross_entropy_with_logits(2 * outputs, (1 + center) / 2)
+        quantization = torch.log(torch.cosh(codes.abs() - 1)).mean()
+        logits = codes @ self.centers.T / self.bits  # (B, C)
+        return similarity + self.quantization_weight * quantization, logits
+
+
+class DeepPolarizedNetwork(CenterLoss):
+    """Push every hash output beyond a margin on the side that the center of its class asks for.
+
+    Fan et al., IJCAI 2020, https://www.ijcai.org/proceedings/2020/115, with the target t of the
+    image's class, t_k in {-1, 1}:
+
+        L = mean_k max(m - h_k t_k, 0)
+
+    m is 1. The paper sums over k: the mean keeps the learning rate good for any number of bits. Its
+    targets are random or updated by the codes; here they are `hash_centers`, which are farther
+    apart. An image of several classes has the bitwise majority of their targets as its own.
+    """
+
+    margin = 1.0
+
+    def forward(
+        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See the class; the logits are the inner products with the targets, divided by K."""
+        loss = (self.margin - outputs * self.center_of(targets)).clamp(min=0).mean()
+        return loss, outputs @ self.centers.T / self.bits
+
+
+class OrthoHash(CenterLoss):
+    """Classify by the cosine to the classes' targets, with balanced bits by batch norm.
+
+    Hoe et al., NeurIPS 2021, https://arxiv.org/abs/2109.14449, with z = BN(h), where BN is batch
+    norm without learned scale and shift, o_c the target of class c, and cos_c = cos(z, o_c):
+
+        L = CE(s (cos - m y), y)
+
+    s is 8 and m 0.2, the authors' defaults. With several labels CE takes y / |y|_1 as the wanted
+    probabilities, as the authors do; an image without labels adds nothing. Their targets are random
+    codes, orthogonal on average; here they are `hash_centers`, rows of a Hadamard matrix where one
+    of order K is at hand. The batch norm is folded into the hash layer: in evaluation
+    z = (h - mean) / sqrt(variance + epsilon), with the running mean and variance.
+    """
+
+    scale = 8.0
+    margin = 0.2
+
+    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
+        super().__init__(bits, classes, multi_label, seed)
+        self.norm = nn.BatchNorm1d(bits, affine=False)
+
+    def forward(
+        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See the class; the logits are s cos, without the margin."""
+        cosines = F.normalize(self.norm(outputs)) @ F.normalize(self.centers).T  # (B, C)
+        wanted = targets / targets.sum(dim=1, keepdim=True).clamp(min=1)
+        loss = F.cross_entropy(self.scale * (cosines - self.margin * targets), wanted)
+        return loss, self.scale * cosines
+
+    @torch.no_grad()
+    def fold(self, hash_layer: nn.Linear) -> nn.Linear:
+        """The hash layer with the batch norm of evaluation in its weights."""
+        assert self.norm.running_mean is not None and self.norm.running_var is not None
+        scale = (self.norm.running_var + self.norm.eps).rsqrt()  # (K,)
+        folded = copy.deepcopy(hash_layer)
+        folded.weight.mul_(scale[:, None])
+        folded.bias.sub_(self.norm.running_mean).mul_(scale)
+        return folded
