@@ -6,8 +6,7 @@ on this machine did (numba keeps it in __pycache__, or in the user's cache folde
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -24,6 +23,12 @@ from bitcodes.hamming.threads import in_order
 
 _SLICED_FROM = 4
 """Queries from which turning blocks on their side pays."""
+
+_FEW_CODES = 1 << 21
+"""Codes up to which threads take some of many queries each, instead of some of the codes."""
+
+_QUERIES = 16
+"""Queries that are worth a thread of their own."""
 
 _KEYS = 1 << 20
 """Candidate keys held at a time, all threads together (8 MB); more only where k alone is more."""
@@ -78,32 +83,40 @@ def _nearest(
     threads: int,
 ) -> NDArray[np.int64]:
     """`nearest` for as many queries as there is memory for the candidates of."""
-    chunks = _chunks(0, lanes.shape[1], queries.shape[1], threads)
-    if threads == 1 or len(chunks) == 1:
-        scan = _Scan(queries, lanes, bits, room, k, radius)
-        scan.run(0, lanes.shape[1])
+    asked, count = queries.shape[1], lanes.shape[1]
+
+    def search(some: NDArray[np.uint64], chunks: Iterable[tuple[int, int]]) -> Keys:
+        scan = _Scan(some, lanes, bits, room, k, radius)
+        for start, stop in chunks:
+            scan.run(start, stop)
         return scan.nearest()
+
+    everything = [(0, count)]
+    if threads == 1 or asked * count < 2 * _CHUNK:
+        return search(queries, everything)
+    if asked >= _QUERIES * threads and count <= _FEW_CODES:
+        # Several parts a thread where that costs little: cores are not equally fast.
+        parts = np.array_split(queries, threads * min(4, asked // (_QUERIES * threads)), axis=1)
+        return np.concatenate(list(in_order(lambda some: search(some, everything), parts, threads)))
+
+    # Few queries: the threads take turns at the codes, and tell each other their bounds.
+    chunks = _chunks(0, count, asked, threads)
     work = iter(chunks)
-    best = np.full(queries.shape[1], bits, np.int64)  # the least k-th distance of any thread
+    best = np.full(asked, bits + 1, np.int64)  # the least bound of any thread
     lock = threading.Lock()
 
-    def search() -> Keys:
+    def search_chunks(_: int) -> Keys:
         scan = _Scan(queries, lanes, bits, room, k, radius)
         for start, stop in work:
             scan.run(start, stop)
             with lock:
-                np.minimum(best, scan.bounds, out=best)
-                # At the k-th distance of another thread, an earlier row can still win.
-                np.minimum(scan.bounds, best + 1, out=scan.bounds)
+                scan.share(best)
         return scan.nearest()
 
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            futures = [pool.submit(search) for _ in range(min(threads, len(chunks)))]
-            found = [future.result() for future in futures]
-        except BaseException:
-            chunks.clear()  # no need to wait for more than the chunks under way
-            raise
+    try:
+        found = list(in_order(search_chunks, range(min(threads, len(chunks))), threads))
+    finally:
+        chunks.clear()  # when interrupted, do no more than the chunks under way
     return np.sort(np.concatenate(found, axis=1))[:, :k]
 
 
@@ -265,11 +278,15 @@ class _Scan:
     ) -> None:
         count = queries.shape[1]
         self._k = k
-        self._keys = np.empty((count, room), np.int64)
-        self._counts = np.zeros(count, np.int64)
-        self.bounds = np.full(count, min(radius, bits) + 1, np.int64)
+        self._found = kernels.Candidates(
+            bounds=np.full(count, min(radius, bits) + 1, np.int64),
+            keys=np.empty((count, room), np.int64),
+            counts=np.zeros(count, np.int64),
+            nearer=np.zeros(count, np.int64),
+            histograms=np.zeros((count if k else 0, 64 * len(lanes) + 1), np.int32),
+        )
         words = (0,) * len(lanes)
-        arguments: list[Any] = [_rows(queries), self.bounds, self._keys, self._counts, k, words]
+        arguments: list[Any] = [_rows(queries), self._found, k, words]
         if count < _SLICED_FROM:
             self._scan: Callable[..., int] = kernels.scan
         else:
@@ -281,19 +298,30 @@ class _Scan:
         """Scan the codes `start` to `stop`; the row to go on from after a `drain`."""
         return self._scan(self._lanes, start, stop, *self._arguments)
 
+    def share(self, best: NDArray[np.int64]) -> None:
+        """Lower the bounds by those of other threads, `best` (Q,), and these by the own ones."""
+        found = self._found
+        np.minimum(best, found.bounds, out=best)
+        # At the k-th distance of another thread, an earlier row can still win.
+        lower = np.flatnonzero(best + 1 < found.bounds)
+        found.bounds[lower] = best[lower] + 1
+        nearer = np.arange(found.histograms.shape[1]) <= best[lower, None]
+        found.nearer[lower] = (found.histograms[lower] * nearer).sum(axis=1)
+
     def nearest(self) -> NDArray[np.int64]:
         """The k least keys of each query, sorted, MISSING behind them."""
-        self._keys[np.arange(self._keys.shape[1]) >= self._counts[:, None]] = MISSING
-        self._keys.sort(axis=1)
-        return self._keys[:, : self._k]
+        keys, counts = self._found.keys, self._found.counts
+        keys[np.arange(keys.shape[1]) >= counts[:, None]] = MISSING
+        keys.sort(axis=1)
+        return keys[:, : self._k]
 
     def drain(self) -> Piece:
         """Hand over all candidates, in the order of queries, then rows."""
-        query = np.flatnonzero(self._counts)
-        counts = self._counts[query]
+        query = np.flatnonzero(self._found.counts)
+        counts = self._found.counts[query]
         width = counts.max(initial=0)
-        keys = self._keys[query, :width][np.arange(width) < counts[:, None]]
-        self._counts[:] = 0
+        keys = self._found.keys[query, :width][np.arange(width) < counts[:, None]]
+        self._found.counts[:] = 0
         return np.repeat(query, counts), keys
 
 

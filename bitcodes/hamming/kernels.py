@@ -13,18 +13,22 @@ Two ways to find the codes nearer to a query than its bound, a block of 512 code
   (The tables are those of the "four Russians"; the adders are in planes.py.)
 
 Results are keys, distance << ROW_BITS | row, so that their order is that of (distance, row). The
-lanes are (W, N) uint64, queries (Q, W) uint64; bounds (Q,) int64: codes below it are wanted. Tuples
+lanes are (W, N) uint64, queries (Q, W) uint64. Tuples
 named `words`, `numbers`, `columns` and `label_words` are there for their lengths, which numba knows
 when it compiles: so each number of words gets loops of its own from one text.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from bitcodes.hamming.plain import ROW_BITS
 from bitcodes.hamming.planes import (
     BLOCK,
     WORDS,
+    bits_at,
     exchange_far,
     exchange_near,
     find_near,
@@ -50,58 +54,78 @@ def _distance(lanes, row, queries, query, words):
 # --- candidates -----------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
-def _cut_back(keys, k, distances):
-    """Keep the `k` least of `keys`, which come in the order of rows; return the k-th's distance.
+class Candidates(NamedTuple):
+    """The codes found for Q queries so far, and what it takes to be among them."""
 
-    A counting pass instead of a sort; `distances` is how many distances there can be.
-    """
-    histogram = np.zeros(distances, np.int64)
-    for key in keys:
-        histogram[key >> ROW_BITS] += 1
-    last = 0
-    ties = k
-    while histogram[last] < ties:
-        ties -= histogram[last]
-        last += 1
+    bounds: NDArray[np.int64]
+    """(Q,) only codes nearer than this are wanted."""
+    keys: NDArray[np.int64]
+    """(Q, room), in the order of rows."""
+    counts: NDArray[np.int64]
+    """(Q,) how many there are."""
+    nearer: NDArray[np.int64]
+    """(Q,) how many there are nearer than the bound, for the k nearest."""
+    histograms: NDArray[np.int32]
+    """(Q, 64 W + 1) how many there were at each distance, for the k nearest."""
+
+
+@njit(nogil=True, cache=True)
+def _cut_back(query, k, bounds, keys, counts, nearer):
+    """Keep the k nearest candidates of a query that has more."""
+    ties = k - nearer[query]
     kept = 0
-    for key in keys:
+    for place in range(counts[query]):
+        key = keys[query, place]
         distance = key >> ROW_BITS
-        if distance == last:
-            ties -= 1
-        if distance < last or (distance == last and ties >= 0):
-            keys[kept] = key
-            kept += 1
-    return last
+        tie = distance == bounds[query]
+        keys[query, kept] = key
+        kept += distance < bounds[query] or (tie and ties > 0)
+        ties -= tie
+    counts[query] = kept
 
 
 @njit(nogil=True, cache=True)
-def _keep(distance, row, query, bounds, keys, counts, k, distances):
-    """Note a code below the bound; where that fills the query's keys, cut back to k and rebound."""
-    place = counts[query]
-    keys[query, place] = (distance << ROW_BITS) | row
-    counts[query] = place + 1
-    if k > 0 and place + 1 == keys.shape[1]:
-        bounds[query] = min(bounds[query], _cut_back(keys[query], k, distances))
-        counts[query] = k
+def _keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
+    """Note the first `size` keys of `hits`; the bound falls as soon as k codes are nearer.
+
+    (Candidates come one by one, for numba counts references to the arrays of a tuple at each use.)
+    """
+    for hit in range(size):
+        key = hits[hit]
+        distance = key >> ROW_BITS
+        if distance >= bounds[query]:
+            continue
+        keys[query, counts[query]] = key
+        counts[query] += 1
+        if k == 0:
+            continue
+        histograms[query, distance] += 1
+        nearer[query] += 1
+        while nearer[query] >= k:
+            # The k-th is nearer than the bound; a later row at its distance loses against it.
+            bounds[query] -= 1
+            nearer[query] -= histograms[query, bounds[query]]
+        if counts[query] == keys.shape[1]:
+            _cut_back(query, k, bounds, keys, counts, nearer)
 
 
 @njit(nogil=True, cache=True)
-def _scan_block(lanes, start, stop, queries, query, bounds, keys, counts, k, words):
-    """Keep the codes `start` to `stop` that are below the bound of a query."""
-    distances = 64 * len(words) + 1
-    least = distances
+def _find(lanes, start, stop, queries, query, bound, hits, words):
+    """Write the keys of the codes `start` to `stop` below the bound in `hits`; return how many."""
+    size = 0
+    least = 64 * len(words) + 1
     for row in range(start, stop):
         least = min(least, _distance(lanes, row, queries, query, words))
-    if least < bounds[query]:
+    if least < bound:
         for row in range(start, stop):
             distance = _distance(lanes, row, queries, query, words)
-            if distance < bounds[query]:
-                _keep(distance, row, query, bounds, keys, counts, k, distances)
+            hits[size] = (distance << ROW_BITS) | row
+            size += distance < bound
+    return size
 
 
 @njit(nogil=True, cache=True)
-def _finished(bounds, keys, counts, k):
+def _finished(k, bounds, keys, counts):
     """Whether to stop before the next block: none can be nearer, or (k = 0) keys may run over."""
     wanted = False
     for query in range(len(bounds)):
@@ -126,30 +150,23 @@ def _prefetch(lanes, block, part, parts):
 
 
 @njit(nogil=True, cache=True)
-def scan(lanes, start, stop, queries, bounds, keys, counts, k, words):
-    """Keep the codes `start` to `stop` below the bounds in `keys` (Q, room), `counts` of them.
+def scan(lanes, start, stop, queries, found, k, words):
+    """Keep the codes `start` to `stop` that are below the bounds of `found` there.
 
-    With `k`, a query's bound falls to its k-th distance whenever its keys are cut back; later rows
-    at that distance lose against the earlier ones. With k = 0, bounds stay, and the scan ends early
-    when less than a block's room is left. Returns the row to go on from.
+    With `k`, bounds fall to the k-th distance. With k = 0 they stay, and the scan ends early when
+    less than a block's room is left. Returns the row to go on from.
     """
+    bounds, keys, counts, nearer, histograms = found
+    hits = np.empty(BLOCK, np.int64)
     for block in range(start, stop, BLOCK):
-        if _finished(bounds, keys, counts, k):
+        if _finished(k, bounds, keys, counts):
             return block if k == 0 else stop
         for query in range(len(queries)):
             _prefetch(lanes, block + BLOCK, query, len(queries))
-            _scan_block(
-                lanes,
-                block,
-                min(block + BLOCK, stop),
-                queries,
-                query,
-                bounds,
-                keys,
-                counts,
-                k,
-                words,
-            )
+            end = min(block + BLOCK, stop)
+            size = _find(lanes, block, end, queries, query, bounds[query], hits, words)
+            if size:
+                _keep(hits, size, query, k, bounds, keys, counts, nearer, histograms)
     return stop
 
 
@@ -181,9 +198,7 @@ def scan_sliced(
     start,
     stop,
     queries,
-    bounds,
-    keys,
-    counts,
+    found,
     k,
     words,
     places,
@@ -199,10 +214,11 @@ def scan_sliced(
     `planes` and `tables` are scratch.
     """
     highest = 1 << len(columns)  # the highest bound that the adders can tell
-    distances = 64 * len(words) + 1
     near = np.zeros(WORDS, np.uint64)
+    bounds, keys, counts, nearer, histograms = found
+    hits = np.empty(BLOCK, np.int64)
     for block in range(start, stop, BLOCK):
-        if _finished(bounds, keys, counts, k):
+        if _finished(k, bounds, keys, counts):
             return block if k == 0 else stop
         whole = block + BLOCK <= stop
         if whole:
@@ -212,9 +228,10 @@ def scan_sliced(
             bound = bounds[query]
             if bound <= 0:
                 continue
+            size = 0
             if bound > highest or not whole:
                 end = min(block + BLOCK, stop)
-                _scan_block(lanes, block, end, queries, query, bounds, keys, counts, k, words)
+                size = _find(lanes, block, end, queries, query, bound, hits, words)
             elif find_near(tables, patterns, query, carries, bound, near, numbers, columns):
                 some = np.uint64(0)  # bit r: one of the codes 8 r to 8 r + 7
                 for word in near:
@@ -222,16 +239,15 @@ def scan_sliced(
                 while some:
                     place = lowest_one(some)
                     some &= some - np.uint64(1)
-                    eight = np.uint64(0)
-                    for lane in range(WORDS):
-                        one = (near[lane] >> np.uint64(place)) & np.uint64(1)
-                        eight |= one << np.uint64(lane)
+                    eight = bits_at(near, place)
                     while eight:
                         row = block + WORDS * place + lowest_one(eight)
                         eight &= eight - np.uint64(1)
                         distance = _distance(lanes, row, queries, query, words)
-                        if distance < bounds[query]:
-                            _keep(distance, row, query, bounds, keys, counts, k, distances)
+                        hits[size] = (distance << ROW_BITS) | row
+                        size += 1
+            if size:
+                _keep(hits, size, query, k, bounds, keys, counts, nearer, histograms)
     return stop
 
 

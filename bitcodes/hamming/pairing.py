@@ -76,7 +76,8 @@ def near_pairs(
     ordered = np.ascontiguousarray(lanes[:, codes.order])
     words = (0,) * len(lanes)
     comparisons = np.cumsum(codes.ends - np.arange(1, len(codes.ends) + 1))
-    cuts = np.searchsorted(comparisons, np.arange(0, comparisons[-1], _COMPARISONS), "right")
+    total = int(comparisons.max(initial=0))
+    cuts = np.searchsorted(comparisons, np.arange(0, total, _COMPARISONS), "right")
     places = np.unique(np.append(cuts, len(comparisons)))  # of chunks, where there is work
 
     def compare(chunk: tuple[int, int]) -> list[NDArray[np.int64]]:

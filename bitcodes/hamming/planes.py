@@ -270,6 +270,20 @@ def find_near(
 
 
 @intrinsic
+def bits_at(context: Any, plane: types.Type, place: types.Type) -> Any:
+    """The bits at `place` of the words of a plane (WORDS,): that of word l is bit l of a uint64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory = _Memory(context, builder, signature.args[0], arguments[0], _I64(0))
+        # Shifted to the top of its word, a bit is the sign: what a register has an instruction for.
+        shift = _splat(builder, builder.sub(_I64(63), arguments[1]))
+        negative = builder.icmp_signed("<", builder.shl(memory.load(0), shift), _constant(0))
+        return builder.zext(builder.bitcast(negative, ir.IntType(WORDS)), _I64)
+
+    return types.uint64(plane, types.int64), generate
+
+
+@intrinsic
 def prefetch(context: Any, array: types.Type, place: types.Type) -> Any:
     """Ask for the cache line that holds a word of an array, counted through; it need not exist."""
 

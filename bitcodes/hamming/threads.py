@@ -1,21 +1,35 @@
-"""Work for a pool of threads whose results come in order."""
+"""Pools of threads, kept from search to search: starting one takes longer than a small search."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
+@cache
+def pool(threads: int) -> ThreadPoolExecutor:
+    """The pool of that many threads. Work in it must not wait for other work in it."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="bitcodes")
+
+
+os.register_at_fork(after_in_child=pool.cache_clear)  # a fork has none of the threads
+
+
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """`work` on each item, in threads; results in order, few of them waiting."""
     waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    try:
         for item in items:
-            waiting.append(pool.submit(work, item))
+            waiting.append(pool(threads).submit(work, item))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

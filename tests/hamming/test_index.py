@@ -1,5 +1,6 @@
 """HammingIndex against a brute force written with Python integers."""
 
+import os
 import threading
 
 import numpy as np
@@ -307,3 +308,29 @@ def test_wrong_arguments_are_refused():
         index.search(codes, 0)
     with pytest.raises(ValueError, match="radius=-1"):
         index.within(codes, -1)
+
+
+@pytest.mark.parametrize("count", [10_000, (1 << 21) + 700])
+def test_answers_do_not_depend_on_the_number_of_threads(count):
+    rng = np.random.default_rng(8)
+    codes = make_codes(rng, count, 24, "clustered")
+    queries = make_codes(rng, 300 if count == 10_000 else 40, 24, "clustered")
+    expected = plain.nearest(to_lanes(queries, 24), to_lanes(codes, 24), 30, 24)
+    for threads in (1, 2, 3, 8):
+        index = HammingIndex(codes, 24, threads=threads)
+        index.compile()
+        distances, rows = index.search(queries, 30)
+        np.testing.assert_array_equal(distances, expected >> plain.ROW_BITS)
+        np.testing.assert_array_equal(rows, expected & (1 << plain.ROW_BITS) - 1)
+
+
+def test_an_index_can_be_searched_after_a_fork():
+    codes = np.random.default_rng(9).integers(256, size=(50_000, 8), dtype=np.uint8)
+    index = HammingIndex(codes, threads=2)
+    index.compile()
+    expected = index.search(codes[:100], 3)
+    child = os.fork()
+    if child == 0:
+        same = np.array_equal(index.search(codes[:100], 3), expected)
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
