@@ -201,7 +201,7 @@ def median_seconds_of_all(
     """Median seconds of each work, by name.
 
     They take turns, so that whatever else slows the machine slows all of them. Each runs `least`
-    times, more often while that takes less than `budget` seconds, once if it takes ten times that.
+    times, more often while that takes less than `budget` seconds, once if it takes ten seconds.
     """
     times: dict[str, list[float]] = {name: [] for name in works}
     unfinished = dict(works)
@@ -212,7 +212,7 @@ def median_seconds_of_all(
             spent = times[name]
             spent.append(time.perf_counter() - start)
             enough = len(spent) >= least and (sum(spent) > budget or len(spent) == 25)
-            if enough or sum(spent) > 10 * budget:
+            if enough or sum(spent) > 10:
                 del unfinished[name]
     return {name: statistics.median(spent) for name, spent in times.items()}
 
@@ -233,14 +233,10 @@ def _sum(words: np.ndarray) -> np.uint64:
 def reading(size: int, threads: int) -> Callable[[], Any]:
     """A work that reads an array of `size` bytes once: the threads together add it up."""
     words = np.ones(max(size // 8, threads), np.uint64)
-    parts = np.array_split(words, threads)
+    parts = np.array_split(words, 8 * threads)
     _sum(words[:1])
-
-    def read() -> None:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(_sum, parts))
-
-    return read
+    pool = ThreadPoolExecutor(threads)
+    return lambda: list(pool.map(_sum, parts))
 
 
 @dataclass
@@ -364,7 +360,7 @@ def _cell(
         recalls[peer.name] = float((distances <= truth[:, -1:]).mean())
     if read is not None:
         searches["read"] = read
-    medians = median_seconds_of_all(searches)
+    medians = median_seconds_of_all(searches, budget=0.3)
     return {name: (seconds, recalls.get(name, 1.0)) for name, seconds in medians.items()}
 
 
