@@ -42,6 +42,12 @@ _PIECE = 1 << 20
 _TILE = 1024
 """Queries that a search by radius serves at a time."""
 
+_SLICED_COUNT_BITS = 128
+"""Longest codes that are counted on bit planes: longer ones take long to compile."""
+
+_SLICED_COUNT_BLOCKS = 16
+"""Blocks whose tables are held at a time for counting: about what a second-level cache holds."""
+
 _COUNT_CHUNK = 1 << 18
 """Codes that are sorted by class at a time for counting."""
 
@@ -225,10 +231,24 @@ def _count_ranges(
 ) -> None:
     """kernels.count_ranges, the queries shared out among threads."""
     rows, words = _rows(queries), (0,) * len(lanes)
+    bits = total.shape[1] - 1
+    places, numbers = _places(bits), (0,) * (2 * (bits // 3) + bits % 3)
+    groups = len(places) // 3
 
     def count(some: slice) -> None:
-        kernels.count_ranges(
-            lanes, rows[some], first[some], last[some], total[some], relevant[some], words
+        ranges = (first[some], last[some], total[some], relevant[some])
+        if bits > _SLICED_COUNT_BITS:
+            kernels.count_ranges(lanes, rows[some], *ranges, words)
+            return
+        kernels.count_ranges_sliced(
+            lanes,
+            *ranges,
+            _patterns(queries[:, some], places, bits),
+            places,
+            _aligned_zeros(64 * len(lanes) + 1, WORDS),
+            _aligned_zeros(_SLICED_COUNT_BLOCKS * groups, TABLE_ROWS, WORDS),
+            _aligned_zeros(2 * (3 * groups + 1), WORDS),
+            numbers,
         )
 
     deque(in_order(count, _batches(len(rows), threads), threads), maxlen=0)
@@ -327,25 +347,29 @@ class _Scan:
 
 def _sliced_arguments(queries: NDArray[np.uint64], bits: int) -> list[Any]:
     """What scan_sliced needs beside what scan needs; see there."""
-    words, count = queries.shape
     places = _places(bits)
-    groups = len(places) // 3
-    bit = np.zeros((3 * groups, count), np.uint16)
+    columns = max(1, (bits - 1).bit_length())
+    return [
+        places,
+        _patterns(queries, places, bits),
+        _carries(columns),
+        _aligned_zeros(64 * len(queries) + 1, WORDS),
+        _aligned_zeros(len(places) // 3, TABLE_ROWS, WORDS),
+        (0,) * (2 * (bits // 3) + bits % 3),
+        (0,) * columns,
+    ]
+
+
+def _patterns(
+    queries: NDArray[np.uint64], places: NDArray[np.int64], bits: int
+) -> NDArray[np.uint16]:
+    """Which row of each table a query takes, in bytes: (Q, G); see write_table."""
+    bit = np.zeros((len(places), queries.shape[1]), np.uint16)
     shifts = (places[:bits, None] % 64).astype(np.uint64)
     bit[:bits] = queries[places[:bits] // 64] >> shifts & np.uint64(1)
     parity = bit[0::3] ^ bit[1::3] ^ bit[2::3]
-    row = parity + 2 * bit[1::3] + 4 * bit[2::3]  # (G, Q); see write_table
-    columns = max(1, (bits - 1).bit_length())
-    numbers = 2 * (bits // 3) + bits % 3
-    return [
-        places,
-        _rows(row * np.uint16(8 * WORDS)),
-        _carries(columns),
-        _aligned_zeros(64 * words + 1, WORDS),
-        _aligned_zeros(groups, TABLE_ROWS, WORDS),
-        (0,) * numbers,
-        (0,) * columns,
-    ]
+    row = parity + 2 * bit[1::3] + 4 * bit[2::3]  # (G, Q)
+    return _rows(row * np.uint16(8 * WORDS))
 
 
 @cache

@@ -29,6 +29,7 @@ from bitcodes.hamming.planes import (
     BLOCK,
     WORDS,
     bits_at,
+    count_distances,
     exchange_far,
     exchange_near,
     find_near,
@@ -174,10 +175,10 @@ def scan(lanes, start, stop, queries, found, k, words):
 
 
 @njit(nogil=True, cache=True)
-def _slice_block(lanes, start, planes, places, tables):
+def _slice_block(lanes, start, planes, places, tables, first_group):
     """Turn BLOCK codes into `planes` (64 W + 1, WORDS), the last one zero, and fill the `tables`.
 
-    `places` (3 G,) are the planes of the groups.
+    `places` (3 G,) are the planes of the G groups, whose tables begin at `first_group`.
     """
     count = lanes.shape[1]
     for word in range(lanes.shape[0]):
@@ -186,10 +187,9 @@ def _slice_block(lanes, start, planes, places, tables):
             exchange_far(lanes, word * count + start + row * WORDS, planes, base + row * WORDS)
         for row in range(0, 64, 8):
             exchange_near(planes, base + row * WORDS, planes, base + row * WORDS)
-    for group in range(len(tables)):
-        write_table(
-            planes, places[3 * group], places[3 * group + 1], places[3 * group + 2], tables, group
-        )
+    for group in range(len(places) // 3):
+        first, second, third = places[3 * group], places[3 * group + 1], places[3 * group + 2]
+        write_table(planes, first, second, third, tables, first_group + group)
 
 
 @njit(nogil=True, cache=True)
@@ -222,7 +222,7 @@ def scan_sliced(
             return block if k == 0 else stop
         whole = block + BLOCK <= stop
         if whole:
-            _slice_block(lanes, block, planes, places, tables)
+            _slice_block(lanes, block, planes, places, tables, 0)
         for query in range(len(queries)):
             _prefetch(lanes, block + BLOCK, query, len(queries))
             bound = bounds[query]
@@ -333,6 +333,74 @@ def count_ranges(lanes, queries, first, last, total, relevant, words):
             _count_rows(lanes, block, left, queries, query, histogram, words)
             _count_rows(lanes, right, end, queries, query, histogram, words)
             _add(histogram, total[query])
+
+
+@njit(nogil=True, cache=True)
+def _mask_range(start, stop, mask):
+    """Let `mask` (WORDS,) be the codes `start` to `stop` of a block."""
+    mask[:] = 0
+    for code in range(start, stop):
+        mask[code % WORDS] |= np.uint64(1) << np.uint64(code // WORDS)
+
+
+@njit(nogil=True, cache=True)
+def count_ranges_sliced(
+    lanes,
+    first,
+    last,
+    total,
+    relevant,
+    patterns,
+    places,
+    planes,
+    tables,
+    histograms,
+    numbers,
+):
+    """`count_ranges` on bit planes: several codes a cycle. For codes that are not too long.
+
+    `tables` has room for several blocks, which are read for a query after the other; `histograms`
+    (2 R, WORDS), zeros, is scratch, first for relevant codes, then for others.
+    """
+    count, groups = lanes.shape[1], len(places) // 3
+    others = len(histograms) // 2
+    together = len(tables) // groups * BLOCK
+    padded = np.zeros((lanes.shape[0], BLOCK), np.uint64)
+    mask, everything = np.zeros(WORDS, np.uint64), np.zeros(WORDS, np.uint64)
+    _mask_range(0, BLOCK, everything)
+    for start in range(0, count, together):
+        stop = min(start + together, count)
+        for block in range(start, stop, BLOCK):
+            first_group = (block - start) // BLOCK * groups
+            if block + BLOCK <= count:
+                _slice_block(lanes, block, planes, places, tables, first_group)
+            else:
+                padded[:, : count - block] = lanes[:, block:]
+                _slice_block(padded, 0, planes, places, tables, first_group)
+        for query in range(len(total)):
+            for block in range(start, stop, BLOCK):
+                first_group = (block - start) // BLOCK * groups
+                size = min(BLOCK, stop - block)
+                left = min(max(first[query] - block, 0), size)
+                right = min(max(last[query] - block, left), size)
+                if size == BLOCK and right - left in (0, BLOCK):
+                    row = others if left == right else 0
+                    count_distances(
+                        tables, first_group, patterns, query, everything, histograms, row, numbers
+                    )
+                    continue
+                for row, begin, end in ((0, left, right), (others, 0, left), (others, right, size)):
+                    if end > begin:
+                        _mask_range(begin, end, mask)
+                        count_distances(
+                            tables, first_group, patterns, query, mask, histograms, row, numbers
+                        )
+            for distance in range(total.shape[1]):
+                for word in range(WORDS):
+                    related, other = histograms[distance, word], histograms[others + distance, word]
+                    relevant[query, distance] += related
+                    total[query, distance] += related + other
+            histograms[:] = 0
 
 
 @njit(nogil=True, cache=True)

@@ -8,12 +8,15 @@ the jitted loops around them are in kernels.py.
 All arrays are C-contiguous uint64; planes and tables are aligned to 64 bytes.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba.core import types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 BLOCK = 512
@@ -44,6 +47,12 @@ def _splat(builder: Any, word: Any) -> Any:
 
 def _constant(word: int) -> Any:
     return ir.Constant(_PLANE, [word] * WORDS)
+
+
+def _is_any(builder: Any, plane: Any) -> Any:
+    """Whether a plane has a one."""
+    every = ir.IntType(64 * WORDS)
+    return builder.icmp_unsigned("!=", builder.bitcast(plane, every), every(0))
 
 
 class _Memory:
@@ -186,6 +195,32 @@ def _full_add(builder: Any, x: Any, y: Any, z: Any) -> tuple[Any, Any]:
     return total, builder.or_(builder.and_(x, y), builder.and_(either, z))
 
 
+def _add_up(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> list[Any]:
+    """The planes of the sums of planes of weight 2**column, the lowest first.
+
+    Carry-save: when three planes wait in a column, a full adder leaves one there and carries one
+    on. No sum may reach 2**columns.
+    """
+    waiting: list[list[Any]] = [[] for _ in range(columns)]
+
+    def put(plane: Any, column: int) -> None:
+        if column == columns:
+            return  # always zero
+        waiting[column].append(plane)
+        if len(waiting[column]) == 3:
+            total, carry = _full_add(builder, *waiting[column])
+            waiting[column] = [total]
+            put(carry, column + 1)
+
+    for plane, column in numbers:
+        put(plane, column)
+    for column, planes in enumerate(waiting):
+        if len(planes) == 2:
+            put(builder.and_(*planes), column + 1)
+            waiting[column] = [builder.xor(*planes)]
+    return [planes[0] if planes else _constant(0) for planes in waiting]
+
+
 def _reaches(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> Any:
     """Add up planes of weight 2**column; the plane of the codes whose sum reaches 2**columns.
 
@@ -214,6 +249,21 @@ def _reaches(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> 
     for plane in carried_out[1:]:
         reached = builder.or_(reached, plane)
     return reached
+
+
+def _terms(
+    builder: Any, table: _Memory, pattern: _Memory, numbers: int
+) -> Iterator[tuple[Any, int]]:
+    """The sums and carries, with their columns, that add up to the distances from a query."""
+    for number in range(numbers):
+        group, column = divmod(number, 2)
+        start = TABLE_ROWS * group * _PLANE_BYTES
+        if column == 0:
+            row = builder.zext(pattern.load(2 * group, _I16), _I64)
+            parity = builder.and_(row, _I64(_PLANE_BYTES))
+            yield table.moved(parity).load(start), 0
+        else:
+            yield table.moved(row).load(start + 2 * _PLANE_BYTES), 1
 
 
 @intrinsic
@@ -247,26 +297,79 @@ def find_near(
         pattern = memory(1, builder.mul(arguments[2], _I64(2 * groups)), 2)
         carry = memory(3, builder.mul(arguments[4], _I64(8 * columns.count)))
 
-        def terms() -> Iterator[tuple[Any, int]]:
-            for column in range(columns.count):
-                yield _splat(builder, carry.load(8 * column, _I64)), column
-            for number in range(numbers.count):
-                group, column = divmod(number, 2)
-                start = TABLE_ROWS * group * _PLANE_BYTES
-                if column == 0:
-                    row = builder.zext(pattern.load(2 * group, _I16), _I64)
-                    parity = builder.and_(row, _I64(_PLANE_BYTES))
-                    yield table.moved(parity).load(start), 0
-                else:
-                    yield table.moved(row).load(start + 2 * _PLANE_BYTES), 1
-
-        found = builder.not_(_reaches(builder, terms(), columns.count))
+        minus_bound = [
+            (_splat(builder, carry.load(8 * column, _I64)), column)
+            for column in range(columns.count)
+        ]
+        terms = itertools.chain(minus_bound, _terms(builder, table, pattern, numbers.count))
+        found = builder.not_(_reaches(builder, terms, columns.count))
         memory(5, _I64(0)).store(found, 0)
-        every = ir.IntType(64 * WORDS)
-        return builder.icmp_unsigned("!=", builder.bitcast(found, every), every(0))
+        return _is_any(builder, found)
 
     arguments = (tables, patterns, types.int64, carries, types.int64, near, numbers, columns)
     return types.boolean(*arguments), generate
+
+
+@intrinsic
+def count_distances(
+    context: Any,
+    tables: types.Type,
+    first_group: types.Type,
+    patterns: types.Type,
+    query: types.Type,
+    mask: types.Type,
+    histogram: types.Type,
+    first_row: types.Type,
+    numbers: types.UniTuple,
+) -> Any:
+    """Count the distances of the codes in `mask` (WORDS,) from a query.
+
+    Row `first_row` + d of `histogram` (R, WORDS) gets the number of those at distance d added, that
+    of each word in a place of its own; there are rows up to the number of bits, plus 2. The tables
+    of the block begin at `first_group` of `tables`; the rest is as for `find_near`.
+
+    The codes are parted by one plane of the distance after the other, highest first, so that each
+    distance has a plane of its codes in the end, whose ones are counted.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def memory(place: int, byte: Any, align: int = 8) -> _Memory:
+            kind = signature.args[place]
+            return _Memory(context, builder, kind, arguments[place], byte, align)
+
+        groups = (numbers.count + 1) // 2
+        largest = 3 * (numbers.count // 2) + numbers.count % 2
+        columns = largest.bit_length()
+        block = builder.mul(arguments[1], _I64(TABLE_ROWS * _PLANE_BYTES))
+        table = memory(0, block, ALIGNMENT)
+        pattern = memory(2, builder.mul(arguments[3], _I64(2 * groups)), 2)
+        counts = memory(5, builder.mul(arguments[6], _I64(_PLANE_BYTES)), ALIGNMENT)
+        planes = _add_up(builder, _terms(builder, table, pattern, numbers.count), columns)
+        kind = ir.FunctionType(_PLANE, [_PLANE])
+        name = f"llvm.ctpop.v{WORDS}i64"
+        ones = get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+
+        def part(codes: Any, column: int, distance: int) -> None:
+            if distance > largest:
+                return
+            if column < 0:
+                place = distance * _PLANE_BYTES
+                counts.store(builder.add(counts.load(place), builder.call(ones, [codes])), place)
+                return
+            # Few of the distances occur in a block: eight at a time are passed over.
+            any_code = _is_any(builder, codes) if column == 2 else None
+            with nullcontext() if any_code is None else builder.if_then(any_code):
+                part(builder.and_(codes, builder.not_(planes[column])), column - 1, distance)
+                part(builder.and_(codes, planes[column]), column - 1, distance + 2**column)
+
+        part(memory(4, _I64(0)).load(0), columns - 1, 0)
+        return context.get_dummy_value()
+
+    arguments = (
+        *(tables, types.int64, patterns, types.int64),
+        *(mask, histogram, types.int64, numbers),
+    )
+    return types.void(*arguments), generate
 
 
 @intrinsic

@@ -334,3 +334,19 @@ def test_an_index_can_be_searched_after_a_fork():
         same = np.array_equal(index.search(codes[:100], 3), expected)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("bits", [1, 2, 48, 129])
+@pytest.mark.parametrize("count", [511, 512, 9000])
+def test_compiled_counts_equal_plain_ones(bits, count):
+    rng = np.random.default_rng(bits)
+    codes, queries = make_codes(rng, count, bits, "clustered"), make_codes(rng, 9, bits, "uniform")
+    queries[:4] = codes[:4]
+    labels, query_labels = rng.integers(5, size=count), np.arange(9) % 6
+    lanes, query_lanes = to_lanes(codes, bits), to_lanes(queries, bits)
+    index = HammingIndex(codes, bits, threads=2)
+    index.compile()
+    np.testing.assert_array_equal(index.count(queries), plain.histograms(query_lanes, lanes, bits))
+    expected = plain.labelled_histograms(query_lanes, lanes, bits, query_labels, labels)
+    for found, right in zip(index.count(queries, labels, query_labels), expected, strict=True):
+        np.testing.assert_array_equal(found, right)
