@@ -20,13 +20,14 @@ from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
 
 RUNS = Path("runs")
+FEATURES = RUNS / ".features"  # of frozen backbones: a cache that may be deleted at any time
 LATEST = "latest"
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.jsonl"
 
-LossName = Literal["ce", "csq", "ortho", "greedy", "dpn", "hashnet", "dch"]
+LossName = Literal["ce", "csq", "ortho", "greedy", "dpn", "hashnet", "dch", "itq", "itq-nn", "lsh"]
 
 
 class Settings(BaseModel):
@@ -38,12 +39,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    data: Path = Field(description="Folder of a prepared dataset: train.txt and the other lists.")
+    data: Path = Field(
+        description="Folder of a prepared dataset: train.txt and the other lists. For a loss "
+        "without labels any folder of images."
+    )
     backbone: str = Field("tf_efficientnet_lite0", description="Pretrained network to start from.")
     loss: LossName = Field(
         "csq",
         description="csq, dpn, ortho: a center for each class; ce, greedy: classify through the "
-        "code; hashnet, dch: pairs of images.",
+        "code; hashnet, dch: pairs of images; itq, itq-nn, lsh: no labels, no training.",
     )
     bits: Annotated[int, Field(ge=1, le=1024)] = Field(48, description="Length of a code, K.")
     image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1024)] = Field(

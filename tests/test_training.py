@@ -652,7 +652,7 @@ def test_an_epoch_that_is_done_again_is_not_in_the_metrics_meanwhile(data: Path)
 
 KILLED_IN = {
     "starting": [training.finetune, resuming.clear, config.set_latest, Settings.save],
-    "going on": [resuming.reconcile, loop.Trainer.restore, loop.Trainer._write_metrics],
+    "going on": [resuming.read_state, loop.Trainer.restore, loop.Trainer._write_metrics],
     "a step": [loop.Trainer._train_epoch, loop.Trainer._train_step],
     "the end of an epoch": [loop.Trainer._finish_epoch, checkpoint.save_model],
     "saving": [loop.Trainer.save, files.atomic_write.__wrapped__],

@@ -22,8 +22,8 @@ def finetune(
         Path | None,
         typer.Option(
             "--data",
-            help="Folder of a prepared dataset (see `bitcodes prepare`). [required, here or in "
-            "--config]",
+            help="Folder of a prepared dataset (see `bitcodes prepare`); for a loss without labels "
+            "any folder of images. [required, here or in --config]",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +53,8 @@ def finetune(
         str | None,
         typer.Option(
             help="What training minimises. csq, dpn, ortho: pull codes to a center for each class; "
-            "ce, greedy: classify through the code; hashnet, dch: bring pairs of a class together. "
+            "ce, greedy: classify through it; hashnet, dch: bring pairs of a class together. "
+            "Without labels and in seconds, for any folder of images: itq, itq-nn, lsh. "
             "[default: csq]",
             rich_help_panel="Model",
         ),
@@ -69,7 +70,7 @@ def finetune(
         str | None,
         typer.Option(
             help="Pixels on a side that the network sees. [default: auto, by the images' own "
-            "size: 64 for small ones, up to 224]",
+            "size: 64 for small ones (128 without training the backbone), up to 224]",
             rich_help_panel="Model",
         ),
     ] = None,
@@ -123,8 +124,8 @@ def finetune(
         bool | None,
         typer.Option(
             "--freeze/--no-freeze",
-            help="Train only the hash layer and classifier, on features computed once: "
-            "seconds an epoch. [default: no-freeze]",
+            help="Train only the hash layer and classifier, on features computed once and kept in "
+            "runs/.features: seconds an epoch. [default: no-freeze]",
             show_default=False,
             rich_help_panel="Training",
         ),
@@ -197,6 +198,7 @@ def finetune(
     settings = Settings.build(values, "settings" if config is None else f"{config} and flags")
 
     from bitcodes import training
+    from bitcodes.losses import LABEL_FREE
 
     try:
         with _reporting() as (loading, report):
@@ -217,7 +219,9 @@ def finetune(
         console.print_json(
             {"run": str(done.run), "already_finished": done.already, "history": done.history}
         )
-    if done.already:
+    if done.already and done.settings.loss in LABEL_FREE:
+        console.note(f"{done.run} is finished: nothing to do. Start over with --fresh.")
+    elif done.already:
         console.note(
             f"{done.run} is finished ({done.settings.epochs} epochs): nothing to do. "
             "Train on with a larger --epochs, or start over with --fresh."

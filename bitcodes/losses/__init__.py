@@ -1,6 +1,10 @@
-"""What training minimises: one small class a loss, found by name in LOSSES."""
+"""What training minimises: one small class a loss, found by name in LOSSES.
+
+LABEL_FREE has, by name, what fits a hash layer without labels and without training.
+"""
 
 from bitcodes.losses.base import HashLoss
+from bitcodes.losses.label_free import LABEL_FREE
 from bitcodes.losses.pairwise import DeepCauchyHashing, HashNet
 from bitcodes.losses.pointwise import (
     DeepPolarizedNetwork,
@@ -20,4 +24,4 @@ LOSSES: dict[str, type[HashLoss]] = {
     "dch": DeepCauchyHashing,
 }
 
-__all__ = ["LOSSES", "HashLoss"]
+__all__ = ["LABEL_FREE", "LOSSES", "HashLoss"]

@@ -32,12 +32,17 @@ class ModelInfo(BaseModel):
     fingerprint: str = ""  # tells damage that safetensors cannot see; empty: not known
 
 
-def fingerprint(model: HashModel) -> str:
-    """SHA-256, in hex, of the model's weights and preprocessing: equal means equal codes."""
+def fingerprint(model: HashModel, with_hash_layer: bool = True) -> str:
+    """SHA-256, in hex, of the model's weights and preprocessing: equal means equal codes.
+
+    Without the hash layer, equal means equal features.
+    """
     digest = hashlib.sha256()
     preprocessing = model.preprocessing.model_dump(mode="json")
     digest.update(json.dumps(preprocessing, sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
+        if name.startswith("hash_layer.") and not with_hash_layer:
+            continue
         digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -77,6 +77,13 @@ class HashModel(nn.Module):
         return outputs
 
     @torch.inference_mode()
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Images on the model's device, uint8 (B, S, S, 3) -> features (B, D), always float32."""
+        with _evaluating(self), _full_precision():
+            features: torch.Tensor = self.backbone(self.preprocessing.normalise(pixels)).float()
+            return features
+
+    @torch.inference_mode()
     def encode_batch(self, images: NDArray[np.uint8]) -> Encoded:
         """Images as `preprocessing.to_array` gives them, uint8 (B, S, S, 3), to hash outputs.
 

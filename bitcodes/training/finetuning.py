@@ -8,11 +8,14 @@ from typing import Any
 from bitcodes import config
 from bitcodes.config import Settings
 from bitcodes.data.lists import read_dataset
+from bitcodes.data.loading import default_workers
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
+from bitcodes.losses import LABEL_FREE
+from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.loop import Progress, Trainer
 from bitcodes.training.resolving import resolve
-from bitcodes.training.resuming import clear, reconcile, sweep
+from bitcodes.training.resuming import clear, read_state, same_settings, sweep
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,17 @@ def finetune(
     had without the stop (bit for bit on a CPU); a finished one is returned as it is, or trained
     on if `settings.epochs` has grown. `fresh` starts over.
 
+    The losses without labels ("itq", "itq-nn", "lsh") take any folder of images for data and fit
+    the hash layer at once; of the settings, those of training mean nothing to them.
+
     SIGINT (Ctrl-C) saves the state and raises KeyboardInterrupt. Raises ConfigError if the folder
     holds a run of other settings, DataError for a bad dataset, BitcodesError if the loss is not
     finite or another process trains in this folder.
     """
     run = run or config.RUNS / config.run_name(settings)
+    log = log or (lambda line: None)
+    if settings.loss in LABEL_FREE:
+        return _fit(settings, run, fresh, workers, loading, log)
     dataset = read_dataset(settings.data)
     _make_folder(run)
     with lock(run / ".lock", f"run {run}"):
@@ -53,10 +62,11 @@ def finetune(
         if fresh or not (run / config.CONFIG_FILE).exists():
             settings, saved = resolve(settings, dataset.train), None
         else:
-            settings, saved = reconcile(settings, run, dataset)
+            settings = same_settings(settings, run)
+            saved = read_state(run, settings, dataset.train)
         if saved is not None and len(saved["history"]) >= settings.epochs:
             return Finetuned(run, settings, saved["history"], already=True)
-        trainer = Trainer(settings, run, dataset, workers, loading, log or (lambda line: None))
+        trainer = Trainer(settings, run, dataset, workers, loading, log)
         if saved is None:
             clear(run)
         else:
@@ -65,6 +75,32 @@ def finetune(
         config.set_latest(run)
         trainer.train(report or (lambda progress: None))
         return Finetuned(run, settings, trainer.history, already=False)
+
+
+def _fit(
+    settings: Settings,
+    run: Path,
+    fresh: bool,
+    workers: int | None,
+    loading: Callable[[int, int | None], None] | None,
+    log: Callable[[str], None],
+) -> Finetuned:
+    """The same for a loss without labels: all at once, so that there is nothing to resume."""
+    images = images_to_fit(settings.data)
+    _make_folder(run)
+    with lock(run / ".lock", f"run {run}"):
+        sweep(run)
+        if fresh or not (run / config.CONFIG_FILE).exists():
+            settings = resolve(settings, images)
+        else:
+            settings = same_settings(settings, run)
+            if (line := fitted(run, images)) is not None:
+                return Finetuned(run, settings, [line], already=True)
+        workers = default_workers() if workers is None else workers
+        model, line = fit(settings, images, workers, loading, log)
+        write_run(run, settings, model, line)
+        config.set_latest(run)
+        return Finetuned(run, settings, [line], already=False)
 
 
 def _make_folder(run: Path) -> None:

@@ -1,31 +1,133 @@
-"""Features for `--freeze`: computed once, then only the hash layer is trained."""
+"""Features of images by a backbone that is not trained: computed once, then kept on disk."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from bitcodes.data.loading import TrainingImages
+from bitcodes.data.lists import ImageList
+from bitcodes.data.reading import file_stat, read_batches, worker_errors
+from bitcodes.errors import DataError, ImageError
+from bitcodes.files import atomic_write
+from bitcodes.images import open_image
+from bitcodes.models.checkpoint import fingerprint
 from bitcodes.models.hashing import HashModel
 
 _BATCH = 128
+_CHUNK = 16 * _BATCH  # images in a file: what a stop can cost
 
 
-@torch.inference_mode()
-def compute_features(
-    model: HashModel, images: TrainingImages, between: Callable[[], None]
-) -> torch.Tensor:
-    """Features of every image and of its mirror image, float32 (2, N, D), on the CPU.
+class FrozenFeatures:
+    """Features of a list of images, float32 (N, D), in files of 2,048 images each.
 
-    `between` is called before each batch, and may raise to stop.
+    `folder` is a cache that many runs share: the files lie in a folder named by a digest of all
+    that they depend on, which are the images (path, size, time), the backbone's weights, the
+    preprocessing and the machinery. So they are never out of date, and may be deleted at any time.
     """
-    features = torch.empty(2, len(images), model.feature_dim)
-    rows = np.arange(len(images))
-    batches = [rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
-    model.eval()
-    for batch, pictures in zip(batches, images.batches(batches), strict=True):
-        between()
-        pixels = model.preprocessing.normalise(pictures.to(model.device))
-        for view, shown in enumerate((pixels, pixels.flip(-1))):
-            features[view, torch.from_numpy(batch)] = model.backbone(shown).float().cpu()
-    return features
+
+    def __init__(self, folder: Path, model: HashModel, images: ImageList) -> None:
+        self.images = images
+        self._model = model
+        self._folder = folder / _digest(model, images)
+
+    def load(
+        self,
+        workers: int,
+        progress: Callable[[int, int | None], None] | None,
+        between: Callable[[], None] = lambda: None,
+    ) -> torch.Tensor:
+        """The features, (N, D) on the CPU; those that are not there are computed and kept.
+
+        An image that cannot be read has NaN for features. `between` is called before each batch,
+        and may raise to stop: what is done stays.
+        """
+        count = len(self.images)
+        features = torch.empty(count, self._model.feature_dim)
+        done = 0
+        while done < count and (part := self._read(done)) is not None:
+            features[done : done + len(part)] = torch.from_numpy(part)
+            done += len(part)
+        if progress is not None:
+            progress(done, count)
+        if done == count:
+            return features
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for computed in self._compute(done, workers, between):
+            features[done : done + len(computed)] = computed
+            done += len(computed)
+            if done % _CHUNK == 0 or done == count:
+                first = (done - 1) // _CHUNK * _CHUNK
+                self._write(first, features[first:done].numpy())
+            if progress is not None:
+                progress(done, count)
+        return features
+
+    def unreadable(self, features: torch.Tensor) -> NDArray[np.int64]:
+        """Positions of the images without features, in what `load` gave."""
+        missing: NDArray[np.int64] = np.flatnonzero(features[:, 0].isnan().numpy())
+        return missing
+
+    def reason(self, position: int) -> str:
+        """The path of an image that cannot be read, and why."""
+        path = self.images.absolute_path(position)
+        try:
+            open_image(path)
+        except ImageError as error:
+            return f"{path}: {error}"
+        return f"{path}: it changed while it was being read"
+
+    def check_all_readable(self, features: torch.Tensor) -> None:
+        """Raise DataError naming the first image without features, if there is one."""
+        missing = self.unreadable(features)
+        if len(missing):
+            raise DataError(
+                f"{self.reason(int(missing[0]))}; training needs every image of its list: "
+                "repair the file or take its line out of the list"
+            )
+
+    def _compute(
+        self, start: int, workers: int, between: Callable[[], None]
+    ) -> Iterator[torch.Tensor]:
+        """Features (B, D) from position `start` on, batch by batch."""
+        with worker_errors():
+            preprocessing = self._model.preprocessing
+            for batch in read_batches(self.images, preprocessing, start, _BATCH, workers):
+                between()
+                size = len(batch.positions) + len(batch.skipped)
+                computed = torch.full((size, self._model.feature_dim), torch.nan)
+                if len(batch.positions):
+                    pixels = torch.from_numpy(batch.pixels).to(self._model.device)
+                    places = torch.from_numpy(batch.positions - start)
+                    computed[places] = self._model.features(pixels).cpu()
+                yield computed
+                start += size
+
+    def _path(self, start: int) -> Path:
+        return self._folder / f"{start:08}.npy"
+
+    def _read(self, start: int) -> NDArray[np.float32] | None:
+        """The features kept in one file; None if it is not there, or is not what was written."""
+        shape = (min(_CHUNK, len(self.images) - start), self._model.feature_dim)
+        try:
+            part = np.load(self._path(start), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        return part if part.shape == shape and part.dtype == np.float32 else None
+
+    def _write(self, start: int, features: NDArray[np.float32]) -> None:
+        with atomic_write(self._path(start)) as file:
+            np.save(file, features)
+
+
+def _digest(model: HashModel, images: ImageList) -> str:
+    """A name for the features of these images by this backbone, on this kind of device."""
+    digest = hashlib.sha256(f"{torch.__version__}\0{model.device.type}\0".encode())
+    digest.update(fingerprint(model, with_hash_layer=False).encode())
+    for position in range(len(images)):
+        path = images.absolute_path(position)
+        size, time = file_stat(path)
+        digest.update(f"{path}\0{size}\0{time}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]

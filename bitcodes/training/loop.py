@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
 from bitcodes.training.curves import Curves, cut_back, event_sizes
-from bitcodes.training.frozen import compute_features
+from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.interrupts import interruptible
 from bitcodes.training.optimizing import make_optimizer, schedule
 from bitcodes.training.resuming import data_digest
@@ -94,11 +94,15 @@ class Trainer:
         self.train_rows, self.val_rows, self.ranked_rows = split(
             len(train), settings.val, settings.seed
         )
-        paths = [train.absolute_path(row) for row in range(len(train))]
-        workers = default_workers() if workers is None else workers
-        self.images = TrainingImages(paths, preprocessing, workers, loading)
+        self.workers = default_workers() if workers is None else workers
+        self.loading = loading
+        if settings.freeze:
+            self.frozen = FrozenFeatures(config.FEATURES, self.model, train)
+        else:
+            paths = [train.absolute_path(row) for row in range(len(train))]
+            self.images = TrainingImages(paths, preprocessing, self.workers, loading)
         self.targets = torch.from_numpy(self.labels.astype(np.float32))  # (N, C)
-        self.features: torch.Tensor | None = None  # (2, N, D), with --freeze
+        self.features: torch.Tensor | None = None  # (N, D), with --freeze
 
         self.step = 0
         self.history: list[dict[str, Any]] = []
@@ -162,15 +166,18 @@ class Trainer:
         try:
             with interruptible() as self.interrupted:
                 if self.settings.freeze:
-                    self.log("computing the features of all images once")
-                    self.features = compute_features(
-                        self.model, self.images, self._check_interrupted
-                    )
+                    self.features = self._load_features()
                 while len(self.history) < self.settings.epochs:
                     self._train_epoch(report)
                     self._finish_epoch(report)
         finally:
             self.curves.close()
+
+    def _load_features(self) -> torch.Tensor:
+        self.log(f"features of all images: computed once, kept in {config.FEATURES}")
+        features = self.frozen.load(self.workers, self.loading, self._check_interrupted)
+        self.frozen.check_all_readable(features)
+        return features
 
     def _describe(self) -> None:
         self.log(
@@ -198,7 +205,7 @@ class Trainer:
         self.model.backbone.train(not self.settings.freeze)
         self.loss.train()
         saved_at = clock = time.monotonic()
-        inputs = self._inputs(batches[begun:])
+        inputs = self._inputs(list(batches[begun:]))
         for number, (batch, images) in enumerate(zip(batches[begun:], inputs, strict=True), 1):
             loss = self._train_step(batch, images)
             self.step += 1
@@ -234,13 +241,13 @@ class Trainer:
         began = self.history[-1]["train_seconds"] if self.history else 0.0
         return steps_done * self.batch_size / max(self.seconds - began, 1e-9)
 
-    def _inputs(self, batches: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+    def _inputs(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
         """What the model takes of each batch: uint8 images, or features with --freeze."""
         if self.features is None:
             yield from self.images.batches(batches)
             return
         for batch in batches:
-            yield self.features[:, torch.from_numpy(batch)]
+            yield self.features[torch.from_numpy(batch)]
 
     def _train_step(self, batch: NDArray[np.int64], inputs: torch.Tensor) -> float:
         """One step of SGD; every random number in it comes from the seed and the step."""
@@ -266,10 +273,8 @@ class Trainer:
         return value
 
     def _outputs(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        if self.features is not None:  # (2, B, D): of each image and of its mirror image
-            mirrored = torch.rand(inputs.shape[1], generator=generator) < 0.5
-            choose = mirrored.to(inputs.device) & torch.tensor(self.settings.augment)
-            return self.model.hash_features(torch.where(choose[:, None], inputs[1], inputs[0]))
+        if self.features is not None:
+            return self.model.hash_features(inputs)
         images = augment(inputs, generator) if self.settings.augment else inputs
         outputs: torch.Tensor = self.model(self.model.preprocessing.normalise(images))
         return outputs
@@ -326,12 +331,12 @@ class Trainer:
         outputs = []
         with torch.inference_mode():
             model = self._exported().eval()
-            for batch, images in zip(batches, self.images.batches(batches), strict=True):
+            for inputs in self._inputs(batches):
                 self._check_interrupted()
+                inputs = inputs.to(self.device)
                 if self.features is not None:
-                    features = self.features[0, torch.from_numpy(batch)].to(self.device)
-                    outputs.append(model.hash_features(features).cpu().numpy())
+                    outputs.append(model.hash_features(inputs).cpu().numpy())
                 else:
-                    pixels = model.preprocessing.normalise(images.to(self.device))
+                    pixels = model.preprocessing.normalise(inputs)
                     outputs.append(model(pixels).float().cpu().numpy())
         return np.concatenate(outputs)

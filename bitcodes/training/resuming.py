@@ -9,7 +9,7 @@ import torch
 
 from bitcodes import config
 from bitcodes.config import Settings
-from bitcodes.data.lists import Dataset, ImageList
+from bitcodes.data.lists import ImageList
 from bitcodes.errors import ConfigError, DataError, ModelError
 
 _CHECKPOINT_KEYS = frozenset(
@@ -32,10 +32,11 @@ def sweep(run: Path) -> None:
             path.unlink()
 
 
-def reconcile(
-    settings: Settings, run: Path, dataset: Dataset
-) -> tuple[Settings, dict[str, Any] | None]:
-    """The settings as the run in that folder has them, and the state to resume it from, if any."""
+def same_settings(settings: Settings, run: Path) -> Settings:
+    """The settings as the run in that folder has them; raises ConfigError where others are asked.
+
+    More epochs are asked for to train on.
+    """
     before = config.load_settings(run)
     chosen = before.to_dict()
     # What was chosen automatically then is what automatic means now.
@@ -54,16 +55,21 @@ def reconcile(
             f"{run} holds a run made with other settings:\n" + "\n".join(lines) + "\n"
             "repeat its settings, choose another folder with --run, or start over with --fresh"
         )
+    return settings
+
+
+def read_state(run: Path, settings: Settings, train: ImageList) -> dict[str, Any] | None:
+    """What `Trainer.save` left in the run, if anything; DataError if it trained on other images."""
     path = run / config.CHECKPOINT_FILE
     if not path.exists():
-        return settings, None
+        return None
     saved = _read_checkpoint(path)
-    if saved["data"] != data_digest(dataset.train):
+    if saved["data"] != data_digest(train):
         raise DataError(
             f"{settings.data / 'train.txt'} has changed since {run} was begun; "
             "restore it, choose another folder with --run, or start over with --fresh"
         )
-    return settings, saved
+    return saved
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,25 @@ def test_a_finished_run_says_so(data: Path, capsys: pytest.CaptureFixture[str]) 
         "runs/colours-small-csq-48 is finished (1 epochs): nothing to do. "
         "Train on with a larger --epochs, or start over with --fresh."
     )
+
+
+def test_a_folder_without_labels(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in data.glob("*.png"):
+        Path("photos").mkdir(exist_ok=True)
+        shutil.copy(path, "photos")
+    flags = ["--data", "photos", "--loss", "itq", *QUICK]
+    assert run(*flags) == 0
+    assert re.fullmatch(
+        r"finished runs/photos-small-itq-48 in \d+ s of training", last_line(capsys)
+    )
+    assert run(*flags) == 0
+    assert last_line(capsys) == (
+        "runs/photos-small-itq-48 is finished: nothing to do. Start over with --fresh."
+    )
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.splitlines()[-1]
 
 
 def test_json_is_one_document(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

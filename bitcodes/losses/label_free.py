@@ -1,0 +1,150 @@
+"""Hash layers that need no labels and no training: fitted at once to the features of images.
+
+Each takes features (N, D), bits K and a seed, and gives `Planes`: a bit is set where
+weight . f + bias > 0.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.errors import ConfigError
+
+ITERATIONS = 50
+_SAMPLE = 10_000  # images among which neighbours are looked for
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Planes:
+    """K hyperplanes of the feature space: what is put into the hash layer."""
+
+    weight: NDArray[np.float32]  # (K, D)
+    bias: NDArray[np.float32]  # (K,)
+
+    @classmethod
+    def through(cls, center: Array, weight: Array) -> "Planes":
+        """Hyperplanes with normals `weight` (K, D) that meet at `center` (D,)."""
+        return cls(weight.astype(np.float32), (-weight @ center).astype(np.float32))
+
+
+def fit_lsh(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
+    """Random hyperplanes through the mean of the features.
+
+    Charikar, STOC 2002, https://doi.org/10.1145/509907.509965: of two images at the angle t, seen
+    from the mean, a bit differs with probability t / pi.
+    """
+    center = features.mean(axis=0, dtype=np.float64)
+    normals = np.random.default_rng(seed).normal(size=(bits, features.shape[1]))
+    return Planes.through(center, normals)
+
+
+def fit_itq(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
+    """PCA, then the rotation that brings the projections nearest to the corners of a cube: ITQ.
+
+    Gong and Lazebnik, CVPR 2011, https://doi.org/10.1109/CVPR.2011.5995432. With V (N, d) the
+    centered features projected on the first d = K principal directions, from a random rotation R
+    on, in turn
+
+        B = sgn(V R)    and    R = argmin |B - V R|^2 = U W^T, where U S W^T = V^T B (SVD)
+
+    50 times. Where the features vary in fewer than K directions, d is their number and R (d, K) has
+    orthonormal rows: the same problem, solved by the same SVD.
+    """
+    center, directions = _principal(features, bits)
+    rotation = _rotation(_projected(features, center, directions), bits, seed)
+    return Planes.through(center, (directions @ rotation).T)
+
+
+def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
+    """ITQ on the directions in which an image and its near neighbours agree.
+
+    Not from a paper; it is a linear discriminant analysis that takes each image and its nearest
+    neighbours for a class. With C the covariance of the features and M that of the means of each
+    image's k nearest neighbours by cosine, the generalised eigenvectors M w = s C w are scaled by
+    the share of variance s that such means have, w^T C w = s^2, and take the place of the principal
+    directions in ITQ. k is the square root of the number of images, of at most 10,000, chosen at
+    random.
+    """
+    _check_variety(features)
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(features))[:_SAMPLE])
+    sample = features[chosen].astype(np.float64)  # (n, D)
+    center = sample.mean(axis=0)
+    sample -= center
+    means = neighbour_means(sample, max(1, round(len(sample) ** 0.5)))  # (n, D)
+    covariance = sample.T @ sample / len(sample)
+    # A little of the mean variance is added to all: few images do not vary in every direction.
+    ridge = 1e-3 * np.trace(covariance) / len(covariance)
+    inverse = np.linalg.inv(np.linalg.cholesky(covariance + ridge * np.eye(len(covariance))))
+    shares, vectors = np.linalg.eigh(inverse @ (means.T @ means / len(sample)) @ inverse.T)
+    kept = [i for i in range(len(shares))[::-1] if shares[i] > 1e-6][:bits]
+    directions = inverse.T @ vectors[:, kept] * shares[kept]  # (D, d)
+    rotation = _rotation(_projected(features, center, directions), bits, seed)
+    return Planes.through(center, (directions @ rotation).T)
+
+
+def neighbour_means(centered: Array, count: int) -> Array:
+    """Of each row of (N, D) the mean of the `count` other rows nearest by cosine, (N, D)."""
+    unit = centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-12)
+    unit = unit.astype(np.float32)
+    means = np.empty_like(centered)
+    for start in range(0, len(unit), 1024):
+        rows = np.arange(start, min(start + 1024, len(unit)))
+        likeness = unit[rows] @ unit.T
+        likeness[np.arange(len(rows)), rows] = -2  # not itself
+        nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]  # (n, k)
+        for row, others in zip(rows, nearest, strict=True):
+            means[row] = centered[others].mean(axis=0)
+    return means
+
+
+def _principal(features: NDArray[np.float32], count: int) -> tuple[Array, Array]:
+    """The mean (D,) and the first principal directions (D, d), d <= count."""
+    _check_variety(features)
+    center = features.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((features.shape[1],) * 2)
+    for start in range(0, len(features), 8192):
+        part = features[start : start + 8192] - center
+        covariance += part.T @ part / len(features)
+    variances, vectors = np.linalg.eigh(covariance)
+    kept = [i for i in range(len(variances))[::-1] if variances[i] > 1e-9 * variances[-1]][:count]
+    return center, vectors[:, kept]
+
+
+def _check_variety(features: NDArray[np.float32]) -> None:
+    if (features == features[0]).all():
+        raise ConfigError(
+            "all images have the same features, and no code can tell them apart: "
+            "give --data with images that differ"
+        )
+
+
+def _projected(features: NDArray[np.float32], center: Array, directions: Array) -> Array:
+    return np.concatenate(
+        [
+            (features[start : start + 8192] - center) @ directions
+            for start in range(0, len(features), 8192)
+        ]
+    )
+
+
+def _rotation(projected: Array, bits: int, seed: int) -> Array:
+    """ITQ's rotation of (N, d), from a random one on: (d, K) with orthonormal rows, d <= K."""
+    random = np.random.default_rng(seed).normal(size=(bits, projected.shape[1]))
+    rotation = np.linalg.qr(random)[0].T
+    for _ in range(ITERATIONS):
+        corners = np.where(projected @ rotation > 0, 1.0, -1.0)  # (N, K)
+        left, _, right = np.linalg.svd(projected.T @ corners, full_matrices=False)
+        rotation = left @ right
+    return rotation
+
+
+LABEL_FREE: dict[str, Callable[[NDArray[np.float32], int, int], Planes]] = {
+    "itq": fit_itq,
+    "itq-nn": fit_neighbours,
+    "lsh": fit_lsh,
+}

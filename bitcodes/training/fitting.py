@@ -1,0 +1,104 @@
+"""Runs of the losses that need no labels: the hash layer is fitted at once to frozen features."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bitcodes import config
+from bitcodes.config import Settings, stable_seed
+from bitcodes.data.lists import LIST_NAMES, ImageList, read_list
+from bitcodes.data.sources import open_source
+from bitcodes.errors import DataError
+from bitcodes.files import atomic_write
+from bitcodes.losses import LABEL_FREE
+from bitcodes.models.backbones import find_backbone
+from bitcodes.models.checkpoint import choose_device, save_model
+from bitcodes.models.hashing import HashModel
+from bitcodes.training.frozen import FrozenFeatures
+from bitcodes.training.resuming import clear, data_digest
+
+
+def images_to_fit(data: Path) -> ImageList:
+    """The training images of a prepared folder, or all images in any other folder or list."""
+    listed = data / LIST_NAMES["train"]
+    return read_list(listed) if listed.is_file() else open_source([str(data)])
+
+
+def fit(
+    settings: Settings,
+    images: ImageList,
+    workers: int,
+    loading: Callable[[int, int | None], None] | None,
+    log: Callable[[str], None],
+) -> tuple[HashModel, dict[str, Any]]:
+    """A model with its hash layer fitted to the images, and what metrics.jsonl says of it.
+
+    Images that cannot be read are left out. Raises DataError if fewer than two can be.
+    """
+    assert isinstance(settings.image_size, int)
+    started = time.monotonic()
+    torch.manual_seed(stable_seed(settings.seed, "weights"))
+    model = HashModel(
+        settings.backbone,
+        settings.bits,
+        find_backbone(settings.backbone).preprocessing(settings.image_size),
+        images.class_names,
+        pretrained=True,
+    ).to(choose_device(settings.device))
+    store = FrozenFeatures(config.FEATURES, model, images)
+    loaded = store.load(workers, loading)
+    missing = store.unreadable(loaded)
+    if len(missing):
+        log(f"{len(missing):,} images cannot be read: left out ({store.reason(int(missing[0]))})")
+    features = loaded[~loaded[:, 0].isnan()].numpy()  # (N, D)
+    if len(features) < 2:
+        raise DataError(
+            f"{settings.data}: expected at least 2 images that can be read, found {len(features)}"
+        )
+    log(
+        f"{len(features):,} images to fit to, {settings.image_size} pixels, {settings.bits} bits, "
+        f"on {model.device}; labels are not used"
+    )
+    planes = LABEL_FREE[settings.loss](features, settings.bits, settings.seed)
+    with torch.no_grad():
+        model.hash_layer.weight.copy_(torch.from_numpy(planes.weight))
+        model.hash_layer.bias.copy_(torch.from_numpy(planes.bias))
+    seconds = time.monotonic() - started
+    line = {
+        "epoch": 1,
+        "images": len(features),
+        "images_per_second": round(len(features) / seconds, 1),
+        "train_seconds": round(seconds, 1),
+        "data": data_digest(images),
+    }
+    return model, line
+
+
+def write_run(run: Path, settings: Settings, model: HashModel, line: dict[str, Any]) -> None:
+    """Put config.yaml, model.safetensors and, last, metrics.jsonl in the place of what is there."""
+    clear(run)
+    settings.save(run / config.CONFIG_FILE)
+    save_model(model, run / config.MODEL_FILE)
+    with atomic_write(run / config.METRICS_FILE, "w") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def fitted(run: Path, images: ImageList) -> dict[str, Any] | None:
+    """What metrics.jsonl says of a run that was fitted before; None if it is not whole.
+
+    Raises DataError if it was fitted to other images.
+    """
+    path = run / config.METRICS_FILE
+    if not path.is_file() or not (run / config.MODEL_FILE).is_file():
+        return None
+    line: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if line["data"] != data_digest(images):
+        raise DataError(
+            f"the images have changed since {run} was made of them; "
+            "fit it again with --fresh, or choose another folder with --run"
+        )
+    return line
