@@ -100,8 +100,15 @@ def _half_half(image_size: int) -> Preprocessing:
     return Preprocessing(image_size=image_size, crop=crop, mean=half, std=half)
 
 
+def _build_staged(pretrained: bool) -> nn.Module:
+    from bitcodes.models.stages import with_stages
+
+    return with_stages(_build_efficientnet_lite0(pretrained))
+
+
 BACKBONES = {
     "tf_efficientnet_lite0": Backbone(1280, _build_efficientnet_lite0, _half_half, 224),
+    "tf_efficientnet_lite0_stages": Backbone(1904, _build_staged, _half_half, 224),
 }
 
 

@@ -158,3 +158,20 @@ def test_accuracy_on_photographs(weights: dict[str, torch.Tensor]) -> None:
     accuracy = right / len(images)
     print(f"{right} of {len(images)} photographs came out as their class: {accuracy:.1%}")
     assert accuracy >= 0.8
+
+
+def test_the_features_of_the_stages_come_before_those_of_the_head() -> None:
+    torch.manual_seed(0)
+    plain = find_backbone("tf_efficientnet_lite0").build(True).eval()
+    spec = find_backbone("tf_efficientnet_lite0_stages")
+    staged = spec.build(True).eval()
+    assert staged.state_dict().keys() == plain.state_dict().keys()
+    seen: list[torch.Tensor] = []
+    for stage in plain.blocks[4:]:  # type: ignore[index]
+        stage.register_forward_hook(lambda module, given, made: seen.append(made))
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        head, found = plain(images), staged(images)
+    means = [made.flatten(2).mean(dim=2) for made in seen]
+    assert found.shape == (2, spec.feature_dim)
+    torch.testing.assert_close(found, torch.cat([*means, head], dim=1))

@@ -1,0 +1,197 @@
+"""A grid of losses, bits and backbones on CIFAR-10, one table: each cell is two ordinary commands.
+
+    python benchmarks/losses.py [WORK] [--source cifar10-images.tar.xz] [--losses csq ortho ...]
+        [--bits 16 32 ...] [--backbones NAME ...] [--protocols low-data unseen-1 ...]
+        [--out TABLE.md] [finetune options]
+
+Anything else is handed to `bitcodes finetune`, such as --epochs 10 --image-size 64. WORK (default:
+data/losses) keeps data, runs and, in cells/, a file of figures a cell: interrupted, the same call
+goes on; called with more losses or bits, it adds them. The table, with the commands that repeat any
+cell of it, is written anew after each cell (default: benchmarks/results/<date>-losses.md).
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+from bitcodes.config import LossName
+
+RESULTS = Path(__file__).resolve().parent / "results"
+BITCODES = [sys.executable, "-m", "bitcodes"]
+PROTOCOLS = ("full", "low-data", "low-data-54k", "unseen-1", "unseen-2", "unseen-3")
+WITHOUT_TRAINING = ("itq", "itq-nn", "lsh")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place in the table, and the run that fills it."""
+
+    protocol: str
+    backbone: str
+    loss: str
+    bits: int
+    options: tuple[str, ...]  # of finetune
+
+    @property
+    def data(self) -> str:
+        """The prepared folder, in WORK."""
+        return f"data/cifar10-{self.protocol}"
+
+    @property
+    def name(self) -> str:
+        """The name of its run and of its file of figures: other options, another name."""
+        digest = hashlib.sha256(" ".join(self.options).encode()).hexdigest()[:8]
+        backbone = self.backbone.replace("/", "-")
+        return f"{self.protocol}-{backbone}-{self.loss}-{self.bits}-{digest}"
+
+    def finetune(self) -> list[str]:
+        """The words after `bitcodes` that train it."""
+        where = ["--data", self.data, "--run", f"runs/{self.name}"]
+        what = ["--loss", self.loss, "--bits", str(self.bits), "--backbone", self.backbone]
+        return ["finetune", *where, *what, *self.options]
+
+    def evaluate(self) -> list[str]:
+        """The words after `bitcodes` that score it."""
+        return ["evaluate", f"runs/{self.name}", "--json"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("work", type=Path, nargs="?", default=Path("data/losses"))
+    parser.add_argument("--source", type=Path, help="CIFAR-10 as prepare --source takes it")
+    parser.add_argument("--losses", nargs="+", choices=get_args(LossName), default=None)
+    parser.add_argument("--bits", nargs="+", type=int, default=[16, 32, 48, 64])
+    parser.add_argument("--backbones", nargs="+", default=["tf_efficientnet_lite0"])
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=["low-data"])
+    default = RESULTS / f"{date.today():%Y-%m-%d}-losses.md"
+    parser.add_argument("--out", type=Path, default=default)
+    arguments, options = parser.parse_known_args()
+    losses = arguments.losses or [x for x in get_args(LossName) if x not in WITHOUT_TRAINING]
+    out = arguments.out.absolute()
+    source = None if arguments.source is None else arguments.source.absolute()
+    (arguments.work / "cells").mkdir(parents=True, exist_ok=True)
+    os.chdir(arguments.work)
+
+    for protocol in arguments.protocols:
+        prepare(protocol, source)
+    grid = itertools.product(arguments.protocols, arguments.backbones, arguments.bits, losses)
+    cells = [Cell(p, backbone, loss, k, tuple(options)) for p, backbone, k, loss in grid]
+    for number, cell in enumerate(cells, 1):
+        print(f"[{number}/{len(cells)}] {cell.name}", file=sys.stderr)
+        fill(cell)
+        out.write_text(report(cells))
+    print(f"written: {out}", file=sys.stderr)
+
+
+def prepare(protocol: str, source: Path | None) -> None:
+    """Make the data folder of a protocol; one that is there stays."""
+    name, _, split = protocol.partition("unseen-")
+    words = ["--protocol", "unseen", "--split", split] if split else ["--protocol", name]
+    words += [] if source is None else ["--source", str(source)]
+    subprocess.run(
+        [*BITCODES, "prepare", "cifar10", f"data/cifar10-{protocol}", *words],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def fill(cell: Cell) -> None:
+    """Train and evaluate one cell and keep its figures; what fails is told, and tried next time."""
+    file = figures_file(cell)
+    if file.exists():
+        return
+    if subprocess.run([*BITCODES, *cell.finetune()]).returncode:
+        print(f"{cell.name}: finetune failed: left out", file=sys.stderr)
+        return
+    done = subprocess.run([*BITCODES, *cell.evaluate()], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        print(f"{cell.name}: evaluate failed: left out", file=sys.stderr)
+        return
+    lines = Path(f"runs/{cell.name}/metrics.jsonl").read_text().splitlines()
+    history = [json.loads(line) for line in lines]
+    scores = [line.get("val_map", -1.0) for line in history]
+    best = max(range(len(scores)), key=lambda epoch: (scores[epoch], epoch))
+    kept = {
+        "figures": json.loads(done.stdout)["figures"],
+        "minutes": history[-1]["train_seconds"] / 60,
+        "epochs": len(history),
+        "epoch": best + 1,  # whose weights these are: the best by validation, else the last
+    }
+    fresh = file.with_suffix(".tmp")
+    fresh.write_text(json.dumps(kept, indent=2) + "\n")
+    fresh.replace(file)
+
+
+def figures_file(cell: Cell) -> Path:
+    return Path("cells", f"{cell.name}.json")
+
+
+def report(cells: list[Cell]) -> str:
+    """All tables of the grid, so far as they are filled, as Markdown."""
+    words = ("bitcodes", "torch", "timm", "numpy")
+    lines = [
+        f"# Losses on CIFAR-10, {date.today():%Y-%m-%d}",
+        "",
+        ", ".join(f"{name} {version(name)}" for name in words)
+        + f", Python {platform.python_version()}; {platform.machine()}, {os.cpu_count()} cores.",
+        "",
+        f"Options of finetune: `{' '.join(cells[0].options) or 'none, all defaults'}`. Weights are "
+        "those of the epoch that was best on held-out training images; queries choose nothing.",
+    ]
+    for protocol, backbone in dict.fromkeys((cell.protocol, cell.backbone) for cell in cells):
+        part = [cell for cell in cells if (cell.protocol, cell.backbone) == (protocol, backbone)]
+        lines += ["", f"## {protocol}, {backbone}"]
+        lines += ["", "Tie-aware mAP over the whole ranking:", "", *table(part, map_of)]
+        lines += [
+            "",
+            "mAP@1000:",
+            "",
+            *table(part, lambda kept: f"{kept['figures']['map@1000']:.4f}"),
+        ]
+        lines += ["", "Minutes of training, and the epoch kept:", "", *table(part, time_of)]
+    example = cells[0]
+    lines += [
+        "",
+        "A cell by itself:",
+        "",
+        f"    bitcodes {' '.join(example.finetune())}",
+        f"    bitcodes evaluate runs/{example.name}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def map_of(kept: dict[str, Any]) -> str:
+    return f"{kept['figures']['map']:.4f}"
+
+
+def time_of(kept: dict[str, Any]) -> str:
+    return f"{kept['minutes']:.1f} (epoch {kept['epoch']} of {kept['epochs']})"
+
+
+def table(cells: list[Cell], shown: Any) -> list[str]:
+    """A row a loss, a column a number of bits."""
+    columns = list(dict.fromkeys(cell.bits for cell in cells))
+    lines = [f"| loss | {' | '.join(f'{bits} bits' for bits in columns)} |"]
+    lines.append(f"| --- |{' --- |' * len(columns)}")
+    for loss in dict.fromkeys(cell.loss for cell in cells):
+        row = []
+        for bits in columns:
+            cell = next(cell for cell in cells if (cell.loss, cell.bits) == (loss, bits))
+            file = figures_file(cell)
+            row.append(shown(json.loads(file.read_text())) if file.exists() else "")
+        lines.append(f"| {loss} | {' | '.join(row)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
