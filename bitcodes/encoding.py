@@ -1,7 +1,7 @@
 """Encoding: a model and a source of images -> a code set, continued where it was interrupted."""
 
-import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,42 +15,48 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
 from bitcodes.config import MODEL_FILE
-from bitcodes.data.lists import ImageList, shown, single_labels
-from bitcodes.data.reading import file_stat, read_batches, read_pixels, worker_errors
-from bitcodes.data.sources import open_source
+from bitcodes.data.lists import ImageList, shown
+from bitcodes.data.places import Item, Place
+from bitcodes.data.reading import (
+    Decode,
+    read_batch,
+    read_batches,
+    read_pixels,
+    work_batches,
+)
+from bitcodes.data.streams import Source, listed, open_stream
+from bitcodes.data.workers import core_count
 from bitcodes.errors import CodeSetError, DataError
-from bitcodes.models.checkpoint import fingerprint
-from bitcodes.models.hashing import Encoded, HashModel
+from bitcodes.models.encoder import Encoded, Encoder
+from bitcodes.models.modelfile import ONNX
+from bitcodes.models.onnx import OnnxModel
+from bitcodes.updating import Keep, New, Update
 
-# How codes are made; kept in the header, so that codes made otherwise do not mix with these.
-ENGINE = "torch"
-DTYPE = "float32"
-DECODE = "full"
+BATCH_SIZE = 32
+_READERS = 8  # processes that read for one model, at most
 
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """What the model made of one batch of a source: n images, and those that could not be read."""
+    """What the model made of one batch of items: n images, and those that could not be read."""
 
-    positions: NDArray[np.int64]  # (n,) in the source
+    items: tuple[Item, ...]
+    good: NDArray[np.intp]  # (n,) which of the items these are
     outputs: NDArray[np.float32]  # (n, K)
     features: NDArray[np.float32]  # (n, D)
     stat: NDArray[np.int64]  # (n, 2): bytes and modification time in ns of the files
-    skipped: tuple[tuple[int, str], ...]  # position in the source and reason
-
-    @property
-    def size(self) -> int:
-        """How many items of the source this batch deals with."""
-        return len(self.positions) + len(self.skipped)
+    skipped: tuple[tuple[int, str], ...]  # which of the items, and the reason
 
 
 def encode(
-    model: HashModel,
-    source: ImageList | str | Path | Sequence[str | Path],
+    model: Encoder,
+    source: Source | ImageList | str | Path | Sequence[str | Path],
     out: str | Path = "codes.npy",
     *,
     features: bool = False,
-    batch_size: int = 64,
+    decode: Decode | None = None,
+    append: bool = False,
+    batch_size: int = BATCH_SIZE,
     workers: int | None = 0,
     strict: bool = False,
     force: bool = False,
@@ -59,52 +65,72 @@ def encode(
 ) -> CodeSet:
     """Encode images into the code set `out`, and return it.
 
-    `source` is an ImageList, or what names one: folders, list files, images. Batches follow its
-    order, and the codes depend on neither `batch_size` nor `workers`, the processes that read
-    images (None: by the number of cores; 0: this one). `features` adds the features sidecar.
+    `source` is a Source, an ImageList, or what names one: folders, list files, archives, images.
+    Batches follow its order, and in float32 the codes depend on neither `batch_size` nor `workers`,
+    the processes that read images (None: by the number of cores; 0: this one). `features` adds the
+    features sidecar. `decode` is how JPEGs are read: "full", or "reduced" where the network sees
+    much less of them; None: as the set that is there was made, else "reduced".
+
+    A set that is there is brought up to date: what is new or has changed, by path, size and
+    modification time, is encoded, and what is gone is dropped; with `append` all rows are kept and
+    what the source has beyond them is added. It must be of the same model, encoded in the same way;
+    else it is an error that says what differs, unless `force` allows to replace it.
 
     Images that cannot be read are skipped and listed with the reason in `<out>.skipped.txt`; with
-    `strict` they raise DataError. If interrupted, even killed, the same call continues. A set that
-    is up to date (same model, same files) is returned as it is; any other that exists is an error
-    that says what differs, unless `force` allows to replace it. `log` gets a line on either.
+    `strict` they raise DataError. If interrupted, even killed, the same call continues. `log` gets
+    lines that say what is done.
     """
     out = Path(out)
-    images = source if isinstance(source, ImageList) else open_source(_arguments(source))
+    if isinstance(source, ImageList):
+        source = listed(source)
+    elif not isinstance(source, Source):
+        source = open_stream(_arguments(source))
     log = log or _silent
-    wanted = _Wanted.of(model, images, features)
 
     finish_commit(out)
     existing = _existing(out, force)
-    if existing is not None:
-        differences = wanted.differences(existing)
-        if not differences:
-            log(f"{out} is up to date: the same model and the same {len(images):,} images")
-            _check_strict(existing.skipped, strict)
-            return existing
+    if existing is not None and decode is None and existing.header.decode in ("reduced", "full"):
+        decode = existing.header.decode  # type: ignore[assignment]
+    wanted = _Wanted(model, source, features, decode or "reduced")
+    if existing is not None and (differences := wanted.differences(existing, append)):
         if not force:
             raise CodeSetError(
                 f"{out} exists already and is not what this would make: "
                 + "; ".join(differences)
                 + ". Write to another file with -o, or replace it with --force (force=True)"
             )
-    with _writer(out, wanted, force) as writer:
+        existing = None
+    update = Update(source, existing, append)
+    if existing is not None and update.is_empty:
+        count = "" if source.count is None else f" {source.count:,}"
+        same = "nothing to append" if append else f"the same model and the same{count} images"
+        log(f"{out} is up to date: {same}")
+        _check_strict(existing.skipped, strict)
+        return existing
+    with _writer(out, wanted, update) as writer:
         if writer.dropped:
             log(f"starting over: images or settings changed since {writer.dropped:,} were encoded")
         elif writer.position:
-            log(f"continuing after {writer.position:,} of {len(images):,} images")
-        _encode_rest(writer, wanted, batch_size, workers, strict, progress)
+            of = "" if update.count is None else f" of {update.count:,}"
+            log(f"continuing after {writer.position:,}{of} images")
+        _encode_rest(writer, wanted, update, batch_size, workers, strict, progress)
+        if existing is not None:
+            log(update.told())
         return writer.commit()
 
 
 def encode_images(
-    model: HashModel, images: Iterable[str | Path | bytes | Image.Image], batch_size: int = 64
+    model: Encoder,
+    images: Iterable[str | Path | bytes | Image.Image],
+    batch_size: int = BATCH_SIZE,
+    decode: Decode = "full",
 ) -> Encoded:
     """Encode images in memory or in files, such as queries: outputs (N, K) and features (N, D).
 
-    `pack_outputs(encoded.outputs)` are their codes, the same as in a code set of this model.
-    Raises ImageError for an image that cannot be read.
+    `pack_outputs(encoded.outputs)` are their codes, the same as in a code set of this model and
+    `decode`. Raises ImageError for an image that cannot be read.
     """
-    pixels = (read_pixels(image, model.preprocessing) for image in images)
+    pixels = (read_pixels(image, model.preprocessing, decode) for image in images)
     parts = []
     while batch := list(islice(pixels, batch_size)):
         parts.append(model.encode_batch(np.stack(batch)))
@@ -115,55 +141,67 @@ def encode_images(
 
 
 def encode_batches(
-    model: HashModel,
-    source: ImageList,
+    model: Encoder,
+    batches: Iterable[tuple[Item, ...]],
     *,
-    start: int = 0,
-    batch_size: int = 64,
+    decode: Decode = "full",
+    batch_size: int = BATCH_SIZE,
     workers: int | None = 0,
 ) -> Iterator[EncodedBatch]:
-    """Encode a source from position `start` on, batch by batch, in its order."""
-    with worker_errors():
-        for batch in read_batches(source, model.preprocessing, start, batch_size, workers):
-            outputs, features = _no_rows(model.bits), _no_rows(model.feature_dim)
-            if len(batch.positions):
-                encoded = model.encode_batch(batch.pixels)
-                outputs, features = encoded.outputs, encoded.features
-            yield EncodedBatch(batch.positions, outputs, features, batch.stat, batch.skipped)
+    """Encode batches of at most `batch_size` items, in their order.
+
+    With torch the workers read, and hand the pixels over; an exported model runs in each worker.
+    """
+    if isinstance(model, OnnxModel):
+        processes = core_count() if workers is None else workers
+        yield from _encode_in_workers(model, batches, decode, processes)
+        return
+    processes = min(_READERS, core_count()) if workers is None else workers
+    for items, read in read_batches(batches, model.preprocessing, decode, batch_size, processes):
+        encoded = _encode(model, read.pixels)
+        yield EncodedBatch(
+            items, read.good, encoded.outputs, encoded.features, read.stat, read.skipped
+        )
+
+
+def _encode_in_workers(
+    model: OnnxModel, batches: Iterable[tuple[Item, ...]], decode: Decode, workers: int
+) -> Iterator[EncodedBatch]:
+    alone = model.with_threads(1)  # a worker a core, and each does all of the work of its batch
+    here = os.getpid()
+
+    def work(places: Sequence[Place]) -> EncodedBatch:
+        read = read_batch(places, model.preprocessing, decode)
+        encoded = _encode(model if os.getpid() == here else alone, read.pixels)
+        return EncodedBatch(
+            (), read.good, encoded.outputs, encoded.features, read.stat, read.skipped
+        )
+
+    for items, done in work_batches(batches, work, workers):
+        yield EncodedBatch(items, done.good, done.outputs, done.features, done.stat, done.skipped)
+
+
+def _encode(model: Encoder, pixels: NDArray[np.uint8]) -> Encoded:
+    if len(pixels):
+        return model.encode_batch(pixels)
+    return Encoded(_no_rows(model.bits), _no_rows(model.feature_dim))
 
 
 # -- one code set ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class _Wanted:
     """The code set that a call of `encode` is to leave."""
 
-    model: HashModel
-    images: ImageList
-    root: Path  # of the images, without links resolved
-    features: bool
-    fingerprint: str
-    stat: NDArray[np.int64]  # (N, 2) of all images, at the beginning
-    digest: str  # of the images: paths, labels, class names, sizes and times
+    def __init__(self, model: Encoder, source: Source, features: bool, decode: Decode) -> None:
+        self.model = model
+        self.source = source
+        self.features = features
+        self.decode: Decode = decode
+        self.fingerprint = model.fingerprint()
 
-    @classmethod
-    def of(cls, model: HashModel, images: ImageList, features: bool) -> "_Wanted":
-        stat = np.array(
-            [file_stat(images.absolute_path(i)) for i in range(len(images))], np.int64
-        ).reshape(-1, 2)
-        return cls(
-            model,
-            images,
-            _absolute(images.root),
-            features,
-            fingerprint(model),
-            stat,
-            _digest(images, stat),
-        )
-
-    def differences(self, existing: CodeSet) -> list[str]:
-        """What keeps an existing set from being up to date, in words."""
+    def differences(self, existing: CodeSet, append: bool) -> list[str]:
+        """What keeps an existing set from being brought up to date, in words."""
         header = existing.header
         if existing.is_bare:
             return ["it has no header that says what it was made of"]
@@ -174,102 +212,145 @@ class _Wanted:
                 f"model is {self.fingerprint}"
             )
         made = (header.engine, header.dtype, header.decode)
-        if made != (ENGINE, DTYPE, DECODE):
-            found.append(f"it was encoded with {made}, this would be {(ENGINE, DTYPE, DECODE)}")
+        if made != (now := (self.model.engine, self.model.dtype, self.decode)):
+            found.append(f"it was encoded with {made}, this would be {now}")
         if self.features and existing.features is None:
             found.append("it has no features")
-        if existing.root != self.root:
-            found.append(f"its images lie in {existing.root}, these in {self.root}")
-        if header.source != self.digest:
-            found.append(self._changes(existing))
+        labels = existing.labels
+        columns = 0 if labels is None else labels.shape[1] if labels.ndim == 2 else None
+        if append:
+            if (labels is None) != (not self.source.columns):
+                found.append("of it and the images to append only one has labels")
+            elif columns not in (None, self.source.columns) or (
+                columns is None and not self.source.single
+            ):
+                found.append("the images to append have other labels")
+            return found
+        if labels is not None and not self.source.columns:
+            found.append("it has labels, and these images have none")
+        if existing.root_name != self.source.root:
+            found.append(
+                f"its images lie in {existing.root_name}, these in {self.source.root} "
+                "(--append adds them to it)"
+            )
         return found
 
-    def _changes(self, existing: CodeSet) -> str:
-        """How the images differ from those of a set: new, changed, gone."""
-        skipped = {path for path, _ in existing.skipped}
-        stat = existing.stat if existing.stat is not None else np.empty((0, 2), np.int64)
-        before = dict(zip(existing.paths, map(tuple, stat.tolist()), strict=False))
-        now = dict(zip(self.images.paths, map(tuple, self.stat.tolist()), strict=True))
-        counts = {
-            "new": len(now.keys() - before.keys() - skipped),
-            "changed": sum(now[path] != before[path] for path in now.keys() & before.keys()),
-            "gone": len((before.keys() | skipped) - now.keys()),
-        }
-        listed = ", ".join(f"{number:,} {word}" for word, number in counts.items() if number)
-        if listed:
-            return f"of its images, compared with these, {listed}"
-        return "its list had another order, other labels, or images that could not be read then"
 
-
-def _writer(out: Path, wanted: _Wanted, force: bool) -> CodeSetWriter:
-    model, images = wanted.model, wanted.images
+def _writer(out: Path, wanted: _Wanted, update: Update) -> CodeSetWriter:
+    model, base = wanted.model, update.base
+    if base is not None:
+        wanted.features = base.features is not None
     columns = ["stat"]
-    if images.labels is not None:
+    if wanted.source.columns:
         columns.append("labels")
     if wanted.features:
         columns.append("features")
     file = model.path
-    run = file.parent if file is not None and file.name == MODEL_FILE else file
+    run = file.parent if file is not None and file.name in _RUN_FILES else file
     return CodeSetWriter(
         out,
         bits=model.bits,
         columns=tuple(columns),
-        root=wanted.root,
-        class_names=images.class_names,
+        root=update.root,
+        class_names=update.class_names,
         fingerprint=wanted.fingerprint,
         backbone=model.backbone_name,
         run=run,
-        engine=ENGINE,
-        dtype=DTYPE,
-        decode=DECODE,
-        source=wanted.digest,
-        force=force,
+        engine=model.engine,
+        dtype=model.dtype,
+        decode=wanted.decode,
+        source=update.digest,
+        force=True,  # what may be replaced was looked at before
     )
+
+
+_RUN_FILES = (MODEL_FILE, Path(MODEL_FILE).with_suffix(ONNX).name)
 
 
 def _encode_rest(
     writer: CodeSetWriter,
     wanted: _Wanted,
+    update: Update,
     batch_size: int,
     workers: int | None,
     strict: bool,
     progress: Callable[[int, int | None], None] | None,
 ) -> None:
     """Stage what is not staged yet."""
-    model, images = wanted.model, wanted.images
-    labels: NDArray[np.uint8] | NDArray[np.int32] | None = images.labels  # (N, C)
-    if images.labels is not None and (classes := single_labels(images.labels)) is not None:
-        labels = classes  # (N,)
-    done = writer.position
     if strict and writer.skipped:
         raise DataError(
             f"{writer.skipped:,} of the images encoded before cannot be read; repair them or take "
             "them out, or let them be skipped, without --strict (strict=False)"
         )
-    reason = ""
-    batches = encode_batches(model, images, start=done, batch_size=batch_size, workers=workers)
+    plans: deque[list[Keep | New]] = deque()
+
+    def batches() -> Iterator[tuple[Item, ...]]:
+        for plan in update.steps(writer.position, batch_size):
+            plans.append(plan)
+            yield tuple(item for step in plan if isinstance(step, New) for item in step.items)
+
     if progress is not None:
-        progress(done, len(images))
-    for batch in batches:
-        for position, reason in batch.skipped:
-            _check_strict([(images.paths[position], reason)], strict)
-            writer.skip(images.paths[position], reason)
-        if len(batch.positions):
-            writer.append(
-                pack_outputs(batch.outputs),
-                [images.paths[position] for position in batch.positions],
-                labels=None if labels is None else labels[batch.positions],
-                features=batch.features if wanted.features else None,
-                stat=batch.stat,
-            )
-        done += batch.size
+        progress(writer.position, update.count)
+    last = ("", "")
+    for batch in encode_batches(
+        wanted.model,
+        batches(),
+        decode=wanted.decode,
+        batch_size=batch_size,
+        workers=workers,
+    ):
+        for number, reason in batch.skipped:
+            last = batch.items[number].path, reason
+            _check_strict([last], strict)
+        begin = 0
+        for step in plans.popleft():
+            if isinstance(step, Keep):
+                assert update.base is not None
+                writer.copy(update.base, step.start, step.stop, _labels(step.labels, update))
+            else:
+                _append(writer, batch, begin, begin + len(step.items), wanted.features, update)
+                begin += len(step.items)
         if progress is not None:
-            progress(done, len(images))
+            progress(writer.position, update.count)
     if writer.done == 0:
         raise DataError(
-            f"none of the {len(images):,} images could be read; the last one, "
-            f"{shown(images.paths[-1])}: {reason}"
+            f"none of the {writer.skipped:,} images could be read; the last one, "
+            f"{shown(last[0])}: {last[1]}"
         )
+
+
+def _append(
+    writer: CodeSetWriter,
+    batch: EncodedBatch,
+    begin: int,
+    end: int,
+    features: bool,
+    update: Update,
+) -> None:
+    """Write what became of the items `begin` to `end` of a batch."""
+    for number, reason in batch.skipped:
+        if begin <= number < end:
+            writer.skip(batch.items[number].path, reason)
+    rows = slice(*np.searchsorted(batch.good, [begin, end]).tolist())
+    items = [batch.items[number] for number in batch.good[rows]]
+    if items:
+        writer.append(
+            pack_outputs(batch.outputs[rows]),
+            [item.path for item in items],
+            labels=_labels([item.labels for item in items], update),
+            features=batch.features[rows] if features else None,
+            stat=batch.stat[rows],
+        )
+
+
+def _labels(
+    rows: Sequence[NDArray[np.uint8] | None] | None, update: Update
+) -> NDArray[np.uint8] | NDArray[np.int32] | None:
+    """Labels as a set keeps them: class numbers (n,) where every image has one, else (n, C)."""
+    if not rows or rows[0] is None:
+        return None
+    labels = np.stack([row for row in rows if row is not None])  # (n, C)
+    return labels.argmax(axis=1).astype(np.int32) if update.single else labels
 
 
 def _existing(out: Path, force: bool) -> CodeSet | None:
@@ -292,21 +373,6 @@ def _check_strict(skipped: Sequence[tuple[str, str]], strict: bool) -> None:
             f"{shown(path)} cannot be read: {reason}{more}; repair it or take it out, or let it be "
             "skipped, without --strict (strict=False)"
         )
-
-
-def _digest(images: ImageList, stat: NDArray[np.int64]) -> str:
-    """SHA-256, in hex, of all that decides the rows of a set but the model."""
-    digest = hashlib.sha256()
-    for text in (*images.class_names, "", *images.paths):
-        digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
-    digest.update(np.ascontiguousarray(stat, "<i8").tobytes())
-    if images.labels is not None:
-        digest.update(np.ascontiguousarray(images.labels).tobytes())
-    return digest.hexdigest()
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
 
 
 def _arguments(source: str | Path | Sequence[str | Path]) -> list[str]:

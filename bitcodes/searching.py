@@ -21,7 +21,8 @@ from bitcodes.report.results import Fine, Hit, QueryResult, SearchResults
 
 # The model and encoding are imported only for queries that are images: codes need no torch.
 if TYPE_CHECKING:
-    from bitcodes.models.hashing import HashModel
+    from bitcodes.data.reading import Decode
+    from bitcodes.models.encoder import Encoder
 
 K = 10
 SHORTLIST = 1000
@@ -73,7 +74,8 @@ def search(
         asked = _stored(queries, database, rerank, force)
     else:
         model = _find_model(database, run, device, force)
-        asked = _encoded(queries, model, batch_size, workers, progress)
+        decode: Decode = "reduced" if database.header.decode == "reduced" else "full"
+        asked = _encoded(queries, model, decode, batch_size, workers, progress)
     if asked.codes.shape[0] == 0:
         raise DataError(_nothing_asked(asked.skipped))
 
@@ -143,22 +145,29 @@ def _stored(queries: CodeSet, database: CodeSet, rerank: bool, force: bool) -> _
 
 def _encoded(
     queries: ImageList,
-    model: "HashModel",
+    model: "Encoder",
+    decode: "Decode",
     batch_size: int,
     workers: int | None,
     progress: Callable[[int, int | None], None] | None,
 ) -> _Asked:
+    from bitcodes.data.reading import batches_of
+    from bitcodes.data.streams import listed
     from bitcodes.encoding import encode_batches
 
     outputs = [np.empty((0, model.bits), np.float32)]
     features = [np.empty((0, model.feature_dim), np.float32)]
     positions: list[int] = []
     skipped: list[tuple[str, str]] = []
-    for batch in encode_batches(model, queries, batch_size=batch_size, workers=workers):
+    batches = batches_of(listed(queries), batch_size)
+    for batch in encode_batches(
+        model, batches, decode=decode, batch_size=batch_size, workers=workers
+    ):
+        begin = len(positions) + len(skipped)
         outputs.append(batch.outputs)
         features.append(batch.features)
-        positions += batch.positions.tolist()
-        skipped += [(queries.paths[position], reason) for position, reason in batch.skipped]
+        positions += (batch.good + begin).tolist()
+        skipped += [(batch.items[number].path, reason) for number, reason in batch.skipped]
         if progress is not None:
             progress(len(positions) + len(skipped), len(queries))
     all_outputs = np.concatenate(outputs)
@@ -174,18 +183,18 @@ def _encoded(
     )
 
 
-def _find_model(database: CodeSet, run: Path | None, device: str, force: bool) -> "HashModel":
-    from bitcodes.models.checkpoint import fingerprint, load_model
+def _find_model(database: CodeSet, run: Path | None, device: str, force: bool) -> "Encoder":
+    from bitcodes.models.engines import load_like
 
     if run is None:
         run = _recorded_run(database)
-    model = load_model(run, device)
+    model = load_like(database.header, run, device)
     if model.bits != database.bits:
         raise CodeSetError(
             f"{model.path} makes codes of {model.bits} bits and {_name(database)} has codes of "
             f"{database.bits}: it was made by another model; name that one with --run"
         )
-    _check_same_model(database, fingerprint(model), str(model.path), force)
+    _check_same_model(database, model.fingerprint(), str(model.path), force)
     return model
 
 

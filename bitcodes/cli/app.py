@@ -13,7 +13,10 @@ from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile
 
 # In the order in which a newcomer needs them. A module is imported when its command is used.
-_COMMANDS = ("prepare", "finetune", "encode", "search", "evaluate", "index", "duplicates")
+_COMMANDS = (
+    *("prepare", "finetune", "encode", "search", "evaluate", "index", "duplicates"),
+    *("merge", "info", "export"),
+)
 
 
 class _Commands(TyperGroup):

@@ -167,8 +167,14 @@ class CodeSet:
 
     @property
     def root(self) -> Path | None:
-        """The absolute folder that paths are relative to; None where unknown."""
+        """The absolute folder that paths are relative to; None where unknown, and for a URL."""
         return self._absolute(self.header.root)
+
+    @property
+    def root_name(self) -> str | None:
+        """What paths are relative to, as text: an absolute path or a URL; None where unknown."""
+        kept = self.header.root
+        return kept if kept is not None and "://" in kept else _text(self.root)
 
     @property
     def run(self) -> Path | None:
@@ -177,7 +183,7 @@ class CodeSet:
 
     def _absolute(self, kept: str | None) -> Path | None:
         """Undo Layout.kept: relative paths in the header are relative to the folder of the set."""
-        if kept is None:
+        if kept is None or "://" in kept:
             return None
         folder = self.path.parent if self.path else Path()
         return Path(os.path.abspath(folder / kept))  # noqa: PTH100 - resolve() would follow links
@@ -228,7 +234,7 @@ class CodeSet:
         with CodeSetWriter(
             path,
             columns=tuple(given),
-            root=self.root,
+            root=self.root_name,
             run=self.run,
             force=force,
             resume=False,
@@ -241,6 +247,19 @@ class CodeSet:
             for skipped, reason in self.skipped:
                 writer.skip(skipped, reason)
             return writer.commit()
+
+
+def recorded_header(path: Path) -> CodeSetHeader | None:
+    """The header of the set at `path`, if there is one that can be read."""
+    try:
+        header = CodeSet.open(path, verify=False).header
+    except CodeSetError:
+        return None
+    return header if header.files else None
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 class _File:

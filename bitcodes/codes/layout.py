@@ -56,8 +56,10 @@ class Layout:
         """A path as the header keeps it: relative to the set's folder if below it, else absolute.
 
         So a folder that holds images, run and codes can be moved as a whole. A relative `path` is
-        one from the working folder, as always.
+        one from the working folder, as always. A URL stays what it is.
         """
+        if "://" in str(path):
+            return str(path)
         absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
         folder = Path(os.path.abspath(self.codes)).parent  # noqa: PTH100
         return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)

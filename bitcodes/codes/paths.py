@@ -118,6 +118,19 @@ class PathList(Sequence[str]):
                 yield self._decode(self._data[place:end], row)
             place = end + 1
 
+    def raw(self, start: int, stop: int) -> bytes:
+        """The lines of some rows as they are in the file."""
+        self.check()
+        return bytes(self._data[self._place(start) : self._place(stop)])
+
+    def _place(self, row: int) -> int:
+        """Where the line of a row begins."""
+        assert self._offsets is not None
+        place = int(self._offsets[row // _BLOCK])
+        for _ in range(row % _BLOCK):
+            place = self._data.find(b"\n", place) + 1
+        return place
+
     def __len__(self) -> int:
         return self._count
 

@@ -8,16 +8,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.columns import as_codes, as_features, as_labels, as_stat
 from bitcodes.codes.header import make_header
 from bitcodes.codes.layout import SUFFIXES, Layout
-from bitcodes.codes.paths import escape
+from bitcodes.codes.paths import PathList, escape
 from bitcodes.codes.staging import Staging, plan_file, staged_rows
 from bitcodes.errors import CodeSetError
 from bitcodes.files import lock
+
+_COPY_ROWS = 1 << 16
 
 OPTIONAL = ("labels", "features", "stat")
 
@@ -161,6 +164,21 @@ class CodeSetWriter:
         codes (n, ceil(bits/8)) uint8; a path each; and exactly the optional columns of the plan:
         labels int32 (n,) or uint8 (n, C), features float (n, D), stat int64 (n, 2).
         """
+        if len(paths) != len(codes):
+            raise CodeSetError(
+                f"expected a path for each of {len(codes)} codes, found {len(paths)}"
+            )
+        lines = "".join(f"{escape(path)}\n" for path in paths).encode()
+        self._append(codes, lines, labels, features, stat)
+
+    def _append(
+        self,
+        codes: npt.NDArray[Any],
+        lines: bytes,
+        labels: npt.ArrayLike | None = None,
+        features: npt.NDArray[Any] | None = None,
+        stat: npt.ArrayLike | None = None,
+    ) -> None:
         staging = self._open()
         codes = as_codes(codes, self._header.bits)
         count = len(codes)
@@ -170,10 +188,7 @@ class CodeSetWriter:
             raise CodeSetError(
                 f"this writer's columns are {list(self._columns)}, a batch brought {list(named)}"
             )
-        if len(paths) != count:
-            raise CodeSetError(f"expected a path for each of {count} codes, found {len(paths)}")
-        lines = "".join(f"{escape(path)}\n" for path in paths)
-        parts = {"codes": codes.tobytes(), "paths": lines.encode()}
+        parts = {"codes": codes.tobytes(), "paths": lines}
         classes, width = staging.progress.classes, staging.progress.width
         first = not staging.progress.rows
         if labels is not None:
@@ -192,6 +207,30 @@ class CodeSetWriter:
         if stat is not None:
             parts["stat"] = as_stat(stat, count).tobytes()
         self._write(staging, parts, count, classes, width)
+
+    def copy(
+        self, code_set: CodeSet, start: int, stop: int, labels: npt.ArrayLike | None = None
+    ) -> None:
+        """Add rows of another set as they are, in the source's order; `labels` in place of its own.
+
+        The set must have the columns of this writer, and codes of as many bits.
+        """
+        for begin in range(start, stop, _COPY_ROWS):
+            rows = slice(begin, min(begin + _COPY_ROWS, stop))
+            stored: dict[str, Any] = {
+                "labels": code_set.labels,
+                "features": code_set.features,
+                "stat": code_set.stat,
+            }
+            part: dict[str, Any] = {}
+            for name in self._columns:
+                if name == "labels" and labels is not None:
+                    part[name] = np.asarray(labels)[begin - start : rows.stop - start]
+                elif stored[name] is None:
+                    raise CodeSetError(f"{code_set.path}: expected {name}, found none")
+                else:
+                    part[name] = stored[name][rows]
+            self._append(code_set.codes[rows], _lines(code_set.paths, rows), **part)
 
     def skip(self, path: str, reason: str) -> None:
         """Note that a source image gives no row, and why; kept with the next batch or commit."""
@@ -229,6 +268,13 @@ class CodeSetWriter:
         if self._staging is None:
             raise CodeSetError(f"{self._layout.codes}: this writer is not open (use `with`)")
         return self._staging
+
+
+def _lines(paths: Sequence[str], rows: slice) -> bytes:
+    """Some paths as they stand in a paths file."""
+    if isinstance(paths, PathList):
+        return paths.raw(rows.start, rows.stop)
+    return "".join(f"{escape(path)}\n" for path in paths[rows]).encode()
 
 
 def _field(text: str) -> str:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bitcodes.files import atomic_write
 from bitcodes.images import IMAGE_SUFFIXES
 
 DATASET_FILE = "dataset.json"
+_NAMED = 3  # missing images named in a message
 LIST_NAMES = {"train": "train.txt", "test": "test.txt", "database": "database.txt"}
 
 Labels = npt.NDArray[np.uint8]
@@ -75,7 +76,7 @@ def read_list(file: Path, root: Path | None = None, check_exists: bool = True) -
     except OSError as error:
         raise DataError(f"cannot read the list file {file}: {error.strerror}") from None
     base = Path(file.parent if root is None else root).absolute()
-    return parse_list(content, str(file), base, _recorded_names(file.parent), check_exists)
+    return parse_list(content, str(file), base, recorded_names(file.parent), check_exists)
 
 
 def parse_list(
@@ -86,7 +87,7 @@ def parse_list(
     check_exists: bool = True,
 ) -> ImageList:
     """Parse the bytes of a list file; `name` stands for it in errors. See read_list."""
-    rows = list(_rows(content, name))
+    rows = list(_rows(content.split(b"\n"), name))
     if not rows:
         raise DataError(f"{name}: the list is empty; expected a line an image: a path, then labels")
     count = Counter(len(row.labels) for row in rows).most_common(1)[0][0]
@@ -103,6 +104,68 @@ def parse_list(
             f"{len(class_names)} classes, found {count}"
         )
     return ImageList(paths, labels, root, class_names or _folder_names(paths, labels))
+
+
+class ListStream:
+    """A list file read line by line, twice: once to see what it holds, then for its rows.
+
+    `lines` opens it anew each time. `columns` labels a line, `single` whether each line has exactly
+    one 1, `class_names` as read_list finds them, `count` lines. Raises DataError as read_list does.
+    """
+
+    def __init__(
+        self,
+        lines: Callable[[], Iterable[bytes]],
+        name: str,
+        root: Path,
+        class_names: tuple[str, ...] = (),
+        check_exists: bool = True,
+    ) -> None:
+        self._lines, self._name, self.root = lines, name, root
+        widths = Counter(len(row.labels) for row in _rows(lines(), name))
+        if not widths:
+            raise DataError(
+                f"{name}: the list is empty; expected a line an image: a path, then labels"
+            )
+        self.columns = widths.most_common(1)[0][0]
+        if class_names and self.columns and len(class_names) != self.columns:
+            raise DataError(
+                f"{name}: expected {len(class_names)} labels a line, as {DATASET_FILE} beside it "
+                f"names {len(class_names)} classes, found {self.columns}"
+            )
+        self.count = 0
+        self.single = True
+        folders: dict[str, str] = {}  # labels of a class -> the folder that its images lie in
+        agree = True
+        examples: list[tuple[int, str]] = []
+        missing = 0
+        for row in _rows(lines(), name):
+            path = row.path(self.columns, name)
+            self.count += 1
+            if self.columns:
+                labels = row.labels[-self.columns :]
+                self.single &= labels.count("1") == 1
+                folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120
+                agree = agree and self.single and folders.setdefault(labels, folder) == folder
+            if check_exists and not os.path.isfile(os.path.join(root, path)):  # noqa: PTH113, PTH118
+                missing += 1
+                if len(examples) < _NAMED:
+                    examples.append((row.line, path))
+        if missing:
+            raise _not_there(name, examples, missing, self.count, root)
+        names = [folders[key] for key in sorted(folders, reverse=True)]  # 100, 010, 001
+        if not agree or len(set(names)) != self.columns or "" in names:
+            names = []
+        self.class_names = class_names or tuple(names)
+
+    def __iter__(self) -> Iterator[tuple[str, Labels | None]]:
+        """Each path, and its labels (C,) if the list has labels."""
+        for row in _rows(self._lines(), self._name):
+            labels = None
+            if self.columns:
+                digits = row.labels[-self.columns :].encode()
+                labels = np.frombuffer(digits, np.uint8) - ord("0")  # (C,)
+            yield row.path(self.columns, self._name), labels
 
 
 def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
@@ -205,12 +268,13 @@ _SUFFIXES = "|".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
 _BEYOND_SUFFIX = re.compile(rf"\.(?:{_SUFFIXES})[ \t]+((?!.*\.(?:{_SUFFIXES})$)[^/\\]+)$", re.I)
 
 
-def _rows(content: bytes, name: str) -> Iterator[_Row]:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{name}: expected a list in UTF-8, found UTF-16; save it as UTF-8")
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    for number, raw in enumerate(content.split(b"\n"), 1):
-        text = raw.decode("utf-8", "surrogateescape").strip(" \t\r")
+def _rows(lines: Iterable[bytes], name: str) -> Iterator[_Row]:
+    for number, raw in enumerate(lines, 1):
+        if number == 1:
+            if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                raise DataError(f"{name}: expected a list in UTF-8, found UTF-16; save it as UTF-8")
+            raw = raw.removeprefix(b"\xef\xbb\xbf")
+        text = raw.decode("utf-8", "surrogateescape").strip(" \t\r\n")
         if not text:
             continue
         if "\0" in text:
@@ -244,13 +308,20 @@ def _check_exist(paths: list[str], lines: list[int], name: str, root: Path) -> N
         if os.path.basename(path) not in there[os.path.dirname(path)]  # noqa: PTH119, PTH120
         and not os.path.isfile(path)  # noqa: PTH113
     ]
-    if not missing:
-        return
-    first = "; ".join(f"line {lines[i]}: {shown(paths[i])}" for i in missing[:3])
-    more = ", ..." if len(missing) > 3 else ""
-    raise DataError(
-        f"{name}: {len(missing):,} of {len(paths):,} images are not there ({first}{more}). "
-        f"Relative paths are taken from {root}{_other_root(paths[missing[0]], root)}"
+    if missing:
+        examples = [(lines[i], paths[i]) for i in missing[:_NAMED]]
+        raise _not_there(name, examples, len(missing), len(paths), root)
+
+
+def _not_there(
+    name: str, examples: list[tuple[int, str]], missing: int, total: int, root: Path
+) -> DataError:
+    """The error about images that a list names in vain: the first few as (line, path)."""
+    first = "; ".join(f"line {line}: {shown(path)}" for line, path in examples)
+    more = ", ..." if missing > len(examples) else ""
+    return DataError(
+        f"{name}: {missing:,} of {total:,} images are not there ({first}{more}). "
+        f"Relative paths are taken from {root}{_other_root(examples[0][1], root)}"
     )
 
 
@@ -274,7 +345,8 @@ def _other_root(path: str, root: Path) -> str:
     return ""
 
 
-def _recorded_names(folder: Path) -> tuple[str, ...]:
+def recorded_names(folder: Path) -> tuple[str, ...]:
+    """The class names that dataset.json in a folder gives, or none."""
     description = read_description(folder)
     return () if description is None else tuple(description["class_names"])
 

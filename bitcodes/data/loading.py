@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from bitcodes.data.transforms import Preprocessing
+from bitcodes.data.workers import core_count
 from bitcodes.errors import DataError, ImageError
 from bitcodes.images import open_image
 
@@ -107,7 +108,7 @@ def _stack(images: list[torch.Tensor | DataError]) -> torch.Tensor | DataError:
 
 def default_workers() -> int:
     """Processes for reading images: one a core, at most eight."""
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    return min(8, core_count())
 
 
 def _ignore_interrupts(worker: int) -> None:

@@ -1,138 +1,154 @@
 """Reading the images of a source, in order and in batches, in worker processes."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import mmap
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
 
-from bitcodes.data.lists import ImageList
-from bitcodes.data.loading import default_workers
+from bitcodes.data.places import Item, Place
 from bitcodes.data.transforms import Preprocessing
-from bitcodes.errors import BitcodesError, ImageError
+from bitcodes.data.workers import in_order
+from bitcodes.errors import ImageError
 from bitcodes.images import open_image
 
-_GONE = (-1, -1)  # stands for the size and time of a file that is not there
+Decode = Literal["reduced", "full"]
+"""Whether JPEGs may be decoded at a smaller scale, see Preprocessing.reduction."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class ReadBatch:
-    """One batch of a source, read: the pixels of n images, and why the others have none."""
+    """One batch of b places, read: the pixels of n images, and why the others have none."""
 
-    positions: NDArray[np.int64]  # (n,)
+    good: NDArray[np.intp]  # (n,) which of the batch they are
     pixels: NDArray[np.uint8]  # (n, S, S, 3)
     stat: NDArray[np.int64]  # (n, 2)
-    skipped: tuple[tuple[int, str], ...]
+    skipped: tuple[tuple[int, str], ...]  # which of the batch, and the reason
 
 
-class _Reader(Dataset[ReadBatch]):
-    """The batches of a source by their number, read where they are asked for."""
-
-    def __init__(
-        self, source: ImageList, preprocessing: Preprocessing, start: int, batch_size: int
-    ) -> None:
-        self._source = source
-        self._preprocessing = preprocessing
-        self._starts = range(start, len(source), batch_size)
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def __getitem__(self, number: int) -> ReadBatch:
-        start = self._starts[number]
-        side = self._preprocessing.image_size
-        pixels, positions, stats, skipped = [], [], [], []
-        for position in range(start, min(start + self._starts.step, len(self._source))):
-            path = self._source.absolute_path(position)
-            before = file_stat(path)
-            try:
-                image = read_pixels(path, self._preprocessing)
-                if file_stat(path) != before:
-                    raise ImageError("it changed while it was being read")
-            except ImageError as error:
-                skipped.append((position, str(error)))
-            else:
-                pixels.append(image)
-                positions.append(position)
-                stats.append(before)
-        return ReadBatch(
-            np.array(positions, np.int64),
-            np.stack(pixels) if pixels else np.empty((0, side, side, 3), np.uint8),
-            np.array(stats, np.int64).reshape(-1, 2),
-            tuple(skipped),
-        )
-
-
-def read_batches(
-    source: ImageList,
+def read_batch(
+    places: Sequence[Place],
     preprocessing: Preprocessing,
-    start: int = 0,
-    batch_size: int = 64,
-    workers: int | None = 0,
-) -> Iterator[ReadBatch]:
-    """Read a source from position `start` on, `batch_size` images at a time, in its order.
+    decode: Decode = "full",
+    room: NDArray[np.uint8] | None = None,
+) -> ReadBatch:
+    """Read images; one that cannot be read, or changes meanwhile, is told with the reason.
 
-    `workers` processes read ahead (None: by the number of cores); 0 reads in this process.
-    An image that cannot be read, or changes meanwhile, keeps its place and is told with the reason.
+    The pixels are the beginning of `room`, (b or more, S, S, 3), if given.
     """
-    reader = _Reader(source, preprocessing, start, batch_size)
-    workers = default_workers() if workers is None else workers
-    # A batch travels as an array through a pipe: shared memory is small in many containers.
-    loader: DataLoader[Any] = DataLoader(
-        reader,
-        batch_size=None,
-        collate_fn=_as_it_is,
-        num_workers=min(workers, len(reader)) if len(reader) > 1 else 0,
-        worker_init_fn=_ignore_interrupt,
-        generator=torch.Generator(),  # leaves the program's own random numbers alone
+    side = preprocessing.image_size
+    if room is None:
+        room = np.empty((len(places), side, side, 3), np.uint8)
+    good: list[int] = []
+    stats: list[tuple[int, int]] = []
+    skipped: list[tuple[int, str]] = []
+    for number, place in enumerate(places):
+        before = place.stat()
+        try:
+            room[len(good)] = read_pixels(place.load(), preprocessing, decode)
+            place.check(before)
+        except ImageError as error:
+            skipped.append((number, str(error)))
+        else:
+            good.append(number)
+            stats.append(before)
+    return ReadBatch(
+        np.array(good, np.intp),
+        room[: len(good)],
+        np.array(stats, np.int64).reshape(-1, 2),
+        tuple(skipped),
     )
-    yield from loader
-
-
-@contextmanager
-def worker_errors() -> Iterator[None]:
-    """Make the death of a worker a BitcodesError; it comes up wherever the program is just then."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise BitcodesError(
-            "a process that reads images was killed, perhaps because the memory was used up; run "
-            "this again to go on, with fewer --workers"
-        ) from error
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _ignore_interrupt(worker: int) -> None:
-    # Ctrl-C reaches the whole group of processes: the parent stops its workers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def read_pixels(
-    image: str | Path | bytes | Image.Image, preprocessing: Preprocessing
+    image: str | Path | bytes | Image.Image, preprocessing: Preprocessing, decode: Decode = "full"
 ) -> NDArray[np.uint8]:
     """An image in a file, in bytes or in memory -> uint8 (S, S, 3); raises ImageError."""
-    return preprocessing.to_array(
-        image.convert("RGB") if isinstance(image, Image.Image) else open_image(image)
-    )
+    if isinstance(image, Image.Image):
+        return preprocessing.to_array(image.convert("RGB"))
+    reduction = preprocessing.reduction if decode == "reduced" else None
+    return preprocessing.to_array(open_image(image, reduction))
 
 
-def file_stat(path: Path) -> tuple[int, int]:
-    """Size in bytes and modification time in ns; -1 where there is no such file."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - twice as fast
-    except (OSError, ValueError):
-        return _GONE
-    return status.st_size, status.st_mtime_ns
+def batches_of(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
+    """Items, `size` at a time."""
+    source = iter(items)
+    while batch := tuple(islice(source, size)):
+        yield batch
+
+
+def read_batches(
+    batches: Iterable[tuple[Item, ...]],
+    preprocessing: Preprocessing,
+    decode: Decode,
+    batch_size: int,
+    workers: int,
+) -> Iterator[tuple[tuple[Item, ...], ReadBatch]]:
+    """Read batches of at most `batch_size` items, each with what was read of it, in their order.
+
+    `workers` processes read ahead and hand the pixels over in shared memory: those of a batch are
+    good until the next one is asked for. With 0 workers, or a single batch, it is done here.
+    """
+    first, batches = _several(batches)
+    if workers == 0 or not first:
+        for batch in batches:
+            yield batch, read_batch([item.place for item in batch], preprocessing, decode)
+        return
+    side = preprocessing.image_size
+    count = 2 * workers + 1  # as many as may be read and not used, and the one in use
+    # Memory without a name that forked processes share: no limit on /dev/shm, nothing left behind.
+    shared = mmap.mmap(-1, count * batch_size * side * side * 3)
+    rooms = np.frombuffer(shared, np.uint8).reshape(count, batch_size, side, side, 3)
+    free = deque(range(count))
+    asked: deque[tuple[int, tuple[Item, ...]]] = deque()
+
+    def tasks() -> Iterator[tuple[int, list[Place]]]:
+        for batch in batches:
+            asked.append((free.popleft(), batch))
+            yield asked[-1][0], [item.place for item in batch]
+
+    def work(task: tuple[int, list[Place]]) -> ReadBatch:
+        room, places = task
+        read = read_batch(places, preprocessing, decode, rooms[room])
+        return ReadBatch(read.good, np.empty(0, np.uint8), read.stat, read.skipped)
+
+    for read in in_order(work, tasks(), workers):
+        room, batch = asked.popleft()
+        pixels = rooms[room, : len(read.good)]
+        yield batch, ReadBatch(read.good, pixels, read.stat, read.skipped)
+        free.append(room)
+
+
+def work_batches(
+    batches: Iterable[tuple[Item, ...]],
+    work: Callable[[Sequence[Place]], Result],
+    workers: int,
+) -> Iterator[tuple[tuple[Item, ...], Result]]:
+    """Do `work` on the places of each batch in processes; each batch with its result, in order."""
+    first, batches = _several(batches)
+    asked: deque[tuple[Item, ...]] = deque()
+
+    def tasks() -> Iterator[list[Place]]:
+        for batch in batches:
+            asked.append(batch)
+            yield [item.place for item in batch]
+
+    for result in in_order(work, tasks(), workers if first else 0):
+        yield asked.popleft(), result
+
+
+def _several(
+    batches: Iterable[tuple[Item, ...]],
+) -> tuple[bool, Iterator[tuple[Item, ...]]]:
+    """Whether there is more than one batch, and all of them."""
+    source = iter(batches)
+    begun = list(islice(source, 2))
+    return len(begun) > 1, chain(begun, source)

@@ -83,7 +83,7 @@ def open_source(
     labels = [part.labels for part in parts if part.labels is not None]
     names = {part.class_names for part in parts}
     return ImageList(
-        [_below(os.path.join(part.root, path), base) for part in parts for path in part.paths],  # noqa: PTH118
+        [below(os.path.join(part.root, path), base) for part in parts for path in part.paths],  # noqa: PTH118
         np.concatenate(labels) if labels else None,
         base,
         names.pop() if len(names) == 1 else (),
@@ -105,10 +105,10 @@ def _open_one(argument: str, root: Path | None, stdin: bytes | None) -> ImageLis
         raise DataError(f"no such file or folder: {shown(argument)}")
     if path.suffix.lower() in LIST_SUFFIXES:
         return read_list(path, root)
-    return ImageList([_below(str(path.absolute()), base)], None, base)
+    return ImageList([below(str(path.absolute()), base)], None, base)
 
 
-def _below(path: str, base: Path) -> str:
+def below(path: str, base: str | Path) -> str:
     """An absolute path, made relative to `base` if it lies below it."""
     prefix = os.path.join(base, "")  # noqa: PTH118 - ends with one separator
     return path[len(prefix) :] if path.startswith(prefix) else path

@@ -1,18 +1,25 @@
 """From an image to what the network sees: one path for training, encoding and querying."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
+
+# Encoding with another engine than torch needs what an image is made into, and not torch.
+if TYPE_CHECKING:
+    import torch
 
 _INTERPOLATION = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+REDUCED_MARGIN = 1.5
 
 Triple = tuple[float, float, float]
 
@@ -42,8 +49,22 @@ class Preprocessing(BaseModel):
         box = (left, top, left + side, top + side)
         return np.asarray(image.resize(size, _INTERPOLATION[self.interpolation], box))
 
+    def reduction(self, size: tuple[int, int]) -> int:
+        """How many times smaller an image may be decoded: 1, 2, 4 or 8 (DCT scaling of JPEG).
+
+        What is left is at least REDUCED_MARGIN times as large as what it is resized to, so that the
+        resizing still decides what the network sees.
+        """
+        shorter = min(size) * self.crop
+        for times in (8, 4, 2):
+            if shorter >= times * REDUCED_MARGIN * self.image_size:
+                return times
+        return 1
+
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 or float (B, S, S, 3) in 0..255 -> float32 (B, 3, S, S), channels-last."""
+        import torch
+
         if self.channel_order == "bgr":
             images = images.flip(-1)
         mean = torch.tensor(self.mean, device=images.device) * 255
@@ -59,6 +80,8 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     the picture mirrored at its edge. `generator` is on the CPU, so that every device draws the same
     numbers.
     """
+    import torch
+
     count, side = images.shape[:2]
     reach = side // 8
     shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
@@ -73,5 +96,7 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def _reflected(places: torch.Tensor, side: int) -> torch.Tensor:
     """Places outside 0 .. side - 1, brought back as if the edge pixels were mirrors."""
+    import torch
+
     places = places.abs()
     return torch.where(places >= side, 2 * (side - 1) - places, places)

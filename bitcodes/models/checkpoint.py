@@ -5,31 +5,13 @@ import json
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from bitcodes.config import MODEL_FILE, resolve_run
-from bitcodes.data.transforms import Preprocessing
 from bitcodes.errors import ConfigError, ModelError
 from bitcodes.files import atomic_write
 from bitcodes.models.hashing import HashModel
-
-FORMAT = "bitcodes-model/1"
-
-
-class ModelInfo(BaseModel):
-    """What model.safetensors says of itself, as JSON under "bitcodes" in its metadata."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: str = FORMAT
-    backbone: str
-    bits: int
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    device: str  # what it was trained on, the default for encoding with it
-    fingerprint: str = ""  # tells damage that safetensors cannot see; empty: not known
+from bitcodes.models.modelfile import ModelInfo, find_model, parse_info
 
 
 def fingerprint(model: HashModel, with_hash_layer: bool = True) -> str:
@@ -69,22 +51,14 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     `device` "auto" is the device it was trained on where that is at hand, else the CPU.
     Raises ModelError if the file is missing or damaged.
     """
-    path = _model_file(None if source is None else Path(source))
+    path = find_model(source)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: is not a readable safetensors file: {error}") from None
-    if "bitcodes" not in metadata:
-        raise ModelError(f"{path}: is not a bitcodes model: its metadata has no 'bitcodes' entry")
-    try:
-        info = ModelInfo.model_validate_json(metadata["bitcodes"])
-    except ValidationError as error:
-        raise ModelError(f"{path}: its description is damaged: {error}") from None
-    if info.format != FORMAT:
-        raise ModelError(f"{path}: expected format {FORMAT}, found {info.format}")
-
+    info = parse_info(metadata, path)
     model = HashModel(info.backbone, info.bits, info.preprocessing, info.class_names)
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
@@ -103,19 +77,6 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     model.path = path
     model.to(choose_device(info.device if device == "auto" else device, strict=device != "auto"))
     return model.eval()
-
-
-def _model_file(source: Path | None) -> Path:
-    if source is not None and source.is_file():
-        return source
-    run = resolve_run(source)
-    path = run / MODEL_FILE
-    if not path.is_file():
-        raise ModelError(
-            f"{path}: missing; the run has no weights yet: let finetune finish an epoch, "
-            "or run the same finetune command again to go on"
-        )
-    return path
 
 
 def choose_device(name: str = "auto", strict: bool = True) -> torch.device:

@@ -3,8 +3,8 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,26 +13,18 @@ from torch import nn
 
 from bitcodes.data.transforms import Preprocessing
 from bitcodes.models.backbones import find_backbone
-
-# Float32 sums come out in another order in another batch, so a hash output this near to zero,
-# relative to |weights| x |features|, could get another sign. Such images are run by themselves,
-# and their outputs then depend on nothing but the image. Seen in practice: differences to 7e-7.
-_UNSURE = 3e-5
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What the model makes of B images; `bit = output > 0`."""
-
-    outputs: NDArray[np.float32]  # (B, K)
-    features: NDArray[np.float32]  # (B, D)
+from bitcodes.models.encoder import Encoded, settle
 
 
 class HashModel(nn.Module):
     """Backbone -> features (B, D) -> hash layer (B, K): everything that encoding needs.
 
-    `class_names` are those of the data it was trained on, in label order, maybe empty.
+    `class_names` are those of the data it was trained on, in label order, maybe empty. `dtype` is
+    what `encode_batch` computes the features in.
     """
+
+    engine = "torch"
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __init__(
         self,
@@ -87,23 +79,30 @@ class HashModel(nn.Module):
     def encode_batch(self, images: NDArray[np.uint8]) -> Encoded:
         """Images as `preprocessing.to_array` gives them, uint8 (B, S, S, 3), to hash outputs.
 
-        The bits of an image do not depend on the other images of its batch. Always float32.
+        In float32 the bits of an image do not depend on the other images of its batch.
         """
         with _evaluating(self), _full_precision():
-            pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-            outputs, features = self._outputs(pixels)
-            if len(pixels) > 1:
-                scale = self.hash_layer.weight.norm(dim=1) * features.norm(dim=1, keepdim=True)
-                unsure = (outputs.abs() <= _UNSURE * scale).any(dim=1)  # (B,)
-                for row in unsure.nonzero()[:, 0].tolist():
-                    outputs[row], features[row] = (
-                        alone[0] for alone in self._outputs(pixels[row : row + 1])
-                    )
+            encoded = self._encode(images)
+            if self.dtype == "float32":
+                settle(
+                    encoded, images, self.hash_layer.weight.norm(dim=1).cpu().numpy(), self._encode
+                )
+        return encoded
+
+    def _encode(self, images: NDArray[np.uint8]) -> Encoded:
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
+        half = self.dtype == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            features = self.backbone(self.preprocessing.normalise(pixels))
+        features = features.float()  # (B, D)
+        outputs = self.hash_features(features)  # (B, K)
         return Encoded(outputs.cpu().numpy(), features.cpu().numpy())
 
-    def _outputs(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features = self.backbone(self.preprocessing.normalise(pixels)).float()  # (B, D)
-        return self.hash_features(features), features
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the weights and the preprocessing: equal means equal codes."""
+        from bitcodes.models.checkpoint import fingerprint  # it makes these models
+
+        return fingerprint(self)
 
 
 @contextmanager

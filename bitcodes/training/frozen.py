@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from bitcodes.data.lists import ImageList
-from bitcodes.data.reading import file_stat, read_batches, worker_errors
+from bitcodes.data.places import file_stat
+from bitcodes.data.reading import batches_of, read_batches
+from bitcodes.data.streams import listed
 from bitcodes.errors import DataError, ImageError
 from bitcodes.files import atomic_write
 from bitcodes.images import open_image
@@ -92,18 +95,15 @@ class FrozenFeatures:
         self, start: int, workers: int, between: Callable[[], None]
     ) -> Iterator[torch.Tensor]:
         """Features (B, D) from position `start` on, batch by batch."""
-        with worker_errors():
-            preprocessing = self._model.preprocessing
-            for batch in read_batches(self.images, preprocessing, start, _BATCH, workers):
-                between()
-                size = len(batch.positions) + len(batch.skipped)
-                computed = torch.full((size, self._model.feature_dim), torch.nan)
-                if len(batch.positions):
-                    pixels = torch.from_numpy(batch.pixels).to(self._model.device)
-                    places = torch.from_numpy(batch.positions - start)
-                    computed[places] = self._model.features(pixels).cpu()
-                yield computed
-                start += size
+        preprocessing = self._model.preprocessing
+        batches = batches_of(islice(listed(self.images), start, None), _BATCH)
+        for items, read in read_batches(batches, preprocessing, "full", _BATCH, workers):
+            between()
+            computed = torch.full((len(items), self._model.feature_dim), torch.nan)
+            if len(read.good):
+                pixels = torch.from_numpy(read.pixels).to(self._model.device)
+                computed[torch.from_numpy(read.good)] = self._model.features(pixels).cpu()
+            yield computed
 
     def _path(self, start: int) -> Path:
         return self._folder / f"{start:08}.npy"

@@ -111,7 +111,10 @@ def test_ctrl_c_stops_at_once_and_the_next_run_continues(
 ) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW, "--workers", workers],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,7 +7,7 @@ from tiny import SIDE, make_model
 from torch import nn
 
 from bitcodes.data.transforms import Preprocessing
-from bitcodes.models import hashing
+from bitcodes.models import encoder, hashing
 from bitcodes.models.backbones import BACKBONES, Backbone, find_backbone
 from bitcodes.models.hashing import HashModel
 
@@ -48,7 +48,7 @@ def test_the_batch_does_matter_to_the_bits_of_the_network_itself(
     real: HashModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Guards the test above: without looking again at what is near to zero, it fails.
-    monkeypatch.setattr(hashing, "_UNSURE", -1)
+    monkeypatch.setattr(encoder, "UNSURE", -1)
     pictures = images(70, 32)
     alone = np.concatenate([real.encode_batch(picture[None]).outputs for picture in pictures])
     together = real.encode_batch(pictures).outputs
@@ -76,8 +76,8 @@ def test_only_unsure_images_are_run_again(monkeypatch: pytest.MonkeyPatch) -> No
     batches: list[int] = []
     monkeypatch.setattr(
         model,
-        "_outputs",
-        lambda pixels: batches.append(len(pixels)) or HashModel._outputs(model, pixels),
+        "_encode",
+        lambda images: batches.append(len(images)) or HashModel._encode(model, images),
     )
     model.encode_batch(pictures)
     assert batches == [6, 1]

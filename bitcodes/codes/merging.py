@@ -1,0 +1,128 @@
+"""Joining code sets of one model into one."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.writer import OPTIONAL, CodeSetWriter
+from bitcodes.errors import CodeSetError
+
+_ROWS = 1 << 16
+_PART = re.compile(r"([0-9a-f]+) part (\d+)/(\d+)")
+
+
+def merge(
+    sets: Sequence[CodeSet],
+    out: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> CodeSet:
+    """Write the rows of `sets`, one set after the other, as one code set, and return it.
+
+    All must be of one model, encoded in the same way, with the same sidecars and class names.
+    Parts of one source (encode --part), all of them and in order, give the very set that encoding
+    it at once gives. Paths are kept where all sets have one root; else they become relative to the
+    folder that all roots lie in. CodeSetError says what does not fit; `force` replaces a set.
+    """
+    if not sets:
+        raise CodeSetError("no code sets to merge")
+    first = sets[0]
+    columns = [name for name in OPTIONAL if getattr(first, name) is not None]
+    for other in sets[1:]:
+        _check_alike(first, other)
+    root = _root(sets)
+    header = first.header
+    total = sum(code_set.count for code_set in sets)
+    done = 0
+    with CodeSetWriter(
+        out,
+        bits=header.bits,
+        columns=columns,
+        root=root,
+        class_names=header.class_names,
+        fingerprint=header.fingerprint,
+        backbone=header.backbone,
+        run=first.run,
+        engine=header.engine,
+        dtype=header.dtype,
+        decode=header.decode,
+        source=_source(sets),
+        force=force,
+        resume=False,
+    ) as writer:
+        for code_set in sets:
+            prefix = _prefix(code_set, root)
+            for path, reason in code_set.skipped:
+                writer.skip(_moved(path, prefix), reason)
+            for start in range(0, code_set.count, _ROWS):
+                stop = min(start + _ROWS, code_set.count)
+                if prefix:
+                    arrays = {name: getattr(code_set, name)[start:stop] for name in columns}
+                    paths = [_moved(path, prefix) for path in code_set.paths[start:stop]]
+                    writer.append(code_set.codes[start:stop], paths, **arrays)
+                else:
+                    writer.copy(code_set, start, stop)
+                done += stop - start
+                if progress is not None:
+                    progress(done, total)
+        return writer.commit()
+
+
+def _check_alike(first: CodeSet, other: CodeSet) -> None:
+    for name in ("bits", "fingerprint", "engine", "dtype", "decode", "class_names"):
+        one, two = getattr(first.header, name), getattr(other.header, name)
+        if one != two:
+            raise CodeSetError(
+                f"{other.path} does not go with {first.path}: expected {name} {one}, found {two}"
+            )
+    for name in OPTIONAL:
+        one, two = getattr(first, name), getattr(other, name)
+        if _kind(one) != _kind(two):
+            raise CodeSetError(
+                f"{other.path} does not go with {first.path}: expected {name} {_kind(one)}, "
+                f"found {_kind(two)}"
+            )
+
+
+def _kind(column: "np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None") -> str:
+    return "none" if column is None else f"{column.dtype} {column.shape[1:]}"
+
+
+def _root(sets: Sequence[CodeSet]) -> str | None:
+    """The one root of all, else the folder that all lie in; None where one is unknown."""
+    names = [code_set.root_name for code_set in sets]
+    if len(set(names)) == 1:
+        return names[0]
+    if any(name is None for name in names):
+        raise CodeSetError(
+            "of these code sets some know where their images lie, others do not; "
+            "encode them again, or give all of them a root"
+        )
+    known = [name for name in names if name is not None]
+    if any("://" in name for name in known):
+        raise CodeSetError(f"these code sets have roots that do not go together: {set(known)}")
+    return os.path.commonpath(known)
+
+
+def _prefix(code_set: CodeSet, root: str | None) -> str:
+    """What goes before the paths of a set when they are relative to `root`."""
+    if root is None or code_set.root_name == root:
+        return ""
+    return str(Path(str(code_set.root_name)).relative_to(root))
+
+
+def _moved(path: str, prefix: str) -> str:
+    return path if not prefix or path.startswith("/") else f"{prefix}/{path}"
+
+
+def _source(sets: Sequence[CodeSet]) -> str | None:
+    """The digest of the whole source, if these are all of its parts in order."""
+    found = [_PART.fullmatch(code_set.header.source or "") for code_set in sets]
+    names = [match.groups() for match in found if match is not None]
+    expected = [(names[0][0], str(i + 1), str(len(sets))) for i in range(len(sets)) if names]
+    return names[0][0] if names and names == expected else None

@@ -1,0 +1,88 @@
+"""What runs a model: torch, or ONNX Runtime, which on a CPU takes a third of the time."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from bitcodes.codes.header import CodeSetHeader
+from bitcodes.errors import ConfigError
+from bitcodes.models.encoder import Encoder
+from bitcodes.models.modelfile import ONNX, find_model, read_info
+from bitcodes.models.onnx import exported, load_onnx
+
+Engine = Literal["auto", "torch", "onnx"]
+DType = Literal["auto", "float32", "bfloat16"]
+
+WORTH_EXPORTING = 1000
+"""From so many images on, exporting a model first (seconds, once) costs less than it saves."""
+
+
+def load_encoder(
+    source: Path | str | None = None,
+    device: str = "auto",
+    engine: Engine = "auto",
+    dtype: DType = "auto",
+    images: int | None = None,
+    like: CodeSetHeader | None = None,
+    log: Callable[[str], None] | None = None,
+) -> Encoder:
+    """Load the model of a run, or a model file, with the engine that is to run it.
+
+    "auto" is the engine and dtype of `like`, the set that is added to. Without one, it is onnx on
+    the CPU where ONNX Runtime is installed and the model has been exported, or is worth exporting
+    for `images` (None: unknown, many), else torch; and float32. Raises ModelError, ConfigError.
+    """
+    path = find_model(source)
+    if engine == "auto" and like is not None and like.engine in ("torch", "onnx"):
+        engine = like.engine  # type: ignore[assignment]
+    if dtype == "auto":
+        recorded = None if like is None else like.dtype
+        dtype = "bfloat16" if recorded == "bfloat16" else "float32"
+    if engine == "auto":
+        engine = _choose(path, device, dtype, images)
+    if engine == "torch":
+        if path.suffix == ONNX:
+            raise ConfigError(f"{path} runs with the engine onnx only; for torch, name the run")
+        from bitcodes.models.checkpoint import load_model
+
+        model = load_model(path, device)
+        model.dtype = dtype
+        return model
+    if dtype != "float32":
+        raise ConfigError(f"the engine onnx computes in float32; use --engine torch for {dtype}")
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"the engine onnx runs on the CPU; use --engine torch for {device}")
+    if log is not None and path.suffix != ONNX and exported(path) is None:
+        log(f"exporting the model to {path.with_suffix(ONNX)}, once")
+    return load_onnx(path)
+
+
+def load_like(header: CodeSetHeader, source: Path | str | None, device: str = "auto") -> Encoder:
+    """The model for queries to a set: its engine and dtype where they are at hand, else torch.
+
+    Another engine in float32 turns a bit in ten thousand images or more, which a query survives.
+    """
+    path = find_model(source)
+    usable = path.suffix == ONNX or (device in ("auto", "cpu") and exported(path) is not None)
+    if header.engine == "onnx" and usable and _has_runtime():
+        return load_onnx(path)
+    return load_encoder(path, device, "auto" if header.engine == "torch" else "torch", like=header)
+
+
+def _choose(path: Path, device: str, dtype: str, images: int | None) -> Engine:
+    if path.suffix == ONNX:
+        return "onnx"
+    if not _has_runtime() or dtype != "float32" or device not in ("auto", "cpu"):
+        return "torch"
+    if device == "auto" and read_info(path).device.startswith(("cuda", "mps")):
+        return "torch"
+    if exported(path) is not None:
+        return "onnx"
+    many = images is None or images >= WORTH_EXPORTING
+    can_export = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))
+    return "onnx" if many and can_export else "torch"
+
+
+def _has_runtime() -> bool:
+    return importlib.util.find_spec("onnxruntime") is not None

@@ -1,0 +1,79 @@
+"""A model as the bytes of an ONNX file, by torch's exporter."""
+
+import io
+import json
+import logging
+import warnings
+from contextlib import redirect_stdout
+
+import torch
+from torch import nn
+
+from bitcodes.errors import ModelError
+from bitcodes.models.hashing import HashModel
+from bitcodes.models.modelfile import ModelInfo
+
+
+class _Whole(nn.Module):
+    """From uint8 pixels to hash outputs and features, in one graph."""
+
+    def __init__(self, model: HashModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.model.backbone(self.model.preprocessing.normalise(images))  # (B, D)
+        return self.model.hash_features(features), features
+
+
+def export(model: HashModel) -> bytes:
+    """The model as an ONNX file, with its description in the metadata. ModelError if it fails."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch's exporter needs it
+    except ImportError as error:
+        raise ModelError(
+            f"exporting needs the package {error.name}: pip install 'bitcodes[onnx]'"
+        ) from None
+    side = model.preprocessing.image_size
+    example = torch.zeros(2, side, side, 3, dtype=torch.uint8, device=model.device)
+    was_training = model.training
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it tells its progress
+            warnings.simplefilter("ignore")
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+            program = torch.onnx.export(
+                _Whole(model.eval()),
+                (example,),
+                input_names=["images"],
+                output_names=["outputs", "features"],
+                dynamic_shapes={"images": {0: "batch"}},
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:  # whatever of a backbone it cannot translate
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{model.backbone_name} cannot be exported to ONNX: {reason}") from error
+    finally:
+        model.train(was_training)
+    assert program is not None
+    proto = program.model_proto
+    info = ModelInfo(
+        backbone=model.backbone_name,
+        bits=model.bits,
+        class_names=model.class_names,
+        preprocessing=model.preprocessing,
+        device="cpu",
+        fingerprint=model.fingerprint(),
+    )
+    norms = model.hash_layer.weight.detach().norm(dim=1).tolist()  # (K,)
+    onnx.helper.set_model_props(
+        proto,
+        {
+            "bitcodes": info.model_dump_json(),
+            "bitcodes.norms": json.dumps(norms),
+            "bitcodes.feature_dim": str(model.feature_dim),
+        },
+    )
+    data: bytes = proto.SerializeToString()
+    return data

@@ -1,0 +1,67 @@
+"""Model files: where they are and what they say of themselves, read without torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bitcodes.config import MODEL_FILE, resolve_run
+from bitcodes.data.transforms import Preprocessing
+from bitcodes.errors import ModelError
+
+FORMAT = "bitcodes-model/1"
+ONNX = ".onnx"
+"""Suffix of an exported model."""
+
+
+class ModelInfo(BaseModel):
+    """What a model file says of itself, as JSON under "bitcodes" in its metadata."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: str = FORMAT
+    backbone: str
+    bits: int
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    device: str  # what it was trained on, the default for encoding with it
+    fingerprint: str = ""  # tells damage that safetensors cannot see; empty: not known
+
+
+def find_model(source: Path | str | None = None) -> Path:
+    """The model file of a run, or that file itself; None means the newest run, runs/latest."""
+    path = None if source is None else Path(source)
+    if path is not None and path.is_file():
+        return path
+    path = resolve_run(path) / MODEL_FILE
+    if not path.is_file():
+        raise ModelError(
+            f"{path}: missing; the run has no weights yet: let finetune finish an epoch, "
+            "or run the same finetune command again to go on"
+        )
+    return path
+
+
+def read_info(path: Path) -> ModelInfo:
+    """What a model.safetensors says of itself. ModelError where it is none, or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: is not a readable safetensors file: {error}") from None
+    return parse_info(metadata, path)
+
+
+def parse_info(metadata: Mapping[str, str], path: Path) -> ModelInfo:
+    """The description in a model file's metadata. ModelError where there is none, or another."""
+    if "bitcodes" not in metadata:
+        raise ModelError(f"{path}: is not a bitcodes model: its metadata has no 'bitcodes' entry")
+    try:
+        info = ModelInfo.model_validate_json(metadata["bitcodes"])
+    except ValidationError as error:
+        raise ModelError(f"{path}: its description is damaged: {error}") from None
+    if info.format != FORMAT:
+        raise ModelError(f"{path}: expected format {FORMAT}, found {info.format}")
+    return info

@@ -1,0 +1,140 @@
+"""Exported models: an ONNX file that holds a whole model, and ONNX Runtime that runs it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.errors import ModelError
+from bitcodes.files import atomic_write
+from bitcodes.models.encoder import Encoded, settle
+from bitcodes.models.modelfile import ONNX, find_model, parse_info, read_info
+
+# torch is imported only to export.
+if TYPE_CHECKING:
+    from bitcodes.models.hashing import HashModel
+
+# ONNX Runtime is fastest on a few images at a time, whose activations stay in the cache.
+_PIXELS = 8 * 224 * 224
+
+
+class OnnxModel:
+    """A model exported to ONNX, run by ONNX Runtime on the CPU in float32.
+
+    `threads` compute it (None: all cores). Raises ModelError for another file, and without the
+    extra `onnx`. Copies to a forked process as a file to open there.
+    """
+
+    engine = "onnx"
+    dtype = "float32"
+
+    def __init__(self, file: Path, path: Path | None = None, threads: int | None = None) -> None:
+        self._file = file
+        self._threads = threads
+        self._open: Any = None
+        metadata = self._session(1).get_modelmeta().custom_metadata_map
+        info = parse_info(metadata, file)
+        self.path: Path | None = path or file
+        self.bits = info.bits
+        self.backbone_name = info.backbone
+        self.preprocessing = info.preprocessing
+        self.class_names = info.class_names
+        self._fingerprint = info.fingerprint
+        try:
+            norms = json.loads(metadata["bitcodes.norms"])
+            self.feature_dim = int(metadata["bitcodes.feature_dim"])
+        except (KeyError, ValueError) as error:
+            raise ModelError(f"{file}: its description is damaged: {error!r}; export it") from None
+        self._norms = np.array(norms, np.float32)  # (K,)
+
+    def fingerprint(self) -> str:
+        """The fingerprint of the model that was exported."""
+        return self._fingerprint
+
+    def with_threads(self, threads: int) -> "OnnxModel":
+        """The same model, computed by so many threads; opened where it is first used."""
+        other = object.__new__(OnnxModel)
+        other.__dict__ = {**self.__dict__, "_threads": threads, "_open": None}
+        return other
+
+    def encode_batch(self, images: NDArray[np.uint8]) -> Encoded:
+        """uint8 (B, S, S, 3) to hash outputs; bits do not depend on what else is in the batch."""
+        side = self.preprocessing.image_size
+        step = max(1, _PIXELS // (side * side))
+        parts = [self._encode(images[i : i + step]) for i in range(0, len(images), step)]
+        encoded = Encoded(
+            np.concatenate([part.outputs for part in parts]),
+            np.concatenate([part.features for part in parts]),
+        )
+        settle(encoded, images, self._norms, self._encode)
+        return encoded
+
+    def _encode(self, images: NDArray[np.uint8]) -> Encoded:
+        if self._open is None:
+            self._open = self._session(self._threads)
+        outputs, features = self._open.run(None, {"images": np.ascontiguousarray(images)})
+        return Encoded(outputs, features)
+
+    def _session(self, threads: int | None) -> Any:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ModelError(
+                "the engine onnx needs ONNX Runtime: pip install 'bitcodes[onnx]', or use "
+                "--engine torch"
+            ) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(
+                self._file, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its own exceptions derive from nothing in common
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{self._file}: is not a readable ONNX model: {reason}") from None
+
+
+def load_onnx(source: Path | str | None = None) -> OnnxModel:
+    """The exported model of a run or model file, exported first where need be, or an .onnx file.
+
+    It is kept beside the model file, under the same name with the suffix .onnx.
+    """
+    path = find_model(source)
+    if path.suffix == ONNX:
+        return OnnxModel(path)
+    if (model := exported(path)) is not None:
+        return model
+    from bitcodes.models.checkpoint import load_model
+
+    file = path.with_suffix(ONNX)
+    export_onnx(load_model(path, "cpu"), file)
+    return OnnxModel(file, path)
+
+
+def exported(path: Path) -> OnnxModel | None:
+    """The export kept beside a model file, if there is one of this very model."""
+    file = path.with_suffix(ONNX)
+    if not file.is_file():
+        return None
+    expected = read_info(path).fingerprint
+    model = OnnxModel(file, path)
+    return model if expected and model.fingerprint() == expected else None
+
+
+def export_onnx(model: "HashModel", file: Path) -> None:
+    """Write a model with its preprocessing settings as an ONNX file, whole or not at all.
+
+    Input `images`: uint8 (B, S, S, 3), as `preprocessing.to_array` gives them. Outputs: `outputs`
+    float32 (B, K), and `features` float32 (B, D). Raises ModelError.
+    """
+    from bitcodes.models.exporting import export
+
+    try:
+        with atomic_write(file) as out:
+            out.write(export(model))
+    except OSError as error:
+        raise ModelError(f"{file} cannot be written: {error.strerror}") from None
