@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from bitcodes.errors import ConfigError
@@ -24,8 +25,13 @@ FEATURES = RUNS / ".features"  # of frozen backbones: a cache that may be delete
 LATEST = "latest"
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
+LAST_MODEL_FILE = "last.safetensors"
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.jsonl"
+
+_Size = Annotated[int, Field(ge=32, le=1024)]
+_Positive = Annotated[float, Field(gt=0)]
+_Share = Annotated[float, Field(ge=0, lt=1)]
 
 LossName = Literal["ce", "csq", "ortho", "greedy", "dpn", "hashnet", "dch", "itq", "itq-nn", "lsh"]
 
@@ -50,20 +56,54 @@ class Settings(BaseModel):
         "code; hashnet, dch: pairs of images; itq, itq-nn, lsh: no labels, no training.",
     )
     bits: Annotated[int, Field(ge=1, le=1024)] = Field(48, description="Length of a code, K.")
-    image_size: Literal["auto"] | Annotated[int, Field(ge=32, le=1024)] = Field(
-        "auto", description="Pixels on a side that the network sees. auto: by the images' own size."
+    image_size: Literal["auto"] | _Size | Annotated[list[_Size], Field(min_length=2)] = Field(
+        "auto",
+        description="Pixels on a side that the network sees. auto: by the images' own size. "
+        "Several, growing: each for an equal share of the epochs; the last is the model's.",
     )
     epochs: Annotated[int, Field(ge=1)] = Field(9, description="Passes over the training images.")
     batch_size: Annotated[int, Field(ge=2)] = Field(64, description="Images in a training step.")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        0.05, description="Peak learning rate of the backbone (SGD, warm-up, then cosine to zero)."
+    optimizer: Literal["auto", "sgd", "adamw"] = Field(
+        "auto", description="auto: AdamW for a backbone with layer norms, else SGD."
     )
-    head_learning_rate: Literal["auto"] | Annotated[float, Field(gt=0)] = Field(
+    learning_rate: Literal["auto"] | _Positive = Field(
         "auto",
-        description="Peak learning rate of the hash layer and the classifier. auto: by the loss.",
+        description="Peak learning rate of the backbone: warm-up, then cosine to zero. auto: by "
+        "the backbone's kind and the batch size.",
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 penalty of SGD.")
-    augment: bool = Field(True, description="Random shift and flip of training images.")
+    head_learning_rate: Literal["auto"] | _Positive = Field(
+        "auto",
+        description="Peak learning rate of the hash layer and the classifier. auto: by the loss "
+        "too.",
+    )
+    weight_decay: Literal["auto"] | Annotated[float, Field(ge=0)] = Field(
+        "auto", description="Penalty on the weights. auto: 0.0005 with SGD, 0.05 with AdamW."
+    )
+    warm_up: _Share = Field(
+        0.1, description="Share of the steps in which the learning rates rise to their peaks."
+    )
+    label_smoothing: _Share = Field(
+        0.0, description="Probability spread over all classes, where a loss has a cross-entropy."
+    )
+    ema: _Share = Field(
+        0.0,
+        description="Decay, a step, of averaged weights that are validated and saved in place of "
+        "the last step's; 0: off.",
+    )
+    freeze_norms: bool = Field(
+        False, description="Keep the statistics of batch norms as they were pretrained."
+    )
+    augment: bool = Field(True, description="Change training images at random, as follows.")
+    flip: bool = Field(True, description="Mirror half of them.")
+    shift: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.125, description="Shift them by up to this share of their side."
+    )
+    zoom: _Share = Field(
+        0.0, description="Enlarge them, so that up to this share of their side is cut off."
+    )
+    rand_augment: Annotated[float, Field(ge=0, le=10)] = Field(
+        0.0, description="Strength of two random changes to each (RandAugment); 0: none."
+    )
     freeze: bool = Field(
         False, description="Train only the hash layer and classifier, on features computed once."
     )
@@ -75,8 +115,33 @@ class Settings(BaseModel):
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of everything random.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     amp: Literal["auto", "off", "bfloat16"] = Field(
-        "auto", description="Mixed precision. auto: bfloat16 on CUDA cards that have it, else off."
+        "auto", description="Mixed precision. auto: bfloat16 where a trial finds it faster."
     )
+    compile: bool = Field(False, description="Compile the training step with torch.compile.")
+
+    @field_validator("image_size", mode="before")
+    @classmethod
+    def _sizes(cls, value: object) -> object:
+        """Sizes as the command line has them, "64,128"."""
+        return value.split(",") if isinstance(value, str) and "," in value else value
+
+    @field_validator("image_size")
+    @classmethod
+    def _growing(cls, value: str | int | list[int]) -> str | int | list[int]:
+        if isinstance(value, list) and value != sorted(value):
+            raise ValueError("input should be sizes that grow, such as 64,128")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if isinstance(self.image_size, list) and len(self.image_size) > self.epochs:
+            raise ValueError(
+                f"'image_size' has {len(self.image_size)} sizes for {self.epochs} epochs: "
+                "input should be at most one an epoch"
+            )
+        if isinstance(self.image_size, list) and self.freeze:
+            raise ValueError("'image_size' should be one size with freeze: there is one pass")
+        return self
 
     @field_validator("*", mode="before")
     @classmethod
@@ -99,6 +164,12 @@ class Settings(BaseModel):
             return cls(**values)
         except ValidationError as error:
             raise ConfigError(_explain(error, where)) from None
+
+    def size_in(self, epoch: int) -> int:
+        """The image size in an epoch, from 0; -1 is the last one: the size of the model."""
+        sizes = self.image_size if isinstance(self.image_size, list) else [self.image_size]
+        share = self.epochs // len(sizes)  # what is left over goes to the last size
+        return int(sizes[-1 if epoch < 0 else min(epoch // share, len(sizes) - 1)])
 
     def differences(self, other: "Settings") -> dict[str, tuple[Any, Any]]:
         """The settings that differ, as name -> (own value, other's value)."""
@@ -140,7 +211,12 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 def _explain(error: ValidationError, where: str) -> str:
     lines: dict[str, str] = {}
     for problem in error.errors():
+        if not problem["loc"]:  # of the settings together
+            lines[""] = f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+            continue
         key = str(problem["loc"][0])
+        if problem["type"] == "list_type" and key in lines:
+            continue  # what else it may be has been said
         if problem["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
             line = f"{where}: unknown setting '{key}'; known are {known}"

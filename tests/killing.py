@@ -53,13 +53,18 @@ def start(
     settings: Settings, run: Path, die: Moment | None, save_always: bool
 ) -> ForkServerProcess:
     """Begin finetuning in another process."""
+    return begin(_finetune, settings, run, die, save_always)
+
+
+def begin(work: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    """Begin `work(*arguments)` in another process."""
     path = os.environ.get("PYTHONPATH")
     here = str(Path(__file__).parent)  # for the process that forks the others
     os.environ["PYTHONPATH"] = here if path is None else os.pathsep.join([here, path])
     try:
         # Optimizers import torch._dynamo on first use, which takes two seconds.
         _context.set_forkserver_preload(["small", "bitcodes.training", "torch._dynamo"])
-        process = _context.Process(target=_finetune, args=(settings, run, die, save_always))
+        process = _context.Process(target=work, args=arguments)
         process.start()
     finally:
         if path is None:

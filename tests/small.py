@@ -12,6 +12,7 @@ from torch import nn
 from bitcodes.config import Settings
 from bitcodes.data.lists import DATASET_FILE, write_list
 from bitcodes.data.transforms import Preprocessing
+from bitcodes.losses import LOSSES, HashLoss
 from bitcodes.models.backbones import BACKBONES, Backbone
 
 FEATURES = 16
@@ -19,7 +20,7 @@ CLASSES = ("red", "green", "blue", "grey")
 _COLOURS = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200], [130, 130, 130]])
 
 
-def _build(pretrained: bool) -> nn.Module:
+def _build(pretrained: bool) -> nn.Sequential:
     """Everything that could make a resumed run differ: norms, chance, two learning rates."""
     return nn.Sequential(
         nn.Conv2d(3, 8, 4, stride=4, bias=False),
@@ -39,6 +40,9 @@ def _preprocessing(size: int) -> Preprocessing:
 
 
 BACKBONES["small"] = Backbone(FEATURES, _build, _preprocessing, 64)
+BACKBONES["small, no dropout"] = Backbone(
+    FEATURES, lambda pretrained: _build(pretrained)[:-1], _preprocessing, 64
+)
 
 
 def make_dataset(
@@ -68,7 +72,10 @@ def make_dataset(
 def make_settings(data: Path, **values: Any) -> Settings:
     """Three epochs of five steps on the CPU, with all that is random switched on."""
     quick = {"backbone": "small", "bits": 12, "image_size": 32, "epochs": 3, "batch_size": 8}
-    return Settings.build({"data": data, "device": "cpu", "val": 0.15, **quick, **values})
+    loss = LOSSES.get(values.get("loss", "csq"), HashLoss)
+    rates = {"learning_rate": 0.05, "head_learning_rate": loss.head_learning_rate}
+    machine = {"device": "cpu", "amp": "off"}  # no trial of speed decides anything
+    return Settings.build({"data": data, "val": 0.15, **machine, **rates, **quick, **values})
 
 
 def weights(run: Path) -> dict[str, Any]:
@@ -78,8 +85,8 @@ def weights(run: Path) -> dict[str, Any]:
     return {
         "model file": (run / "model.safetensors").read_bytes(),
         "step": saved["step"],
-        "best": saved["best_map"],
         "losses": [line["loss"] for line in saved["history"]],
+        "sizes": [line["image_size"] for line in saved["history"]],
         "scores": [line.get("val_map") for line in saved["history"]],
         "momentum": {
             key: value["momentum_buffer"].numpy().tobytes() for key, value in momentum.items()

@@ -44,11 +44,28 @@ def test_unknown_keys_are_named_with_the_known() -> None:
         ("bits", 1025, "'bits' is 1025: input should be less than or equal to 1024"),
         ("epochs", 0, "'epochs' is 0: input should be greater than or equal to 1"),
         ("batch_size", 1, "'batch_size' is 1: input should be greater than or equal to 2"),
-        ("learning_rate", 0, "'learning_rate' is 0: input should be greater than 0"),
-        ("learning_rate", "fast", "'learning_rate' is 'fast': input should be a valid number"),
+        (
+            "learning_rate",
+            0,
+            "'learning_rate' is 0: input should be 'auto', or input should be greater than 0",
+        ),
+        (
+            "learning_rate",
+            "fast",
+            "'learning_rate' is 'fast': input should be 'auto', or input should be a valid number",
+        ),
         ("head_learning_rate", float("nan"), "'head_learning_rate' is nan: input should be"),
-        ("weight_decay", float("inf"), "'weight_decay' is inf: input should be a finite number"),
-        ("weight_decay", -1, "'weight_decay' is -1: input should be greater than or equal to 0"),
+        (
+            "weight_decay",
+            float("inf"),
+            "'weight_decay' is inf: input should be 'auto', or input should be a finite number",
+        ),
+        (
+            "weight_decay",
+            -1,
+            "'weight_decay' is -1: input should be 'auto', or input should be greater "
+            "than or equal to 0",
+        ),
         ("val", 1, "'val' is 1: input should be less than 1"),
         ("val", -0.1, "'val' is -0.1: input should be greater than or equal to 0"),
         ("seed", -1, "'seed' is -1: input should be greater than or equal to 0"),
@@ -70,6 +87,29 @@ def test_a_wrong_image_size_is_one_line() -> None:
         "params.yaml: 'image_size' is 20: input should be 'auto', "
         "or input should be greater than or equal to 32"
     )
+
+
+@pytest.mark.parametrize("given", ["64,128", [64, 128], "64, 128"])
+def test_several_image_sizes(given: object) -> None:
+    settings = Settings.build({"data": "d", "image_size": given})
+    assert settings.image_size == [64, 128]
+    assert Settings.build(settings.to_dict()) == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"image_size": "128,64"}, "input should be sizes that grow, such as 64,128"),
+        ({"image_size": "64,"}, "input should be a valid integer"),
+        (
+            {"image_size": "64,128", "epochs": 1},
+            "'image_size' has 2 sizes for 1 epochs: input should be at most one an epoch",
+        ),
+        ({"image_size": "64,128", "freeze": True}, "'image_size' should be one size with freeze"),
+    ],
+)
+def test_several_image_sizes_that_cannot_be(values: dict[str, Any], said: str) -> None:
+    assert said in problem(**values)
 
 
 def test_all_problems_are_told_at_once() -> None:

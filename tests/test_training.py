@@ -108,7 +108,7 @@ def test_a_run_holds_what_it_promises(data: Path, undisturbed: Path) -> None:
     assert names == {
         *("config.yaml", "model.safetensors", "checkpoint.pt", "metrics.jsonl", "events.out")
     }
-    assert load_settings(undisturbed) == make_settings(data, amp="off", head_learning_rate=0.5)
+    assert load_settings(undisturbed) == make_settings(data, optimizer="sgd", weight_decay=5e-4)
     lines = metrics(undisturbed)
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert [line["step"] for line in lines] == [5, 10, 15]
@@ -178,6 +178,49 @@ def test_without_validation_all_is_trained_on_and_the_last_weights_are_kept(data
     last = torch.load("run/checkpoint.pt", weights_only=True)["model"]
     for name, tensor in load_file("run/model.safetensors").items():
         assert torch.equal(tensor, last[name])
+
+
+def test_the_last_weights_are_kept_beside_better_ones(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.9, 0.7])
+    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(scores))
+    done = finetune(make_settings(data))
+    assert (done.best["epoch"], done.history[-1]["epoch"]) == (2, 3)
+    last = torch.load("run/checkpoint.pt", weights_only=True)["model"]
+    model = load_model(Path("run/last.safetensors"))
+    torch.testing.assert_close(model.state_dict(), last, rtol=0, atol=0)
+    scores = iter([1.0])
+    finetune(make_settings(data, epochs=4))
+    assert not Path("run/last.safetensors").exists()
+
+
+def test_frozen_norms_keep_their_statistics_and_learn_the_rest(data: Path) -> None:
+    finetune(make_settings(data, freeze_norms=True))
+    model = load_file("run/model.safetensors")
+    assert torch.equal(model["backbone.1.running_mean"], torch.zeros(8))
+    assert torch.equal(model["backbone.1.running_var"], torch.ones(8))
+    assert not torch.equal(model["backbone.1.weight"], torch.ones(8))
+
+
+def test_labels_are_smoothed_where_there_is_a_cross_entropy(data: Path) -> None:
+    def losses(loss: str, smoothing: float) -> list[float]:
+        settings = make_settings(data, loss=loss, epochs=1, label_smoothing=smoothing)
+        return [line["loss"] for line in finetune(settings, fresh=True).history]
+
+    assert losses("csq", 0.5) == losses("csq", 0.0)
+    assert losses("ce", 0.5) != losses("ce", 0.0)
+
+
+def test_another_optimizer(data: Path) -> None:
+    values = {"optimizer": "adamw", "learning_rate": 1e-3, "head_learning_rate": 1e-2}
+    settings = make_settings(data, **values)
+    finetune(settings, Path("undisturbed"))
+    with pytest.raises(KeyboardInterrupt):
+        finetune(settings, report=interrupt_at(7))
+    finetune(settings)
+    models = [Path(run, "model.safetensors").read_bytes() for run in ("run", "undisturbed")]
+    assert models[0] == models[1]
 
 
 def test_freezing_trains_the_hash_layer_only(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,7 +526,7 @@ def test_the_image_size_follows_the_images(
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     for steps in (1, 2, 5, 10, 100, 1000):
-        rates = [schedule(step, steps) for step in range(steps)]
+        rates = [schedule(step, steps, 0.1) for step in range(steps)]
         peak = rates.index(max(rates))
         assert max(rates) == 1
         assert rates[: peak + 1] == sorted(rates[: peak + 1])
@@ -652,7 +695,7 @@ def test_an_epoch_that_is_done_again_is_not_in_the_metrics_meanwhile(data: Path)
 
 KILLED_IN = {
     "starting": [training.finetune, resuming.clear, config.set_latest, Settings.save],
-    "going on": [resuming.read_state, loop.Trainer.restore, loop.Trainer._write_metrics],
+    "going on": [resuming.read_state, loop.Trainer.go_on, loop.Trainer._write_metrics],
     "a step": [loop.Trainer._train_epoch, loop.Trainer._train_step],
     "the end of an epoch": [loop.Trainer._finish_epoch, checkpoint.save_model],
     "saving": [loop.Trainer.save, files.atomic_write.__wrapped__],

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from bitcodes.cli.options import JsonOption, WorkersOption
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bitcodes.training import Progress
+    from bitcodes.training import Finetuned, Progress
 
 
 def finetune(
@@ -69,8 +69,9 @@ def finetune(
     image_size: Annotated[
         str | None,
         typer.Option(
-            help="Pixels on a side that the network sees. [default: auto, by the images' own "
-            "size: 64 for small ones (128 without training the backbone), up to 224]",
+            help="Pixels on a side that the network sees; several, such as 64,128, each for an "
+            "equal share of the epochs. [default: auto, by the images' own size: 64 for small "
+            "ones (128 without training the backbone), up to 224]",
             rich_help_panel="Model",
         ),
     ] = None,
@@ -89,25 +90,66 @@ def finetune(
             rich_help_panel="Training",
         ),
     ] = None,
-    learning_rate: Annotated[
-        float | None,
+    optimizer: Annotated[
+        str | None,
         typer.Option(
-            help="Peak learning rate of the backbone. [default: 0.05]",
+            help="sgd or adamw. [default: auto, adamw for networks with layer norms, else sgd]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Peak learning rate of the backbone: warm-up, then cosine to zero. [default: "
+            "auto, in a batch of 64: 0.05, without batch norms 0.01, with adamw 0.0001]",
             rich_help_panel="Training",
         ),
     ] = None,
     head_learning_rate: Annotated[
         str | None,
         typer.Option(
-            help="Peak learning rate of hash layer and classifier. [default: auto, by the loss: "
-            "0.5 for most]",
+            help="Peak learning rate of hash layer and classifier. [default: auto, 0.02 to 0.5 by "
+            "the loss, without batch norms a fifth of it, with adamw 0.001]",
             rich_help_panel="Training",
         ),
     ] = None,
     weight_decay: Annotated[
+        str | None,
+        typer.Option(
+            help="Penalty on the weights. [default: auto, 0.0005, with adamw 0.05]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    warm_up: Annotated[
         float | None,
         typer.Option(
-            help="L2 penalty on the weights. [default: 0.0005]",
+            help="Share of the steps in which the learning rates rise to their peaks. "
+            "[default: 0.1]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability spread over all classes, in ce, greedy and ortho. [default: 0.0]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            help="Decay, a step, of averaged weights, which are validated and saved in place of "
+            "the last step's; such as 0.99. 0: off. [default: 0.0]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    freeze_norms: Annotated[
+        bool | None,
+        typer.Option(
+            "--freeze-norms/--no-freeze-norms",
+            help="Keep the statistics of batch norms as they were pretrained. "
+            "[default: no-freeze-norms]",
+            show_default=False,
             rich_help_panel="Training",
         ),
     ] = None,
@@ -115,9 +157,40 @@ def finetune(
         bool | None,
         typer.Option(
             "--augment/--no-augment",
-            help="Shift and mirror training images at random. [default: augment]",
+            help="Change training images at random, as the next four say. [default: augment]",
             show_default=False,
-            rich_help_panel="Training",
+            rich_help_panel="Augmentation",
+        ),
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Mirror half of them. [default: flip]",
+            show_default=False,
+            rich_help_panel="Augmentation",
+        ),
+    ] = None,
+    shift: Annotated[
+        float | None,
+        typer.Option(
+            help="Shift them by up to this share of their side. [default: 0.125]",
+            rich_help_panel="Augmentation",
+        ),
+    ] = None,
+    zoom: Annotated[
+        float | None,
+        typer.Option(
+            help="Enlarge them, so that up to this share of their side is cut off. [default: 0.0]",
+            rich_help_panel="Augmentation",
+        ),
+    ] = None,
+    rand_augment: Annotated[
+        float | None,
+        typer.Option(
+            help="Two random changes to each (RandAugment), of this strength, to 10. "
+            "[default: 0.0]",
+            rich_help_panel="Augmentation",
         ),
     ] = None,
     freeze: Annotated[
@@ -155,8 +228,18 @@ def finetune(
     amp: Annotated[
         str | None,
         typer.Option(
-            help="Mixed precision: auto, off or bfloat16. [default: auto, bfloat16 where a CUDA "
-            "card has it]",
+            help="Mixed precision: off or bfloat16. [default: auto, bfloat16 where a trial at the "
+            "start finds it faster]",
+            rich_help_panel="Machine",
+        ),
+    ] = None,
+    compile_: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the training step: minutes at the start, then faster steps on a CUDA "
+            "card. [default: no-compile]",
+            show_default=False,
             rich_help_panel="Machine",
         ),
     ] = None,
@@ -171,6 +254,9 @@ def finetune(
     Writes a run: the settings, the best weights by mean average precision on held-out training
     images, the state to resume from, and curves for TensorBoard (`tensorboard --logdir runs`).
 
+    On several GPUs: `torchrun --nproc-per-node 4 -m bitcodes finetune ...`, each with its part of
+    every batch.
+
     Ctrl-C saves and stops; the same command goes on where it stopped.
     """
     flags = {
@@ -181,15 +267,25 @@ def finetune(
         "image_size": image_size,
         "epochs": epochs,
         "batch_size": batch_size,
+        "optimizer": optimizer,
         "learning_rate": learning_rate,
         "head_learning_rate": head_learning_rate,
         "weight_decay": weight_decay,
+        "warm_up": warm_up,
+        "label_smoothing": label_smoothing,
+        "ema": ema,
+        "freeze_norms": freeze_norms,
         "augment": augment,
+        "flip": flip,
+        "shift": shift,
+        "zoom": zoom,
+        "rand_augment": rand_augment,
         "freeze": freeze,
         "val": val,
         "seed": seed,
         "device": device,
         "amp": amp,
+        "compile": compile_,
     }
     from bitcodes.config import Settings, read_settings_file
 
@@ -199,7 +295,14 @@ def finetune(
 
     from bitcodes import training
     from bitcodes.losses import LABEL_FREE
+    from bitcodes.training.distributed import StoppedElsewhere, rank
 
+    if rank() > 0:  # the first process does the telling
+        try:
+            training.finetune(settings, run, fresh=fresh, workers=workers)
+        except (StoppedElsewhere, KeyboardInterrupt):
+            raise typer.Exit(1) from None
+        return
     try:
         with _reporting() as (loading, report):
             done = training.finetune(
@@ -214,10 +317,14 @@ def finetune(
     except KeyboardInterrupt:
         console.note("interrupted; the same command goes on where this stopped")
         raise
-    last = done.history[-1]
     if as_json:
         console.print_json(
-            {"run": str(done.run), "already_finished": done.already, "history": done.history}
+            {
+                "run": str(done.run),
+                "already_finished": done.already,
+                "best_epoch": done.best["epoch"],
+                "history": done.history,
+            }
         )
     if done.already and done.settings.loss in LABEL_FREE:
         console.note(f"{done.run} is finished: nothing to do. Start over with --fresh.")
@@ -227,11 +334,20 @@ def finetune(
             "Train on with a larger --epochs, or start over with --fresh."
         )
     else:
-        best = _best(done.history)
-        console.note(
-            f"finished {done.run} in {_duration(last['train_seconds'])} of training"
-            + ("" if best is None else f"; best validation mAP {best:.4f}")
-        )
+        minutes = _duration(done.history[-1]["train_seconds"])
+        outcome = "" if done.settings.loss in LABEL_FREE else f"; {_outcome(done)}"
+        console.note(f"finished {done.run} in {minutes} of training{outcome}")
+
+
+def _outcome(done: "Finetuned") -> str:
+    """The last epoch beside the one that validation chose: the better for having been chosen."""
+    last, best = done.history[-1], done.best
+    if "val_map" not in last:
+        return "the model is that of the last epoch"
+    score = f"validation mAP {last['val_map']:.4f} after the last epoch"
+    if best is last:
+        return f"{score}, the best: it is the model"
+    return f"{score}; the model is that of epoch {best['epoch']}, with {best['val_map']:.4f}"
 
 
 @contextmanager
@@ -288,11 +404,6 @@ def _line(now: "Progress") -> str:
     if now.step < now.steps:
         parts.append(f"{_duration(now.seconds_left)} left")
     return ", ".join(parts)
-
-
-def _best(history: list[dict[str, Any]]) -> float | None:
-    scores = [line["val_map"] for line in history if "val_map" in line]
-    return max(scores, default=None)
 
 
 def _duration(seconds: float) -> str:

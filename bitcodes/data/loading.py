@@ -45,7 +45,11 @@ class _Decoded(Dataset[torch.Tensor | DataError]):
 
 
 class TrainingImages:
-    """Images by index, uint8 (S, S, 3), decoded by `workers` processes (0: in this one)."""
+    """Images by index, uint8 (S, S, 3), decoded by `workers` processes (0: in this one).
+
+    They are kept in memory where they take a quarter of it at most, shared by `processes` that do
+    the same, and on a CUDA `device` where they take a quarter of what is free there.
+    """
 
     def __init__(
         self,
@@ -53,12 +57,14 @@ class TrainingImages:
         preprocessing: Preprocessing,
         workers: int,
         progress: Callable[[int, int | None], None] | None = None,
+        device: torch.device | None = None,
+        processes: int = 1,
     ) -> None:
         self._files = _Decoded(paths, preprocessing)
         self._workers = workers
         self._arrays: torch.Tensor | None = None
         side = preprocessing.image_size
-        if len(paths) * side * side * 3 <= _MEMORY_SHARE * _memory_bytes():
+        if processes * len(paths) * side * side * 3 <= _MEMORY_SHARE * _memory_bytes():
             arrays = torch.empty(len(paths), side, side, 3, dtype=torch.uint8)
             done = 0
             for batch in self._stream(np.array_split(np.arange(len(paths)), len(paths) // 64 + 1)):
@@ -66,6 +72,9 @@ class TrainingImages:
                 done += len(batch)
                 if progress is not None:
                     progress(done, len(paths))
+            if device is not None and device.type == "cuda":
+                free, _ = torch.cuda.mem_get_info(device)
+                arrays = arrays.to(device) if arrays.nbytes <= _MEMORY_SHARE * free else arrays
             self._arrays = arrays
 
     def __len__(self) -> int:
@@ -77,7 +86,7 @@ class TrainingImages:
             yield from self._stream(list(batches))
         else:
             for indices in batches:
-                yield self._arrays[torch.from_numpy(indices)]
+                yield self._arrays[torch.from_numpy(indices).to(self._arrays.device)]
 
     def _stream(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
         loader = DataLoader(

@@ -71,32 +71,3 @@ class Preprocessing(BaseModel):
         scale = 1 / (torch.tensor(self.std, device=images.device) * 255)
         scaled = (images.float() - mean) * scale  # (B, S, S, 3)
         return scaled.permute(0, 3, 1, 2)  # (B, 3, S, S), a view: channels-last
-
-
-def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Shift and mirror each image at random: uint8 (B, S, S, 3) -> the same.
-
-    Shifts are whole pixels, up to an eighth of the side each way, and what comes in from outside is
-    the picture mirrored at its edge. `generator` is on the CPU, so that every device draws the same
-    numbers.
-    """
-    import torch
-
-    count, side = images.shape[:2]
-    reach = side // 8
-    shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
-    mirrored = torch.rand(count, 1, generator=generator) < 0.5
-    places = torch.arange(side)
-    rows = _reflected(places + shifts[0], side).to(images.device)  # (B, S)
-    columns = torch.where(mirrored, side - 1 - places, places) + shifts[1]
-    columns = _reflected(columns, side).to(images.device)  # (B, S)
-    batch = torch.arange(count, device=images.device)
-    return images[batch[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def _reflected(places: torch.Tensor, side: int) -> torch.Tensor:
-    """Places outside 0 .. side - 1, brought back as if the edge pixels were mirrors."""
-    import torch
-
-    places = places.abs()
-    return torch.where(places >= side, 2 * (side - 1) - places, places)

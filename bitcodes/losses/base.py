@@ -14,6 +14,7 @@ class HashLoss(nn.Module):
     """
 
     head_learning_rate = 0.5
+    has_cross_entropy = False  # over the targets, which may be smoothed
 
     def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ class LatentCrossEntropy(HashLoss):
     """
 
     head_learning_rate = 0.1
+    has_cross_entropy = True
 
     def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
         super().__init__(bits, classes, multi_label, seed)
@@ -46,6 +47,7 @@ class GreedyHash(HashLoss):
     the mean over classes of binary cross-entropies in place of CE.
     """
 
+    has_cross_entropy = True
     head_learning_rate = 0.05  # the cubic penalty runs away at 0.1
     penalty_weight = 0.1
 
@@ -157,6 +159,7 @@ class OrthoHash(CenterLoss):
     z = (h - mean) / sqrt(variance + epsilon), with the running mean and variance.
     """
 
+    has_cross_entropy = True
     scale = 8.0
     margin = 0.2
 

@@ -1,6 +1,7 @@
 """`finetune`: begins, resumes or finishes the training of one run."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from bitcodes.data.loading import default_workers
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
 from bitcodes.losses import LABEL_FREE
+from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.loop import Progress, Trainer
 from bitcodes.training.resolving import resolve
 from bitcodes.training.resuming import clear, read_state, same_settings, sweep
+from bitcodes.training.validation import best_epoch
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Finetuned:
     settings: Settings
     history: list[dict[str, Any]]
     already: bool
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The line of the history whose weights are the run's model."""
+        return best_epoch(self.history)
 
 
 def finetune(
@@ -47,34 +55,49 @@ def finetune(
     The losses without labels ("itq", "itq-nn", "lsh") take any folder of images for data and fit
     the hash layer at once; of the settings, those of training mean nothing to them.
 
+    Processes that torchrun started train together, each with its part of every batch; the first
+    one writes and reports.
+
     SIGINT (Ctrl-C) saves the state and raises KeyboardInterrupt. Raises ConfigError if the folder
     holds a run of other settings, DataError for a bad dataset, BitcodesError if the loss is not
     finite or another process trains in this folder.
     """
     run = run or config.RUNS / config.run_name(settings)
-    log = log or (lambda line: None)
-    if settings.loss in LABEL_FREE:
-        return _fit(settings, run, fresh, workers, loading, log)
-    dataset = read_dataset(settings.data)
-    _make_folder(run)
-    with lock(run / ".lock", f"run {run}"):
-        sweep(run)
-        if fresh or not (run / config.CONFIG_FILE).exists():
-            settings, saved = resolve(settings, dataset.train), None
-        else:
-            settings = same_settings(settings, run)
-            saved = read_state(run, settings, dataset.train)
-        if saved is not None and len(saved["history"]) >= settings.epochs:
-            return Finetuned(run, settings, saved["history"], already=True)
-        trainer = Trainer(settings, run, dataset, workers, loading, log)
-        if saved is None:
-            clear(run)
-        else:
-            trainer.restore(saved)
-        settings.save(run / config.CONFIG_FILE)
-        config.set_latest(run)
+    with joined() as group, ExitStack() as held:
+        if not group.first:
+            report = loading = log = None
+        log = log or (lambda line: None)
+        if group.size > 1 and (settings.freeze or settings.loss in LABEL_FREE):
+            raise ConfigError(
+                "a frozen backbone takes seconds an epoch: one process is enough; "
+                "leave out torchrun"
+            )
+        if settings.loss in LABEL_FREE:
+            return _fit(settings, run, fresh, workers, loading, log)
+        dataset = read_dataset(settings.data)
+
+        def prepare() -> tuple[Settings, dict[str, Any] | None]:
+            _make_folder(run)
+            held.enter_context(lock(run / ".lock", f"run {run}"))
+            sweep(run)
+            if fresh or not (run / config.CONFIG_FILE).exists():
+                return resolve(settings, dataset.train, log), None
+            same = resolve(same_settings(settings, run), dataset.train, log)
+            return same, read_state(run, same, dataset.train)
+
+        chosen, saved = group.first_does(prepare)
+        if saved is not None and len(saved["history"]) >= chosen.epochs:
+            return Finetuned(run, chosen, saved["history"], already=True)
+        trainer = Trainer(chosen, run, dataset, saved, group, workers, loading, log)
+        if group.first:
+            if saved is None:
+                clear(run)
+            else:
+                trainer.go_on(saved)
+            chosen.save(run / config.CONFIG_FILE)
+            config.set_latest(run)
         trainer.train(report or (lambda progress: None))
-        return Finetuned(run, settings, trainer.history, already=False)
+        return Finetuned(run, chosen, trainer.history, already=False)
 
 
 def _fit(
@@ -91,7 +114,7 @@ def _fit(
     with lock(run / ".lock", f"run {run}"):
         sweep(run)
         if fresh or not (run / config.CONFIG_FILE).exists():
-            settings = resolve(settings, images)
+            settings = resolve(settings, images, log)
         else:
             settings = same_settings(settings, run)
             if (line := fitted(run, images)) is not None:

@@ -39,13 +39,12 @@ def fit(
 
     Images that cannot be read are left out. Raises DataError if fewer than two can be.
     """
-    assert isinstance(settings.image_size, int)
     started = time.monotonic()
     torch.manual_seed(stable_seed(settings.seed, "weights"))
     model = HashModel(
         settings.backbone,
         settings.bits,
-        find_backbone(settings.backbone).preprocessing(settings.image_size),
+        find_backbone(settings.backbone).preprocessing(settings.size_in(-1)),
         images.class_names,
         pretrained=True,
     ).to(choose_device(settings.device))
@@ -60,7 +59,7 @@ def fit(
             f"{settings.data}: expected at least 2 images that can be read, found {len(features)}"
         )
     log(
-        f"{len(features):,} images to fit to, {settings.image_size} pixels, {settings.bits} bits, "
+        f"{len(features):,} images to fit to, {settings.size_in(-1)} pixels, {settings.bits} bits, "
         f"on {model.device}; labels are not used"
     )
     planes = LABEL_FREE[settings.loss](features, settings.bits, settings.seed)
@@ -70,6 +69,7 @@ def fit(
     seconds = time.monotonic() - started
     line = {
         "epoch": 1,
+        "image_size": settings.size_in(-1),
         "images": len(features),
         "images_per_second": round(len(features) / seconds, 1),
         "train_seconds": round(seconds, 1),

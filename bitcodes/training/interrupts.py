@@ -8,8 +8,11 @@ from types import FrameType
 
 
 @contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """Turn the first SIGINT into an event, so that no step is cut in half; a second one kills."""
+def interruptible(once: bool) -> Iterator[threading.Event]:
+    """Turn SIGINT into an event, so that no step is cut in half; with `once`, a second one kills.
+
+    torchrun passes on the SIGINT that a terminal has sent to all, so that it comes twice.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -17,7 +20,8 @@ def interruptible() -> Iterator[threading.Event]:
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         event.set()
-        signal.signal(signal.SIGINT, previous)
+        if once:
+            signal.signal(signal.SIGINT, previous)
 
     previous = signal.signal(signal.SIGINT, on_interrupt)
     try:

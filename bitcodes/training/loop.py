@@ -11,24 +11,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from bitcodes import config
 from bitcodes.config import Settings, stable_seed
+from bitcodes.data.augmentation import Augmentation
 from bitcodes.data.lists import Dataset
 from bitcodes.data.loading import TrainingImages, default_workers
-from bitcodes.data.transforms import augment
-from bitcodes.errors import BitcodesError, DataError
+from bitcodes.errors import BitcodesError, ConfigError, DataError
 from bitcodes.files import atomic_write
 from bitcodes.losses import LOSSES, HashLoss
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
+from bitcodes.training.averaging import AveragedWeights
 from bitcodes.training.curves import Curves, cut_back, event_sizes
+from bitcodes.training.distributed import Group, processes_here, synchronise_norms
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.interrupts import interruptible
 from bitcodes.training.optimizing import make_optimizer, schedule
 from bitcodes.training.resuming import data_digest
-from bitcodes.training.validation import ranking_score, split
+from bitcodes.training.validation import best_epoch, ranking_score, split
 
 CHECKPOINT_SECONDS = 300.0
 _EVAL_BATCH = 128
@@ -46,25 +49,31 @@ class Progress:
     images_per_second: float
     seconds_left: float
     val_map: float | None  # of the last finished epoch
-    best_map: float | None
+    best_map: float | None  # of the epochs so far at this image size
     epoch_done: bool
 
 
 class Trainer:
-    """The state of one training: what a checkpoint saves, and the data it goes through."""
+    """The state of one training: what a checkpoint saves, and the data it goes through.
+
+    `saved` is a checkpoint to continue from. Nothing is written before `train`.
+    """
 
     def __init__(
         self,
         settings: Settings,
         run: Path,
         dataset: Dataset,
+        saved: dict[str, Any] | None,
+        group: Group,
         workers: int | None,
         loading: Callable[[int, int | None], None] | None,
         log: Callable[[str], None],
     ) -> None:
-        assert isinstance(settings.image_size, int)
         self.settings = settings
         self.run = run
+        self.group = group
+        self.loading = loading
         self.log = log
         train = dataset.train
         if train.labels is None:
@@ -74,10 +83,11 @@ class Trainer:
             )
         self.data_digest = data_digest(train)
         self.labels: NDArray[np.uint8] = train.labels  # (N, C)
-        self.device = choose_device(settings.device)
-        spec = find_backbone(settings.backbone)
-        preprocessing = spec.preprocessing(settings.image_size)
+        self.paths = [train.absolute_path(row) for row in range(len(train))]
+        self.workers = max(1, default_workers() // processes_here()) if workers is None else workers
+        self.device = group.device(choose_device(settings.device))
 
+        preprocessing = find_backbone(settings.backbone).preprocessing(settings.size_in(-1))
         torch.manual_seed(stable_seed(settings.seed, "weights"))
         self.model = HashModel(
             settings.backbone, settings.bits, preprocessing, dataset.class_names, pretrained=True
@@ -86,66 +96,90 @@ class Trainer:
         self.loss: HashLoss = LOSSES[settings.loss](
             settings.bits, self.labels.shape[1], multi_label, settings.seed
         ).to(self.device)
+        if group.size > 1 and self.device.type == "cuda":
+            synchronise_norms(self.model)
         self.model.backbone.requires_grad_(not settings.freeze)
+        self.average = (
+            AveragedWeights(self.model, self.loss, settings.ema) if settings.ema else None
+        )
         self.optimizer = make_optimizer(
             settings, self.model.backbone, [self.model.hash_layer, self.loss]
+        )
+        self.augmentation = Augmentation(
+            settings.flip, settings.shift, settings.zoom, settings.rand_augment
         )
 
         self.train_rows, self.val_rows, self.ranked_rows = split(
             len(train), settings.val, settings.seed
         )
-        self.workers = default_workers() if workers is None else workers
-        self.loading = loading
-        if settings.freeze:
-            self.frozen = FrozenFeatures(config.FEATURES, self.model, train)
-        else:
-            paths = [train.absolute_path(row) for row in range(len(train))]
-            self.images = TrainingImages(paths, preprocessing, self.workers, loading)
         self.targets = torch.from_numpy(self.labels.astype(np.float32))  # (N, C)
         self.features: torch.Tensor | None = None  # (N, D), with --freeze
+        self.batch_size = self._batch_size()
+        self.steps_per_epoch = len(self.train_rows) // self.batch_size
+        self.steps = self.steps_per_epoch * settings.epochs
 
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.loss_sum = 0.0  # over the steps of the epoch under way
         self.seconds = 0.0  # spent training, over all sessions
-        self.best_map = -1.0
+        self.curves: Curves | None = None  # of the first process, while it trains
+        if saved is not None:
+            self._load(saved)
+        self.forward = group.wrap(self.model, self.device)
+        if settings.compile:
+            self.forward = torch.compile(self.forward)  # type: ignore[assignment]
+        if settings.freeze:
+            self.frozen = FrozenFeatures(config.FEATURES, self.model, train)
+        else:
+            self._read_images()
 
-        size = min(settings.batch_size, len(self.train_rows))
-        self.batch_size = size
-        self.steps_per_epoch = len(self.train_rows) // size
-        self.steps = self.steps_per_epoch * settings.epochs
+    def _batch_size(self) -> int:
+        """Images in a step, over all processes: no more than there are."""
+        wanted, processes = self.settings.batch_size, self.group.size
+        if wanted % processes:
+            raise ConfigError(
+                f"a batch of {wanted} images cannot be shared evenly among {processes} processes; "
+                f"expected a --batch-size that is a multiple of {processes}"
+            )
+        if len(self.train_rows) < processes:
+            raise DataError(f"{len(self.train_rows)} images to train on, for {processes} processes")
+        return min(wanted, len(self.train_rows) // processes * processes)
 
     # -- saving and resuming ------------------------------------------------------------------
 
     def save(self) -> None:
         """Write checkpoint.pt: everything that the rest of the training depends on."""
+        if self.curves is None:  # the first process writes
+            return
         self.curves.flush()
         state = {
             "model": self.model.state_dict(),
             "loss": self.loss.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "history": self.history,
             "loss_sum": self.loss_sum,
             "seconds": self.seconds,
-            "best_map": self.best_map,
             "data": self.data_digest,
             "events": event_sizes(self.run),
         }
         with atomic_write(self.run / config.CHECKPOINT_FILE) as file:
             torch.save(state, file)
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Continue from what `save` wrote."""
+    def _load(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])
         self.loss.load_state_dict(saved["loss"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.step = saved["step"]
         self.history = saved["history"]
         self.loss_sum = saved["loss_sum"]
         self.seconds = saved["seconds"]
-        self.best_map = saved["best_map"]
-        # Steps after the checkpoint are done again: what was logged of them goes.
+
+    def go_on(self, saved: dict[str, Any]) -> None:
+        """Remove what was logged of steps after the checkpoint: they are done again."""
         cut_back(self.run, saved["events"])
         self._write_metrics()
         self.log(
@@ -162,16 +196,17 @@ class Trainer:
     def train(self, report: Callable[[Progress], None]) -> None:
         """Train to the end; on SIGINT save and raise KeyboardInterrupt."""
         self._describe()
-        self.curves = Curves(self.run)
+        self.curves = Curves(self.run) if self.group.first else None
         try:
-            with interruptible() as self.interrupted:
+            with interruptible(once=self.group.size == 1) as self.interrupted:
                 if self.settings.freeze:
                     self.features = self._load_features()
                 while len(self.history) < self.settings.epochs:
                     self._train_epoch(report)
                     self._finish_epoch(report)
         finally:
-            self.curves.close()
+            if self.curves is not None:
+                self.curves.close()
 
     def _load_features(self) -> torch.Tensor:
         self.log(f"features of all images: computed once, kept in {config.FEATURES}")
@@ -182,30 +217,50 @@ class Trainer:
     def _describe(self) -> None:
         self.log(
             f"{len(self.train_rows)} images to train on, {len(self.val_rows)} to validate, "
-            f"{self.settings.image_size} pixels, {self.settings.bits} bits, on {self.device}"
+            f"{self.settings.size_in(-1)} pixels, {self.settings.bits} bits, on {self.device}"
+            + (f" and {self.group.size - 1} more" if self.group.size > 1 else "")
         )
         for name, value in self.loss.describe().items():
             self.log(f"{name}: {value:g}")
 
+    @property
+    def image_size(self) -> int:
+        """Of the epoch under way; it never shrinks, even where more epochs are shared out anew."""
+        before = self.history[-1]["image_size"] if self.history else 0
+        return max(before, self.settings.size_in(len(self.history)))
+
+    def _read_images(self) -> None:
+        """Have the images, and the model, at the size of the epoch under way."""
+        preprocessing = self.model.preprocessing.model_copy(update={"image_size": self.image_size})
+        self.model.preprocessing = preprocessing
+        if self.average is not None:
+            self.average.model.preprocessing = preprocessing
+        self.images = TrainingImages(
+            self.paths, preprocessing, self.workers, self.loading, self.device, processes_here()
+        )
+
     def _check_interrupted(self) -> None:
         """Called between steps, where the state is whole: never save anywhere else."""
-        if self.interrupted.is_set():
+        if self.group.any(self.interrupted.is_set()):
             self.save()
             raise KeyboardInterrupt
 
     def _train_epoch(self, report: Callable[[Progress], None]) -> None:
         """Train what is left of the epoch under way."""
         epoch = len(self.history)
+        if self.image_size != self.model.preprocessing.image_size:
+            self.log(f"from here on at {self.image_size} pixels")
+            self._read_images()
         order = np.random.default_rng(stable_seed(self.settings.seed, "order", epoch))
         rows = order.permutation(self.train_rows)[: self.steps_per_epoch * self.batch_size]
         batches = rows.reshape(self.steps_per_epoch, self.batch_size)
         begun = self.step - epoch * self.steps_per_epoch
-        val_map = self.history[-1].get("val_map") if self.history else None
-        self.model.train()
-        self.model.backbone.train(not self.settings.freeze)
-        self.loss.train()
+        lines = [line for line in self.history if line["image_size"] == self.image_size]
+        val_map = lines[-1].get("val_map") if lines else None
+        best_map = best_epoch(lines).get("val_map") if lines else None
+        self._set_modes()
         saved_at = clock = time.monotonic()
-        inputs = self._inputs(list(batches[begun:]))
+        inputs = self._inputs(list(batches[begun:, self.group.part(self.batch_size)]))
         for number, (batch, images) in enumerate(zip(batches[begun:], inputs, strict=True), 1):
             loss = self._train_step(batch, images)
             self.step += 1
@@ -215,14 +270,23 @@ class Trainer:
             clock = now
             done = begun + number
             rate = self._images_per_second(done)
-            report(self._progress(self.loss_sum / done, rate, val_map, epoch_done=False))
+            report(self._progress(self.loss_sum / done, rate, val_map, best_map, done=False))
             self._check_interrupted()
             if now - saved_at > CHECKPOINT_SECONDS:
                 self.save()
                 saved_at = clock = time.monotonic()
 
+    def _set_modes(self) -> None:
+        self.model.train()
+        self.model.backbone.train(not self.settings.freeze)
+        self.loss.train()
+        if self.settings.freeze_norms:
+            for module in self.model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
     def _progress(
-        self, loss: float, rate: float, val_map: float | None, epoch_done: bool
+        self, loss: float, rate: float, val_map: float | None, best_map: float | None, done: bool
     ) -> Progress:
         return Progress(
             epoch=len(self.history) + 1,
@@ -231,11 +295,19 @@ class Trainer:
             steps=self.steps,
             loss=loss,
             images_per_second=rate,
-            seconds_left=(self.steps - self.step) * self.batch_size / rate,
+            seconds_left=self._images_left() / rate,
             val_map=val_map,
-            best_map=self.best_map if self.best_map >= 0 else None,
-            epoch_done=epoch_done,
+            best_map=best_map,
+            epoch_done=done,
         )
+
+    def _images_left(self) -> float:
+        """Images to come, those of larger sizes than the present one counted by their pixels."""
+        size, epoch = self.image_size, len(self.history)
+        coming = range(epoch + 1, self.settings.epochs)
+        later = sum(max(1.0, (self.settings.size_in(number) / size) ** 2) for number in coming)
+        now = (epoch + 1) * self.steps_per_epoch - self.step
+        return (now + later * self.steps_per_epoch) * self.batch_size
 
     def _images_per_second(self, steps_done: int) -> float:
         began = self.history[-1]["train_seconds"] if self.history else 0.0
@@ -250,34 +322,50 @@ class Trainer:
             yield self.features[torch.from_numpy(batch)]
 
     def _train_step(self, batch: NDArray[np.int64], inputs: torch.Tensor) -> float:
-        """One step of SGD; every random number in it comes from the seed and the step."""
+        """One step of the optimizer; every random number in it comes from the seed and the step.
+
+        `batch` are the rows of the whole batch, `inputs` is this process's part of it.
+        """
         seed = stable_seed(self.settings.seed, "step", self.step)
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + self.group.rank)
         generator = torch.Generator().manual_seed(seed)
-        factor = schedule(self.step, self.steps)
+        factor = schedule(self.step, self.steps, self.settings.warm_up)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
         with torch.autocast(self.device.type, torch.bfloat16, self.settings.amp == "bfloat16"):
-            outputs = self._outputs(inputs.to(self.device), generator)  # (B, K)
-        loss, logits = self.loss(outputs.float(), targets, self.step / self.steps)
+            outputs = self._outputs(inputs.to(self.device), generator)
+        outputs = self.group.gather(outputs.float())  # (B, K)
+        loss, logits = self.loss(outputs, self._smoothed(targets), self.step / self.steps)
         value: float = loss.item()
         if not math.isfinite(value):
             self._stop_not_finite(value)
         self.optimizer.zero_grad()
         loss.backward()
+        self.group.average_gradients(self.loss.parameters())
         self.optimizer.step()
-        self.curves.step(self.step, value, self.settings.learning_rate * factor)
-        if (self.step + 1) % self.steps_per_epoch == 0:
+        if self.average is not None:
+            self.average.update(self.model, self.loss)
+        if self.curves is not None:
+            self.curves.step(self.step, value, self.optimizer.param_groups[0]["lr"])
+        if self.curves is not None and (self.step + 1) % self.steps_per_epoch == 0:
             self.curves.distributions(self.step + 1, self.model, self.loss, outputs, logits)
         return value
 
     def _outputs(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         if self.features is not None:
             return self.model.hash_features(inputs)
-        images = augment(inputs, generator) if self.settings.augment else inputs
-        outputs: torch.Tensor = self.model(self.model.preprocessing.normalise(images))
+        if self.settings.augment:
+            draws = self.augmentation.draw(self.batch_size, generator)
+            inputs = self.augmentation(inputs, draws.part(self.group.part(self.batch_size)))
+        outputs: torch.Tensor = self.forward(self.model.preprocessing.normalise(inputs))
         return outputs
+
+    def _smoothed(self, targets: torch.Tensor) -> torch.Tensor:
+        share = self.settings.label_smoothing
+        if not self.loss.has_cross_entropy or self.loss.multi_label:
+            return targets
+        return targets * (1 - share) + share / targets.shape[1]
 
     def _stop_not_finite(self, value: float) -> None:
         rates = ", ".join(f"{group['lr']:.2g}" for group in self.optimizer.param_groups)
@@ -291,37 +379,56 @@ class Trainer:
         loss = self.loss_sum / self.steps_per_epoch
         rate = self._images_per_second(self.steps_per_epoch)
         started = time.monotonic()
-        line: dict[str, Any] = {"epoch": len(self.history) + 1, "step": self.step, "loss": loss}
+        self.group.share_buffers(self.model)
+        if self.average is not None:
+            self.group.share_buffers(self.average.model)
+        line: dict[str, Any] = {
+            "epoch": len(self.history) + 1,
+            "step": self.step,
+            "image_size": self.image_size,
+            "loss": loss,
+        }
         score = None
         if len(self.val_rows):
             score = self._validate()
             line["val_map"] = score
-        self.curves.epoch(self.step, loss, rate, score)
-        if score is None or score >= self.best_map:  # of equals, the one that trained longer
-            self.best_map = -1.0 if score is None else score
-            save_model(self._exported(), self.run / config.MODEL_FILE)
+        best = best_epoch([*self.history, line])
+        if self.curves is not None:
+            self.curves.epoch(self.step, loss, rate, score)
+            self._save_models(line is best)
         line["images_per_second"] = round(rate, 1)
         line["train_seconds"] = round(self.seconds, 1)
         line["validation_seconds"] = round(time.monotonic() - started, 1)
-        done = self._progress(loss, rate, score, epoch_done=True)
+        done = self._progress(loss, rate, score, best.get("val_map"), done=True)
         self.history.append(line)
         self.loss_sum = 0.0
-        self._write_metrics()
+        if self.curves is not None:
+            self._write_metrics()
         self.save()
         report(done)
+
+    def _save_models(self, best: bool) -> None:
+        """The last weights have a file of their own where they are not the best ones."""
+        last = self.run / config.LAST_MODEL_FILE
+        if best:
+            save_model(self._exported(), self.run / config.MODEL_FILE)
+            last.unlink(missing_ok=True)
+        else:
+            save_model(self._exported(), last)
 
     # -- validation ---------------------------------------------------------------------------
 
     def _exported(self) -> HashModel:
         """The model as it is validated and saved: with what the loss adds to its hash layer."""
-        return self.model.with_hash_layer(self.loss.fold(self.model.hash_layer))
+        source = self if self.average is None else self.average
+        return source.model.with_hash_layer(source.loss.fold(source.model.hash_layer))
 
     def _validate(self) -> float:
         """Rank the images held out: their mAP against a fixed sample of the others."""
         return ranking_score(
-            self._encode(self.val_rows),
+            self.group.collect(self.val_rows, self._encode),
             self.labels[self.val_rows],
-            self._encode(self.ranked_rows),
+            self.group.collect(self.ranked_rows, self._encode),
             self.labels[self.ranked_rows],
         )
 

@@ -13,10 +13,13 @@ from bitcodes.data.lists import ImageList
 from bitcodes.errors import ConfigError, DataError, ModelError
 
 _CHECKPOINT_KEYS = frozenset(
-    {"model", "loss", "optimizer", "step", "history", "loss_sum", "seconds", "best_map"}
+    {"model", "loss", "average", "optimizer", "step", "history", "loss_sum", "seconds"}
     | {"data", "events"}
 )
-_FILES = (config.CHECKPOINT_FILE, config.MODEL_FILE, config.METRICS_FILE, config.CONFIG_FILE)
+_FILES = (
+    *(config.CHECKPOINT_FILE, config.MODEL_FILE, config.LAST_MODEL_FILE),
+    *(config.METRICS_FILE, config.CONFIG_FILE),
+)
 
 
 def clear(run: Path) -> None:

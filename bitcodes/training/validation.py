@@ -1,6 +1,8 @@
 """Validation on images held out of the training list; queries are never looked at."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,3 +51,13 @@ def ranking_score(
     total, relevant = index.count(pack_outputs(outputs), labels=ranked_labels, query_labels=labels)
     score = mean_over_queries(average_precision(total, relevant))
     return 0.0 if math.isnan(score) else score
+
+
+def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The line of the epoch whose weights are the run's model, of a history with at least one.
+
+    The best by validation, of equals the one that trained longer; without validation the last.
+    Scores at smaller image sizes are those of another model, and do not count.
+    """
+    lines = [line for line in history if line["image_size"] == history[-1]["image_size"]]
+    return max(lines, key=lambda line: (line.get("val_map", -1.0), line["epoch"]))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from bitcodes.cli import console
 from bitcodes.cli.app import app, main
 from bitcodes.config import Settings, load_settings
+from bitcodes.training import loop
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 QUICK = ["--backbone", "small", "--image-size", "32", "--batch-size", "8", "--device", "cpu"]
-QUICK += ["--workers", "0"]
+QUICK += ["--amp", "off", "--workers", "0"]
 
 
 def run(*arguments: object) -> int:
@@ -54,7 +55,8 @@ def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) 
         r"epoch 2/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}", lines[-2]
     )
     assert re.fullmatch(
-        r"finished runs/colours-small-csq-16 in \d+ s of training; best validation mAP [01]\.\d{4}",
+        r"finished runs/colours-small-csq-16 in \d+ s of training; validation mAP [01]\.\d{4} "
+        r"after the last epoch(, the best: it is the model|; the model is .* 1, with [01]\.\d{4})",
         lines[-1],
     )
     assert Path("runs/latest").resolve() == Path("runs/colours-small-csq-16").resolve()
@@ -94,7 +96,31 @@ def test_json_is_one_document(data: Path, capsys: pytest.CaptureFixture[str]) ->
         document = json.loads(capsys.readouterr().out)
         assert document["run"] == "runs/colours-small-csq-48"
         assert document["already_finished"] == already
+        assert document["best_epoch"] in (1, 2)
         assert [line["epoch"] for line in document["history"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.25, 0.5], "validation mAP 0.5000 after the last epoch, the best: it is the model"),
+        (
+            [0.5, 0.25],
+            "validation mAP 0.2500 after the last epoch; the model is that of epoch 1, with 0.5000",
+        ),
+    ],
+)
+def test_the_end_tells_of_the_last_epoch_and_the_best(
+    data: Path,
+    scores: list[float],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    left = iter(scores)
+    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(left))
+    assert run("--data", data, *QUICK, "--epochs", 2, "--val", 0.15) == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"of training; {said}")
 
 
 def test_missing_data_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +181,7 @@ def test_help_tells_the_true_defaults() -> None:
     for name, default in told.items():
         real = fields[name].default
         if isinstance(real, bool):
-            assert default == (name if real else f"no-{name}")
+            assert default == f"{'' if real else 'no-'}{name}".replace("_", "-")
         else:
             assert type(real)(default) == real, name
 

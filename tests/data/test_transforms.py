@@ -1,6 +1,4 @@
-"""What the network sees: cropping, resizing, scaling and augmenting, each done another way."""
-
-import itertools
+"""What the network sees: cropping, resizing and scaling, each done another way."""
 
 import numpy as np
 import pytest
@@ -8,7 +6,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from bitcodes.data.transforms import Preprocessing, augment
+from bitcodes.data.transforms import Preprocessing
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -131,59 +129,3 @@ def test_bgr_turns_the_channels_and_not_their_means() -> None:
 def test_wrong_preprocessing_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         preprocessing(32, **values)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def pictures(count: int = 6, side: int = 16) -> torch.Tensor:
-    return torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8, generator=generator(9))
-
-
-def test_augmenting_is_the_same_for_a_generator_and_differs_between_images() -> None:
-    images = pictures()[:1].repeat(6, 1, 1, 1)
-    once, again, other = (augment(images, generator(seed)) for seed in (1, 1, 2))
-    assert torch.equal(once, again)
-    assert not torch.equal(once, other)
-    assert not torch.equal(once[0], once[1])
-    assert once.shape == images.shape
-    assert once.dtype == torch.uint8
-
-
-def test_augmenting_takes_no_random_numbers_from_elsewhere() -> None:
-    torch.manual_seed(0)
-    before = torch.get_rng_state()
-    augment(pictures(), generator())
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def shifted(image: np.ndarray, down: int, across: int, mirrored: bool) -> np.ndarray:
-    """An image (S, S, 3) shifted by whole pixels, filled from its mirror image, by np.pad."""
-    side, reach = len(image), len(image) // 8
-    image = image[:, ::-1] if mirrored else image
-    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
-    return padded[reach + down :, reach + across :][:side, :side]
-
-
-def test_augmented_images_are_shifted_by_up_to_an_eighth_and_half_of_them_mirrored() -> None:
-    images = torch.randint(0, 256, (600, 16, 16, 3), dtype=torch.uint8, generator=generator(5))
-    moved = augment(images, generator())
-    steps = range(-2, 3)  # an eighth of 16 pixels either way
-    seen: list[tuple[int, int, bool]] = []
-    for before, after in zip(images.numpy(), moved.numpy(), strict=True):
-        ways = [
-            way
-            for way in itertools.product(steps, steps, (False, True))
-            if np.array_equal(shifted(before, *way), after)
-        ]
-        assert len(ways) == 1
-        seen += ways
-    assert {way[0] for way in seen} == {way[1] for way in seen} == set(steps)
-    assert 240 < sum(mirrored for _, _, mirrored in seen) < 360
-
-
-def test_small_images_are_only_mirrored() -> None:
-    images = pictures(side=4)
-    for before, after in zip(images, augment(images, generator()), strict=True):
-        assert torch.equal(after, before) or torch.equal(after, before.flip(1))
