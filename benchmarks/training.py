@@ -1,0 +1,185 @@
+"""What a training step costs: loading and augmentation beside the rest of it, and ways to speed up.
+
+    python benchmarks/training.py --data data/cifar10 [--device auto] [--sizes 64 96 128]
+
+A step as finetune does it, of images that lie in memory, against the same step on a fixed tensor:
+the difference is what loading, moving and augmenting them costs. Then the fixed step alone with
+bfloat16, with frozen batch norms, in smaller batches, and with --compile on request. Times are the
+medians of steps done in turn. Prints the tables and writes benchmarks/results/<date>-training.md.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bitcodes.config import Settings
+from bitcodes.data.lists import Dataset, read_dataset
+from bitcodes.training.distributed import Group
+from bitcodes.training.loop import Trainer
+from bitcodes.training.resolving import resolve
+
+RESULTS = Path(__file__).resolve().parent / "results"
+IMAGES = 2048
+AUGMENTATIONS: dict[str, dict[str, Any]] = {
+    "none": {"augment": False},
+    "flip and shift (default)": {},
+    "with zoom": {"zoom": 0.3},
+    "with zoom and RandAugment": {"zoom": 0.3, "rand_augment": 5},
+}
+
+
+class FixedTrainer(Trainer):
+    """Trains on one batch that the network can take as it is."""
+
+    def _outputs(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        outputs: torch.Tensor = self.forward(inputs)
+        return outputs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="a prepared dataset")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128])
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each kind")
+    parser.add_argument("--compile", action="store_true", help="takes minutes on a CPU")
+    arguments = parser.parse_args()
+    base = {
+        "data": arguments.data,
+        "device": arguments.device,
+        "amp": "off",
+        "batch_size": arguments.batch_size,
+        "val": 0,
+    }
+    dataset = few(read_dataset(arguments.data))
+    lines = [
+        f"# The cost of a training step, {date.today():%Y-%m-%d}",
+        "",
+        f"torch {version('torch')}, timm {version('timm')}, Python {platform.python_version()}; "
+        f"{processor()}, {torch.get_num_threads()} threads"
+        + (f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "")
+        + f". Default backbone and loss, batches of {arguments.batch_size} unless said.",
+        "",
+        "| pixels | augmentation | step, ms | on a fixed tensor, ms | loading and augmentation |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for size in arguments.sizes:
+        steps = {"fixed": fixed_step(dataset, {**base, "image_size": size})}
+        for name, values in AUGMENTATIONS.items():
+            steps[name] = full_step(dataset, {**base, "image_size": size, **values})
+        times = in_turn(steps, arguments.rounds)
+        for name in AUGMENTATIONS:
+            share = (times[name] - times["fixed"]) / times[name]
+            lines.append(
+                f"| {size} | {name} | {1000 * times[name]:.0f} | {1000 * times['fixed']:.0f} "
+                f"| {share:.1%} |"
+            )
+            print(lines[-1], flush=True)
+
+    lines += ["", "| pixels | the step on a fixed tensor | images/s |", "| --- | --- | --- |"]
+    variants: dict[str, dict[str, Any]] = {
+        "float32": {},
+        "bfloat16": {"amp": "bfloat16"},
+        "--freeze-norms": {"freeze_norms": True},
+        f"batches of {arguments.batch_size // 2}": {"batch_size": arguments.batch_size // 2},
+    }
+    if arguments.compile:
+        variants["--compile"] = {"compile": True}
+        variants["bfloat16, --compile"] = {"amp": "bfloat16", "compile": True}
+    for size in arguments.sizes:
+        steps = {
+            name: fixed_step(dataset, {**base, "image_size": size, **values})
+            for name, values in variants.items()
+        }
+        for name, seconds in in_turn(steps, arguments.rounds).items():
+            images = variants[name].get("batch_size", arguments.batch_size)
+            lines.append(f"| {size} | {name} | {images / seconds:.1f} |")
+            print(lines[-1], flush=True)
+    report = RESULTS / f"{date.today():%Y-%m-%d}-training.md"
+    report.write_text("\n".join(lines) + "\n")
+    print(f"written: {report}")
+
+
+def few(dataset: Dataset) -> Dataset:
+    """Enough of the training images to draw batches from."""
+    train = dataset.train
+    rows = np.linspace(0, len(train) - 1, min(IMAGES, len(train))).astype(int)
+    assert train.labels is not None
+    paths, labels = [train.paths[row] for row in rows], train.labels[rows]
+    return replace(dataset, train=replace(train, paths=paths, labels=labels))
+
+
+def trainer(kind: type[Trainer], dataset: Dataset, values: dict[str, Any]) -> Trainer:
+    settings = resolve(Settings.build(values), dataset.train, print)
+    made = kind(settings, Path(tempfile.gettempdir()), dataset, None, Group(), None, None, print)
+    made._set_modes()
+    return made
+
+
+def full_step(dataset: Dataset, values: dict[str, Any]) -> Callable[[], None]:
+    """A step of finetune: take the images of a batch, move and augment them, train."""
+    full = trainer(Trainer, dataset, values)
+    rng = np.random.default_rng(0)
+
+    def step() -> None:
+        batch = rng.choice(full.train_rows, full.batch_size, replace=False)
+        full._train_step(batch, next(full._inputs(batch[None])))
+        full.step = 1
+
+    return step
+
+
+def fixed_step(dataset: Dataset, values: dict[str, Any]) -> Callable[[], None]:
+    """The same on one batch, prepared before."""
+    fixed = trainer(FixedTrainer, dataset, values)
+    batch = fixed.train_rows[: fixed.batch_size]
+    images = next(fixed._inputs(batch[None])).to(fixed.device)
+    pixels = fixed.model.preprocessing.normalise(images).contiguous(
+        memory_format=torch.channels_last
+    )
+
+    def step() -> None:
+        fixed._train_step(batch, pixels)
+        fixed.step = 1
+
+    return step
+
+
+def in_turn(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Seconds of each step, the median of `rounds` after two that warm up."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds + 2):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if number >= 2:
+                times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+
+
+if __name__ == "__main__":
+    main()
