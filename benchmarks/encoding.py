@@ -240,7 +240,7 @@ def speed(arguments: argparse.Namespace) -> None:
     cores = core_count()
     files = repeated(arguments, arguments.images)
     usual_list = arguments.work / "usual.txt"
-    usual_list.write_text("\n".join(files[:256]))
+    usual_list.write_text("\n".join(files[:128]))  # as steady a rate, in less time
     own_list = arguments.work / "own.txt"
     own_list.write_text("\n".join(files))
     variants = [(2, cores, 0)] + [

@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
 from bitcodes.config import MODEL_FILE
+from bitcodes.data.cluster import in_order_on_ray
 from bitcodes.data.lists import ImageList, shown
 from bitcodes.data.places import Item, Place
 from bitcodes.data.reading import (
@@ -58,6 +59,7 @@ def encode(
     append: bool = False,
     batch_size: int = BATCH_SIZE,
     workers: int | None = 0,
+    ray: str | None = None,
     strict: bool = False,
     force: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
@@ -69,7 +71,8 @@ def encode(
     Batches follow its order, and in float32 the codes depend on neither `batch_size` nor `workers`,
     the processes that read images (None: by the number of cores; 0: this one). `features` adds the
     features sidecar. `decode` is how JPEGs are read: "full", or "reduced" where the network sees
-    much less of them; None: as the set that is there was made, else "reduced".
+    much less of them; None: as the set that is there was made, else "reduced". `ray` is the address
+    of a Ray cluster that does the work ("": one on this machine).
 
     A set that is there is brought up to date: what is new or has changed, by path, size and
     modification time, is encoded, and what is gone is dropped; with `append` all rows are kept and
@@ -113,7 +116,7 @@ def encode(
         elif writer.position:
             of = "" if update.count is None else f" of {update.count:,}"
             log(f"continuing after {writer.position:,}{of} images")
-        _encode_rest(writer, wanted, update, batch_size, workers, strict, progress)
+        _encode_rest(writer, wanted, update, batch_size, workers, ray, strict, progress)
         if existing is not None:
             log(update.told())
         return writer.commit()
@@ -147,11 +150,20 @@ def encode_batches(
     decode: Decode = "full",
     batch_size: int = BATCH_SIZE,
     workers: int | None = 0,
+    ray: str | None = None,
 ) -> Iterator[EncodedBatch]:
     """Encode batches of at most `batch_size` items, in their order.
 
-    With torch the workers read, and hand the pixels over; an exported model runs in each worker.
+    With torch the workers read, and hand the pixels over; an exported model runs in each worker,
+    and either in each process of a cluster, if `ray` is its address ("": one on this machine).
     """
+    if ray is not None:
+        asked: deque[tuple[Item, ...]] = deque()
+        tasks = _places(batches, asked)
+        alone = _Whole(model.with_threads(1) if isinstance(model, OnnxModel) else model, decode)
+        for done in in_order_on_ray(_encode_places, alone, tasks, ray):
+            yield replace(done, items=asked.popleft())
+        return
     if isinstance(model, OnnxModel):
         processes = core_count() if workers is None else workers
         yield from _encode_in_workers(model, batches, decode, processes)
@@ -164,21 +176,40 @@ def encode_batches(
         )
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """All that a worker needs which does the whole of the work."""
+
+    model: Encoder
+    decode: Decode
+
+
+def _encode_places(whole: _Whole, places: Sequence[Place]) -> EncodedBatch:
+    read = read_batch(places, whole.model.preprocessing, whole.decode)
+    encoded = _encode(whole.model, read.pixels)
+    return EncodedBatch((), read.good, encoded.outputs, encoded.features, read.stat, read.skipped)
+
+
 def _encode_in_workers(
     model: OnnxModel, batches: Iterable[tuple[Item, ...]], decode: Decode, workers: int
 ) -> Iterator[EncodedBatch]:
-    alone = model.with_threads(1)  # a worker a core, and each does all of the work of its batch
     here = os.getpid()
+    whole = _Whole(model, decode)
+    alone = _Whole(model.with_threads(1), decode)  # a worker a core
 
     def work(places: Sequence[Place]) -> EncodedBatch:
-        read = read_batch(places, model.preprocessing, decode)
-        encoded = _encode(model if os.getpid() == here else alone, read.pixels)
-        return EncodedBatch(
-            (), read.good, encoded.outputs, encoded.features, read.stat, read.skipped
-        )
+        return _encode_places(whole if os.getpid() == here else alone, places)
 
     for items, done in work_batches(batches, work, workers):
-        yield EncodedBatch(items, done.good, done.outputs, done.features, done.stat, done.skipped)
+        yield replace(done, items=items)
+
+
+def _places(
+    batches: Iterable[tuple[Item, ...]], asked: deque[tuple[Item, ...]]
+) -> Iterator[list[Place]]:
+    for batch in batches:
+        asked.append(batch)
+        yield [item.place for item in batch]
 
 
 def _encode(model: Encoder, pixels: NDArray[np.uint8]) -> Encoded:
@@ -273,6 +304,7 @@ def _encode_rest(
     update: Update,
     batch_size: int,
     workers: int | None,
+    ray: str | None,
     strict: bool,
     progress: Callable[[int, int | None], None] | None,
 ) -> None:
@@ -298,6 +330,7 @@ def _encode_rest(
         decode=wanted.decode,
         batch_size=batch_size,
         workers=workers,
+        ray=ray,
     ):
         for number, reason in batch.skipped:
             last = batch.items[number].path, reason

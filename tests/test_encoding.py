@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -423,6 +424,18 @@ encode(load_model(run), photos, out, batch_size=4, workers=2, features=True)
 """
 
 
+def assert_none_runs(argument: str) -> None:
+    """Soon no process has this argument: workers do not outlive their parent."""
+    for _ in range(100):
+        lines = [
+            file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()
+        ]
+        if not any(argument.encode() in line for line in lines):
+            return
+        time.sleep(0.05)
+    raise AssertionError("a worker outlived its parent")
+
+
 @pytest.mark.parametrize("moment", ["append1", "append4", "commit", "renames", "rename"])
 def test_kill_9_at_any_moment_costs_nothing(photos: Path, tmp_path: Path, moment: str) -> None:
     run = make_run(tmp_path / "run")
@@ -433,6 +446,7 @@ def test_kill_9_at_any_moment_costs_nothing(photos: Path, tmp_path: Path, moment
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
     )
     assert done.returncode == -signal.SIGKILL
+    assert_none_runs(str(out))
     encode(load_model(run), photos, out, batch_size=4, features=True)
     assert family(out) == family(tmp_path / "whole.npy")
     hidden = {file.name for file in tmp_path.iterdir() if file.name.startswith(".")}

@@ -85,6 +85,14 @@ def encode(
         bool,
         typer.Option("--exact", help="--engine torch --dtype float32 --full-decode."),
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Let a Ray cluster do the work: its address, or local for one on this machine.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = 32,
     workers: WorkersOption = None,
@@ -135,6 +143,7 @@ def encode(
                 append=append,
                 batch_size=batch_size,
                 workers=workers,
+                ray="" if ray == "local" else ray,
                 strict=strict,
                 force=force,
                 progress=report,
