@@ -10,6 +10,7 @@ section of the table in benchmarks/results/<date>-encoding.md. Leave the machine
 
 import argparse
 import io
+import json
 import os
 import shutil
 import statistics
@@ -110,7 +111,7 @@ def decoders(arguments: argparse.Namespace) -> None:
         import simplejpeg
 
         def by_simplejpeg(data: bytes) -> object:
-            least = round(224 * 1.5 / 0.875)
+            least = round(224 * 2 / 0.875)
             decoded = simplejpeg.decode_jpeg(
                 data, min_height=least, min_width=least, min_factor=1, fastdct=True
             )
@@ -192,7 +193,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-run, listed, workers, threads, last = sys.argv[1:]
+run, listed, workers, threads, last, count = sys.argv[1:]
 from bitcodes.models.checkpoint import load_model
 model = load_model(run, "cpu").eval()
 net = torch.nn.Sequential(model.backbone, model.hash_layer)
@@ -204,7 +205,7 @@ way = transforms.Compose([
 ])
 
 class Images(Dataset):
-    files = Path(listed).read_text().splitlines()
+    files = Path(listed).read_text().splitlines()[:int(count)]
     def __len__(self):
         return len(self.files)
     def __getitem__(self, i):
@@ -240,7 +241,7 @@ def speed(arguments: argparse.Namespace) -> None:
     cores = core_count()
     files = repeated(arguments, arguments.images)
     usual_list = arguments.work / "usual.txt"
-    usual_list.write_text("\n".join(files[:128]))  # as steady a rate, in less time
+    usual_list.write_text("\n".join(files))
     own_list = arguments.work / "own.txt"
     own_list.write_text("\n".join(files))
     variants = [(2, cores, 0)] + [
@@ -250,14 +251,21 @@ def speed(arguments: argparse.Namespace) -> None:
         for last in (0, 1)
         if (workers, threads, last) != (2, cores, 0)
     ]
-    rates: dict[object, list[float]] = {}
+    kept = arguments.work / "rates.json"  # what was measured, should this be stopped
+    rates: dict[str, list[float]] = json.loads(kept.read_text()) if kept.exists() else {}
 
-    def usual(variant: tuple[int, int, int]) -> None:
+    def keep(name: str, rate: float) -> None:
+        rates.setdefault(name, []).append(rate)
+        kept.write_text(json.dumps(rates))
+        print(name, rate, file=sys.stderr, flush=True)
+
+    def usual(variant: tuple[int, int, int], count: int) -> None:
         command = [sys.executable, "-c", USUAL, str(arguments.run), str(usual_list)]
         told = subprocess.check_output(
-            [*command, *map(str, variant)], env=os.environ | {"OMP_NUM_THREADS": str(variant[1])}
+            [*command, *map(str, (*variant, count))],
+            env=os.environ | {"OMP_NUM_THREADS": str(variant[1])},
         )
-        rates.setdefault(variant, []).append(float(told))
+        keep(str(variant), float(told))
 
     def own() -> None:
         model = load_encoder(arguments.run, engine="onnx")
@@ -267,15 +275,17 @@ def speed(arguments: argparse.Namespace) -> None:
                 file.unlink()
         start = time.perf_counter()
         encode(model, str(own_list), out, workers=None)
-        rates.setdefault("bitcodes", []).append(len(files) / (time.perf_counter() - start))
+        keep("bitcodes", len(files) / (time.perf_counter() - start))
 
     for variant in variants:  # once each, to find the best
-        usual(variant)
-    best = max(variants, key=lambda variant: rates[variant][0])
-    for _ in range(ROUNDS):
+        if str(variant) not in rates:
+            usual(variant, 64)
+    best = max(variants, key=lambda variant: rates[str(variant)][0])
+    for number in range(len(rates.get("bitcodes", ())), ROUNDS):
         own()
         for variant in {variants[0], best}:
-            usual(variant)
+            if len(rates[str(variant)]) < number + 2:
+                usual(variant, 128)
 
     model = load_onnx(arguments.run).with_threads(1)
     some = files[:200]
@@ -288,12 +298,14 @@ def speed(arguments: argparse.Namespace) -> None:
     medians = {name: statistics.median(values) for name, values in rates.items()}
     mine = medians["bitcodes"]
     rows: list[list[object]] = [["images/s", "median", "all", "bitcodes is"]]
-    for name in ["bitcodes", *variants]:
+    for variant in [None, *variants]:
+        name = "bitcodes" if variant is None else str(variant)
         label = name
-        if not isinstance(name, str):
-            label = f"usual, {name[0]} workers, {name[1]} threads" + ", channels-last" * name[2]
-            label += " (the usual script)" if name == variants[0] else ""
-            label += " (best variant)" if name == best else ""
+        if variant is not None:
+            workers, threads, last = variant
+            label = f"usual, {workers} workers, {threads} threads" + ", channels-last" * last
+            label += " (the usual script)" if variant == variants[0] else ""
+            label += " (best variant)" if variant == best else ""
         found = ", ".join(f"{value:.1f}" for value in rates[name])
         rows.append([label, f"{medians[name]:.1f}", found, f"{mine / medians[name]:.2f} times"])
     table(*rows)
@@ -372,7 +384,11 @@ def sources(arguments: argparse.Namespace) -> None:
     rows: list[list[object]] = [["source", "images", "seconds", "images/s", "peak MB"]]
     named = {"folder, 10,000 of them": few, "folder": folder}
     named |= {".tar": work / "cifar.tar", ".zip": work / "cifar.zip"}
+    kept = work / "sources.json"  # what was measured, should this be stopped
+    found: dict[str, list[str]] = json.loads(kept.read_text()) if kept.exists() else {}
     for name, source in named.items():
+        if name in found:
+            continue
         out = work / "cifar.npy"
         for file in work.glob("cifar.*"):
             if file.name not in ("cifar.tar", "cifar.zip"):
@@ -380,8 +396,9 @@ def sources(arguments: argparse.Namespace) -> None:
         command = [*BITCODES, "encode", str(source), "-o", str(out), "--run", str(arguments.run)]
         seconds, peak = watched([*command, "--engine", "onnx"])
         count = CodeSet.open(out, verify=False).count
-        rows.append([name, f"{count:,}", f"{seconds:.1f}", f"{count / seconds:.0f}", f"{peak:.0f}"])
-    table(*rows)
+        found[name] = [f"{count:,}", f"{seconds:.1f}", f"{count / seconds:.0f}", f"{peak:.0f}"]
+        kept.write_text(json.dumps(found))
+    table(*rows, *([name, *found[name]] for name in named))
 
 
 def watched(command: list[str]) -> tuple[float, float]:

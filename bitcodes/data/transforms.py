@@ -19,7 +19,7 @@ _INTERPOLATION = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
-REDUCED_MARGIN = 1.5
+REDUCED_MARGIN = 2
 
 Triple = tuple[float, float, float]
 
