@@ -20,7 +20,7 @@ CLASSES = ("red", "green", "blue", "grey")
 _COLOURS = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200], [130, 130, 130]])
 
 
-def _build(pretrained: bool) -> nn.Sequential:
+def _build(image_size: int) -> nn.Sequential:
     """Everything that could make a resumed run differ: norms, chance, two learning rates."""
     return nn.Sequential(
         nn.Conv2d(3, 8, 4, stride=4, bias=False),
@@ -39,9 +39,14 @@ def _preprocessing(size: int) -> Preprocessing:
     return Preprocessing(image_size=size, mean=half, std=half)
 
 
-BACKBONES["small"] = Backbone(FEATURES, _build, _preprocessing, 64)
+def _pretrained(image_size: int) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return _build(image_size).state_dict()
+
+
+BACKBONES["small"] = Backbone(FEATURES, _build, _preprocessing, 64, pretrained=_pretrained)
 BACKBONES["small, no dropout"] = Backbone(
-    FEATURES, lambda pretrained: _build(pretrained)[:-1], _preprocessing, 64
+    FEATURES, lambda size: _build(size)[:-1], _preprocessing, 64, pretrained=_pretrained
 )
 
 

@@ -30,6 +30,7 @@ from bitcodes.images import open_image
 from bitcodes.losses import LOSSES
 from bitcodes.metrics.ranking import average_precision
 from bitcodes.models import checkpoint
+from bitcodes.models.backbones import BACKBONES
 from bitcodes.models.checkpoint import load_model
 from bitcodes.training import Finetuned, Progress, loop, resolving, resuming
 from bitcodes.training.optimizing import schedule
@@ -751,3 +752,10 @@ def check_whole(run: Path) -> None:
         assert [line["epoch"] for line in metrics(run)] == [1, 2, 3][: len(metrics(run))]
     if (run / "config.yaml").exists():
         load_settings(run)
+
+
+def test_a_backbone_of_one_size_is_given_that(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = replace(BACKBONES["small"], default_image_size=96, any_size=False)
+    monkeypatch.setitem(BACKBONES, "small", fixed)
+    done = finetune(make_settings(data, epochs=1, image_size="auto"))
+    assert done.settings.image_size == 96

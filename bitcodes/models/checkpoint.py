@@ -1,7 +1,6 @@
 """A model as one portable file: model.safetensors, with all that is needed to use it."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from bitcodes.errors import ConfigError, ModelError
 from bitcodes.files import atomic_write
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import ModelInfo, find_model, parse_info
+from bitcodes.models.weights import copy_weights
 
 
 def fingerprint(model: HashModel, with_hash_layer: bool = True) -> str:
@@ -20,8 +20,7 @@ def fingerprint(model: HashModel, with_hash_layer: bool = True) -> str:
     Without the hash layer, equal means equal features.
     """
     digest = hashlib.sha256()
-    preprocessing = model.preprocessing.model_dump(mode="json")
-    digest.update(json.dumps(preprocessing, sort_keys=True).encode())
+    digest.update(model.preprocessing.canonical().encode())
     for name, tensor in sorted(model.state_dict().items()):
         if name.startswith("hash_layer.") and not with_hash_layer:
             continue
@@ -68,7 +67,7 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
         )
         if wanted != there:
             raise ModelError(f"{path}: tensor {name}: expected {wanted}, found {there}")
-    model.load_state_dict(weights)
+    copy_weights(model, weights)
     if info.fingerprint and (found := fingerprint(model)) != info.fingerprint:
         raise ModelError(
             f"{path}: is damaged: its weights or preprocessing have changed since it was written "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bitcodes.data.transforms import Preprocessing
-from bitcodes.models.backbones import find_backbone
+from bitcodes.models.backbones import find_backbone, start_from
 from bitcodes.models.encoder import Encoded, settle
 
 
@@ -42,7 +42,9 @@ class HashModel(nn.Module):
         self.preprocessing = preprocessing
         self.class_names = class_names
         self.path: Path | None = None  # the file it was loaded from
-        self.backbone = spec.build(pretrained)
+        self.backbone = spec.build(preprocessing.image_size)
+        if pretrained:
+            start_from(self.backbone, backbone, preprocessing.image_size)
         self.hash_layer = nn.Linear(spec.feature_dim, bits)
         nn.init.normal_(self.hash_layer.weight, std=spec.feature_dim**-0.5)
         nn.init.zeros_(self.hash_layer.bias)

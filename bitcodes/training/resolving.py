@@ -10,7 +10,7 @@ from torch import nn
 
 from bitcodes.config import Settings
 from bitcodes.data.lists import ImageList
-from bitcodes.errors import DataError, ImageError
+from bitcodes.errors import ConfigError, DataError, ImageError
 from bitcodes.images import open_image
 from bitcodes.losses import LABEL_FREE, LOSSES
 from bitcodes.models.backbones import find_backbone
@@ -30,10 +30,18 @@ def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) ->
     if settings.image_size == "auto":
         frozen = settings.freeze or settings.loss in LABEL_FREE
         smallest = _SMALLEST_FROZEN if frozen else _SMALLEST
-        values["image_size"] = image_size_for(train, backbone.default_image_size, smallest)
+        largest = backbone.default_image_size
+        values["image_size"] = largest
+        if backbone.any_size:
+            values["image_size"] = image_size_for(train, largest, smallest)
+    if isinstance(settings.image_size, list) and not backbone.any_size:
+        raise ConfigError(
+            f"settings: 'image_size' has several sizes, but {settings.backbone} is built for one: "
+            f"give one, or leave it out for {backbone.default_image_size}"
+        )
     if settings.loss not in LABEL_FREE and "auto" in values.values():
         chosen = Settings.build(values)
-        network = backbone.build(False)
+        network = backbone.build(chosen.size_in(-1))
         recipe = recipe_for(network, chosen)
         values |= {key: value for key, value in recipe.items() if values[key] == "auto"}
         if settings.amp == "auto":

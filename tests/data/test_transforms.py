@@ -92,6 +92,54 @@ def test_tiny_and_thin_images(width: int, height: int, crop: float) -> None:
     assert (seen == [10, 20, 30]).all()
 
 
+@pytest.mark.parametrize(("width", "height"), [(50, 50), (64, 48), (48, 64), (200, 10)])
+@pytest.mark.parametrize("crop", [1.0, 0.9])
+def test_squashing_shows_the_whole_image(width: int, height: int, crop: float) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    way = preprocessing(20, fit="squash", crop=crop, interpolation="bilinear")
+    seen = way.to_array(Image.fromarray(pixels))
+    across = triangle_weights(width, 20, width * (1 - crop) / 2, width * crop)
+    down = triangle_weights(height, 20, height * (1 - crop) / 2, height * crop)
+    expected = np.einsum("iy,yxc,jx->ijc", down, pixels.astype(float), across)
+    np.testing.assert_allclose(seen, expected, atol=1.01)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shown"),  # rows and columns of a 20 x 20 image that are not padding
+    [
+        (50, 50, (0, 20, 0, 20)),
+        (40, 30, (2, 17, 0, 20)),  # 15 of 20 rows, 2 above and 3 below
+        (30, 40, (0, 20, 2, 17)),
+        (200, 10, (9, 10, 0, 20)),
+        (1000, 1, (9, 10, 0, 20)),  # never nothing
+        (5, 5, (0, 20, 0, 20)),  # enlarged
+        (1, 1, (0, 20, 0, 20)),
+    ],
+)
+def test_padding_keeps_proportions_in_the_middle_of_black(
+    width: int, height: int, shown: tuple[int, int, int, int]
+) -> None:
+    pixels = np.random.default_rng(0).integers(1, 256, (height, width, 3), np.uint8)
+    way = preprocessing(20, fit="pad", interpolation="bilinear")
+    seen = way.to_array(Image.fromarray(pixels))
+    top, bottom, left, right = shown
+    inside = np.zeros((20, 20), bool)
+    inside[top:bottom, left:right] = True
+    assert (seen[~inside] == 0).all()
+    across = triangle_weights(width, right - left, 0, width)
+    down = triangle_weights(height, bottom - top, 0, height)
+    expected = np.einsum("iy,yxc,jx->ijc", down, pixels.astype(float), across)
+    np.testing.assert_allclose(seen[top:bottom, left:right], expected, atol=1.01)
+
+
+def test_the_canonical_form_is_the_one_that_models_were_written_with() -> None:
+    assert preprocessing(32).canonical() == (
+        '{"channel_order": "rgb", "crop": 1.0, "image_size": 32, "interpolation": "bicubic", '
+        '"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
+    )
+    assert '"fit": "pad"' in preprocessing(32, fit="pad").canonical()
+
+
 def test_scaling_is_what_numpy_makes_of_it() -> None:
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3), np.uint8)
@@ -124,7 +172,15 @@ def test_bgr_turns_the_channels_and_not_their_means() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"crop": 0}, {"crop": 1.1}, {"interpolation": "nearest"}, {"mean": (0.5,)}, {"x": 1}]
+    "values",
+    [
+        {"crop": 0},
+        {"crop": 1.1},
+        {"interpolation": "nearest"},
+        {"mean": (0.5,)},
+        {"fit": "x"},
+        {"x": 1},
+    ],
 )
 def test_wrong_preprocessing_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

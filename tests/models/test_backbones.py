@@ -1,4 +1,4 @@
-"""The default backbone: its weights, its faster depthwise convolution, its accuracy on ImageNet."""
+"""Backbones by name; of the default one its weights and its accuracy on ImageNet."""
 
 import io
 import os
@@ -9,16 +9,14 @@ import pytest
 import timm
 import torch
 from timm.data import ImageNetInfo
-from torch import nn
 
 from bitcodes.errors import ModelError
 from bitcodes.images import open_image
 from bitcodes.models.backbones import (
     BACKBONES,
-    _DepthwiseConv2d,
-    _speed_up_depthwise,
     efficientnet_lite0_weights,
     find_backbone,
+    start_from,
 )
 
 
@@ -40,14 +38,15 @@ def test_every_tensor_of_the_wheel_fits(weights: dict[str, torch.Tensor]) -> Non
 
 def test_pretrained_weights_are_loaded(weights: dict[str, torch.Tensor]) -> None:
     spec = find_backbone("tf_efficientnet_lite0")
-    state = spec.build(True).state_dict()
+    backbone = spec.build(32)
+    untouched = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    assert any(not torch.equal(tensor, weights[name]) for name, tensor in untouched.items())
+    start_from(backbone, "tf_efficientnet_lite0", 32, untrained=["blocks.6", "conv_head"])
+    state = backbone.state_dict()
     assert len(state) == 294  # all but the classifier's two
     for name, tensor in state.items():
-        assert torch.equal(tensor, weights[name]), name
-    assert any(
-        not torch.equal(tensor, weights[name])
-        for name, tensor in spec.build(False).state_dict().items()
-    )
+        fresh = name.startswith(("blocks.6.", "conv_head."))
+        assert torch.equal(tensor, (untouched if fresh else weights)[name]), name
 
 
 def test_weights_of_another_shape_are_refused(
@@ -67,14 +66,29 @@ def test_weights_of_another_shape_are_refused(
 
 def test_features_have_the_promised_shape() -> None:
     spec = find_backbone("tf_efficientnet_lite0")
-    backbone = spec.build(False).eval()
+    backbone = spec.build(32).eval()
     with torch.inference_mode():
         assert backbone(torch.zeros(2, 3, 32, 32)).shape == (2, spec.feature_dim)
 
 
 def test_an_unknown_backbone_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(ModelError, match=r"unknown backbone 'alexnot'; known are: .*lite0"):
+    with pytest.raises(ModelError, match=r"unknown backbone 'alexnot'.*; known are: .*lite0") as e:
         find_backbone("alexnot")
+    assert str(e.value).endswith("torchvision/NAME, timm/NAME")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("resnet50", "torchvision/resnet50 or timm/resnet50"),
+        ("timm/resnet5O", "timm/resnet50"),
+        ("torchvision/resnet-50", "torchvision/resnet50"),
+        ("timm/resnet50.a1_in2k", r"timm/resnet50\.a1_in1k"),
+    ],
+)
+def test_a_mistyped_backbone_is_an_error_that_tells_what_is_near(name: str, meant: str) -> None:
+    with pytest.raises(ModelError, match=rf"unknown backbone '{name}' \(is it .*{meant}"):
+        find_backbone(name)
 
 
 def test_preprocessing_is_what_the_weights_were_trained_with() -> None:
@@ -84,59 +98,14 @@ def test_preprocessing_is_what_the_weights_were_trained_with() -> None:
     assert (large.image_size, large.crop) == (224, 0.875)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [3, 5])
-@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (1, 4), (3, 2)])
-@pytest.mark.parametrize("bias", [False, True])
-def test_depthwise_replacement_equals_the_plain_convolution(
-    kernel: int, stride: int, shape: tuple[int, int], bias: bool
-) -> None:
-    torch.manual_seed(kernel * 10 + stride)
-    plain = nn.Conv2d(8, 8, kernel, stride, kernel // 2, groups=8, bias=bias)
-    fast = nn.Conv2d(8, 8, kernel, stride, kernel // 2, groups=8, bias=bias)
-    fast.load_state_dict(plain.state_dict())
-    _speed_up_depthwise(nn.Sequential(fast))
-    assert type(fast) is _DepthwiseConv2d
-    images = torch.randn(2, 8, *shape).to(memory_format=torch.channels_last)
-    results = []
-    for layer in (plain, fast):
-        inputs = images.clone().requires_grad_()
-        outputs = layer(inputs)
-        outputs.mul(torch.linspace(-1, 2, outputs.numel()).view_as(outputs)).sum().backward()
-        gradients = [inputs.grad, *(parameter.grad for parameter in layer.parameters())]
-        results.append([outputs.detach(), *gradients])
-    for expected, found in zip(*results, strict=True):
-        assert expected is not None
-        assert found is not None
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        nn.Conv2d(8, 8, 3, padding=1),  # not depthwise
-        nn.Conv2d(8, 8, 3, padding=1, groups=4),
-        nn.Conv2d(8, 8, 3, padding=2, groups=8),
-        nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8),
-        nn.Conv2d(8, 8, (3, 5), padding=(1, 2), groups=8),
-        nn.Conv2d(8, 8, 4, padding=2, groups=8),
-        nn.Conv2d(8, 8, 3, padding="same", groups=8),
-        nn.Conv2d(8, 8, 3, padding=1, groups=8, padding_mode="reflect"),
-    ],
-    ids=str,
-)
-def test_other_convolutions_stay_as_they_are(layer: nn.Conv2d) -> None:
-    _speed_up_depthwise(nn.Sequential(layer))
-    assert type(layer) is nn.Conv2d
-
-
 def test_accuracy_on_photographs(weights: dict[str, torch.Tensor]) -> None:
     folder = os.environ.get("BITCODES_DATA")
     if not folder:
         pytest.skip("BITCODES_DATA is not set: it names the folder that holds photos.tar")
     spec = find_backbone("tf_efficientnet_lite0")
     preprocessing = spec.preprocessing(224)
-    backbone = spec.build(True).eval()
+    backbone = spec.build(224).eval()
+    start_from(backbone, "tf_efficientnet_lite0", 224)
     order = ImageNetInfo("imagenet-1k").label_names()
     images, classes = [], []
     with tarfile.open(Path(folder) / "photos.tar") as tar:
@@ -162,9 +131,11 @@ def test_accuracy_on_photographs(weights: dict[str, torch.Tensor]) -> None:
 
 def test_the_features_of_the_stages_come_before_those_of_the_head() -> None:
     torch.manual_seed(0)
-    plain = find_backbone("tf_efficientnet_lite0").build(True).eval()
+    plain = find_backbone("tf_efficientnet_lite0").build(64).eval()
+    start_from(plain, "tf_efficientnet_lite0", 64)
     spec = find_backbone("tf_efficientnet_lite0_stages")
-    staged = spec.build(True).eval()
+    staged = spec.build(64).eval()
+    start_from(staged, "tf_efficientnet_lite0_stages", 64)
     assert staged.state_dict().keys() == plain.state_dict().keys()
     seen: list[torch.Tensor] = []
     for stage in plain.blocks[4:]:  # type: ignore[index]

@@ -86,6 +86,7 @@ def test_fingerprint_changes_with_every_weight() -> None:
         {"mean": (0.5, 0.5, 0.51)},
         {"std": (0.5, 0.5, 0.51)},
         {"channel_order": "bgr"},
+        {"fit": "pad"},
     ],
 )
 def test_fingerprint_changes_with_preprocessing(change: dict[str, object]) -> None:

@@ -106,9 +106,7 @@ def test_encoding_uses_the_running_statistics_of_norms(monkeypatch: pytest.Monke
         "normed",
         Backbone(
             3,
-            lambda pretrained: nn.Sequential(
-                nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-            ),
+            lambda size: nn.Sequential(nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
             lambda size: way,
             SIDE,
         ),

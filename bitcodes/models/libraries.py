@@ -1,0 +1,263 @@
+"""Backbones from torchvision and timm: any of their classification models, without the classifier.
+
+Weights are downloaded by the libraries' own code, into their own caches.
+"""
+
+import contextlib
+import re
+import urllib.error
+import urllib.request
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bitcodes.data.transforms import Preprocessing
+from bitcodes.errors import ModelError
+from bitcodes.models.backbones import Backbone, crop_for, without
+from bitcodes.models.depthwise import speed_up_depthwise
+from bitcodes.models.weights import Weights, fits, read_weights
+
+_ASIDE = "(--no-pretrained starts from random weights)"
+
+
+def _no_download(name: str, url: str, error: Exception, put: str) -> ModelError:
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return ModelError(
+        f"cannot download the pretrained weights of {name} ({reason}): fetch {url} and {put} "
+        f"{_ASIDE}"
+    )
+
+
+def _wrong_size(name: str, image_size: int, takes: str) -> ModelError:
+    return ModelError(
+        f"{name} takes images of {takes} pixels, not {image_size}; leave out --image-size, or "
+        "choose another backbone"
+    )
+
+
+# -- torchvision ----------------------------------------------------------------------------------
+
+
+@cache
+def torchvision_names() -> frozenset[str]:
+    """The names of torchvision's classification models."""
+    from torchvision import models
+
+    return frozenset(models.list_models(module=models))
+
+
+def _torchvision_model(model: str, heads: bool) -> nn.Module:
+    from torchvision import models
+
+    options: dict[str, Any] = {}
+    if model in ("googlenet", "inception_v3"):
+        # Their weights expect a scaling of their own, which comes before torchvision's.
+        options = {"aux_logits": heads, "init_weights": not heads, "transform_input": True}
+    made: nn.Module = models.get_model(model, weights=None, **options)
+    return made
+
+
+def _cut_off_classifier(network: nn.Module) -> int:
+    """Take the classifier out, and dropout directly before it; returns the number of features."""
+    layers = [(name, m) for name, m in network.named_modules() if not [*m.children()]]
+    linear = [i for i, (_, m) in enumerate(layers) if isinstance(m, nn.Linear)]
+    if not linear:  # SqueezeNet classifies by a convolution, then pools
+        network.classifier = nn.AdaptiveAvgPool2d(1)
+        convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+        return 2 * convolutions[-1].out_channels  # of two side by side
+    name, head = layers[linear[-1]]
+    assert isinstance(head, nn.Linear)
+    before = layers[linear[-1] - 1]
+    for path in [name, *([before[0]] if isinstance(before[1], nn.Dropout) else [])]:
+        parent, _, last = path.rpartition(".")
+        setattr(network.get_submodule(parent), last, nn.Identity())
+    return head.in_features
+
+
+@cache
+def torchvision_backbone(model: str) -> Backbone:
+    """A classification model of torchvision, with the weights that it calls its default.
+
+    Features are what its classifier's last layer sees: fc7 of AlexNet and VGG, else pooled ones.
+    """
+    from torchvision import models
+
+    name = f"torchvision/{model}"
+    weights = models.get_model_weights(model).DEFAULT
+    evaluation = weights.transforms()
+    size, resized = evaluation.crop_size[0], evaluation.resize_size[0]
+    smallest = max(weights.meta.get("min_size", (1, 1)))
+    fixed = model.startswith(("vit_", "maxvit_"))
+    try:
+        with torch.device("meta"):
+            whole = _torchvision_model(model, heads=True)
+    except NotImplementedError:  # RegNets compute their widths with tensors
+        whole = _torchvision_model(model, heads=True)
+    heads = set(whole.state_dict())
+    feature_dim = _cut_off_classifier(whole)
+    if model in ("googlenet", "inception_v3"):
+        for head in ("aux1", "aux2", "AuxLogits"):
+            setattr(whole, head, None)
+    heads -= set(whole.state_dict())
+
+    def build(image_size: int) -> nn.Module:
+        if fixed and image_size != size:
+            raise _wrong_size(name, image_size, str(size))
+        if image_size < smallest:
+            raise _wrong_size(name, image_size, f"at least {smallest}")
+        network = _torchvision_model(model, heads=False)
+        _cut_off_classifier(network)
+        return speed_up_depthwise(network)
+
+    def preprocessing(image_size: int) -> Preprocessing:
+        return Preprocessing(
+            image_size=image_size,
+            crop=crop_for(image_size, size / resized),
+            interpolation=evaluation.interpolation.value,
+            mean=tuple(evaluation.mean),
+            std=tuple(evaluation.std),
+        )
+
+    def headless(tensors: Weights) -> Weights:
+        # The files of DenseNet are older than the names that it has now.
+        old = r"(denselayer\d+\.(?:norm|conv))\.(\d)"
+        named = {re.sub(old, r"\1\2", key): tensor for key, tensor in tensors.items()}
+        return {key: tensor for key, tensor in named.items() if key not in heads}
+
+    def pretrained(image_size: int) -> Weights:
+        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        try:
+            return headless(weights.get_state_dict(progress=True, check_hash=True))
+        except (OSError, RuntimeError) as error:
+            put = f"put it at {place}, or name it with --weights"
+            raise _no_download(name, weights.url, error, put) from None
+
+    def read(path: Path, image_size: int) -> Weights:
+        return headless(read_weights(path))
+
+    any_size = not fixed and smallest <= 64
+    return Backbone(feature_dim, build, preprocessing, size, any_size, pretrained, read)
+
+
+# -- timm -----------------------------------------------------------------------------------------
+
+
+def timm_names() -> list[str]:
+    """The names of timm's models, bare and with the tags of their various weights."""
+    import timm
+
+    return [*timm.list_models(), *timm.list_pretrained()]
+
+
+def is_timm(model: str) -> bool:
+    """Whether timm has a model of that name; a tag after a dot, which names weights, counts."""
+    import timm
+
+    if not timm.is_model(model):
+        return False
+    return "." not in model or model in timm.list_pretrained(model)
+
+
+@cache
+def timm_backbone(model: str) -> Backbone:
+    """A model of timm, such as `resnet50`, or `resnet50.a1_in1k` of a certain training.
+
+    Features are the pooled ones that its classifier sees.
+    """
+    import timm
+
+    name = f"timm/{model}"
+    config: Any = timm.get_pretrained_cfg(model)
+    size = config.input_size[-1]
+    heads = [config.classifier] if isinstance(config.classifier, str) else config.classifier or ()
+
+    def make(image_size: int, **options: Any) -> nn.Module:
+        if config.fixed_input_size and image_size != size:
+            options["img_size"] = image_size
+        try:
+            made: nn.Module = timm.create_model(model, **options)
+        except (TypeError, AssertionError) as error:
+            if "img_size" not in options:
+                raise
+            raise _wrong_size(name, image_size, f"{size} ({error})") from None
+        return made
+
+    def build(image_size: int) -> nn.Module:
+        return speed_up_depthwise(make(image_size, num_classes=0))
+
+    def preprocessing(image_size: int) -> Preprocessing:
+        fit: Any = {"squash": "squash", "border": "pad"}.get(config.crop_mode, "crop")
+        crop = min(config.crop_pct, 1.0)
+        return Preprocessing(
+            image_size=image_size,
+            crop=crop_for(image_size, crop) if fit == "crop" else crop,
+            interpolation=config.interpolation,
+            mean=config.mean,
+            std=config.std,
+            fit=fit,
+        )
+
+    def bare(image_size: int) -> nn.Module:
+        with torch.device("meta"):
+            return make(image_size, num_classes=0)
+
+    def headless(whole: nn.Module, image_size: int) -> Weights:
+        tensors = whole.state_dict()
+        return {key: tensors[key] for key in bare(image_size).state_dict()}
+
+    def pretrained(image_size: int) -> Weights:
+        source: dict[str, Any] = {}
+        url = config.url
+        if config.hf_hub_id:
+            url = f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
+            if stored := _in_hub_cache(config.hf_hub_id):
+                source = {"pretrained_cfg_overlay": {"file": stored}}
+        if not url:
+            raise ModelError(f"timm has no pretrained weights of {model} {_ASIDE}")
+        try:
+            if not source:
+                _try_connection(url)
+            return headless(make(image_size, pretrained=True, **source), image_size)
+        except (OSError, RuntimeError) as error:
+            put = "name it with --weights"
+            raise _no_download(name, url, error, put) from None
+
+    def read(path: Path, image_size: int) -> Weights:
+        found = read_weights(path)
+        tensors = without(found, heads)
+        if fits(bare(image_size), tensors):
+            return tensors
+        # The file may be of another image size, or be named as its authors named it: timm knows
+        # how to convert many such. What it cannot convert raises errors of all kinds, and is told
+        # in terms of what the file holds.
+        try:
+            source = {"pretrained_cfg_overlay": {"state_dict": found}}
+            return headless(make(image_size, pretrained=True, **source), image_size)
+        except Exception:
+            return tensors
+
+    with torch.device("meta"):
+        feature_dim: Any = make(size, num_classes=0).head_hidden_size
+    any_size = not config.fixed_input_size
+    return Backbone(feature_dim, build, preprocessing, size, any_size, pretrained, read)
+
+
+def _in_hub_cache(repository: str) -> str | None:
+    """The file of weights of a Hugging Face repository, if it was downloaded before."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def _try_connection(url: str) -> None:
+    """Raise OSError if nothing answers there: timm's downloader would try for a minute."""
+    # Any answer will do: what is wrong with it, the downloader will tell.
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=15).close()

@@ -1,0 +1,119 @@
+"""Weights in files, read without running anything that a file may say, and put into networks."""
+
+import pickle
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from bitcodes.errors import ModelError
+
+Weights = dict[str, torch.Tensor]
+
+_NAMED = 5  # names of tensors in a message
+
+
+def read_weights(path: Path) -> Weights:
+    """The tensors in a .safetensors or PyTorch file (.pth, .pt, .bin) by name.
+
+    PyTorch files are read with `weights_only=True`; a dict under "state_dict" or "model" in one is
+    taken for the weights. Of a model that bitcodes saved, those of its backbone are returned.
+    Raises ModelError.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file of weights")
+    kind = path.suffix.lower()
+    if kind == ".safetensors":
+        return _read_safetensors(path)
+    if kind in (".pth", ".pt", ".bin"):
+        return _read_pytorch(path)
+    raise ModelError(
+        f"{path}: expected weights as .safetensors or .pth (.pt, .bin)"
+        + (", or for the backbone bvlc_alexnet as .npy" if kind == ".npy" else "")
+    )
+
+
+def _read_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(path, "pt") as file:
+            ours = "bitcodes" in (file.metadata() or {})
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: is not a readable safetensors file: {error}") from None
+    if not ours:
+        return weights
+    prefix = "backbone."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
+
+
+def _read_pytorch(path: Path) -> Weights:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: is not a file of nothing but weights: {_first_line(error)}"
+        ) from None
+    except Exception as error:  # torch, zipfile and pickle have many kinds
+        raise ModelError(f"{path}: cannot be read: {_first_line(error)}") from None
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()
+    ):
+        raise ModelError(f"{path}: expected tensors by name, as model.state_dict() gives them")
+    return dict(content)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+def copy_weights(module: nn.Module, weights: Weights, but: Collection[str] = ()) -> None:
+    """Copy weights of the same names and shapes into a module, leaving the tensors named in `but`.
+
+    Unlike `load_state_dict` it runs no code of the layers, some of which treat a plain dict of
+    weights as of an older version of theirs.
+    """
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if name not in but:
+                tensor.copy_(weights[name])
+
+
+def fits(module: nn.Module, weights: Weights) -> bool:
+    """Whether weights have the names and shapes of the module's."""
+    return not _differences(module.state_dict(), weights)
+
+
+def check_fits(module: nn.Module, weights: Weights, where: str) -> None:
+    """Raise ModelError, beginning with `where`, if weights lack or exceed the module's or differ in
+    shape; it names them.
+    """
+    differences = _differences(module.state_dict(), weights)
+    if differences:
+        raise ModelError(f"{where}: " + "; ".join(differences))
+
+
+def _differences(expected: Mapping[str, torch.Tensor], found: Weights) -> list[str]:
+    lists = {
+        "missing": [name for name in expected if name not in found],
+        "unexpected": [name for name in found if name not in expected],
+        "of another shape": [
+            f"{name} (expected {tuple(expected[name].shape)}, found {tuple(found[name].shape)})"
+            for name in expected
+            if name in found and expected[name].shape != found[name].shape
+        ],
+    }
+    return [f"{what}: {_some(names)}" for what, names in lists.items() if names]
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
