@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -50,6 +51,11 @@ class Settings(BaseModel):
         "without labels any folder of images."
     )
     backbone: str = Field("tf_efficientnet_lite0", description="Pretrained network to start from.")
+    weights: Literal["pretrained", "random"] | Path = Field(
+        "pretrained",
+        description="What the backbone starts with: the weights published for it, those in a file, "
+        "or random ones.",
+    )
     loss: LossName = Field(
         "csq",
         description="csq, dpn, ortho: a center for each class; ce, greedy: classify through the "
@@ -62,6 +68,9 @@ class Settings(BaseModel):
         "Several, growing: each for an equal share of the epochs; the last is the model's.",
     )
     epochs: Annotated[int, Field(ge=1)] = Field(9, description="Passes over the training images.")
+    max_steps: Annotated[int, Field(ge=0)] = Field(
+        0, description="Steps to stop after, if the epochs have more; 0: no such limit."
+    )
     batch_size: Annotated[int, Field(ge=2)] = Field(64, description="Images in a training step.")
     optimizer: Literal["auto", "sgd", "adamw"] = Field(
         "auto", description="auto: AdamW for a backbone with layer norms, else SGD."
@@ -81,6 +90,15 @@ class Settings(BaseModel):
     )
     warm_up: _Share = Field(
         0.1, description="Share of the steps in which the learning rates rise to their peaks."
+    )
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="Learning rates after warm-up. constant: they stay at their peaks."
+    )
+    momentum: _Share = Field(0.9, description="Of SGD, in Nesterov's form; 0: plain SGD.")
+    dropout: _Share = Field(
+        0.0,
+        description="Share of the features that a step leaves out before the hash layer, and in "
+        "the backbone's own dropout layers; 0: as the backbone has it.",
     )
     label_smoothing: _Share = Field(
         0.0, description="Probability spread over all classes, where a loss has a cross-entropy."
@@ -107,12 +125,20 @@ class Settings(BaseModel):
     freeze: bool = Field(
         False, description="Train only the hash layer and classifier, on features computed once."
     )
+    retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = Field(
+        "none",
+        description="Layers of the backbone to train from random weights while its others stay "
+        "frozen, such as fc6,fc7; none: all are trained, from the weights that they have.",
+    )
     val: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.05,
         description="Share of the training list held out (at most 2,000 images) to choose the best "
         "weights; 0: train on everything, keep the last.",
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of everything random.")
+    summary_steps: Annotated[int, Field(ge=1)] = Field(
+        20, description="Steps between two points of TensorBoard's curves."
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     amp: Literal["auto", "off", "bfloat16"] = Field(
         "auto", description="Mixed precision. auto: bfloat16 where a trial finds it faster."
@@ -152,9 +178,11 @@ class Settings(BaseModel):
             return "off"  # what YAML makes false of, unless it is quoted
         raise ValueError("input should not be true or false")
 
-    @field_validator("data")
+    @field_validator("data", "weights")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
+    def _absolute(cls, value: Path | str) -> Path | str:
+        if isinstance(value, str):
+            return value
         return Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links
 
     @classmethod
@@ -163,7 +191,7 @@ class Settings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError(_explain(error, where)) from None
+            raise ConfigError(explain(error, where, cls.model_fields)) from None
 
     def size_in(self, epoch: int) -> int:
         """The image size in an epoch, from 0; -1 is the last one: the size of the model."""
@@ -208,7 +236,8 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def _explain(error: ValidationError, where: str) -> str:
+def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
+    """A line for each wrong setting, beginning with `where`; `known` are the names there are."""
     lines: dict[str, str] = {}
     for problem in error.errors():
         if not problem["loc"]:  # of the settings together
@@ -218,8 +247,7 @@ def _explain(error: ValidationError, where: str) -> str:
         if problem["type"] == "list_type" and key in lines:
             continue  # what else it may be has been said
         if problem["type"] == "extra_forbidden":
-            known = ", ".join(Settings.model_fields)
-            line = f"{where}: unknown setting '{key}'; known are {known}"
+            line = f"{where}: unknown setting '{key}'; known are {', '.join(known)}"
         elif problem["type"] == "missing":
             line = f"{where}: '{key}' is missing"
             if key == "data":

@@ -118,7 +118,7 @@ def test_the_default_backbone_gives_a_code_whatever_the_batch(tmp_path: Path) ->
     torch.manual_seed(0)
     half = (0.5, 0.5, 0.5)
     preprocessing = Preprocessing(image_size=32, mean=half, std=half)
-    model = HashModel("tf_efficientnet_lite0", 64, preprocessing, pretrained=True).eval()
+    model = HashModel("tf_efficientnet_lite0", 64, preprocessing, weights="pretrained").eval()
     # Near the outputs' median many are close to zero, where rounding could turn a bit.
     make_pictures(tmp_path / "photos", 12)
     outputs = encode_images(model, sorted((tmp_path / "photos").iterdir())).outputs

@@ -25,7 +25,7 @@ def _preprocessing(size: int) -> Preprocessing:
     return Preprocessing(image_size=size, mean=_HALF, std=_HALF)
 
 
-BACKBONES["tiny"] = Backbone(48, _build, _preprocessing, SIDE)
+BACKBONES["tiny"] = Backbone(48, _build, _preprocessing, SIDE, pretrained=lambda size: {})
 
 
 def make_model(bits: int = 24, seed: int = 0, class_names: tuple[str, ...] = ()) -> HashModel:

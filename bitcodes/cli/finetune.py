@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from bitcodes.cli.options import JsonOption, WorkersOption
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bitcodes.config import Settings
     from bitcodes.training import Finetuned, Progress
 
 
@@ -35,6 +36,13 @@ def finetune(
             "config.yaml repeats that run.",
         ),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Settings to start from, over which --config and flags win. seed: those of "
+            "Learning-bit-codes-for-images, whose params.json --config understands.",
+        ),
+    ] = None,
     run: Annotated[
         Path | None,
         typer.Option(
@@ -47,6 +55,25 @@ def finetune(
         typer.Option(
             help="Pretrained network to start from: alexnet, or any of these libraries' as "
             "torchvision/resnet50 or timm/vit_small_patch16_224. [default: tf_efficientnet_lite0]",
+            rich_help_panel="Model",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights for the backbone from a file: .safetensors, .pth, for bvlc_alexnet .npy; "
+            "a model of bitcodes will do. [default: pretrained, those published for it, downloaded "
+            "if they do not come with a package]",
+            rich_help_panel="Model",
+        ),
+    ] = None,
+    pretrained: Annotated[
+        bool | None,
+        typer.Option(
+            "--pretrained/--no-pretrained",
+            help="Start the backbone with its published weights, or with random ones.",
+            show_default=False,
             rich_help_panel="Model",
         ),
     ] = None,
@@ -81,6 +108,13 @@ def finetune(
         typer.Option(
             help="Passes over the training images. A finished run trains on when given more. "
             "[default: 9]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps to stop after, if the epochs have more; 0: no such limit. [default: 0]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -154,6 +188,29 @@ def finetune(
             rich_help_panel="Training",
         ),
     ] = None,
+    momentum: Annotated[
+        float | None,
+        typer.Option(
+            help="Nesterov momentum; 0: plain SGD. [default: 0.9]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Learning rates after warm-up: cosine, down to zero, or constant. "
+            "[default: cosine]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the features that a step leaves out before the hash layer, and in the "
+            "backbone's own dropout layers; 0: as the backbone has it. [default: 0.0]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     augment: Annotated[
         bool | None,
         typer.Option(
@@ -204,6 +261,15 @@ def finetune(
             rich_help_panel="Training",
         ),
     ] = None,
+    retrain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="Layers of the backbone to train from random weights while its others stay "
+            "frozen, such as fc6,fc7. [default: none, all learn, from the weights that they have]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     val: Annotated[
         float | None,
         typer.Option(
@@ -216,6 +282,13 @@ def finetune(
         int | None,
         typer.Option(
             help="Seed of everything random. [default: 0]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    summary_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps between two points of TensorBoard's curves. [default: 20]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -263,10 +336,12 @@ def finetune(
     flags = {
         "data": data,
         "backbone": backbone,
+        "weights": weights if pretrained is None else _weights(weights, pretrained),
         "loss": loss,
         "bits": bits,
         "image_size": image_size,
         "epochs": epochs,
+        "max_steps": max_steps,
         "batch_size": batch_size,
         "optimizer": optimizer,
         "learning_rate": learning_rate,
@@ -276,23 +351,26 @@ def finetune(
         "label_smoothing": label_smoothing,
         "ema": ema,
         "freeze_norms": freeze_norms,
+        "momentum": momentum,
+        "schedule": schedule,
+        "dropout": dropout,
         "augment": augment,
         "flip": flip,
         "shift": shift,
         "zoom": zoom,
         "rand_augment": rand_augment,
         "freeze": freeze,
+        "retrain": retrain,
         "val": val,
         "seed": seed,
+        "summary_steps": summary_steps,
         "device": device,
         "amp": amp,
         "compile": compile_,
     }
-    from bitcodes.config import Settings, read_settings_file
-
-    values = {} if config is None else read_settings_file(config)
-    values |= {name: value for name, value in flags.items() if value is not None}
-    settings = Settings.build(values, "settings" if config is None else f"{config} and flags")
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings, calls, note = _settings(recipe, config, given)
+    workers = calls if workers is None else workers
 
     from bitcodes import training
     from bitcodes.losses import LABEL_FREE
@@ -304,6 +382,8 @@ def finetune(
         except (StoppedElsewhere, KeyboardInterrupt):
             raise typer.Exit(1) from None
         return
+    if note is not None:
+        console.note(note)
     try:
         with _reporting() as (loading, report):
             done = training.finetune(
@@ -331,7 +411,7 @@ def finetune(
         console.note(f"{done.run} is finished: nothing to do. Start over with --fresh.")
     elif done.already:
         console.note(
-            f"{done.run} is finished ({done.settings.epochs} epochs): nothing to do. "
+            f"{done.run} is finished ({len(done.history)} epochs): nothing to do. "
             "Train on with a larger --epochs, or start over with --fresh."
         )
     else:
@@ -349,6 +429,53 @@ def _outcome(done: "Finetuned") -> str:
     if best is last:
         return f"{score}, the best: it is the model"
     return f"{score}; the model is that of epoch {best['epoch']}, with {best['val_map']:.4f}"
+
+
+def _settings(
+    recipe: str | None, config: Path | None, flags: dict[str, Any]
+) -> "tuple[Settings, int | None, str | None]":
+    """The settings, how many processes read images if the file says so, and a note on the file."""
+    from bitcodes.config import Settings, read_settings_file
+    from bitcodes.recipes import find_recipe, is_params, read_params
+
+    values = {} if config is None else read_settings_file(config)
+    where = "settings" if config is None else f"{config} and flags"
+    if not is_params(values):
+        base = {} if recipe is None else find_recipe(recipe)
+        return Settings.build(base | values | flags, where), None, None
+
+    params = read_params(values, str(config))
+    base = find_recipe(recipe or "seed")
+    settings = Settings.build(base | params.settings | flags, where)
+    note = f"{config}: settings of Learning-bit-codes-for-images, over --recipe {recipe or 'seed'}"
+    if params.ignored:
+        note += f"; without meaning here: {', '.join(params.ignored)}"
+    if params.classes is not None:
+        _check_classes(settings.data, params.classes, str(config))
+    return settings, params.workers, note
+
+
+def _check_classes(data: Path, classes: int, where: str) -> None:
+    """Raise ConfigError if the training list has another number of classes than a file says."""
+    from bitcodes.data.lists import LIST_NAMES, read_list
+    from bitcodes.errors import ConfigError
+
+    listed = data / LIST_NAMES["train"]
+    labels = read_list(listed, check_exists=False).labels if listed.is_file() else None
+    if labels is not None and labels.shape[1] != classes:
+        raise ConfigError(
+            f"{where}: 'num_classes' is {classes}, but {listed} has labels of {labels.shape[1]} "
+            "classes: put it right or leave it out"
+        )
+
+
+def _weights(file: str | None, pretrained: bool) -> str:
+    """The setting `weights` that --pretrained or --no-pretrained stands for."""
+    if file is not None:
+        raise typer.BadParameter(
+            "give a file or --[no-]pretrained, not both", param_hint="--weights"
+        )
+    return "pretrained" if pretrained else "random"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import nn
 
 from bitcodes.data.transforms import Preprocessing
 from bitcodes.errors import ModelError
+from bitcodes.models import bvlc_alexnet
 from bitcodes.models.depthwise import speed_up_depthwise
 from bitcodes.models.weights import Weights, check_fits, copy_weights, read_weights
 
@@ -113,6 +114,15 @@ def _build_staged(image_size: int) -> nn.Module:
 BACKBONES = {
     "tf_efficientnet_lite0": _lite0,
     "tf_efficientnet_lite0_stages": replace(_lite0, feature_dim=1904, build=_build_staged),
+    "bvlc_alexnet": Backbone(
+        4096,
+        bvlc_alexnet.build,
+        bvlc_alexnet.preprocessing,
+        bvlc_alexnet.IMAGE_SIZE,
+        any_size=False,
+        pretrained=bvlc_alexnet.pretrained,
+        read=bvlc_alexnet.read,
+    ),
 }
 
 
@@ -120,7 +130,7 @@ def find_backbone(name: str) -> Backbone:
     """The backbone of that name; raises ModelError listing the names there are.
 
     `torchvision/NAME` is a classification model of torchvision, `timm/NAME` any model of timm;
-    `alexnet` is torchvision's.
+    `alexnet` is torchvision's, `bvlc_alexnet` Caffe's.
     """
     if name in BACKBONES:
         return BACKBONES[name]

@@ -1,7 +1,7 @@
 """The hash model: a backbone, and the hash layer that turns its features into bits."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -19,8 +19,9 @@ from bitcodes.models.encoder import Encoded, settle
 class HashModel(nn.Module):
     """Backbone -> features (B, D) -> hash layer (B, K): everything that encoding needs.
 
-    `class_names` are those of the data it was trained on, in label order, maybe empty. `dtype` is
-    what `encode_batch` computes the features in.
+    `class_names` are those of the data it was trained on, in label order, maybe empty. `weights`
+    are the backbone's, the published ones or those in a file; its layers called `untrained` get
+    random ones all the same. `dtype` is what `encode_batch` computes the features in.
     """
 
     engine = "torch"
@@ -32,7 +33,8 @@ class HashModel(nn.Module):
         bits: int,
         preprocessing: Preprocessing,
         class_names: tuple[str, ...] = (),
-        pretrained: bool = False,
+        weights: Literal["pretrained", "random"] | Path = "random",
+        untrained: Iterable[str] = (),
     ) -> None:
         super().__init__()
         spec = find_backbone(backbone)
@@ -43,12 +45,20 @@ class HashModel(nn.Module):
         self.class_names = class_names
         self.path: Path | None = None  # the file it was loaded from
         self.backbone = spec.build(preprocessing.image_size)
-        if pretrained:
-            start_from(self.backbone, backbone, preprocessing.image_size)
+        if weights != "random":
+            file = weights if isinstance(weights, Path) else None
+            start_from(self.backbone, backbone, preprocessing.image_size, file, untrained)
         self.hash_layer = nn.Linear(spec.feature_dim, bits)
         nn.init.normal_(self.hash_layer.weight, std=spec.feature_dim**-0.5)
         nn.init.zeros_(self.hash_layer.bias)
+        self.dropout = nn.Dropout(0.0)
         self.to(memory_format=torch.channels_last)
+
+    def set_dropout(self, share: float) -> None:
+        """Drop that share in training: of the features, and in the backbone's dropout layers."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = share
 
     def with_hash_layer(self, hash_layer: nn.Linear) -> "HashModel":
         """The same model with another hash layer: the backbone is shared, not copied."""
@@ -67,7 +77,7 @@ class HashModel(nn.Module):
 
     def hash_features(self, features: torch.Tensor) -> torch.Tensor:
         """Features (B, D) -> hash outputs (B, K)."""
-        outputs: torch.Tensor = self.hash_layer(features)
+        outputs: torch.Tensor = self.hash_layer(self.dropout(features))
         return outputs
 
     @torch.inference_mode()

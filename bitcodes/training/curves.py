@@ -6,18 +6,17 @@ import torch
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-_SCALARS_EVERY = 20  # steps between two points of a curve
-
 
 class Curves:
-    """What is written to TensorBoard; opened as training begins."""
+    """What is written to TensorBoard; opened as training begins. `every`: steps between points."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, every: int) -> None:
+        self._every = every
         self._board = SummaryWriter(str(run), flush_secs=30)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """Points of one step, if it is one of those that get some."""
-        if step % _SCALARS_EVERY == 0:
+        if step % self._every == 0:
             self._board.add_scalar("train/loss", loss, step)
             self._board.add_scalar("train/learning_rate", learning_rate, step)
 

@@ -86,7 +86,7 @@ def finetune(
             return same, read_state(run, same, dataset.train)
 
         chosen, saved = group.first_does(prepare)
-        if saved is not None and len(saved["history"]) >= chosen.epochs:
+        if saved is not None and _finished(chosen, saved["history"]):
             return Finetuned(run, chosen, saved["history"], already=True)
         trainer = Trainer(chosen, run, dataset, saved, group, workers, loading, log)
         if group.first:
@@ -124,6 +124,12 @@ def _fit(
         write_run(run, settings, model, line)
         config.set_latest(run)
         return Finetuned(run, settings, [line], already=False)
+
+
+def _finished(settings: Settings, history: list[dict[str, Any]]) -> bool:
+    """Whether these epochs are all; of those that were begun, each is a line once it has ended."""
+    last = history[-1]["step"] if history else 0
+    return len(history) >= settings.epochs or 0 < settings.max_steps <= last
 
 
 def _make_folder(run: Path) -> None:

@@ -46,7 +46,7 @@ def fit(
         settings.bits,
         find_backbone(settings.backbone).preprocessing(settings.size_in(-1)),
         images.class_names,
-        pretrained=True,
+        settings.weights,
     ).to(choose_device(settings.device))
     store = FrozenFeatures(config.FEATURES, model, images)
     loaded = store.load(workers, loading)

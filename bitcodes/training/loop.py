@@ -27,6 +27,7 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.training.averaging import AveragedWeights
 from bitcodes.training.curves import Curves, cut_back, event_sizes
 from bitcodes.training.distributed import Group, processes_here, synchronise_norms
+from bitcodes.training.freezing import freeze, keep_frozen_norms, retrained_layers
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.interrupts import interruptible
 from bitcodes.training.optimizing import make_optimizer, schedule
@@ -90,7 +91,12 @@ class Trainer:
         preprocessing = find_backbone(settings.backbone).preprocessing(settings.size_in(-1))
         torch.manual_seed(stable_seed(settings.seed, "weights"))
         self.model = HashModel(
-            settings.backbone, settings.bits, preprocessing, dataset.class_names, pretrained=True
+            settings.backbone,
+            settings.bits,
+            preprocessing,
+            dataset.class_names,
+            settings.weights,
+            retrained_layers(settings),
         ).to(self.device)
         multi_label = bool((self.labels.sum(axis=1) != 1).any())
         self.loss: HashLoss = LOSSES[settings.loss](
@@ -98,7 +104,9 @@ class Trainer:
         ).to(self.device)
         if group.size > 1 and self.device.type == "cuda":
             synchronise_norms(self.model)
-        self.model.backbone.requires_grad_(not settings.freeze)
+        freeze(self.model, settings)
+        if settings.dropout:
+            self.model.set_dropout(settings.dropout)
         self.average = (
             AveragedWeights(self.model, self.loss, settings.ema) if settings.ema else None
         )
@@ -117,6 +125,9 @@ class Trainer:
         self.batch_size = self._batch_size()
         self.steps_per_epoch = len(self.train_rows) // self.batch_size
         self.steps = self.steps_per_epoch * settings.epochs
+        if settings.max_steps:
+            self.steps = min(self.steps, settings.max_steps)
+        self.epochs = -(-self.steps // self.steps_per_epoch)  # the last may be cut short
 
         self.step = 0
         self.history: list[dict[str, Any]] = []
@@ -183,7 +194,7 @@ class Trainer:
         cut_back(self.run, saved["events"])
         self._write_metrics()
         self.log(
-            f"resuming at epoch {len(self.history) + 1} of {self.settings.epochs}, "
+            f"resuming at epoch {len(self.history) + 1} of {self.epochs}, "
             f"step {self.step} of {self.steps}"
         )
 
@@ -196,12 +207,12 @@ class Trainer:
     def train(self, report: Callable[[Progress], None]) -> None:
         """Train to the end; on SIGINT save and raise KeyboardInterrupt."""
         self._describe()
-        self.curves = Curves(self.run) if self.group.first else None
+        self.curves = Curves(self.run, self.settings.summary_steps) if self.group.first else None
         try:
             with interruptible(once=self.group.size == 1) as self.interrupted:
                 if self.settings.freeze:
                     self.features = self._load_features()
-                while len(self.history) < self.settings.epochs:
+                while len(self.history) < self.epochs:
                     self._train_epoch(report)
                     self._finish_epoch(report)
         finally:
@@ -252,8 +263,9 @@ class Trainer:
             self.log(f"from here on at {self.image_size} pixels")
             self._read_images()
         order = np.random.default_rng(stable_seed(self.settings.seed, "order", epoch))
-        rows = order.permutation(self.train_rows)[: self.steps_per_epoch * self.batch_size]
-        batches = rows.reshape(self.steps_per_epoch, self.batch_size)
+        steps = self._steps_in(epoch)
+        rows = order.permutation(self.train_rows)[: steps * self.batch_size]
+        batches = rows.reshape(steps, self.batch_size)
         begun = self.step - epoch * self.steps_per_epoch
         lines = [line for line in self.history if line["image_size"] == self.image_size]
         val_map = lines[-1].get("val_map") if lines else None
@@ -284,13 +296,18 @@ class Trainer:
             for module in self.model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
+        keep_frozen_norms(self.model.backbone)
+
+    def _steps_in(self, epoch: int) -> int:
+        """Steps of an epoch, from 0: fewer in the last if `max_steps` cuts it short."""
+        return min(self.steps_per_epoch, self.steps - epoch * self.steps_per_epoch)
 
     def _progress(
         self, loss: float, rate: float, val_map: float | None, best_map: float | None, done: bool
     ) -> Progress:
         return Progress(
             epoch=len(self.history) + 1,
-            epochs=self.settings.epochs,
+            epochs=self.epochs,
             step=self.step,
             steps=self.steps,
             loss=loss,
@@ -304,10 +321,12 @@ class Trainer:
     def _images_left(self) -> float:
         """Images to come, those of larger sizes than the present one counted by their pixels."""
         size, epoch = self.image_size, len(self.history)
-        coming = range(epoch + 1, self.settings.epochs)
-        later = sum(max(1.0, (self.settings.size_in(number) / size) ** 2) for number in coming)
-        now = (epoch + 1) * self.steps_per_epoch - self.step
-        return (now + later * self.steps_per_epoch) * self.batch_size
+        later = sum(
+            max(1.0, (self.settings.size_in(number) / size) ** 2) * self._steps_in(number)
+            for number in range(epoch + 1, self.epochs)
+        )
+        now = epoch * self.steps_per_epoch + self._steps_in(epoch) - self.step
+        return (now + later) * self.batch_size
 
     def _images_per_second(self, steps_done: int) -> float:
         began = self.history[-1]["train_seconds"] if self.history else 0.0
@@ -329,7 +348,8 @@ class Trainer:
         seed = stable_seed(self.settings.seed, "step", self.step)
         torch.manual_seed(seed + self.group.rank)
         generator = torch.Generator().manual_seed(seed)
-        factor = schedule(self.step, self.steps, self.settings.warm_up)
+        settings = self.settings
+        factor = schedule(self.step, self.steps, settings.warm_up, settings.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
@@ -348,7 +368,8 @@ class Trainer:
             self.average.update(self.model, self.loss)
         if self.curves is not None:
             self.curves.step(self.step, value, self.optimizer.param_groups[0]["lr"])
-        if self.curves is not None and (self.step + 1) % self.steps_per_epoch == 0:
+        last = (self.step + 1) % self.steps_per_epoch == 0 or self.step + 1 == self.steps
+        if self.curves is not None and last:
             self.curves.distributions(self.step + 1, self.model, self.loss, outputs, logits)
         return value
 
@@ -376,8 +397,9 @@ class Trainer:
         )
 
     def _finish_epoch(self, report: Callable[[Progress], None]) -> None:
-        loss = self.loss_sum / self.steps_per_epoch
-        rate = self._images_per_second(self.steps_per_epoch)
+        steps = self._steps_in(len(self.history))
+        loss = self.loss_sum / steps
+        rate = self._images_per_second(steps)
         started = time.monotonic()
         self.group.share_buffers(self.model)
         if self.average is not None:

@@ -11,7 +11,7 @@ from bitcodes.config import Settings
 def make_optimizer(
     settings: Settings, backbone: nn.Module, head: list[nn.Module]
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW; each group remembers its peak learning rate as "peak".
+    """SGD, with Nesterov momentum if any, or AdamW; groups keep their peak learning rate as "peak".
 
     `head` is what starts untrained: the hash layer and the loss's own parameters.
     """
@@ -30,12 +30,17 @@ def make_optimizer(
                 groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": penalty})
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups)
-    return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
+    return torch.optim.SGD(groups, momentum=settings.momentum, nesterov=settings.momentum > 0)
 
 
-def schedule(step: int, steps: int, warm_up: float) -> float:
-    """Share of the peak learning rate: up linearly, then down along half a cosine to zero."""
+def schedule(step: int, steps: int, warm_up: float, kind: str = "cosine") -> float:
+    """Share of the peak learning rate: up linearly, then down along half a cosine to zero.
+
+    Where `kind` is "constant" it does not go down, and without warm-up is 1 from the first step.
+    """
     warm = max(1, round(warm_up * steps))
     if step < warm:
         return (step + 1) / warm
+    if kind == "constant":
+        return 1.0
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

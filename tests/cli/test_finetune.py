@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
+from safetensors.torch import load_file
 from small import make_dataset, weights
 from typer.testing import CliRunner
 
@@ -218,3 +220,29 @@ def test_interrupting_the_real_command(tmp_path: Path, capsys: pytest.CaptureFix
     assert run(*flags, "--run", "undisturbed") == 0
     stopped = Path("runs/colours-tf_efficientnet_lite0-csq-48")
     assert weights(stopped) == weights(Path("undisturbed"))
+
+
+def test_weights_come_from_a_file_are_random_or_are_the_published_ones(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = ["--data", data, *QUICK, "--epochs", 1, "--learning-rate", 1e-9]
+    assert run(*quick, "--run", "published") == 0
+    assert run(*quick, "--run", "random", "--no-pretrained") == 0
+    # A model that bitcodes saved gives its backbone.
+    file = Path("published/model.safetensors")
+    assert run(*quick, "--run", "file", "--weights", file) == 0
+    settings = [load_settings(Path(name)).weights for name in ("published", "random", "file")]
+    assert settings == ["pretrained", "random", file.absolute()]
+    first, other, same = (
+        load_file(f"{name}/model.safetensors")["backbone.3.weight"]
+        for name in ("published", "random", "file")
+    )
+    assert torch.allclose(first, same, atol=1e-6)
+    assert not torch.allclose(first, other, atol=1e-2)
+
+    assert run(*quick, "--weights", "nowhere.pth") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: {Path('nowhere.pth').absolute()}: no such file of weights"
+    )
+    assert run(*quick, "--weights", file, "--no-pretrained") == 2
+    assert "not both" in capsys.readouterr().err

@@ -140,6 +140,20 @@ def test_the_canonical_form_is_the_one_that_models_were_written_with() -> None:
     assert '"fit": "pad"' in preprocessing(32, fit="pad").canonical()
 
 
+@pytest.mark.parametrize(
+    ("fit", "size", "times"),
+    [
+        *[("crop", (1600, 800), 4), ("squash", (1600, 800), 4), ("pad", (1600, 800), 8)],
+        *[("crop", (399, 9000), 1), ("pad", (399, 9000), 8), ("pad", (399, 10), 1)],
+    ],
+)
+def test_images_are_decoded_smaller_by_what_is_shown_of_them(
+    fit: str, size: tuple[int, int], times: int
+) -> None:
+    # 100 pixels are wanted, of the shorter side or of the longer, and 200 are to be left.
+    assert preprocessing(100, fit=fit).reduction(size) == times
+
+
 def test_scaling_is_what_numpy_makes_of_it() -> None:
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3), np.uint8)

@@ -21,7 +21,8 @@ def real() -> HashModel:
     """The default backbone under a hash layer that puts many outputs next to zero."""
     torch.manual_seed(0)
     spec = find_backbone("tf_efficientnet_lite0")
-    model = HashModel("tf_efficientnet_lite0", 64, spec.preprocessing(32), pretrained=True).eval()
+    way = spec.preprocessing(32)
+    model = HashModel("tf_efficientnet_lite0", 64, way, weights="pretrained").eval()
     with torch.inference_mode():
         pictures = torch.from_numpy(images(70, 32))
         outputs = model(model.preprocessing.normalise(pictures))

@@ -1,0 +1,171 @@
+"""Layers that learn and layers that stay; plain SGD, steps and dropout of a recipe."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small import _build, _preprocessing, _pretrained, make_dataset, make_settings, weights
+from torch import nn
+
+from bitcodes import training
+from bitcodes.config import Settings
+from bitcodes.errors import ConfigError
+from bitcodes.models.hashing import HashModel
+from bitcodes.training import Finetuned, Progress
+from bitcodes.training.freezing import freeze, keep_frozen_norms
+from bitcodes.training.optimizing import make_optimizer, schedule
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "colours")
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def finetune(settings: Settings, run: str = "run", **options: Any) -> Finetuned:
+    return training.finetune(settings, Path(run), **{"workers": 0, **options})
+
+
+def test_only_the_layers_named_learn_and_they_start_anew(data: Path) -> None:
+    published = _pretrained(32)
+    tiny_rate = {"learning_rate": 1e-9, "epochs": 1}
+    finetune(make_settings(data, retrain="3", **tiny_rate), "begun")
+    finetune(make_settings(data, retrain="3", epochs=2), "done")
+    begun, done = (load_file(f"{run}/model.safetensors") for run in ("begun", "done"))
+    for name, tensor in published.items():
+        key = f"backbone.{name}"
+        if name.startswith("3."):
+            assert not torch.allclose(begun[key], tensor, atol=1e-3), name
+            assert not torch.allclose(done[key], begun[key], atol=1e-4), name
+        else:  # the statistics of the batch norm among them
+            assert torch.equal(done[key], tensor), name
+
+
+def test_all_learn_where_none_is_named(data: Path) -> None:
+    finetune(make_settings(data, epochs=1))
+    done = load_file("run/model.safetensors")
+    for name, tensor in _pretrained(32).items():
+        assert not torch.equal(done[f"backbone.{name}"], tensor), name
+
+
+def test_a_layer_that_is_not_there_is_named_with_those_that_are(data: Path) -> None:
+    said = r"'retrain' names 'fc6', a layer that small has not: expected none, or some of 0, 1, 2"
+    with pytest.raises(ConfigError, match=said):
+        finetune(make_settings(data, retrain="3,fc6"))
+    with pytest.raises(
+        ConfigError, match=r"'freeze' trains no layer .* 'retrain' trains 3: choose"
+    ):
+        finetune(make_settings(data, retrain="3", freeze=True))
+    with pytest.raises(ConfigError, match="'retrain' is 'a b': string should match"):
+        make_settings(data, retrain="a b")
+
+
+def test_frozen_norms_keep_their_statistics_and_others_do_not() -> None:
+    backbone = _build(32)
+    norm = backbone[1]  # type: ignore[index]
+    assert isinstance(norm, nn.BatchNorm2d)
+    backbone.train()
+    keep_frozen_norms(backbone)
+    assert norm.training
+    norm.requires_grad_(False)
+    keep_frozen_norms(backbone)
+    assert not norm.training
+    assert backbone[7].training  # type: ignore[index] # dropout goes on
+
+
+def test_plain_sgd_takes_the_gradient_and_nothing_else(data: Path) -> None:
+    settings = make_settings(
+        data, momentum=0, weight_decay=0, learning_rate=0.1, head_learning_rate=0.1, retrain="3"
+    )
+    model = HashModel("small", 12, _preprocessing(32), weights="pretrained")
+    freeze(model, settings)
+    optimizer = make_optimizer(settings, model.backbone, [model.hash_layer])
+    for step in range(3):
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        optimizer.zero_grad()
+        model(torch.randn(4, 3, 32, 32)).square().mean().backward()
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * schedule(step, 3, settings.warm_up, settings.schedule)
+        rate = 0.1 * schedule(step, 3, settings.warm_up, settings.schedule)
+        optimizer.step()
+        for name, parameter in model.named_parameters():
+            moved = before[name] if parameter.grad is None else before[name] - rate * parameter.grad
+            torch.testing.assert_close(parameter.detach(), moved)
+    learning = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert learning == {
+        *("backbone.3.weight", "backbone.3.bias", "hash_layer.weight", "hash_layer.bias")
+    }
+
+
+def test_a_constant_schedule_stays_at_its_peak() -> None:
+    assert {schedule(step, 7, 0, "constant") for step in range(7)} == {1.0}
+    assert [schedule(step, 8, 0.5, "constant") for step in range(8)] == [
+        0.25,
+        0.5,
+        0.75,
+        *[1.0] * 5,
+    ]
+
+
+def test_dropout_is_in_the_backbone_and_before_the_hash_layer() -> None:
+    model = HashModel("small", 12, _preprocessing(32), weights="pretrained")
+    features = torch.ones(400, model.feature_dim)
+    with torch.no_grad():
+        model.hash_layer.weight.fill_(1)
+        model.hash_layer.bias.fill_(0)
+    assert torch.equal(model.train().hash_features(features), 16 * torch.ones(400, 12))
+    model.set_dropout(0.5)
+    kept = model.hash_features(features)[:, 0] / 2  # how many of 16, each counting twice
+    assert 7 < kept.mean() < 9
+    assert kept.std() > 1
+    assert model.backbone[7].p == 0.5  # type: ignore[index, union-attr]
+    assert torch.equal(model.eval().hash_features(features), 16 * torch.ones(400, 12))
+
+
+def test_dropout_changes_training_and_is_the_same_again(data: Path) -> None:
+    runs = [("none", 0.0), ("some", 0.5), ("again", 0.5)]
+    for name, share in runs:
+        finetune(make_settings(data, epochs=1, dropout=share), name)
+    none, some, again = (weights(Path(name)) for name, _ in runs)
+    assert some == again
+    assert some["losses"] != none["losses"]
+
+
+# -- a number of steps ------------------------------------------------------------------------
+
+
+def test_steps_may_end_within_an_epoch(data: Path) -> None:
+    done = finetune(make_settings(data, max_steps=7))  # of 3 epochs of 5
+    assert [(line["epoch"], line["step"]) for line in done.history] == [(1, 5), (2, 7)]
+    assert finetune(make_settings(data, max_steps=7)).already
+    # The average of two steps is a loss like that of five.
+    assert 0.3 < done.history[1]["loss"] / done.history[0]["loss"] < 1.5
+
+
+def test_steps_beyond_the_epochs_change_nothing(data: Path) -> None:
+    finetune(make_settings(data), "free")
+    finetune(make_settings(data, max_steps=15), "exact")
+    finetune(make_settings(data, max_steps=99), "beyond")
+    assert weights(Path("free")) == weights(Path("exact")) == weights(Path("beyond"))
+
+
+@pytest.mark.parametrize("step", [3, 6, 7])
+def test_interrupted_before_the_last_step_it_ends_the_same(data: Path, step: int) -> None:
+    def report(now: Progress) -> None:
+        if now.step == step and not now.epoch_done:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    settings = make_settings(data, max_steps=7)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(settings, report=report)
+    assert not finetune(settings).already
+    finetune(settings, "undisturbed")
+    assert weights(Path("run")) == weights(Path("undisturbed"))
