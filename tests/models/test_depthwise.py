@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from bitcodes.models.backbones import find_backbone
 from bitcodes.models.depthwise import DepthwiseConv2d, speed_up_depthwise
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (1, 4), (3, 2)])
 @pytest.mark.parametrize("bias", [False, True])
 def test_depthwise_replacement_equals_the_plain_convolution(
@@ -51,3 +52,34 @@ def test_depthwise_replacement_equals_the_plain_convolution(
 def test_other_convolutions_stay_as_they_are(layer: nn.Conv2d) -> None:
     speed_up_depthwise(nn.Sequential(layer))
     assert type(layer) is nn.Conv2d
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("torchvision/mobilenet_v2", "torchvision/mobilenet_v3_small", "timm/efficientnet_lite0"),
+        *("timm/mobilenetv3_small_050", "timm/convnext_atto"),
+    ],
+)
+def test_networks_of_the_libraries_give_the_same_with_it(name: str) -> None:
+    torch.manual_seed(0)
+    network = find_backbone(name).build(64).eval()
+    replaced = [layer for layer in network.modules() if type(layer) is DepthwiseConv2d]
+    assert len(replaced) > 4
+    images = torch.randn(2, 3, 64, 64).to(memory_format=torch.channels_last)
+    results = []
+    for kind in (DepthwiseConv2d, nn.Conv2d):
+        for layer in replaced:
+            layer.__class__ = kind
+        network.zero_grad()
+        features = network(images)
+        features.square().mean().backward()
+        # Of every layer, over its own size: some gradients are next to nothing.
+        gradients = [
+            p.grad / p.grad.norm().clamp(min=1e-12)
+            for p in network.parameters()
+            if p.grad is not None
+        ]
+        results.append([features.detach(), *gradients])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
