@@ -230,15 +230,14 @@ def _count_ranges(
     threads: int,
 ) -> None:
     """kernels.count_ranges, the queries shared out among threads."""
-    rows, words = _rows(queries), (0,) * len(lanes)
     bits = total.shape[1] - 1
-    places, numbers = _places(bits), (0,) * (2 * (bits // 3) + bits % 3)
+    places = _places(bits)
     groups = len(places) // 3
 
     def count(some: slice) -> None:
         ranges = (first[some], last[some], total[some], relevant[some])
         if bits > _SLICED_COUNT_BITS:
-            kernels.count_ranges(lanes, rows[some], *ranges, words)
+            kernels.count_ranges(lanes, _rows(queries[:, some]), *ranges, (0,) * len(lanes))
             return
         kernels.count_ranges_sliced(
             lanes,
@@ -248,10 +247,10 @@ def _count_ranges(
             _aligned_zeros(64 * len(lanes) + 1, WORDS),
             _aligned_zeros(_SLICED_COUNT_BLOCKS * groups, TABLE_ROWS, WORDS),
             _aligned_zeros(2 * (3 * groups + 1), WORDS),
-            numbers,
+            _numbers(bits),
         )
 
-    deque(in_order(count, _batches(len(rows), threads), threads), maxlen=0)
+    deque(in_order(count, _batches(queries.shape[1], threads), threads), maxlen=0)
 
 
 def _count_shared(
@@ -355,9 +354,14 @@ def _sliced_arguments(queries: NDArray[np.uint64], bits: int) -> list[Any]:
         _carries(columns),
         _aligned_zeros(64 * len(queries) + 1, WORDS),
         _aligned_zeros(len(places) // 3, TABLE_ROWS, WORDS),
-        (0,) * (2 * (bits // 3) + bits % 3),
+        _numbers(bits),
         (0,) * columns,
     ]
+
+
+def _numbers(bits: int) -> tuple[int, ...]:
+    """A tuple as long as the sums and carries to add: two a group, but a lone bit has no carry."""
+    return (0,) * (2 * (bits // 3) + bits % 3)
 
 
 def _patterns(

@@ -161,15 +161,7 @@ class GroupedIndex(HammingIndex):
 
 def group(codes: NDArray[np.uint8], bits: int, threads: int | None = None) -> GroupedIndex:
     """Build the grouped index of packed codes (N, B)."""
-    lanes = to_lanes(codes, bits)
-    order = np.lexsort(lanes)  # stable: rows with one code stay in order
-    is_new = np.ones(len(order), np.bool_)
-    is_new[1:] = False
-    for word in lanes:
-        ordered = word[order]
-        is_new[1:] |= ordered[1:] != ordered[:-1]
-    starts = np.flatnonzero(is_new)
-    sizes = np.diff(starts, append=len(order))
+    order, starts, sizes = plain.equal_runs(to_lanes(codes, bits))
     by_first_row = np.argsort(order[starts])
     rows = order[_ranges(starts[by_first_row], sizes[by_first_row])]
     starts = np.concatenate([[0], np.cumsum(sizes[by_first_row])]).astype(np.int64)

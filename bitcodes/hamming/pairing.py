@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import kernels
+from bitcodes.hamming.plain import equal_runs
 from bitcodes.hamming.threads import in_order
 
 COMPARISON_COST = 12
@@ -47,13 +48,7 @@ def sort_by_parts(
     by_part = []
     for mask in masks:
         part = lanes[mask != 0] & mask[mask != 0, None]
-        order = np.lexsort(part)
-        is_new = np.ones(count, np.bool_)
-        is_new[1:] = False
-        for word in part[:, order]:
-            is_new[1:] |= word[1:] != word[:-1]
-        starts = np.flatnonzero(is_new)
-        sizes = np.diff(starts, append=count)
+        order, starts, sizes = equal_runs(part)
         budget -= int((sizes * (sizes - 1) // 2).sum())
         if budget < 0:
             return None

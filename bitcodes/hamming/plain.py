@@ -134,3 +134,20 @@ def _row_histograms(
     bins = distances + (np.arange(rows) * (bits + 1))[:, None]  # (Q, N) int64
     chosen = bins.ravel() if where is None else bins[where]
     return np.bincount(chosen, minlength=rows * (bits + 1)).reshape(rows, bits + 1)
+
+
+def equal_runs(
+    lanes: NDArray[np.uint64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows with one code together, (N,); where each code's begin there, and how many it has, (M,).
+
+    Rows with one code stay in order; the codes come in an order of their own.
+    """
+    order = np.lexsort(lanes)  # stable
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = False
+    for word in lanes:
+        ordered = word[order]
+        is_new[1:] |= ordered[1:] != ordered[:-1]
+    starts = np.flatnonzero(is_new)
+    return order, starts, np.diff(starts, append=len(order))

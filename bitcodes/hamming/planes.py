@@ -8,6 +8,7 @@ the jitted loops around them are in kernels.py.
 All arrays are C-contiguous uint64; planes and tables are aligned to 64 bytes.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -195,37 +196,14 @@ def _full_add(builder: Any, x: Any, y: Any, z: Any) -> tuple[Any, Any]:
     return total, builder.or_(builder.and_(x, y), builder.and_(either, z))
 
 
-def _add_up(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> list[Any]:
-    """The planes of the sums of planes of weight 2**column, the lowest first.
+def _add_up(
+    builder: Any, numbers: Iterable[tuple[Any, int]], columns: int
+) -> tuple[list[Any], list[Any]]:
+    """Add up planes of weight 2**column: the planes of the sums, the lowest first, and the carries.
 
     Carry-save: when three planes wait in a column, a full adder leaves one there and carries one
-    on. No sum may reach 2**columns.
-    """
-    waiting: list[list[Any]] = [[] for _ in range(columns)]
-
-    def put(plane: Any, column: int) -> None:
-        if column == columns:
-            return  # always zero
-        waiting[column].append(plane)
-        if len(waiting[column]) == 3:
-            total, carry = _full_add(builder, *waiting[column])
-            waiting[column] = [total]
-            put(carry, column + 1)
-
-    for plane, column in numbers:
-        put(plane, column)
-    for column, planes in enumerate(waiting):
-        if len(planes) == 2:
-            put(builder.and_(*planes), column + 1)
-            waiting[column] = [builder.xor(*planes)]
-    return [planes[0] if planes else _constant(0) for planes in waiting]
-
-
-def _reaches(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> Any:
-    """Add up planes of weight 2**column; the plane of the codes whose sum reaches 2**columns.
-
-    Carry-save: when three planes wait in a column, a full adder leaves one there and carries one
-    on. No sum may reach 2**(columns + 1).
+    on. What is carried out of the last column, of weight 2**columns each, is the second list. (What
+    is not used of all this, the compiler leaves out.)
     """
     waiting: list[list[Any]] = [[] for _ in range(columns)]
     carried_out = []
@@ -242,13 +220,20 @@ def _reaches(builder: Any, numbers: Iterable[tuple[Any, int]], columns: int) -> 
 
     for plane, column in numbers:
         put(plane, column)
-    for column in range(columns):
-        if len(waiting[column]) == 2:
-            put(builder.and_(*waiting[column]), column + 1)
-    reached = carried_out[0]
-    for plane in carried_out[1:]:
-        reached = builder.or_(reached, plane)
-    return reached
+    for column, planes in enumerate(waiting):
+        if len(planes) == 2:
+            put(builder.and_(*planes), column + 1)
+            waiting[column] = [builder.xor(*planes)]
+    return [planes[0] if planes else _constant(0) for planes in waiting], carried_out
+
+
+def _memories(context: Any, builder: Any, signature: Any, arguments: Any) -> Callable[..., _Memory]:
+    """A function of an intrinsic: the array among its arguments at a place, from a byte on."""
+
+    def memory(place: int, byte: Any, align: int = 8) -> _Memory:
+        return _Memory(context, builder, signature.args[place], arguments[place], byte, align)
+
+    return memory
 
 
 def _terms(
@@ -288,10 +273,7 @@ def find_near(
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def memory(place: int, byte: Any, align: int = 8) -> _Memory:
-            kind = signature.args[place]
-            return _Memory(context, builder, kind, arguments[place], byte, align)
-
+        memory = _memories(context, builder, signature, arguments)
         table = memory(0, _I64(0), ALIGNMENT)
         groups = (numbers.count + 1) // 2
         pattern = memory(1, builder.mul(arguments[2], _I64(2 * groups)), 2)
@@ -302,7 +284,9 @@ def find_near(
             for column in range(columns.count)
         ]
         terms = itertools.chain(minus_bound, _terms(builder, table, pattern, numbers.count))
-        found = builder.not_(_reaches(builder, terms, columns.count))
+        _, carries = _add_up(builder, terms, columns.count)
+        # Each carry is 2**C; no sum reaches twice that, so that one at most is set in a place.
+        found = builder.not_(functools.reduce(builder.or_, carries))
         memory(5, _I64(0)).store(found, 0)
         return _is_any(builder, found)
 
@@ -333,10 +317,7 @@ def count_distances(
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def memory(place: int, byte: Any, align: int = 8) -> _Memory:
-            kind = signature.args[place]
-            return _Memory(context, builder, kind, arguments[place], byte, align)
-
+        memory = _memories(context, builder, signature, arguments)
         groups = (numbers.count + 1) // 2
         largest = 3 * (numbers.count // 2) + numbers.count % 2
         columns = largest.bit_length()
@@ -344,7 +325,8 @@ def count_distances(
         table = memory(0, block, ALIGNMENT)
         pattern = memory(2, builder.mul(arguments[3], _I64(2 * groups)), 2)
         counts = memory(5, builder.mul(arguments[6], _I64(_PLANE_BYTES)), ALIGNMENT)
-        planes = _add_up(builder, _terms(builder, table, pattern, numbers.count), columns)
+        terms = _terms(builder, table, pattern, numbers.count)
+        planes, _ = _add_up(builder, terms, columns)
         kind = ir.FunctionType(_PLANE, [_PLANE])
         name = f"llvm.ctpop.v{WORDS}i64"
         ones = get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
