@@ -55,8 +55,7 @@ def fit_itq(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
     orthonormal rows: the same problem, solved by the same SVD.
     """
     center, directions = _principal(features, bits)
-    rotation = _rotation(_projected(features, center, directions), bits, seed)
-    return Planes.through(center, (directions @ rotation).T)
+    return _rotated(features, center, directions, bits, seed)
 
 
 def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
@@ -83,6 +82,13 @@ def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Plane
     shares, vectors = np.linalg.eigh(inverse @ (means.T @ means / len(sample)) @ inverse.T)
     kept = [i for i in range(len(shares))[::-1] if shares[i] > 1e-6][:bits]
     directions = inverse.T @ vectors[:, kept] * shares[kept]  # (D, d)
+    return _rotated(features, center, directions, bits, seed)
+
+
+def _rotated(
+    features: NDArray[np.float32], center: Array, directions: Array, bits: int, seed: int
+) -> Planes:
+    """The hyperplanes of `directions` (D, d), turned as ITQ turns them."""
     rotation = _rotation(_projected(features, center, directions), bits, seed)
     return Planes.through(center, (directions @ rotation).T)
 

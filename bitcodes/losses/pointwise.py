@@ -11,7 +11,17 @@ from bitcodes.losses.base import HashLoss, classification_loss
 from bitcodes.losses.centers import hash_centers, minimum_distance
 
 
-class LatentCrossEntropy(HashLoss):
+class ClassifierLoss(HashLoss):
+    """Base of the losses that learn a linear classifier of codes beside the hash layer."""
+
+    has_cross_entropy = True
+
+    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
+        super().__init__(bits, classes, multi_label, seed)
+        self.classifier = nn.Linear(bits, classes)
+
+
+class LatentCrossEntropy(ClassifierLoss):
     """Classify through the code: cross-entropy of a linear classifier on sigmoid(outputs).
 
     Lin et al., CVPR Workshops 2015, https://doi.org/10.1109/CVPRW.2015.7301269:
@@ -22,11 +32,6 @@ class LatentCrossEntropy(HashLoss):
     """
 
     head_learning_rate = 0.1
-    has_cross_entropy = True
-
-    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
-        super().__init__(bits, classes, multi_label, seed)
-        self.classifier = nn.Linear(bits, classes)
 
     def forward(
         self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
@@ -36,7 +41,7 @@ class LatentCrossEntropy(HashLoss):
         return classification_loss(logits, targets, self.multi_label), logits
 
 
-class GreedyHash(HashLoss):
+class GreedyHash(ClassifierLoss):
     """Classify by the code itself; gradients pass the sign as if it were not there.
 
     Su et al., NeurIPS 2018, https://papers.nips.cc/paper/7360, with b = sgn(h), db/dh := 1:
@@ -47,13 +52,8 @@ class GreedyHash(HashLoss):
     the mean over classes of binary cross-entropies in place of CE.
     """
 
-    has_cross_entropy = True
     head_learning_rate = 0.05  # the cubic penalty runs away at 0.1
     penalty_weight = 0.1
-
-    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
-        super().__init__(bits, classes, multi_label, seed)
-        self.classifier = nn.Linear(bits, classes)
 
     def forward(
         self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
