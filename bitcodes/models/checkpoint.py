@@ -4,14 +4,13 @@ import hashlib
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from bitcodes.errors import ConfigError, ModelError
 from bitcodes.files import atomic_write
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import ModelInfo, find_model, parse_info
-from bitcodes.models.weights import copy_weights
+from bitcodes.models.weights import copy_weights, read_safetensors
 
 
 def fingerprint(model: HashModel, with_hash_layer: bool = True) -> str:
@@ -29,16 +28,21 @@ def fingerprint(model: HashModel, with_hash_layer: bool = True) -> str:
     return digest.hexdigest()
 
 
-def save_model(model: HashModel, path: Path) -> None:
-    """Write the model as one safetensors file, whole or not at all."""
-    info = ModelInfo(
+def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
+    """What a file of the model says of itself; `device` is where it is best run."""
+    return ModelInfo(
         backbone=model.backbone_name,
         bits=model.bits,
         class_names=model.class_names,
         preprocessing=model.preprocessing,
-        device=str(model.device),
+        device=str(device),
         fingerprint=fingerprint(model),
     )
+
+
+def save_model(model: HashModel, path: Path) -> None:
+    """Write the model as one safetensors file, whole or not at all."""
+    info = describe(model, model.device)
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_write(path) as file:
         file.write(save(weights, {"bitcodes": info.model_dump_json()}))
@@ -51,12 +55,7 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     Raises ModelError if the file is missing or damaged.
     """
     path = find_model(source)
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: is not a readable safetensors file: {error}") from None
+    metadata, weights = read_safetensors(path)
     info = parse_info(metadata, path)
     model = HashModel(info.backbone, info.bits, info.preprocessing, info.class_names)
     expected = model.state_dict()

@@ -9,7 +9,7 @@ from bitcodes.codes.header import CodeSetHeader
 from bitcodes.errors import ConfigError
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.modelfile import ONNX, find_model, read_info
-from bitcodes.models.onnx import exported, load_onnx
+from bitcodes.models.onnx import OnnxModel, exported, load_onnx
 
 Engine = Literal["auto", "torch", "onnx"]
 DType = Literal["auto", "float32", "bfloat16"]
@@ -39,8 +39,9 @@ def load_encoder(
     if dtype == "auto":
         recorded = None if like is None else like.dtype
         dtype = "bfloat16" if recorded == "bfloat16" else "float32"
+    export = None
     if engine == "auto":
-        engine = _choose(path, device, dtype, images)
+        engine, export = _choose(path, device, dtype, images)
     if engine == "torch":
         if path.suffix == ONNX:
             raise ConfigError(f"{path} runs with the engine onnx only; for torch, name the run")
@@ -53,9 +54,7 @@ def load_encoder(
         raise ConfigError(f"the engine onnx computes in float32; use --engine torch for {dtype}")
     if device not in ("auto", "cpu"):
         raise ConfigError(f"the engine onnx runs on the CPU; use --engine torch for {device}")
-    if log is not None and path.suffix != ONNX and exported(path) is None:
-        log(f"exporting the model to {path.with_suffix(ONNX)}, once")
-    return load_onnx(path)
+    return export or load_onnx(path, log)
 
 
 def load_like(header: CodeSetHeader, source: Path | str | None, device: str = "auto") -> Encoder:
@@ -64,24 +63,29 @@ def load_like(header: CodeSetHeader, source: Path | str | None, device: str = "a
     Another engine in float32 turns a bit in ten thousand images or more, which a query survives.
     """
     path = find_model(source)
-    usable = path.suffix == ONNX or (device in ("auto", "cpu") and exported(path) is not None)
-    if header.engine == "onnx" and usable and _has_runtime():
-        return load_onnx(path)
+    if header.engine == "onnx" and _has_runtime():
+        if path.suffix == ONNX:
+            return load_onnx(path)
+        if device in ("auto", "cpu") and (export := exported(path)) is not None:
+            return export
     return load_encoder(path, device, "auto" if header.engine == "torch" else "torch", like=header)
 
 
-def _choose(path: Path, device: str, dtype: str, images: int | None) -> Engine:
+def _choose(
+    path: Path, device: str, dtype: str, images: int | None
+) -> tuple[Engine, OnnxModel | None]:
+    """The engine, and the exported model if it was opened to choose."""
     if path.suffix == ONNX:
-        return "onnx"
+        return "onnx", None
     if not _has_runtime() or dtype != "float32" or device not in ("auto", "cpu"):
-        return "torch"
+        return "torch", None
     if device == "auto" and read_info(path).device.startswith(("cuda", "mps")):
-        return "torch"
-    if exported(path) is not None:
-        return "onnx"
+        return "torch", None
+    if (export := exported(path)) is not None:
+        return "onnx", export
     many = images is None or images >= WORTH_EXPORTING
     can_export = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))
-    return "onnx" if many and can_export else "torch"
+    return "onnx" if many and can_export else "torch", None
 
 
 def _has_runtime() -> bool:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from bitcodes.errors import ModelError
+from bitcodes.models.checkpoint import describe
 from bitcodes.models.hashing import HashModel
-from bitcodes.models.modelfile import ModelInfo
 
 
 class _Whole(nn.Module):
@@ -58,19 +58,11 @@ def export(model: HashModel) -> bytes:
         model.train(was_training)
     assert program is not None
     proto = program.model_proto
-    info = ModelInfo(
-        backbone=model.backbone_name,
-        bits=model.bits,
-        class_names=model.class_names,
-        preprocessing=model.preprocessing,
-        device="cpu",
-        fingerprint=model.fingerprint(),
-    )
     norms = model.hash_layer.weight.detach().norm(dim=1).tolist()  # (K,)
     onnx.helper.set_model_props(
         proto,
         {
-            "bitcodes": info.model_dump_json(),
+            "bitcodes": describe(model, "cpu").model_dump_json(),
             "bitcodes.norms": json.dumps(norms),
             "bitcodes.feature_dim": str(model.feature_dim),
         },

@@ -1,6 +1,7 @@
 """Exported models: an ONNX file that holds a whole model, and ONNX Runtime that runs it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +99,13 @@ class OnnxModel:
             raise ModelError(f"{self._file}: is not a readable ONNX model: {reason}") from None
 
 
-def load_onnx(source: Path | str | None = None) -> OnnxModel:
+def load_onnx(
+    source: Path | str | None = None, log: Callable[[str], None] | None = None
+) -> OnnxModel:
     """The exported model of a run or model file, exported first where need be, or an .onnx file.
 
-    It is kept beside the model file, under the same name with the suffix .onnx.
+    It is kept beside the model file, under the same name with the suffix .onnx; `log` is told
+    before it is made.
     """
     path = find_model(source)
     if path.suffix == ONNX:
@@ -111,6 +115,8 @@ def load_onnx(source: Path | str | None = None) -> OnnxModel:
     from bitcodes.models.checkpoint import load_model
 
     file = path.with_suffix(ONNX)
+    if log is not None:
+        log(f"exporting the model to {file}, once")
     export_onnx(load_model(path, "cpu"), file)
     return OnnxModel(file, path)
 

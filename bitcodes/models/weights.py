@@ -26,7 +26,7 @@ def read_weights(path: Path) -> Weights:
         raise ModelError(f"{path}: no such file of weights")
     kind = path.suffix.lower()
     if kind == ".safetensors":
-        return _read_safetensors(path)
+        return _backbone_in_safetensors(path)
     if kind in (".pth", ".pt", ".bin"):
         return _read_pytorch(path)
     raise ModelError(
@@ -35,14 +35,18 @@ def read_weights(path: Path) -> Weights:
     )
 
 
-def _read_safetensors(path: Path) -> Weights:
+def read_safetensors(path: Path) -> tuple[dict[str, str], Weights]:
+    """The metadata and the tensors of a .safetensors file; raises ModelError."""
     try:
         with safe_open(path, "pt") as file:
-            ours = "bitcodes" in (file.metadata() or {})
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: is not a readable safetensors file: {error}") from None
-    if not ours:
+
+
+def _backbone_in_safetensors(path: Path) -> Weights:
+    metadata, weights = read_safetensors(path)
+    if "bitcodes" not in metadata:
         return weights
     prefix = "backbone."
     return {
