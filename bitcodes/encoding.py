@@ -20,13 +20,15 @@ from bitcodes.data.lists import ImageList, shown
 from bitcodes.data.places import Item, Place
 from bitcodes.data.reading import (
     Decode,
+    ReadBatch,
     read_batch,
     read_batches,
     read_pixels,
+    several,
     work_batches,
 )
 from bitcodes.data.streams import Source, listed, open_stream
-from bitcodes.data.workers import core_count
+from bitcodes.data.workers import core_count, default_workers, in_order
 from bitcodes.errors import CodeSetError, DataError
 from bitcodes.models.encoder import Encoded, Encoder
 from bitcodes.models.modelfile import ONNX
@@ -34,7 +36,6 @@ from bitcodes.models.onnx import OnnxModel
 from bitcodes.updating import Keep, New, Update
 
 BATCH_SIZE = 32
-_READERS = 8  # processes that read for one model, at most
 
 
 @dataclass(frozen=True)
@@ -158,22 +159,21 @@ def encode_batches(
     and either in each process of a cluster, if `ray` is its address ("": one on this machine).
     """
     if ray is not None:
-        asked: deque[tuple[Item, ...]] = deque()
-        tasks = _places(batches, asked)
+        address = ray
         alone = _Whole(model.with_threads(1) if isinstance(model, OnnxModel) else model, decode)
-        for done in in_order_on_ray(_encode_places, alone, tasks, ray):
-            yield replace(done, items=asked.popleft())
-        return
-    if isinstance(model, OnnxModel):
-        processes = core_count() if workers is None else workers
-        yield from _encode_in_workers(model, batches, decode, processes)
-        return
-    processes = min(_READERS, core_count()) if workers is None else workers
-    for items, read in read_batches(batches, model.preprocessing, decode, batch_size, processes):
-        encoded = _encode(model, read.pixels)
-        yield EncodedBatch(
-            items, read.good, encoded.outputs, encoded.features, read.stat, read.skipped
+        done = work_batches(
+            batches, lambda tasks: in_order_on_ray(_encode_places, alone, tasks, address)
         )
+    elif isinstance(model, OnnxModel):
+        done = _encode_in_workers(
+            model, batches, decode, core_count() if workers is None else workers
+        )
+    else:
+        processes = default_workers() if workers is None else workers
+        read_ahead = read_batches(batches, model.preprocessing, decode, batch_size, processes)
+        done = ((items, _encoded(model, read)) for items, read in read_ahead)
+    for items, batch in done:
+        yield replace(batch, items=items)
 
 
 @dataclass(frozen=True)
@@ -185,14 +185,12 @@ class _Whole:
 
 
 def _encode_places(whole: _Whole, places: Sequence[Place]) -> EncodedBatch:
-    read = read_batch(places, whole.model.preprocessing, whole.decode)
-    encoded = _encode(whole.model, read.pixels)
-    return EncodedBatch((), read.good, encoded.outputs, encoded.features, read.stat, read.skipped)
+    return _encoded(whole.model, read_batch(places, whole.model.preprocessing, whole.decode))
 
 
 def _encode_in_workers(
     model: OnnxModel, batches: Iterable[tuple[Item, ...]], decode: Decode, workers: int
-) -> Iterator[EncodedBatch]:
+) -> Iterator[tuple[tuple[Item, ...], EncodedBatch]]:
     here = os.getpid()
     whole = _Whole(model, decode)
     alone = _Whole(model.with_threads(1), decode)  # a worker a core
@@ -200,22 +198,17 @@ def _encode_in_workers(
     def work(places: Sequence[Place]) -> EncodedBatch:
         return _encode_places(whole if os.getpid() == here else alone, places)
 
-    for items, done in work_batches(batches, work, workers):
-        yield replace(done, items=items)
+    more, batches = several(batches)
+    return work_batches(batches, lambda tasks: in_order(work, tasks, workers if more else 0))
 
 
-def _places(
-    batches: Iterable[tuple[Item, ...]], asked: deque[tuple[Item, ...]]
-) -> Iterator[list[Place]]:
-    for batch in batches:
-        asked.append(batch)
-        yield [item.place for item in batch]
-
-
-def _encode(model: Encoder, pixels: NDArray[np.uint8]) -> Encoded:
-    if len(pixels):
-        return model.encode_batch(pixels)
-    return Encoded(_no_rows(model.bits), _no_rows(model.feature_dim))
+def _encoded(model: Encoder, read: ReadBatch) -> EncodedBatch:
+    """What the model makes of a batch that was read; its items are left to be put in."""
+    if len(read.pixels):
+        made = model.encode_batch(read.pixels)
+    else:
+        made = Encoded(_no_rows(model.bits), _no_rows(model.feature_dim))
+    return EncodedBatch((), read.good, made.outputs, made.features, read.stat, read.skipped)
 
 
 # -- one code set ---------------------------------------------------------------------------------

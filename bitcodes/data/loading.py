@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from bitcodes.data.transforms import Preprocessing
-from bitcodes.data.workers import core_count
 from bitcodes.errors import DataError, ImageError
 from bitcodes.images import open_image
 
@@ -37,10 +36,7 @@ class _Decoded(Dataset[torch.Tensor | DataError]):
         try:
             image = open_image(path)
         except ImageError as error:
-            return DataError(
-                f"{path}: {error}; training needs every image of its list: "
-                "repair the file or take its line out of the list"
-            )
+            return unreadable(path, error)
         return torch.from_numpy(self.preprocessing.to_array(image).copy())
 
 
@@ -115,9 +111,12 @@ def _stack(images: list[torch.Tensor | DataError]) -> torch.Tensor | DataError:
     return torch.stack(good)
 
 
-def default_workers() -> int:
-    """Processes for reading images: one a core, at most eight."""
-    return min(8, core_count())
+def unreadable(path: Path, reason: object) -> DataError:
+    """The error of training when an image of its list cannot be read."""
+    return DataError(
+        f"{path}: {reason}; training needs every image of its list: "
+        "repair the file or take its line out of the list"
+    )
 
 
 def _ignore_interrupts(worker: int) -> None:

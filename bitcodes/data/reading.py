@@ -97,8 +97,8 @@ def read_batches(
     `workers` processes read ahead and hand the pixels over in shared memory: those of a batch are
     good until the next one is asked for. With 0 workers, or a single batch, it is done here.
     """
-    first, batches = _several(batches)
-    if workers == 0 or not first:
+    more, batches = several(batches)
+    if workers == 0 or not more:
         for batch in batches:
             yield batch, read_batch([item.place for item in batch], preprocessing, decode)
         return
@@ -129,11 +129,9 @@ def read_batches(
 
 def work_batches(
     batches: Iterable[tuple[Item, ...]],
-    work: Callable[[Sequence[Place]], Result],
-    workers: int,
+    run: Callable[[Iterator[list[Place]]], Iterator[Result]],
 ) -> Iterator[tuple[tuple[Item, ...], Result]]:
-    """Do `work` on the places of each batch in processes; each batch with its result, in order."""
-    first, batches = _several(batches)
+    """Each batch with what `run` makes of its places; `run` may take places ahead, in order."""
     asked: deque[tuple[Item, ...]] = deque()
 
     def tasks() -> Iterator[list[Place]]:
@@ -141,11 +139,11 @@ def work_batches(
             asked.append(batch)
             yield [item.place for item in batch]
 
-    for result in in_order(work, tasks(), workers if first else 0):
+    for result in run(tasks()):
         yield asked.popleft(), result
 
 
-def _several(
+def several(
     batches: Iterable[tuple[Item, ...]],
 ) -> tuple[bool, Iterator[tuple[Item, ...]]]:
     """Whether there is more than one batch, and all of them."""

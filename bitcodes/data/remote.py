@@ -50,21 +50,21 @@ def remote_archive(url: str) -> Iterator[Item]:
 
 def remote_stat(url: str) -> Stat:
     """Size and modification time, -1 where the driver does not tell; DataError if it is gone."""
-    system, path = _system(url)
-    try:
-        return _stat(system.info(path))
-    except Exception as error:  # each driver has its own
-        raise DataError(f"{url} cannot be read: {_reason(error)}") from None
+    return _stat(_info(url))
 
 
 def remote_version(url: str) -> str:
     """What tells whether a file has changed: size, time, and the tag that servers give."""
+    info = _info(url)
+    return f"{_stat(info)} {info.get('ETag')}"
+
+
+def _info(url: str) -> Any:
     system, path = _system(url)
     try:
-        info = system.info(path)
+        return system.info(path)
     except Exception as error:  # each driver has its own
         raise DataError(f"{url} cannot be read: {_reason(error)}") from None
-    return f"{_stat(info)} {info.get('ETag')}"
 
 
 def read_remote(url: str) -> bytes:

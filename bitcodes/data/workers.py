@@ -152,3 +152,8 @@ def _serve(work: Callable[[Any], Any], connection: Connection, others: list[Conn
 def core_count() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+def default_workers() -> int:
+    """Processes for reading images for one model: one a core, at most eight."""
+    return min(8, core_count())

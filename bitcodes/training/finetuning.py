@@ -9,7 +9,7 @@ from typing import Any
 from bitcodes import config
 from bitcodes.config import Settings
 from bitcodes.data.lists import read_dataset
-from bitcodes.data.loading import default_workers
+from bitcodes.data.workers import default_workers
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
 from bitcodes.losses import LABEL_FREE

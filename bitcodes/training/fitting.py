@@ -52,7 +52,8 @@ def fit(
     loaded = store.load(workers, loading)
     missing = store.unreadable(loaded)
     if len(missing):
-        log(f"{len(missing):,} images cannot be read: left out ({store.reason(int(missing[0]))})")
+        path, reason = store.reason(int(missing[0]))
+        log(f"{len(missing):,} images cannot be read: left out ({path}: {reason})")
     features = loaded[~loaded[:, 0].isnan()].numpy()  # (N, D)
     if len(features) < 2:
         raise DataError(

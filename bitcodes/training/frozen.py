@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from bitcodes.data.lists import ImageList
+from bitcodes.data.loading import unreadable
 from bitcodes.data.places import file_stat
 from bitcodes.data.reading import batches_of, read_batches
 from bitcodes.data.streams import listed
-from bitcodes.errors import DataError, ImageError
+from bitcodes.errors import ImageError
 from bitcodes.files import atomic_write
 from bitcodes.images import open_image
 from bitcodes.models.checkpoint import fingerprint
@@ -73,23 +74,20 @@ class FrozenFeatures:
         missing: NDArray[np.int64] = np.flatnonzero(features[:, 0].isnan().numpy())
         return missing
 
-    def reason(self, position: int) -> str:
+    def reason(self, position: int) -> tuple[Path, str]:
         """The path of an image that cannot be read, and why."""
         path = self.images.absolute_path(position)
         try:
             open_image(path)
         except ImageError as error:
-            return f"{path}: {error}"
-        return f"{path}: it changed while it was being read"
+            return path, str(error)
+        return path, "it changed while it was being read"
 
     def check_all_readable(self, features: torch.Tensor) -> None:
         """Raise DataError naming the first image without features, if there is one."""
         missing = self.unreadable(features)
         if len(missing):
-            raise DataError(
-                f"{self.reason(int(missing[0]))}; training needs every image of its list: "
-                "repair the file or take its line out of the list"
-            )
+            raise unreadable(*self.reason(int(missing[0])))
 
     def _compute(
         self, start: int, workers: int, between: Callable[[], None]

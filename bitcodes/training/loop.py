@@ -17,7 +17,8 @@ from bitcodes import config
 from bitcodes.config import Settings, stable_seed
 from bitcodes.data.augmentation import Augmentation
 from bitcodes.data.lists import Dataset
-from bitcodes.data.loading import TrainingImages, default_workers
+from bitcodes.data.loading import TrainingImages
+from bitcodes.data.workers import default_workers
 from bitcodes.errors import BitcodesError, ConfigError, DataError
 from bitcodes.files import atomic_write
 from bitcodes.losses import LOSSES, HashLoss

@@ -8,8 +8,9 @@ import torch
 from tiny import make_pictures
 
 from bitcodes.data import loading
-from bitcodes.data.loading import TrainingImages, default_workers
+from bitcodes.data.loading import TrainingImages
 from bitcodes.data.transforms import Preprocessing
+from bitcodes.data.workers import default_workers
 from bitcodes.errors import DataError
 from bitcodes.images import open_image
 
