@@ -17,6 +17,8 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from machine import processor
+
 RESULTS = Path(__file__).resolve().parent / "results"
 QUERY = "data/cifar10/test/cat/0001"
 
@@ -101,14 +103,6 @@ def run(*words: str) -> str:
 def read_times() -> dict[str, float]:
     path = Path("times.json")
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
 
 
 if __name__ == "__main__":

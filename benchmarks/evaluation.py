@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from machine import processor
 
 from bitcodes import CodeSet, HammingIndex, evaluate
 from bitcodes.codes.pack import pack_bits
@@ -189,13 +190,6 @@ def median(work: Callable[[], object], times: int = 5) -> float:
         work()
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

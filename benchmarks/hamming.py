@@ -32,6 +32,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from machine import processor
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import to_lanes
@@ -579,8 +580,8 @@ def main() -> None:
     packages = ("bitcodes", "numpy", "numba", "faiss-cpu", "usearch")
     report.line(
         ", ".join(f"{name} {found}" for name in packages if (found := installed(name)))
-        + f", Python {platform.python_version()}; {processor()}, {os.cpu_count()} cores; "
-        f"`{' '.join(['python', *sys.argv])}`"
+        + f", Python {platform.python_version()}; {processor()}, {vectors()}, "
+        f"{os.cpu_count()} cores; `{' '.join(['python', *sys.argv])}`"
     )
     for part in options.parts or PARTS:
         globals()[part](report, options)
@@ -595,12 +596,9 @@ def installed(name: str) -> str | None:
         return None
 
 
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            vector = "AVX-512" if "avx512f" in Path("/proc/cpuinfo").read_text() else "no AVX-512"
-            return f"{line.split(':')[1].strip()}, {vector}"
-    return platform.processor()
+def vectors() -> str:
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return "AVX-512" if "avx512f" in flags else "no AVX-512"
 
 
 if __name__ == "__main__":

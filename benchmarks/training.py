@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from machine import processor
 
 from bitcodes.config import Settings
 from bitcodes.data.lists import Dataset, read_dataset
@@ -69,7 +70,7 @@ def main() -> None:
         f"# The cost of a training step, {date.today():%Y-%m-%d}",
         "",
         f"torch {version('torch')}, timm {version('timm')}, Python {platform.python_version()}; "
-        f"{processor()}, {torch.get_num_threads()} threads"
+        f"{processor()}, {len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads"
         + (f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "")
         + f". Default backbone and loss, batches of {arguments.batch_size} unless said.",
         "",
@@ -170,15 +171,6 @@ def in_turn(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, floa
             if number >= 2:
                 times[name].append(time.perf_counter() - started)
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
 
 
 if __name__ == "__main__":
