@@ -1,8 +1,5 @@
 """`bitcodes finetune`."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,12 +7,11 @@ import typer
 
 from bitcodes.cli import console
 from bitcodes.cli.options import JsonOption, WorkersOption
+from bitcodes.cli.training_progress import duration, reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bitcodes.config import Settings
-    from bitcodes.training import Finetuned, Progress
+    from bitcodes.training import Finetuned
 
 
 def finetune(
@@ -385,7 +381,7 @@ def finetune(
     if note is not None:
         console.note(note)
     try:
-        with _reporting() as (loading, report):
+        with reporting() as (loading, report):
             done = training.finetune(
                 settings,
                 run,
@@ -415,7 +411,7 @@ def finetune(
             "Train on with a larger --epochs, or start over with --fresh."
         )
     else:
-        minutes = _duration(done.history[-1]["train_seconds"])
+        minutes = duration(done.history[-1]["train_seconds"])
         outcome = "" if done.settings.loss in LABEL_FREE else f"; {_outcome(done)}"
         console.note(f"finished {done.run} in {minutes} of training{outcome}")
 
@@ -476,67 +472,3 @@ def _weights(file: str | None, pretrained: bool) -> str:
             "give a file or --[no-]pretrained, not both", param_hint="--weights"
         )
     return "pretrained" if pretrained else "random"
-
-
-@contextmanager
-def _reporting() -> Iterator[tuple[console.ProgressCallback, "Callable[[Progress], None]"]]:
-    """Show training: a live line on a terminal, a plain line every half minute elsewhere.
-
-    Yields what is to be told of reading images, and of training.
-    """
-    if not console.err.is_terminal:
-        printed = time.monotonic()
-
-        def plain(now: "Progress") -> None:
-            nonlocal printed
-            if now.epoch_done or time.monotonic() - printed > 30:
-                console.note(_line(now))
-                printed = time.monotonic()
-
-        with console.progress("reading images") as loading:
-            yield loading, plain
-        return
-
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bars
-
-    with Bars(
-        TextColumn("{task.description}"), BarColumn(), console=console.err, transient=True
-    ) as bars:
-        reading = bars.add_task("", total=None, visible=False)
-        bar = bars.add_task("", total=None, visible=False)
-
-        def read(done: int, total: int | None) -> None:
-            text = f"reading images: {done} of {total}"
-            bars.update(
-                reading, description=text, completed=done, total=total, visible=done != total
-            )
-
-        def live(now: "Progress") -> None:
-            bars.update(
-                bar, description=_line(now), completed=now.step, total=now.steps, visible=True
-            )
-            if now.epoch_done:
-                bars.console.print(_line(now), markup=False)
-
-        yield read, live
-
-
-def _line(now: "Progress") -> str:
-    parts = [f"epoch {now.epoch}/{now.epochs}"]
-    if not now.epoch_done:
-        parts.append(f"step {now.step}/{now.steps}")
-    parts += [f"loss {now.loss:.4f}", f"{now.images_per_second:.0f} images/s"]
-    if now.val_map is not None:
-        parts.append(f"validation mAP {now.val_map:.4f}")
-    if now.step < now.steps:
-        parts.append(f"{_duration(now.seconds_left)} left")
-    return ", ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

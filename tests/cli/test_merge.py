@@ -4,19 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny import make_pictures, make_run
 
 from bitcodes.cli.app import main
-from bitcodes.config import set_latest
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_pictures(tmp_path / "photos", 11)
-    (tmp_path / "photos" / "a b.jpg").write_bytes(b"text")
-    monkeypatch.chdir(tmp_path)
-    set_latest(make_run(tmp_path / "runs" / "one"))
-    return tmp_path
 
 
 def run(*arguments: object) -> int:

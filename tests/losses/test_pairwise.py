@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from by_hand import cosine
 
 from bitcodes.losses.pairwise import DeepCauchyHashing, HashNet, balanced_pairs
 
@@ -27,11 +28,6 @@ def kinds_of_pairs(labels: list[list[int]]) -> tuple[list[Pair], list[Pair]]:
                 share = any(a and b for a, b in zip(one, other, strict=True))
                 (similar if share else dissimilar).append((i, j))
     return similar, dissimilar
-
-
-def cosine(one: list[float], other: list[float]) -> float:
-    inner = sum(a * b for a, b in zip(one, other, strict=True))
-    return inner / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
 
 
 @both_kinds

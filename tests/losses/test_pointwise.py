@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from by_hand import cosine
 from torch import nn
 
 from bitcodes.losses import LOSSES
@@ -178,11 +179,6 @@ def test_outputs_beyond_the_margin_are_left_alone_by_hand() -> None:
 
 
 # -- OrthoHash --------------------------------------------------------------------------------
-
-
-def cosine(one: list[float], other: list[float]) -> float:
-    inner = sum(a * b for a, b in zip(one, other, strict=True))
-    return inner / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
 
 
 @both_kinds

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from small import make_dataset, make_settings, weights
+from small import make_settings, weights
 
 from bitcodes import training
 from bitcodes.config import Settings
@@ -40,11 +40,6 @@ def test_it_is_the_average_that_the_formula_says() -> None:
     assert "backbone.1.running_mean" in expected
     torch.testing.assert_close(average.model.state_dict(), expected)
     torch.testing.assert_close(average.loss.state_dict()["classifier.weight"], expected_classifier)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("data") / "colours")
 
 
 def finetune(settings: Settings, run: str, **options: Any) -> training.Finetuned:

@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from small import make_dataset, make_settings
+from small import make_settings
 from together import train_together
 
 from bitcodes import training
 from bitcodes.config import Settings, load_settings
 from bitcodes.files import lock
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("data") / "colours")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from small import _build, _preprocessing, _pretrained, make_dataset, make_settings, weights
+from small import _build, _preprocessing, _pretrained, make_settings, weights
 from torch import nn
 
 from bitcodes import training
@@ -18,11 +18,6 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.training import Finetuned, Progress
 from bitcodes.training.freezing import freeze, keep_frozen_norms
 from bitcodes.training.optimizing import make_optimizer, schedule
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("data") / "colours")
 
 
 @pytest.fixture(autouse=True)

@@ -7,17 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import make_dataset, make_settings, weights
+from small import make_settings, weights
 
 from bitcodes import training
 from bitcodes.config import Settings, load_settings
 from bitcodes.models.checkpoint import load_model
 from bitcodes.training import Progress, loop
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("data") / "colours")
 
 
 @pytest.fixture(autouse=True)

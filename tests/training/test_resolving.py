@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import make_dataset, make_settings
+from small import make_settings
 from torch import nn
 
 from bitcodes.config import Settings
@@ -39,11 +39,6 @@ def test_rates_follow_the_batch() -> None:
         small, large = (recipe(*layers, batch_size=size) for size in (64, 256))
         for rate in ("learning_rate", "head_learning_rate"):
             assert float(large[rate]) == pytest.approx(factor * float(small[rate]))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("data") / "colours")
 
 
 def test_what_is_given_stays(data: Path) -> None:

@@ -1,0 +1,78 @@
+"""How `bitcodes finetune` shows training as it goes on."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bitcodes.cli import console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bitcodes.training import Progress
+
+
+@contextmanager
+def reporting() -> Iterator[tuple[console.ProgressCallback, "Callable[[Progress], None]"]]:
+    """Show training: a live line on a terminal, a plain line every half minute elsewhere.
+
+    Yields what is to be told of reading images, and of training.
+    """
+    if not console.err.is_terminal:
+        printed = time.monotonic()
+
+        def plain(now: "Progress") -> None:
+            nonlocal printed
+            if now.epoch_done or time.monotonic() - printed > 30:
+                console.note(_line(now))
+                printed = time.monotonic()
+
+        with console.progress("reading images") as loading:
+            yield loading, plain
+        return
+
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    with Bars(
+        TextColumn("{task.description}"), BarColumn(), console=console.err, transient=True
+    ) as bars:
+        reading = bars.add_task("", total=None, visible=False)
+        bar = bars.add_task("", total=None, visible=False)
+
+        def read(done: int, total: int | None) -> None:
+            text = f"reading images: {done} of {total}"
+            bars.update(
+                reading, description=text, completed=done, total=total, visible=done != total
+            )
+
+        def live(now: "Progress") -> None:
+            bars.update(
+                bar, description=_line(now), completed=now.step, total=now.steps, visible=True
+            )
+            if now.epoch_done:
+                bars.console.print(_line(now), markup=False)
+
+        yield read, live
+
+
+def _line(now: "Progress") -> str:
+    parts = [f"epoch {now.epoch}/{now.epochs}"]
+    if not now.epoch_done:
+        parts.append(f"step {now.step}/{now.steps}")
+    parts += [f"loss {now.loss:.4f}", f"{now.images_per_second:.0f} images/s"]
+    if now.val_map is not None:
+        parts.append(f"validation mAP {now.val_map:.4f}")
+    if now.step < now.steps:
+        parts.append(f"{duration(now.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """As one says it: 1 h 05 min, 3 min 20 s, 7 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
