@@ -15,7 +15,7 @@ from bitcodes.errors import CodeSetError
 
 def code_bytes(bits: int) -> int:
     """Bytes that a code of `bits` bits takes: ceil(bits / 8). CodeSetError unless bits >= 1."""
-    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
+    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or bits < 1:
         raise CodeSetError(f"bits must be a whole number of at least 1, found {bits!r}")
     return (int(bits) + 7) // 8
 

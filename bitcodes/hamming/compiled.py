@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba.core import event
@@ -35,6 +35,9 @@ _KEYS = 1 << 20
 
 _CHUNK = 1 << 20
 """Distances that are worth handing to a thread."""
+
+_THREADED_FROM = 1 << 22
+"""Comparisons of words from which a search is shared out: waking a thread can take half of 1 ms."""
 
 _PIECE = 1 << 20
 """Keys after which a search by radius hands over what it has."""
@@ -98,7 +101,11 @@ def _nearest(
         return scan.nearest()
 
     everything = [(0, count)]
-    if threads == 1 or asked * count < 2 * _CHUNK:
+    if threads == 1 or asked * lanes.size < _THREADED_FROM:
+        if asked < _SLICED_FROM:
+            words = (0,) * len(lanes)
+            few = kernels.nearest_of_few(lanes, _rows(queries), k, min(radius, bits), room, words)
+            return cast(Keys, few)
         return search(queries, everything)
     if asked >= _QUERIES * threads and count <= _FEW_CODES:
         # Several parts a thread where that costs little: cores are not equally fast.

@@ -90,7 +90,7 @@ class HammingIndex:
             raise ValueError(f"k={k}: expected at least 1")
         keys = self._nearest(self._query_lanes(queries), k, self.bits)
         distances, rows = _parts(keys)
-        if keys.size and (keys[:, -1] == plain.MISSING).any():
+        if k > len(self):
             missing = keys == plain.MISSING
             distances[missing], rows[missing] = -1, -1
         return distances, rows

@@ -24,7 +24,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bitcodes.hamming.plain import ROW_BITS
+from bitcodes.hamming.plain import MISSING, ROW_BITS
 from bitcodes.hamming.planes import (
     BLOCK,
     WORDS,
@@ -169,6 +169,25 @@ def scan(lanes, start, stop, queries, found, k, words):
             if size:
                 _keep(hits, size, query, k, bounds, keys, counts, nearer, histograms)
     return stop
+
+
+@njit(nogil=True, cache=True)
+def nearest_of_few(lanes, queries, k, radius, room, words):
+    """The k least keys (Q, k) of few queries in one call, MISSING where there are fewer.
+
+    For small searches, in which Python would take longer than the scan.
+    """
+    count, highest = len(queries), 64 * len(words)
+    bounds = np.full(count, radius + 1, np.int64)
+    keys = np.empty((count, room), np.int64)
+    counts, nearer = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    histograms = np.zeros((count, highest + 1), np.int32)
+    found = Candidates(bounds, keys, counts, nearer, histograms)
+    scan(lanes, 0, lanes.shape[1], queries, found, k, words)
+    for query in range(count):
+        keys[query, counts[query] :] = MISSING
+        keys[query, : counts[query]].sort()
+    return keys[:, :k].copy()
 
 
 # --- many queries ---------------------------------------------------------------------------------
