@@ -125,6 +125,9 @@ class Settings(BaseModel):
     freeze: bool = Field(
         False, description="Train only the hash layer and classifier, on features computed once."
     )
+    freeze_stages: Annotated[int, Field(ge=0)] = Field(
+        0, description="First stages of the backbone that stay as they are, its stem with them."
+    )
     retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = Field(
         "none",
         description="Layers of the backbone to train from random weights while its others stay "
@@ -167,6 +170,14 @@ class Settings(BaseModel):
             )
         if isinstance(self.image_size, list) and self.freeze:
             raise ValueError("'image_size' should be one size with freeze: there is one pass")
+        learning = {
+            "freeze": "'freeze' trains no layer of the backbone",
+            "freeze_stages": f"'freeze_stages' all but the first {self.freeze_stages} stages",
+            "retrain": f"'retrain' trains {self.retrain}",
+        }
+        said = [text for name, text in learning.items() if getattr(self, name) not in (0, "none")]
+        if len(said) > 1:
+            raise ValueError(f"{', '.join(said)}: choose one")
         return self
 
     @field_validator("*", mode="before")

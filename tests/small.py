@@ -50,6 +50,33 @@ BACKBONES["small, no dropout"] = Backbone(
 )
 
 
+class _Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.norm = nn.BatchNorm2d(FEATURES)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.dropout(self.norm(self.conv(x)).relu())
+
+
+def _build_staged(image_size: int) -> nn.Sequential:
+    """A stem, 0 and 1, and three stages: 2, 3 and 4."""
+    stem = (nn.Conv2d(3, FEATURES, 8, stride=8, bias=False), nn.BatchNorm2d(FEATURES))
+    blocks = [_Block() for _ in range(3)]
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+BACKBONES["staged"] = Backbone(
+    FEATURES,
+    _build_staged,
+    _preprocessing,
+    64,
+    pretrained=lambda size: (torch.manual_seed(0), _build_staged(size).state_dict())[1],
+)
+
+
 def make_dataset(
     folder: Path, count: int = 48, queries: int = 8, multi_label: bool = False
 ) -> Path:

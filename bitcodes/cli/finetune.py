@@ -257,6 +257,15 @@ def finetune(
             rich_help_panel="Training",
         ),
     ] = None,
+    freeze_stages: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Keep the first N stages of the backbone as they are, its stem with them, and "
+            "train the others: faster steps, and better for few images. [default: 0]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     retrain: Annotated[
         str | None,
         typer.Option(
@@ -356,6 +365,7 @@ def finetune(
         "zoom": zoom,
         "rand_augment": rand_augment,
         "freeze": freeze,
+        "freeze_stages": freeze_stages,
         "retrain": retrain,
         "val": val,
         "seed": seed,

@@ -12,6 +12,7 @@ from bitcodes.data.transforms import Preprocessing
 from bitcodes.errors import ModelError
 from bitcodes.models import bvlc_alexnet
 from bitcodes.models.depthwise import speed_up_depthwise
+from bitcodes.models.grouping import stages_by_structure, stages_by_timm
 from bitcodes.models.weights import Weights, check_fits, copy_weights, read_weights
 
 
@@ -30,7 +31,9 @@ class Backbone:
     `build(S)` returns a module with random weights that maps images (B, 3, S, S) to features (B, D)
     and raises ModelError if it cannot take that size. `pretrained(S)` gives weights by the names in
     that module; `read(path, S)` the same from a file, without a classifier's. Where `any_size` is
-    false, the image size is the default one unless another is asked for.
+    false, the image size is the default one unless another is asked for. `stages(module)` are the
+    names of the parameters of the stem, the first stage and so on, in the order of the forward
+    pass; empty where the module has no stages.
     """
 
     feature_dim: int
@@ -40,6 +43,7 @@ class Backbone:
     any_size: bool = True
     pretrained: Callable[[int], Weights] = _none_known
     read: Callable[[Path, int], Weights] = _read
+    stages: Callable[[nn.Module], list[list[str]]] = stages_by_structure
 
 
 def efficientnet_lite0_weights() -> Weights:
@@ -102,6 +106,7 @@ _lite0 = Backbone(
     224,
     pretrained=lambda size: without(efficientnet_lite0_weights(), ["classifier"]),
     read=lambda path, size: without(read_weights(path), ["classifier"]),
+    stages=stages_by_timm,
 )
 
 

@@ -18,6 +18,7 @@ from bitcodes.data.transforms import Preprocessing
 from bitcodes.errors import ModelError
 from bitcodes.models.backbones import Backbone, crop_for, without
 from bitcodes.models.depthwise import speed_up_depthwise
+from bitcodes.models.grouping import stages_by_timm
 from bitcodes.models.weights import Weights, fits, read_weights
 
 _ASIDE = "(--no-pretrained starts from random weights)"
@@ -242,7 +243,9 @@ def timm_backbone(model: str) -> Backbone:
     with torch.device("meta"):
         feature_dim: Any = make(size, num_classes=0).head_hidden_size
     any_size = not config.fixed_input_size
-    return Backbone(feature_dim, build, preprocessing, size, any_size, pretrained, read)
+    return Backbone(
+        feature_dim, build, preprocessing, size, any_size, pretrained, read, stages_by_timm
+    )
 
 
 def _in_hub_cache(repository: str) -> str | None:

@@ -1,11 +1,10 @@
 """Which layers of the backbone learn, and which stay as they are."""
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from bitcodes.config import Settings
 from bitcodes.errors import ConfigError
-from bitcodes.models.hashing import HashModel
+from bitcodes.models.backbones import find_backbone
 
 
 def retrained_layers(settings: Settings) -> tuple[str, ...]:
@@ -13,32 +12,53 @@ def retrained_layers(settings: Settings) -> tuple[str, ...]:
     return () if settings.retrain == "none" else tuple(settings.retrain.split(","))
 
 
-def freeze(model: HashModel, settings: Settings) -> None:
+def freeze(backbone: nn.Module, settings: Settings) -> None:
     """Make those parameters of the backbone ask for gradients that the settings let learn.
 
-    Raises ConfigError if `retrain` names a layer that the backbone has not.
+    Where the first layers do not learn, autograd keeps nothing of them: images ask for no gradient.
+    Raises ConfigError if the settings name layers or stages that the backbone has not.
     """
     layers = retrained_layers(settings)
-    model.backbone.requires_grad_(not settings.freeze and not layers)
-    if layers and settings.freeze:
-        raise ConfigError(
-            f"settings: 'freeze' trains no layer of the backbone, 'retrain' trains "
-            f"{settings.retrain}: choose one"
-        )
+    backbone.requires_grad_(not settings.freeze and not layers)
     for name in layers:
         try:
-            model.backbone.get_submodule(name).requires_grad_(True)
+            backbone.get_submodule(name).requires_grad_(True)
         except AttributeError:
-            known = ", ".join(child for child, _ in model.backbone.named_children())
+            known = ", ".join(child for child, _ in backbone.named_children())
             raise ConfigError(
-                f"settings: 'retrain' names {name!r}, a layer that {model.backbone_name} has not: "
+                f"settings: 'retrain' names {name!r}, a layer that {settings.backbone} has not: "
                 f"expected none, or some of {known}"
             ) from None
+    for name in _frozen_stages(backbone, settings):
+        backbone.get_parameter(name).requires_grad_(False)
 
 
-def keep_frozen_norms(backbone: nn.Module) -> None:
-    """Keep the statistics of batch norms that do not learn, in a backbone that is in training."""
-    for layer in backbone.modules():
-        own = list(layer.parameters(recurse=False))
-        if isinstance(layer, _BatchNorm) and own and not any(p.requires_grad for p in own):
-            layer.eval()
+def _frozen_stages(backbone: nn.Module, settings: Settings) -> list[str]:
+    """The names of the parameters of the stem and of the stages that are frozen."""
+    count = settings.freeze_stages
+    if count == 0:
+        return []
+    stages = find_backbone(settings.backbone).stages(backbone)
+    if not stages:
+        raise ConfigError(
+            f"settings: 'freeze_stages' is {count}, but the layers of {settings.backbone} are not "
+            "in stages: expected 0; 'freeze' freezes it whole, 'retrain' all but some layers"
+        )
+    if count >= len(stages) - 1:  # of which the first is the stem
+        raise ConfigError(
+            f"settings: 'freeze_stages' is {count}, but {settings.backbone} has {len(stages) - 1} "
+            f"stages: expected at most {len(stages) - 2}, so that one learns; 'freeze' freezes all"
+        )
+    return [name for stage in stages[: count + 1] for name in stage]
+
+
+def set_modes(backbone: nn.Module) -> None:
+    """Training mode for what learns, evaluation mode for modules of which nothing does.
+
+    So the batch norms of frozen layers keep their statistics.
+    """
+    backbone.train()
+    for module in backbone.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()

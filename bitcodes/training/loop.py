@@ -28,7 +28,7 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.training.averaging import AveragedWeights
 from bitcodes.training.curves import Curves, cut_back, event_sizes
 from bitcodes.training.distributed import Group, processes_here, synchronise_norms
-from bitcodes.training.freezing import freeze, keep_frozen_norms, retrained_layers
+from bitcodes.training.freezing import freeze, retrained_layers, set_modes
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.interrupts import interruptible
 from bitcodes.training.optimizing import make_optimizer, schedule
@@ -105,7 +105,7 @@ class Trainer:
         ).to(self.device)
         if group.size > 1 and self.device.type == "cuda":
             synchronise_norms(self.model)
-        freeze(self.model, settings)
+        freeze(self.model.backbone, settings)
         if settings.dropout:
             self.model.set_dropout(settings.dropout)
         self.average = (
@@ -291,13 +291,12 @@ class Trainer:
 
     def _set_modes(self) -> None:
         self.model.train()
-        self.model.backbone.train(not self.settings.freeze)
+        set_modes(self.model.backbone)
         self.loss.train()
         if self.settings.freeze_norms:
             for module in self.model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
-        keep_frozen_norms(self.model.backbone)
 
     def _steps_in(self, epoch: int) -> int:
         """Steps of an epoch, from 0: fewer in the last if `max_steps` cuts it short."""

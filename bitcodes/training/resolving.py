@@ -15,6 +15,7 @@ from bitcodes.images import open_image
 from bitcodes.losses import LABEL_FREE, LOSSES
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
+from bitcodes.training.freezing import freeze, set_modes
 
 _SMALLEST = 64  # enlarging small pictures pays
 _SMALLEST_FROZEN = 128  # and more so for a network that cannot adapt to them
@@ -42,6 +43,7 @@ def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) ->
     if settings.loss not in LABEL_FREE and "auto" in values.values():
         chosen = Settings.build(values)
         network = backbone.build(chosen.size_in(-1))
+        freeze(network, chosen)
         recipe = recipe_for(network, chosen)
         values |= {key: value for key, value in recipe.items() if values[key] == "auto"}
         if settings.amp == "auto":
@@ -88,7 +90,8 @@ def _precision(
         return "off"
     if device.type == "cuda" and not torch.cuda.is_bf16_supported():
         return "off"
-    network = network.to(device).to(memory_format=torch.channels_last).train()
+    network = network.to(device).to(memory_format=torch.channels_last)
+    set_modes(network)
     size = settings.size_in(-1)
     images = torch.zeros(min(settings.batch_size, _TRIAL_BATCH[device.type]), 3, size, size)
     images = images.to(device, memory_format=torch.channels_last)

@@ -8,15 +8,23 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from small import _build, _preprocessing, _pretrained, make_settings, weights
+from small import (
+    _build,
+    _build_staged,
+    _preprocessing,
+    _pretrained,
+    make_settings,
+    weights,
+)
 from torch import nn
 
 from bitcodes import training
-from bitcodes.config import Settings
+from bitcodes.config import Settings, load_settings
 from bitcodes.errors import ConfigError
+from bitcodes.models.backbones import BACKBONES
 from bitcodes.models.hashing import HashModel
-from bitcodes.training import Finetuned, Progress
-from bitcodes.training.freezing import freeze, keep_frozen_norms
+from bitcodes.training import Finetuned, Progress, loop
+from bitcodes.training.freezing import freeze, set_modes
 from bitcodes.training.optimizing import make_optimizer, schedule
 
 
@@ -55,23 +63,30 @@ def test_a_layer_that_is_not_there_is_named_with_those_that_are(data: Path) -> N
     said = r"'retrain' names 'fc6', a layer that small has not: expected none, or some of 0, 1, 2"
     with pytest.raises(ConfigError, match=said):
         finetune(make_settings(data, retrain="3,fc6"))
-    with pytest.raises(
-        ConfigError, match=r"'freeze' trains no layer .* 'retrain' trains 3: choose"
-    ):
-        finetune(make_settings(data, retrain="3", freeze=True))
     with pytest.raises(ConfigError, match="'retrain' is 'a b': string should match"):
         make_settings(data, retrain="a b")
+
+
+def test_one_of_the_ways_to_freeze_is_chosen(data: Path) -> None:
+    whole, layer = "'freeze' trains no layer of the backbone", "'retrain' trains 3"
+    stages = "'freeze_stages' all but the first 2 stages"
+    for values, said in [
+        ({"freeze": True, "retrain": "3"}, f"{whole}, {layer}"),
+        ({"freeze_stages": 2, "retrain": "3"}, f"{stages}, {layer}"),
+        ({"freeze_stages": 2, "freeze": True}, f"{whole}, {stages}"),
+    ]:
+        with pytest.raises(ConfigError, match=f"settings: {said}: choose one"):
+            make_settings(data, **values)
 
 
 def test_frozen_norms_keep_their_statistics_and_others_do_not() -> None:
     backbone = _build(32)
     norm = backbone[1]  # type: ignore[index]
     assert isinstance(norm, nn.BatchNorm2d)
-    backbone.train()
-    keep_frozen_norms(backbone)
+    set_modes(backbone)
     assert norm.training
     norm.requires_grad_(False)
-    keep_frozen_norms(backbone)
+    set_modes(backbone)
     assert not norm.training
     assert backbone[7].training  # type: ignore[index] # dropout goes on
 
@@ -81,7 +96,7 @@ def test_plain_sgd_takes_the_gradient_and_nothing_else(data: Path) -> None:
         data, momentum=0, weight_decay=0, learning_rate=0.1, head_learning_rate=0.1, retrain="3"
     )
     model = HashModel("small", 12, _preprocessing(32), weights="pretrained")
-    freeze(model, settings)
+    freeze(model.backbone, settings)
     optimizer = make_optimizer(settings, model.backbone, [model.hash_layer])
     for step in range(3):
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -132,6 +147,87 @@ def test_dropout_changes_training_and_is_the_same_again(data: Path) -> None:
     none, some, again = (weights(Path(name)) for name, _ in runs)
     assert some == again
     assert some["losses"] != none["losses"]
+
+
+# -- the first stages -------------------------------------------------------------------------
+
+FROZEN = {1: ("0.", "1.", "2."), 2: ("0.", "1.", "2.", "3.")}  # of "staged": the stem is 0 and 1
+
+
+@pytest.mark.parametrize("count", FROZEN)
+def test_frozen_stages_do_not_change_and_all_others_do(data: Path, count: int) -> None:
+    settings = make_settings(data, backbone="staged", freeze_stages=count, ema=0.5, epochs=1)
+    finetune(settings)
+    assert load_settings(Path("run")).freeze_stages == count
+    saved = torch.load("run/checkpoint.pt", weights_only=True)
+    before = BACKBONES["staged"].pretrained(32)
+    for after in (saved["model"], saved["average"]["model"]):
+        for name, tensor in before.items():
+            same = torch.equal(after[f"backbone.{name}"], tensor)
+            assert same == name.startswith(FROZEN[count]), name
+
+
+def test_frozen_stages_train_as_layers_that_are_frozen_one_by_one(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(data, backbone="staged", epochs=2)
+    finetune(settings.model_copy(update={"freeze_stages": 2}))
+
+    def freeze_by_name(backbone: nn.Module, settings: Settings) -> None:
+        for name, parameter in backbone.named_parameters():
+            parameter.requires_grad = name[0] in "456"
+
+    def evaluate_by_name(backbone: nn.Module) -> None:
+        for name, child in backbone.named_children():
+            child.train(name in "456")
+
+    monkeypatch.setattr(loop, "freeze", freeze_by_name)
+    monkeypatch.setattr(loop, "set_modes", evaluate_by_name)
+    finetune(settings, "reference")
+    assert weights(Path("run")) == weights(Path("reference"))
+
+
+def test_nothing_is_kept_of_frozen_stages_for_the_way_back(data: Path) -> None:
+    backbone = _build_staged(32)
+    freeze(backbone, make_settings(data, backbone="staged", freeze_stages=2))
+    set_modes(backbone)
+    assert [module.training for module in backbone] == [False] * 4 + [True] * 3
+    kept: list[torch.Size] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
+        at_border = backbone[:4](torch.randn(4, 3, 32, 32))
+    assert at_border.grad_fn is None
+    assert kept == []
+    backbone[4:](at_border).sum().backward()
+    learning = {name for name, p in backbone.named_parameters() if p.grad is not None}
+    assert learning == {name for name, _ in backbone.named_parameters() if name.startswith("4.")}
+    optimizer = make_optimizer(
+        make_settings(data, optimizer="sgd", weight_decay=0.1), backbone, [nn.Linear(2, 2)]
+    )
+    updated = [p for group in optimizer.param_groups for p in group["params"]]
+    assert len(updated) == len(learning) + 2
+
+
+def test_frozen_stages_outlive_a_stop(data: Path) -> None:
+    settings = make_settings(data, backbone="staged", freeze_stages=1, ema=0.5, epochs=2)
+
+    def press(now: Progress) -> None:
+        if now.step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(settings, report=press)
+    finetune(settings)
+    finetune(settings, "undisturbed")
+    assert weights(Path("run")) == weights(Path("undisturbed"))
+
+
+def test_stages_that_are_not_there_are_told(data: Path) -> None:
+    said = "'freeze_stages' is 3, but staged has 3 stages: expected at most 2, so that one learns"
+    with pytest.raises(ConfigError, match=said):
+        finetune(make_settings(data, backbone="staged", freeze_stages=3))
+    said = "'freeze_stages' is 1, but the layers of small are not in stages: expected 0"
+    with pytest.raises(ConfigError, match=said):
+        finetune(make_settings(data, freeze_stages=1), "other")
 
 
 # -- a number of steps ------------------------------------------------------------------------
