@@ -439,7 +439,7 @@ def grouped(report: Report, options: argparse.Namespace) -> None:
 
 
 def _save_and_load(codes: np.ndarray, bits: int) -> tuple[float, float]:
-    from bitcodes.hamming.grouped import load_index, save_index
+    from bitcodes.hamming.stored import load_index, save_index
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "codes.npy"

@@ -14,9 +14,9 @@ from bitcodes.codes.pack import pack_outputs
 from bitcodes.config import LATEST, RUNS
 from bitcodes.data.lists import ImageList, shown
 from bitcodes.errors import CodeSetError, DataError
-from bitcodes.hamming.grouped import open_index
 from bitcodes.hamming.index import HammingIndex, Within, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
+from bitcodes.hamming.stored import open_index
 from bitcodes.report.results import Fine, Hit, QueryResult, SearchResults
 
 # The model and encoding are imported only for queries that are images: codes need no torch.

@@ -13,7 +13,8 @@ from bitcodes.data.lists import ImageList, write_list
 from bitcodes.data.sources import open_source
 from bitcodes.encoding import encode, encode_images
 from bitcodes.errors import CodeSetError, ConfigError, DataError
-from bitcodes.hamming.grouped import group, save_index
+from bitcodes.hamming.grouped import group
+from bitcodes.hamming.stored import save_index
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.report.results import SearchResults
 from bitcodes.searching import search

@@ -19,7 +19,7 @@ from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import _compile_callbacks, kernels
 from bitcodes.hamming.plain import MISSING
 from bitcodes.hamming.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
-from bitcodes.hamming.threads import in_order
+from bitcodes.hamming.threads import THREADED_FROM, in_order
 
 _SLICED_FROM = 4
 """Queries from which turning blocks on their side pays."""
@@ -35,9 +35,6 @@ _KEYS = 1 << 20
 
 _CHUNK = 1 << 20
 """Distances that are worth handing to a thread."""
-
-_THREADED_FROM = 1 << 22
-"""Comparisons of words from which a search is shared out: waking a thread can take half of 1 ms."""
 
 _PIECE = 1 << 20
 """Keys after which a search by radius hands over what it has."""
@@ -101,7 +98,7 @@ def _nearest(
         return scan.nearest()
 
     everything = [(0, count)]
-    if threads == 1 or asked * lanes.size < _THREADED_FROM:
+    if threads == 1 or asked * lanes.size < THREADED_FROM:
         if asked < _SLICED_FROM:
             words = (0,) * len(lanes)
             few = kernels.nearest_of_few(lanes, _rows(queries), k, min(radius, bits), room, words)

@@ -1,31 +1,19 @@
-"""The grouped index: every distinct code once, with the rows that have it; and its files.
+"""The grouped index: every distinct code once, with the rows that have it.
 
 A trained hash layer sends thousands of images to one code. Searching the distinct codes and
 expanding them into rows then saves most of the work, and gives the same answers.
 """
 
-import json
-import shutil
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.pack import to_lanes
-from bitcodes.errors import CodeSetError
-from bitcodes.files import fsync_dir, write_json_atomic
 from bitcodes.hamming import plain
 from bitcodes.hamming.index import HammingIndex, Pairs
-
-if TYPE_CHECKING:
-    from bitcodes.codes.codeset import CodeSet
-
-FORMAT = "bitcodes-index/1"
-_HEADER = "index.json"
 
 _ROW = (1 << plain.ROW_BITS) - 1
 
@@ -49,13 +37,22 @@ class GroupedIndex(HammingIndex):
         bits: int,
         threads: int | None = None,
     ) -> None:
-        super().__init__(codes, bits, threads)
+        self.bits = bits
+        self._prepare(threads)
         self.distinct = codes
         self.starts = starts
         self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def _count(self) -> int:
+        return len(self.distinct)
+
+    @cached_property
+    def _lanes(self) -> NDArray[np.uint64]:  # type: ignore[override]  # made when needed
+        return to_lanes(self.distinct, self.bits)
 
     def code_pairs(
         self, radius: int, progress: Callable[[int, int | None], None] | None = None
@@ -108,7 +105,7 @@ class GroupedIndex(HammingIndex):
     def _nearest(self, query_lanes: NDArray[np.uint64], k: int, radius: int) -> NDArray[np.int64]:
         # The k codes that come first by (distance, first row) hold the k first rows: a code behind
         # them has k rows before its own first one.
-        keys = super()._nearest(query_lanes, k, radius)  # (Q, k) of codes
+        keys = self._nearest_codes(query_lanes, k, radius)
         for found in keys:
             codes = found[: np.searchsorted(found, plain.MISSING)]
             if not len(codes):
@@ -124,13 +121,25 @@ class GroupedIndex(HammingIndex):
     def _ball(
         self, query_lanes: NDArray[np.uint64], radius: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        offsets, codes = super()._ball(query_lanes, radius)
+        offsets, codes = self._ball_codes(query_lanes, radius)
         sizes = self._sizes(codes & _ROW)
         offsets = np.concatenate([[0], np.cumsum(sizes)])[offsets]
         keys = self._rows_of(codes, sizes)
         for query in range(len(offsets) - 1):
             keys[offsets[query] : offsets[query + 1]].sort()
         return offsets, keys
+
+    def _nearest_codes(
+        self, query_lanes: NDArray[np.uint64], k: int, radius: int
+    ) -> NDArray[np.int64]:
+        """`_nearest` of the distinct codes; they need to be as many only as have k rows."""
+        return super()._nearest(query_lanes, k, radius)
+
+    def _ball_codes(
+        self, query_lanes: NDArray[np.uint64], radius: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """`_ball` of the distinct codes."""
+        return super()._ball(query_lanes, radius)
 
     def _sizes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many rows have each of some distinct codes."""
@@ -162,124 +171,47 @@ class GroupedIndex(HammingIndex):
 def group(codes: NDArray[np.uint8], bits: int, threads: int | None = None) -> GroupedIndex:
     """Build the grouped index of packed codes (N, B)."""
     order, starts, sizes = plain.equal_runs(to_lanes(codes, bits))
-    by_first_row = np.argsort(order[starts])
-    rows = order[_ranges(starts[by_first_row], sizes[by_first_row])]
-    starts = np.concatenate([[0], np.cumsum(sizes[by_first_row])]).astype(np.int64)
+    count = len(codes)
+    if len(starts) == count:
+        return GroupedIndex(codes, np.arange(count + 1), np.arange(count), bits, threads)
+    # The place of each code among all, by first row.
+    first = order[starts]
+    is_first = np.zeros(count, np.bool_)
+    is_first[first] = True
+    by_first_row = np.empty(len(first), np.int64)
+    by_first_row[np.cumsum(is_first)[first] - 1] = np.arange(len(first))
+    sizes = sizes[by_first_row]
+    rows = order[_ranges(starts[by_first_row], sizes)]
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return GroupedIndex(codes[rows[starts[:-1]]], starts, rows, bits, threads)
 
 
-# --- files ----------------------------------------------------------------------------------------
+def extend_groups(
+    index: GroupedIndex, added: NDArray[np.uint8], known: NDArray[np.int64]
+) -> GroupedIndex:
+    """The grouped index of the same codes and some more rows behind them, packed (A, B).
 
-
-def index_path(codes: Path) -> Path:
-    """The folder that holds the grouped index of the code set stored at `codes`."""
-    return codes.with_suffix(".index")
-
-
-def save_index(index: GroupedIndex, code_set: "CodeSet") -> Path:
-    """Store the index of a stored code set beside it, replacing another; return the folder."""
-    if code_set.path is None:
-        raise CodeSetError(
-            "only the index of a code set that is stored can be saved; save it first"
-        )
-    folder = index_path(code_set.path)
-    if folder.exists() and not (folder / _HEADER).exists():
-        raise CodeSetError(f"{folder} is in the way and no index: rename it, the index goes there")
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        arrays: dict[str, NDArray[Any]] = {
-            "codes": index.distinct,
-            "starts": index.starts,
-            "rows": index.rows,
-        }
-        for name, array in arrays.items():
-            np.save(staging / f"{name}.npy", array)
-        header = {
-            "format": FORMAT,
-            "bits": index.bits,
-            "count": len(index),
-            "distinct": len(index.distinct),
-            "of": _checksum_of(code_set),
-            "files": {name: _checksum(staging / f"{name}.npy") for name in arrays},
-        }
-        write_json_atomic(staging / _HEADER, header)
-        staging.chmod(0o755)
-        if folder.exists():
-            # Between the two renames there is no index, and a search scans the rows.
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-            folder.rename(old / "old")
-            staging.rename(folder)
-            shutil.rmtree(old)
-        else:
-            staging.rename(folder)
-        fsync_dir(folder.parent)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    return folder
-
-
-def load_index(code_set: "CodeSet", threads: int | None = None) -> GroupedIndex | None:
-    """The saved index of a code set, its files mapped; None where there is none.
-
-    Raises CodeSetError where it is of another version of the codes, or damaged.
+    `known` (A,) are the numbers that their codes have in the index, -1 where they are new.
     """
-    if code_set.path is None or not index_path(code_set.path).exists():
-        return None
-    folder = index_path(code_set.path)
-    again = f"build it again: bitcodes index {code_set.path}"
-    try:
-        header = json.loads((folder / _HEADER).read_bytes())
-        if header["format"] != FORMAT:
-            raise CodeSetError(f"{folder}: expected {FORMAT}, found {header['format']}; {again}")
-        if header["of"] != _checksum_of(code_set) or header["bits"] != code_set.bits:
-            raise CodeSetError(
-                f"{folder} is of other codes than {code_set.path} holds now; {again}"
-            )
-        arrays = {}
-        for name in ("codes", "starts", "rows"):
-            file = folder / f"{name}.npy"
-            if header["files"][name] != _checksum(file):
-                raise CodeSetError(f"{file} was changed or cut off; {again}")
-            arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CodeSetError(f"{folder}: cannot be read ({error}); {again}") from error
-    return GroupedIndex(**arrays, bits=code_set.bits, threads=threads)
-
-
-def open_index(
-    code_set: "CodeSet",
-    threads: int | None = None,
-    note: Callable[[str], None] | None = None,
-) -> HammingIndex:
-    """The saved grouped index of a code set where it has a good one, else an index of its rows.
-
-    Both give the same answers. `note` is told why a saved index was not used.
-    """
-    try:
-        saved = load_index(code_set, threads)
-    except CodeSetError as error:
-        if note is not None:
-            note(str(error))
-        saved = None
-    return HammingIndex(code_set, threads=threads) if saved is None else saved
-
-
-def _checksum_of(code_set: "CodeSet") -> dict[str, int]:
-    """Size and CRC-32 of the codes of a stored set: what an index must be of."""
-    entry = code_set.header.files.get("codes")
-    if entry is not None:
-        return {"size": entry.size, "crc32": entry.crc32}
-    data = np.ascontiguousarray(code_set.codes)
-    return {"size": data.nbytes, "crc32": zlib.crc32(data.data)}
-
-
-def _checksum(file: Path) -> dict[str, int]:
-    crc32, size = 0, 0
-    with file.open("rb") as stream:
-        while data := stream.read(1 << 22):
-            crc32, size = zlib.crc32(data, crc32), size + len(data)
-        return {"size": size, "crc32": crc32}
+    first_row = len(index.rows)
+    new = np.flatnonzero(known < 0)
+    fresh = group(added[new], index.bits, index.threads)
+    numbers = known.copy()
+    numbers[new[fresh.rows]] = len(index.distinct) + np.repeat(
+        np.arange(len(fresh.distinct)), np.diff(fresh.starts)
+    )
+    sizes = np.bincount(numbers, minlength=len(index.distinct) + len(fresh.distinct))
+    old_sizes = np.diff(index.starts)
+    sizes[: len(old_sizes)] += old_sizes
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    rows = np.empty(first_row + len(added), np.int64)
+    rows[_ranges(starts[: len(old_sizes)], old_sizes)] = index.rows
+    # The new rows of a code lie at the end of its group.
+    order = np.argsort(numbers, kind="stable")
+    added_sizes = np.bincount(numbers, minlength=len(sizes))
+    rows[_ranges(starts[1:] - added_sizes, added_sizes)] = first_row + order
+    distinct = np.concatenate([index.distinct, fresh.distinct])
+    return GroupedIndex(distinct, starts, rows, index.bits, index.threads)
 
 
 def _ranges(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -68,16 +68,19 @@ class HammingIndex:
             packed, self.bits = codes.codes, codes.bits
             if bits not in (None, self.bits):
                 raise CodeSetError(f"bits={bits} was asked of a code set of {self.bits} bits")
+        self._prepare(threads)
+        self._lanes = to_lanes(packed, self.bits)  # (W, N)
+
+    def _prepare(self, threads: int | None) -> None:
         if not 1 <= self.bits <= 1024:
             raise CodeSetError(f"codes of {self.bits} bits: expected 1 to 1024")
         if threads is not None and threads < 1:
             raise ValueError(f"threads={threads}: expected at least 1")
         self.threads = threads or len(os.sched_getaffinity(0))
-        self._lanes = to_lanes(packed, self.bits)  # (W, N)
         self._asked = 0  # distances so far
 
     def __len__(self) -> int:
-        return int(self._lanes.shape[1])
+        return self._count
 
     def search(
         self, queries: NDArray[np.uint8], k: int
@@ -125,7 +128,7 @@ class HammingIndex:
         """
         if radius < 0:
             raise ValueError(f"radius={radius}: expected at least 0")
-        count = self._lanes.shape[1]
+        count = self._count
         if self._asked + count**2 > PLAIN_LIMIT:
             from bitcodes.hamming import pairing
 
@@ -191,8 +194,13 @@ class HammingIndex:
 
     # The same five functions, in NumPy and compiled.
 
+    @property
+    def _count(self) -> int:
+        """How many codes are searched."""
+        return int(self._lanes.shape[1])
+
     def _is_small(self, query_lanes: NDArray[np.uint64]) -> bool:
-        self._asked += query_lanes.shape[1] * self._lanes.shape[1]
+        self._asked += query_lanes.shape[1] * self._count
         return self._asked <= PLAIN_LIMIT
 
     def _nearest(self, query_lanes: NDArray[np.uint64], k: int, radius: int) -> NDArray[np.int64]:

@@ -10,6 +10,9 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+THREADED_FROM = 1 << 22
+"""Comparisons of words from which a scan is shared out: waking a thread can take half of 1 ms."""
+
 
 @cache
 def pool(threads: int) -> ThreadPoolExecutor:

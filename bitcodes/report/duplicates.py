@@ -14,7 +14,8 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.errors import CodeSetError, ImageError
 from bitcodes.hamming.duplicates import near_duplicates
-from bitcodes.hamming.grouped import GroupedIndex, group, open_index
+from bitcodes.hamming.grouped import GroupedIndex, group
+from bitcodes.hamming.stored import open_index
 from bitcodes.images import image_size
 from bitcodes.report.results import path_from_here, printable
 

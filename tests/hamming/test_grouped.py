@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming.grouped import GroupedIndex, group, load_index, open_index, save_index
+from bitcodes.hamming.grouped import GroupedIndex, group
 from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.stored import load_index, open_index, save_index
 
 
 def some_codes(rng, count, bits, distinct):

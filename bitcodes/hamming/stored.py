@@ -1,0 +1,212 @@
+"""The files of an index: a folder beside the code set, whose arrays are mapped when opened."""
+
+import json
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.codes.codeset import VERIFY_BYTES
+from bitcodes.errors import CodeSetError
+from bitcodes.files import fsync_dir, write_json_atomic
+from bitcodes.hamming.grouped import GroupedIndex, group
+from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.multi import MultiIndex, Tables, extend, with_tables
+
+if TYPE_CHECKING:
+    from bitcodes.codes.codeset import CodeSet
+
+FORMAT = "bitcodes-index/1"
+_HEADER = "index.json"
+
+TABLES_FROM = 10**6
+"""Distinct codes from which an index has tables, unless told otherwise."""
+
+
+def index_path(codes: Path) -> Path:
+    """The folder that holds the grouped index of the code set stored at `codes`."""
+    return codes.with_suffix(".index")
+
+
+def save_index(index: GroupedIndex, code_set: "CodeSet") -> Path:
+    """Store the index of a stored code set beside it, replacing another; return the folder."""
+    if code_set.path is None:
+        raise CodeSetError(
+            "only the index of a code set that is stored can be saved; save it first"
+        )
+    folder = index_path(code_set.path)
+    if folder.exists() and not (folder / _HEADER).exists():
+        raise CodeSetError(f"{folder} is in the way and no index: rename it, the index goes there")
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        arrays = _arrays(index)
+        for name, array in arrays.items():
+            np.save(staging / f"{name}.npy", array)
+        header = {
+            "format": FORMAT,
+            "bits": index.bits,
+            "count": len(index),
+            "distinct": len(index.distinct),
+            "of": _checksum_of(code_set),
+            "codes_crc32": _crc32_of_codes(code_set, len(index)),
+            "files": {name: _checksum(staging / f"{name}.npy") for name in arrays},
+        }
+        write_json_atomic(staging / _HEADER, header)
+        staging.chmod(0o755)
+        if folder.exists():
+            # Between the two renames there is no index, and a search scans the rows.
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            folder.rename(old / "old")
+            staging.rename(folder)
+            shutil.rmtree(old)
+        else:
+            staging.rename(folder)
+        fsync_dir(folder.parent)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return folder
+
+
+def load_index(code_set: "CodeSet", threads: int | None = None) -> GroupedIndex | None:
+    """The saved index of a code set, its files mapped; None where there is none.
+
+    Sizes are compared with the header always, checksums where the files are small enough, as when a
+    code set is opened. Raises CodeSetError where it is of another version of the codes, or damaged.
+    """
+    return _load(code_set, threads, grown=False)
+
+
+def load_outgrown_index(code_set: "CodeSet", threads: int | None = None) -> MultiIndex | None:
+    """The saved multi-index of the first rows of a code set to which others were added since.
+
+    None where there is none, or the codes that it is of have changed. Raises CodeSetError where it
+    is damaged.
+    """
+    index = _load(code_set, threads, grown=True)
+    return index if isinstance(index, MultiIndex) else None
+
+
+def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> GroupedIndex | None:
+    if code_set.path is None or not index_path(code_set.path).exists():
+        return None
+    folder = index_path(code_set.path)
+    again = f"build it again: bitcodes index {code_set.path}"
+    try:
+        header = json.loads((folder / _HEADER).read_bytes())
+        if header["format"] != FORMAT:
+            raise CodeSetError(f"{folder}: expected {FORMAT}, found {header['format']}; {again}")
+        if grown:
+            count = header["count"]
+            if (
+                header["bits"] != code_set.bits
+                or count > code_set.count
+                or header["codes_crc32"] != _crc32_of_codes(code_set, count)
+            ):
+                return None
+        elif header["of"] != _checksum_of(code_set) or header["bits"] != code_set.bits:
+            raise CodeSetError(
+                f"{folder} is of other codes than {code_set.path} holds now; {again}"
+            )
+        arrays = {}
+        small = sum(entry["size"] for entry in header["files"].values()) <= VERIFY_BYTES
+        for name, expected in header["files"].items():
+            file = folder / f"{name}.npy"
+            found = _checksum(file) if small else {**expected, "size": file.stat().st_size}
+            if expected != found:
+                raise CodeSetError(f"{file} was changed or cut off; {again}")
+            arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
+        grouped = {name: arrays.pop(name) for name in ("codes", "starts", "rows")}
+        if not arrays:
+            return GroupedIndex(**grouped, bits=code_set.bits, threads=threads)
+        tables = Tables(**{name.removeprefix("table-"): array for name, array in arrays.items()})
+        return MultiIndex(**grouped, bits=code_set.bits, tables=tables, threads=threads)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CodeSetError(f"{folder}: cannot be read ({error}); {again}") from error
+
+
+def open_index(
+    code_set: "CodeSet",
+    threads: int | None = None,
+    note: Callable[[str], None] | None = None,
+) -> HammingIndex:
+    """The saved index of a code set where it has a good one, else an index of its rows.
+
+    Both give the same answers. `note` is told why a saved index was not used.
+    """
+    try:
+        saved = load_index(code_set, threads)
+    except CodeSetError as error:
+        if note is not None:
+            note(str(error))
+        saved = None
+    return HammingIndex(code_set, threads=threads) if saved is None else saved
+
+
+def _checksum_of(code_set: "CodeSet") -> dict[str, int]:
+    """Size and CRC-32 of the codes of a stored set: what an index must be of."""
+    entry = code_set.header.files.get("codes")
+    if entry is not None:
+        return {"size": entry.size, "crc32": entry.crc32}
+    data = np.ascontiguousarray(code_set.codes)
+    return {"size": data.nbytes, "crc32": zlib.crc32(data.data)}
+
+
+def update_index(
+    code_set: "CodeSet", tables: bool | None = None, afresh: bool = False
+) -> tuple[GroupedIndex, str]:
+    """Build and save the index of a stored code set; also what was done, "built" or "updated".
+
+    With `tables` (default: where there are TABLES_FROM distinct codes) it is a multi-index. One of
+    the same set with fewer rows is extended, unless `afresh`.
+    """
+    if tables is not False and not afresh:
+        try:
+            old = load_outgrown_index(code_set)
+        except CodeSetError:
+            old = None
+        # Tables that are made for far fewer codes are not good ones.
+        if old is not None and code_set.count <= 2 * len(old):
+            extended = extend(old, np.asarray(code_set.codes[len(old) :]))
+            save_index(extended, code_set)
+            return extended, "updated"
+    grouped = group(code_set.codes, code_set.bits)
+    if tables is None:
+        tables = len(grouped.distinct) >= TABLES_FROM
+    index = with_tables(grouped) if tables else grouped
+    save_index(index, code_set)
+    return index, "built"
+
+
+def _crc32_of_codes(code_set: "CodeSet", count: int) -> int:
+    """CRC-32 of the first codes, which tells whether rows were only added since."""
+    crc32 = 0
+    for start in range(0, count, 1 << 20):
+        part = np.ascontiguousarray(code_set.codes[start : min(start + (1 << 20), count)])
+        crc32 = zlib.crc32(part.data, crc32)
+    return crc32
+
+
+def _arrays(index: GroupedIndex) -> dict[str, NDArray[Any]]:
+    """The arrays to store, by the names of their files."""
+    arrays: dict[str, NDArray[Any]] = {
+        "codes": index.distinct,
+        "starts": index.starts,
+        "rows": index.rows,
+    }
+    if isinstance(index, MultiIndex):
+        arrays |= {f"table-{name}": array for name, array in index.tables._asdict().items()}
+    return arrays
+
+
+def _checksum(file: Path) -> dict[str, int]:
+    crc32, size = 0, 0
+    with file.open("rb") as stream:
+        while data := stream.read(1 << 22):
+            crc32, size = zlib.crc32(data, crc32), size + len(data)
+        return {"size": size, "crc32": crc32}
