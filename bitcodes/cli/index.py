@@ -31,9 +31,10 @@ def index(
     `search` uses the index by itself. After the code set has changed, run this again: if rows were
     only added, they are merged in.
     """
+    import contextlib
     import time
 
-    from bitcodes.cli.console import note, out, print_json
+    from bitcodes.cli.console import out, print_json
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.errors import CodeSetError
     from bitcodes.hamming import stored
@@ -42,10 +43,8 @@ def index(
     code_set = CodeSet.open(codes)
     found = None
     if not force:
-        try:
+        with contextlib.suppress(CodeSetError):  # it is stale or damaged, and built again
             found = stored.load_index(code_set)
-        except CodeSetError as error:
-            note(str(error))
         if found is not None and tables not in (None, isinstance(found, MultiIndex)):
             found = None
     started = time.perf_counter()

@@ -45,7 +45,7 @@ _CALL = 5e4
 _CANDIDATES = 5
 """Codes that are among the k nearest for a while, for each that is in the end, about."""
 
-_MARGIN = 0.8
+MARGIN = 0.8
 """The tables are used where they should take less than this part of a scan's time."""
 
 
@@ -117,7 +117,7 @@ class MultiIndex(GroupedIndex):
         asked = (queries, k, radius)
         if asked not in self._choices:
             scan = self._scan_cost(queries)
-            self._choices[asked] = self._table_cost(queries, k, radius, scan) < _MARGIN * scan
+            self._choices[asked] = self._table_cost(queries, k, radius, scan) < MARGIN * scan
         return self._choices[asked]
 
     def _scan_cost(self, queries: int) -> float:

@@ -114,8 +114,27 @@ def test_index(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == 4
     CodeSet.from_arrays(np.zeros((3, 2), np.uint8), 16).save("codes.npy", force=True)
     assert run("index", "--json") == 0
-    shown = capsys.readouterr()
-    assert "is of other codes" in shown.err
-    document = json.loads(shown.out)
+    document = json.loads(capsys.readouterr().out)
     assert document.pop("seconds") >= 0
-    assert document == {"index": "codes.index", "count": 3, "distinct": 1, "built": True}
+    assert document == {
+        **{"index": "codes.index", "count": 3, "distinct": 1, "built": True},
+        **{"tables": 0, "gains": {}},
+    }
+
+
+def test_index_with_tables_grows_with_the_set(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = pack_bits(np.random.default_rng(0).random((300, 20)) < 0.5)
+    CodeSet.from_arrays(codes[:200], 20).save(place / "codes.npy", force=True)
+    assert run("index", "--tables") == 0
+    assert "built in" in capsys.readouterr().out
+    CodeSet.from_arrays(codes, 20).save(place / "codes.npy", force=True)
+    assert run("index", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["count"], document["tables"], document["built"]) == (300, 5, True)
+    assert set(document["gains"]) == {"1 nearest", "10 nearest", "100 nearest", "radius 2"}
+    assert run("index", "--no-tables") == 0
+    assert run("index") == 0
+    assert "up to date" in capsys.readouterr().out
+    assert not list((place / "codes.index").glob("table-*"))
