@@ -50,6 +50,11 @@ class GroupedIndex(HammingIndex):
     def _count(self) -> int:
         return len(self.distinct)
 
+    @property
+    def _all_distinct(self) -> bool:
+        """Whether the number of a code is its row."""
+        return len(self.rows) == len(self.distinct)
+
     @cached_property
     def _lanes(self) -> NDArray[np.uint64]:  # type: ignore[override]  # made when needed
         return to_lanes(self.distinct, self.bits)
@@ -106,6 +111,8 @@ class GroupedIndex(HammingIndex):
         # The k codes that come first by (distance, first row) hold the k first rows: a code behind
         # them has k rows before its own first one.
         keys = self._nearest_codes(query_lanes, k, radius)
+        if self._all_distinct:
+            return keys
         for found in keys:
             codes = found[: np.searchsorted(found, plain.MISSING)]
             if not len(codes):
@@ -122,6 +129,8 @@ class GroupedIndex(HammingIndex):
         self, query_lanes: NDArray[np.uint64], radius: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         offsets, codes = self._ball_codes(query_lanes, radius)
+        if self._all_distinct:
+            return offsets, codes
         sizes = self._sizes(codes & _ROW)
         offsets = np.concatenate([[0], np.cumsum(sizes)])[offsets]
         keys = self._rows_of(codes, sizes)

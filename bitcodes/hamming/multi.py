@@ -142,8 +142,7 @@ class MultiIndex(GroupedIndex):
         if k:
             done |= found > k
         last = np.arange(len(done)), np.argmax(done, axis=1)
-        candidates = found[last] if not k else _CANDIDATES * k
-        cost = spent[last] + probing.CANDIDATE * candidates
+        cost = spent[last] + probing.CANDIDATE * _CANDIDATES * k
         cost[~done.any(axis=1) | np.isnan(cost)] = 2 * scan / queries
         return _CALL + float(cost.mean()) * queries / min(queries, self.threads)
 
@@ -204,7 +203,7 @@ class MultiIndex(GroupedIndex):
     def _arguments(self, asked: NDArray[np.uint64], k: int, radius: int) -> list[Any]:
         cuts, offsets, codes, ids, _ = self.tables
         # Where each code has one row, there is nothing to look up.
-        starts = self.starts if len(self.rows) > len(self.distinct) else self.starts[:0]
+        starts = self.starts[:0] if self._all_distinct else self.starts
         budget = self._scan_cost(1)
         return [offsets, codes, ids, cuts, asked, starts, k, min(radius, self.bits), budget]
 

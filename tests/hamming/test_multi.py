@@ -1,5 +1,7 @@
 """The multi-index gives the answers of a scan, whatever its tables look like."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -123,6 +125,19 @@ def test_auto_takes_the_tables_where_samples_say_so(monkeypatch):
     assert index.gain(k=100_000, queries=2) <= 1
     assert asked == [2]
     assert index.gain(radius=0) > index.gain(radius=6) > index.gain(radius=30)
+
+
+def test_many_threads_may_search_one_index():
+    codes = near_codes(np.random.default_rng(6), 3000, 64, 30, 0.05)
+    index = build(codes, 64, 2, "tables")
+    index._asked = 10**9
+    expected = index.search(codes[:40], 7), index.within(codes[:40], 4)
+    with ThreadPoolExecutor(8) as pool:
+        searches = [pool.submit(index.search, codes[:40], 7) for _ in range(8)]
+        balls = [pool.submit(index.within, codes[:40], 4) for _ in range(8)]
+        for search, ball in zip(searches, balls, strict=True):
+            assert_same(search.result(), expected[0])
+            assert_same(ball.result(), expected[1])
 
 
 def test_codes_are_cut_by_how_many_there_are():
