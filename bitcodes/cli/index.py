@@ -14,7 +14,8 @@ def index(
         bool | None,
         typer.Option(
             "--tables/--no-tables",
-            help="Whether to add tables. Default: from 1,000,000 distinct codes on.",
+            help="Whether to add tables. Default: from 1,000,000 distinct codes on, if they have "
+            "128 bits at most.",
             show_default=False,
         ),
     ] = None,

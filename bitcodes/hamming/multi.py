@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.pack import code_lanes, pack_bits, to_lanes
+from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
 from bitcodes.hamming.grouped import GroupedIndex, extend_groups, group
 from bitcodes.hamming.threads import THREADED_FROM, in_order
@@ -235,9 +236,15 @@ def with_tables(
 ) -> MultiIndex:
     """Add tables to a grouped index: `parts` of them, by default what is fastest.
 
-    They take parts * (8 ceil(bits / 64) + 4) bytes a distinct code.
+    They take parts * (8 ceil(bits / 64) + 4) bytes a distinct code. Raises CodeSetError for more
+    codes than 32 bits can number.
     """
     bits = grouped.bits
+    if len(grouped.distinct) >= 1 << 32:
+        raise CodeSetError(
+            f"tables hold up to {(1 << 32) - 1:,} distinct codes, found {len(grouped.distinct):,}; "
+            "split the code set"
+        )
     if parts is None:
         parts = default_parts(len(grouped.distinct), bits)
     cuts = np.arange(parts + 1) * bits // parts

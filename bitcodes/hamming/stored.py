@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 FORMAT = "bitcodes-index/1"
 _HEADER = "index.json"
 
-TABLES_FROM = 10**6
-"""Distinct codes from which an index has tables, unless told otherwise."""
+TABLES_FROM, TABLES_UP_TO = 10**6, 128
+"""Distinct codes from which an index has tables unless told otherwise, and bits up to which: longer
+codes need more tables, and longer ones."""
 
 
 def index_path(codes: Path) -> Path:
@@ -162,7 +163,7 @@ def update_index(
 ) -> tuple[GroupedIndex, str]:
     """Build and save the index of a stored code set; also what was done, "built" or "updated".
 
-    With `tables` (default: where there are TABLES_FROM distinct codes) it is a multi-index. One of
+    With `tables` (default: see TABLES_FROM) it is a multi-index. One of
     the same set with fewer rows is extended, unless `afresh`.
     """
     if tables is not False and not afresh:
@@ -177,7 +178,7 @@ def update_index(
             return extended, "updated"
     grouped = group(code_set.codes, code_set.bits)
     if tables is None:
-        tables = len(grouped.distinct) >= TABLES_FROM
+        tables = len(grouped.distinct) >= TABLES_FROM and code_set.bits <= TABLES_UP_TO
     index = with_tables(grouped) if tables else grouped
     save_index(index, code_set)
     return index, "built"
