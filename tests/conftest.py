@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 # A runner in the background may ignore Ctrl-C, and the processes that tests start and interrupt
 # would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The networks of tests are too small to share out. Threads that wait for each other at every layer
+# take as much again of an idle processor, and ten times as long beside other programs.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="module")

@@ -487,22 +487,22 @@ def test_a_run_that_cannot_be_a_folder(data: Path) -> None:
         finetune(make_settings(data))
 
 
-@pytest.mark.parametrize("size", [0, 10, 1000])
-def test_a_damaged_checkpoint_is_named(data: Path, size: int) -> None:
+def test_a_damaged_checkpoint_is_named(data: Path) -> None:
     finetune(make_settings(data, epochs=1))
     path = Path("run/checkpoint.pt")
-    path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ModelError, match=r"checkpoint\.pt: cannot be read \(.+\); start over"):
-        finetune(make_settings(data, epochs=2))
+    for size in (1000, 10, 0):
+        path.write_bytes(path.read_bytes()[:size])
+        with pytest.raises(ModelError, match=r"checkpoint\.pt: cannot be read \(.+\); start over"):
+            finetune(make_settings(data, epochs=2))
     assert finetune(make_settings(data, epochs=1), fresh=True).history
 
 
-@pytest.mark.parametrize("content", [{"model": 1}, [1, 2], torch.zeros(3)])
-def test_a_foreign_checkpoint_is_named(data: Path, content: object) -> None:
+def test_a_foreign_checkpoint_is_named(data: Path) -> None:
     finetune(make_settings(data, epochs=1))
-    torch.save(content, "run/checkpoint.pt")
-    with pytest.raises(ModelError, match=r"checkpoint\.pt: is not a checkpoint that finetune"):
-        finetune(make_settings(data, epochs=2))
+    for content in ({"model": 1}, [1, 2], torch.zeros(3)):
+        torch.save(content, "run/checkpoint.pt")
+        with pytest.raises(ModelError, match=r"checkpoint\.pt: is not a checkpoint that finetune"):
+            finetune(make_settings(data, epochs=2))
 
 
 @pytest.mark.parametrize(
@@ -578,7 +578,7 @@ def test_what_a_loss_keeps_outlives_a_stop(data: Path, loss: str) -> None:
     assert_equal_outcome(Path("run"), whole)
 
 
-@pytest.mark.parametrize("step", [1, 3, 5, 8, 14])
+@pytest.mark.parametrize("step", [1, 5, 14])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
     data: Path, undisturbed: Path, step: int
 ) -> None:
@@ -719,7 +719,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     assert len(moments) > 10
     rng = np.random.default_rng(0)
     kills = 0
-    for chosen in rng.choice(len(moments), 6, replace=False):
+    for chosen in rng.choice(len(moments), 4, replace=False):
         if not run.exists():
             shutil.copytree(before, run)
         moment = moments[chosen]
@@ -734,7 +734,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
             shutil.rmtree(run)
     finetune(settings, run)
     assert_equal_outcome(run, undisturbed)
-    assert kills >= 3
+    assert kills >= 2
 
 
 def check_whole(run: Path) -> None:

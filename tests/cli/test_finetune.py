@@ -196,9 +196,9 @@ def test_a_terminal_shows_one_line_that_moves(data: Path, monkeypatch: pytest.Mo
 
 def test_interrupting_the_real_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the default backbone, through `python -m bitcodes`, stopped by Ctrl-C."""
-    data = make_dataset(tmp_path / "colours")
+    data = make_dataset(tmp_path / "colours", count=32)
     flags = ["--data", str(data), "--image-size", "32", "--batch-size", "8", "--epochs", "2"]
-    flags += ["--device", "cpu", "--workers", "0", "--val", "0"]
+    flags += ["--device", "cpu", "--amp", "off", "--workers", "0", "--val", "0"]
     command = [sys.executable, "-m", "bitcodes", "finetune", *flags]
     begun = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert begun.stderr is not None

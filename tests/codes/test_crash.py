@@ -195,7 +195,7 @@ def test_a_second_end_while_going_on(tmp_path: Path, start: Callable[[Path], Non
     steps = steps_of_an_encode(whole)
     new, expected = seen(whole), contents(whole.parent)
     rng = np.random.default_rng(0)
-    for trial in range(25):
+    for trial in range(12):
         out = tmp_path / str(trial) / "codes.npy"
         out.parent.mkdir()
         start(out)

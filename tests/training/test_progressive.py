@@ -65,7 +65,7 @@ def test_scores_at_smaller_sizes_do_not_count(data: Path, monkeypatch: pytest.Mo
 def test_stopped_anywhere_it_ends_as_if_it_had_not_been(data: Path) -> None:
     settings = make_settings(data, image_size="32,64", zoom=0.2, rand_augment=5)
     finetune(settings, "undisturbed")
-    for stop in range(1, 15):
+    for stop in (1, 4, 5, 6, 14):  # size changes after 5
 
         def press(now: Progress, stop: int = stop) -> None:
             if now.step == stop and not now.epoch_done:
