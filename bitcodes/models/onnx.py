@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bitcodes.models.hashing import HashModel
 
 # ONNX Runtime is fastest on a few images at a time, whose activations stay in the cache.
-_PIXELS = 8 * 224 * 224
+_PIXELS = 4 * 224 * 224
 
 
 class OnnxModel:
