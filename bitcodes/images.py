@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from bitcodes.errors import ImageError
 
@@ -23,26 +23,35 @@ IMAGE_SUFFIXES = frozenset(
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded: they are mostly decompression bombs."""
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of an image, in its pixels."""
+
 # Named one by one, because Pillow would also run Ghostscript on EPS and take text for pictures.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 # A progressive JPEG repeats every pixel in each of its scans, and a scan can take a few bytes.
 _MAX_SCANNED_PIXELS = 4_000_000_000
 
 
-def open_image(
-    source: str | Path | bytes | BinaryIO,
-    reduction: Callable[[tuple[int, int]], int] | None = None,
-) -> Image.Image:
+def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """Read an image as an upright, fully decoded 8-bit RGB picture that holds no file open.
 
     EXIF orientation is applied, transparency laid over white, 16-bit gray scaled to 8 bits, and of
     an animation the first frame is taken. Colour profiles are not applied.
 
-    `reduction` says of an image of a given size how many times smaller it may come out, 1, 2, 4 or
-    8: a JPEG is then decoded to that size, which saves most of the work.
-
     Raises ImageError, whose message is the reason without the path, for whatever else `source` is:
     truncated, empty, not an image, a folder, a pipe, gone, too large (MAX_PIXELS).
+    """
+    return open_reduced(source, lambda size: 1)[0]
+
+
+def open_reduced(
+    source: str | Path | bytes | BinaryIO, reduction: Callable[[tuple[int, int]], int]
+) -> tuple[Image.Image, Box]:
+    """Read an image as open_image does, a JPEG smaller, and tell where in it the picture lies.
+
+    `reduction` says of an image of a given size how many times smaller it may come out, 1, 2, 4 or
+    8: a JPEG is then decoded to that size, which saves most of the work. Sizes are rounded up, and
+    what is beyond the box of the picture in the last column and row is no part of it.
     """
     with _reasons(), _open_file(source) as file:
         return _decode(file, reduction)
@@ -129,21 +138,25 @@ def _identify(file: BinaryIO) -> Image.Image:
     return image
 
 
-def _decode(file: BinaryIO, reduction: Callable[[tuple[int, int]], int] | None) -> Image.Image:
+def _decode(file: BinaryIO, reduction: Callable[[tuple[int, int]], int]) -> tuple[Image.Image, Box]:
     image = _identify(file)
     if image.info.get("progressive"):
         _check_scans(file, image)
-    if reduction is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
-        times = reduction(image.size)
-        if times > 1:
-            image.draft(None, (image.width // times, image.height // times))
+    times = reduction(image.size)
+    width: float  # of the picture: with fractions of a pixel, once reduced
+    height: float
+    width, height = image.size
+    if times > 1 and isinstance(image, JpegImagePlugin.JpegImageFile):
+        drafted = image.draft(None, (image.width // times, image.height // times))
+        if drafted is not None:
+            _, (_, _, width, height) = drafted
     image.load()
     if image.width * image.height == 0:
         raise ImageError("it has no pixels")
-    _turn_upright(image)
+    box = _turn_upright(image, width, height)
     rgb = _to_rgb(image)
     rgb.info = {}
-    return rgb
+    return rgb, box
 
 
 def _unidentified(head: bytes) -> str:
@@ -175,13 +188,22 @@ def _check_scans(file: BinaryIO, image: Image.Image) -> None:
         )
 
 
-def _turn_upright(image: Image.Image) -> None:
+def _turn_upright(image: Image.Image, width: float, height: float) -> Box:
+    """Apply the EXIF orientation; where the picture then is, that fills so much from 0, 0 on."""
+    beyond, below = image.width - width, image.height - height
+    orientation = 1
     try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         ImageOps.exif_transpose(image, in_place=True)
     except MemoryError:
         raise
     except Exception:  # damaged EXIF says nothing about the pixels: take them as they are
-        return
+        orientation = 1
+    if orientation in (5, 6, 7, 8):  # on its side
+        width, height, beyond, below = height, width, below, beyond
+    left = beyond if orientation in (2, 3, 6, 7) else 0
+    top = below if orientation in (3, 4, 7, 8) else 0
+    return left, top, left + width, top + height
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -191,7 +213,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _gray_to_8_bits(image: Image.Image) -> Image.Image:

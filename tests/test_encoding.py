@@ -484,15 +484,15 @@ def test_hostile_files_are_skipped_and_explained(tmp_path: Path, workers: int) -
 def test_an_image_that_changes_while_it_is_read_is_skipped(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = reading.open_image
+    whole = reading.open_reduced
 
-    def open_image(path: str, reduction: Any) -> Image.Image:
+    def open_reduced(path: str, reduction: Any) -> Any:
         image = whole(path, reduction)
         if path.endswith("02.png"):
             os.utime(path, ns=(5, 5))
         return image
 
-    monkeypatch.setattr(reading, "open_image", open_image)
+    monkeypatch.setattr(reading, "open_reduced", open_reduced)
     out = tmp_path / "codes.npy"
     made = encode(make_model(), photos, out)
     assert made.skipped[0] == ("02.png", "it changed while it was being read")
@@ -504,16 +504,16 @@ def test_an_image_that_changes_while_it_is_read_is_skipped(
 def _deadly(monkeypatch: pytest.MonkeyPatch, often: int, marks: Path) -> None:
     """Make reading 20.png kill the worker that does it, so many times."""
     here = os.getpid()
-    whole = reading.open_image
+    whole = reading.open_reduced
 
-    def open_image(path: str, reduction: Any) -> Image.Image:
+    def open_reduced(path: str, reduction: Any) -> Any:
         if path.endswith("20.png") and os.getpid() != here and len(list(marks.iterdir())) < often:
             (marks / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return whole(path, reduction)
 
     marks.mkdir()
-    monkeypatch.setattr(reading, "open_image", open_image)
+    monkeypatch.setattr(reading, "open_reduced", open_reduced)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(

@@ -16,7 +16,7 @@ from bitcodes.data.places import Item, Place
 from bitcodes.data.transforms import Preprocessing
 from bitcodes.data.workers import in_order
 from bitcodes.errors import ImageError
-from bitcodes.images import open_image
+from bitcodes.images import open_image, open_reduced
 
 Decode = Literal["reduced", "full"]
 """Whether JPEGs may be decoded at a smaller scale, see Preprocessing.reduction."""
@@ -74,8 +74,9 @@ def read_pixels(
     """An image in a file, in bytes or in memory -> uint8 (S, S, 3); raises ImageError."""
     if isinstance(image, Image.Image):
         return preprocessing.to_array(image.convert("RGB"))
-    reduction = preprocessing.reduction if decode == "reduced" else None
-    return preprocessing.to_array(open_image(image, reduction))
+    if decode == "reduced":
+        return preprocessing.to_array(*open_reduced(image, preprocessing.reduction))
+    return preprocessing.to_array(open_image(image))
 
 
 def batches_of(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from bitcodes.images import Box
+
 # Encoding with another engine than torch needs what an image is made into, and not torch.
 if TYPE_CHECKING:
     import torch
@@ -20,7 +22,8 @@ _INTERPOLATION = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
-REDUCED_MARGIN = 2
+REDUCED_MARGIN = 4
+"""With 2, one bit in 100 turns of the images that are decoded smaller; with 4, one in 250."""
 
 Triple = tuple[float, float, float]
 
@@ -54,19 +57,29 @@ class Preprocessing(BaseModel):
             del values["fit"]  # as models were written before there was a choice
         return json.dumps(values, sort_keys=True)
 
-    def to_array(self, image: Image.Image) -> NDArray[np.uint8]:
-        """An RGB Pillow image -> uint8 (S, S, 3): square and resized, not yet scaled."""
+    def to_array(self, image: Image.Image, picture: Box | None = None) -> NDArray[np.uint8]:
+        """An RGB Pillow image -> uint8 (S, S, 3): square and resized, not yet scaled.
+
+        `picture` is the part of the image that counts, all of it if None.
+        """
+        left, top, right, bottom = picture or (0, 0, *image.size)
+        width, height = right - left, bottom - top
+        resample = _INTERPOLATION[self.interpolation]
+        side = self.image_size
         if self.fit == "pad":
-            return self._padded(image)
-        width, height = image.size
+            longest = max(width, height)
+            across, down = (max(1, int(length * side // longest)) for length in (width, height))
+            resized = image.resize((across, down), resample, (left, top, right, bottom))
+            square = np.zeros((side, side, 3), np.uint8)
+            x, y = (side - across) // 2, (side - down) // 2
+            square[y : y + down, x : x + across] = np.asarray(resized)
+            return square
         if self.fit == "crop":
-            across = down = min(width, height) * self.crop
-        else:
-            across, down = width * self.crop, height * self.crop
-        left, top = (width - across) / 2, (height - down) / 2
-        size = (self.image_size, self.image_size)
-        box = (left, top, left + across, top + down)
-        return np.asarray(image.resize(size, _INTERPOLATION[self.interpolation], box))
+            width = height = min(width, height)
+        width, height = width * self.crop, height * self.crop
+        left, top = (left + right - width) / 2, (top + bottom - height) / 2
+        box = (left, top, left + width, top + height)
+        return np.asarray(image.resize((side, side), resample, box))
 
     def reduction(self, size: tuple[int, int]) -> int:
         """How many times smaller an image may be decoded: 1, 2, 4 or 8 (DCT scaling of JPEG).
@@ -80,22 +93,14 @@ class Preprocessing(BaseModel):
                 return times
         return 1
 
-    def _padded(self, image: Image.Image) -> NDArray[np.uint8]:
-        side, longest = self.image_size, max(image.size)
-        width, height = (max(1, length * side // longest) for length in image.size)
-        resized = image.resize((width, height), _INTERPOLATION[self.interpolation])
-        square = np.zeros((side, side, 3), np.uint8)
-        top, left = (side - height) // 2, (side - width) // 2
-        square[top : top + height, left : left + width] = np.asarray(resized)
-        return square
-
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 or float (B, S, S, 3) in 0..255 -> float32 (B, 3, S, S), channels-last."""
         import torch
 
         if self.channel_order == "bgr":
             images = images.flip(-1)
-        mean = torch.tensor(self.mean, device=images.device) * 255
-        scale = 1 / (torch.tensor(self.std, device=images.device) * 255)
-        scaled = (images.float() - mean) * scale  # (B, S, S, 3)
-        return scaled.permute(0, 3, 1, 2)  # (B, 3, S, S), a view: channels-last
+        planes = images.permute(0, 3, 1, 2)  # (B, 3, S, S), a view: channels-last
+        mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1) * 255
+        scale = 1 / (torch.tensor(self.std, device=images.device).view(3, 1, 1) * 255)
+        # Plane by plane: ONNX Runtime is slow at it where the channels come last.
+        return (planes.float() - mean) * scale

@@ -1,12 +1,15 @@
 """What the network sees: cropping, resizing and scaling, each done another way."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from pydantic import ValidationError
 
 from bitcodes.data.transforms import Preprocessing
+from bitcodes.images import open_image, open_reduced
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -143,15 +146,38 @@ def test_the_canonical_form_is_the_one_that_models_were_written_with() -> None:
 @pytest.mark.parametrize(
     ("fit", "size", "times"),
     [
-        *[("crop", (1600, 800), 4), ("squash", (1600, 800), 4), ("pad", (1600, 800), 8)],
-        *[("crop", (399, 9000), 1), ("pad", (399, 9000), 8), ("pad", (399, 10), 1)],
+        *[("crop", (3200, 1600), 4), ("squash", (3200, 1600), 4), ("pad", (3200, 1600), 8)],
+        *[("crop", (799, 9000), 1), ("pad", (799, 9000), 8), ("pad", (799, 10), 1)],
     ],
 )
 def test_images_are_decoded_smaller_by_what_is_shown_of_them(
     fit: str, size: tuple[int, int], times: int
 ) -> None:
-    # 100 pixels are wanted, of the shorter side or of the longer, and 200 are to be left.
+    # 100 pixels are wanted, of the shorter side or of the longer, and 400 are to be left.
     assert preprocessing(100, fit=fit).reduction(size) == times
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("fit", "crop"), [("crop", 1.0), ("crop", 0.9), ("squash", 1.0), ("pad", 1.0)]
+)
+@pytest.mark.parametrize(("width", "height"), [(257, 257), (257, 265), (321, 257)])
+def test_a_reduced_jpeg_shows_the_same_region(
+    width: int, height: int, fit: str, crop: float, orientation: int
+) -> None:
+    # At an eighth, 257 pixels become 33, and the last is beyond the picture but for an eighth: were
+    # all of it taken for the picture, the far end would be 7 pixels away, 5 levels here.
+    y, x = np.mgrid[:height, :width]
+    ramps = np.stack([x * (250 / width), y * (250 / height), x * 0 + 7], axis=-1)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = io.BytesIO()
+    Image.fromarray(ramps.astype(np.uint8)).save(file, "JPEG", quality=98, subsampling=0, exif=exif)
+    way = preprocessing(4, fit=fit, crop=crop, interpolation="bilinear")
+    image, picture = open_reduced(file.getvalue(), lambda size: 8)
+    assert max(image.size) == -(-max(width, height) // 8)
+    exact = way.to_array(open_image(file.getvalue())).astype(int)
+    np.testing.assert_allclose(way.to_array(image, picture), exact, atol=3)
 
 
 def test_scaling_is_what_numpy_makes_of_it() -> None:
