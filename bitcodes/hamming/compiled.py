@@ -21,7 +21,7 @@ from bitcodes.hamming.plain import MISSING
 from bitcodes.hamming.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
 from bitcodes.hamming.threads import THREADED_FROM, in_order
 
-_SLICED_FROM = 4
+_SLICED_FROM = 10
 """Queries from which turning blocks on their side pays."""
 
 _FEW_CODES = 1 << 21
@@ -333,10 +333,7 @@ class _Scan:
 
     def nearest(self) -> NDArray[np.int64]:
         """The k least keys of each query, sorted, MISSING behind them."""
-        keys, counts = self._found.keys, self._found.counts
-        keys[np.arange(keys.shape[1]) >= counts[:, None]] = MISSING
-        keys.sort(axis=1)
-        return keys[:, : self._k]
+        return cast(Keys, kernels.sort_nearest(self._found, self._k))
 
     def drain(self) -> Piece:
         """Hand over all candidates, in the order of queries, then rows."""

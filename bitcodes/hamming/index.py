@@ -189,7 +189,7 @@ class HammingIndex:
         PLAIN_LIMIT: a small search does not wait for a compiler, and many of them are fast.
         """
         self._asked = PLAIN_LIMIT + 1
-        for queries in (1, 8):
+        for queries in (1, 16):  # few and many
             self._nearest(self._lanes[:, :1].repeat(queries, axis=1), 1, self.bits)
 
     # The same five functions, in NumPy and compiled.

@@ -5,7 +5,7 @@ Two ways to find the codes nearer to a query than its bound, a block of 512 code
 
 - `scan` reads the lanes as they are: xor, popcount and the running minimum of a block, which the
   compiler turns into full vector registers. Only a block whose minimum beats the bound is read
-  again. A single query so runs at the speed of memory.
+  again, by its parts. A single query so runs at the speed of memory.
 - `scan_sliced` serves many queries at once. It turns a block on its side, into bit planes, and
   writes for each three planes a table: how many of these three bits of every code differ from each
   of the eight patterns that a query can have there. A query then only adds up its K / 3 rows of the
@@ -38,6 +38,9 @@ from bitcodes.hamming.planes import (
     prefetch,
     write_table,
 )
+
+_PART = 64
+"""Codes of a block that are looked at again at a time, if the nearest of them is wanted."""
 
 _HISTOGRAM_BLOCK = 1 << 14
 """Codes that are counted for all queries while they are in the second-level cache."""
@@ -86,6 +89,30 @@ def _cut_back(query, k, bounds, keys, counts, nearer):
 
 
 @njit(nogil=True, cache=True)
+def sort_nearest(found, k):
+    """The k least keys of each query (Q, k), sorted, MISSING behind them.
+
+    By counting distances: candidates are in the order of rows already.
+    """
+    bounds, keys, counts, nearer, histograms = found
+    nearest = np.full((len(bounds), k), MISSING, np.int64)
+    places = np.empty(histograms.shape[1] + 1, np.int64)
+    for query in range(len(bounds)):
+        _cut_back(query, k, bounds, keys, counts, nearer)
+        places[:] = 0
+        for candidate in range(counts[query]):
+            places[(keys[query, candidate] >> ROW_BITS) + 1] += 1
+        for distance in range(1, len(places)):
+            places[distance] += places[distance - 1]
+        for candidate in range(counts[query]):
+            key = keys[query, candidate]
+            distance = key >> ROW_BITS
+            nearest[query, places[distance]] = key
+            places[distance] += 1
+    return nearest
+
+
+@njit(nogil=True, cache=True)
 def _keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
     """Note the first `size` keys of `hits`; the bound falls as soon as k codes are nearer.
 
@@ -110,19 +137,42 @@ def _keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
             _cut_back(query, k, bounds, keys, counts, nearer)
 
 
-@njit(nogil=True, cache=True)
-def _find(lanes, start, stop, queries, query, bound, hits, words):
-    """Write the keys of the codes `start` to `stop` below the bound in `hits`; return how many."""
-    size = 0
+@njit(nogil=True, cache=True, inline="always")
+def _least(lanes, start, stop, queries, query, words):
+    """The least distance of the codes `start` to `stop`."""
     least = 64 * len(words) + 1
     for row in range(start, stop):
         least = min(least, _distance(lanes, row, queries, query, words))
-    if least < bound:
-        for row in range(start, stop):
-            distance = _distance(lanes, row, queries, query, words)
-            hits[size] = (distance << ROW_BITS) | row
-            size += distance < bound
+    return least
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _find_one_by_one(lanes, start, stop, queries, query, bound, hits, size, words):
+    """Add the keys of the codes `start` to `stop` below the bound to the `size` of `hits`."""
+    for row in range(start, stop):
+        distance = _distance(lanes, row, queries, query, words)
+        hits[size] = (distance << ROW_BITS) | row
+        size += distance < bound
     return size
+
+
+@njit(nogil=True, cache=True)
+def _find(lanes, start, stop, queries, query, bound, hits, likely, words):
+    """Write the keys of the codes `start` to `stop` below the bound in `hits`; return how many.
+
+    `likely` tells that there are some: where there are none, one minimum of all is fastest.
+    """
+    size = 0
+    if not likely and _least(lanes, start, stop, queries, query, words) >= bound:
+        return size
+    parts = (stop - start) // _PART
+    for part in range(parts):
+        first = start + part * _PART  # a part's length is known when it is compiled
+        if _least(lanes, first, first + _PART, queries, query, words) < bound:
+            last = first + _PART
+            size = _find_one_by_one(lanes, first, last, queries, query, bound, hits, size, words)
+    first = start + parts * _PART
+    return _find_one_by_one(lanes, first, stop, queries, query, bound, hits, size, words)
 
 
 @njit(nogil=True, cache=True)
@@ -162,10 +212,12 @@ def scan(lanes, start, stop, queries, found, k, words):
     for block in range(start, stop, BLOCK):
         if _finished(k, bounds, keys, counts):
             return block if k == 0 else stop
+        # In no special order, a code is among the k nearest of the n so far in k of n cases.
+        likely = block < 2 * k * BLOCK
         for query in range(len(queries)):
             _prefetch(lanes, block + BLOCK, query, len(queries))
             end = min(block + BLOCK, stop)
-            size = _find(lanes, block, end, queries, query, bounds[query], hits, words)
+            size = _find(lanes, block, end, queries, query, bounds[query], hits, likely, words)
             if size:
                 _keep(hits, size, query, k, bounds, keys, counts, nearer, histograms)
     return stop
@@ -184,10 +236,7 @@ def nearest_of_few(lanes, queries, k, radius, room, words):
     histograms = np.zeros((count, highest + 1), np.int32)
     found = Candidates(bounds, keys, counts, nearer, histograms)
     scan(lanes, 0, lanes.shape[1], queries, found, k, words)
-    for query in range(count):
-        keys[query, counts[query] :] = MISSING
-        keys[query, : counts[query]].sort()
-    return keys[:, :k].copy()
+    return sort_nearest(found, k)
 
 
 # --- many queries ---------------------------------------------------------------------------------
@@ -250,7 +299,7 @@ def scan_sliced(
             size = 0
             if bound > highest or not whole:
                 end = min(block + BLOCK, stop)
-                size = _find(lanes, block, end, queries, query, bound, hits, words)
+                size = _find(lanes, block, end, queries, query, bound, hits, True, words)
             elif find_near(tables, patterns, query, carries, bound, near, numbers, columns):
                 some = np.uint64(0)  # bit r: one of the codes 8 r to 8 r + 7
                 for word in near:
