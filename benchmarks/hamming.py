@@ -294,8 +294,8 @@ def cells(report: Report, options: argparse.Namespace) -> None:
         f"{options.threads} threads for all. `x` is the time of a peer over ours; recall in "
         "parentheses where a peer is approximate (results no farther than the true k-th). A cell "
         f"left empty would take over {options.patience} s, to build or to search. Scan is the rate "
-        "at which our search goes through codes; of limit is the time in which the threads read as "
-        "many bytes over ours (a search with a single query cannot be faster)."
+        "at which our search goes through codes; of limit, where no cache holds them, is the time "
+        "in which the threads read as many bytes over ours (one query cannot be faster)."
     )
     report.line()
     report.header(
@@ -311,7 +311,8 @@ def cells(report: Report, options: argparse.Namespace) -> None:
             # FAISS shares out queries: with one, it has one thread.
             for threads in sorted({1, options.threads}) if asked == 1 else [options.threads]:
                 for k in options.nearest:
-                    read = reading(lanes, threads) if asked == 1 else None
+                    beyond_caches = asked == 1 and lanes >= 1 << 26
+                    read = reading(lanes, threads) if beyond_caches else None
                     times = _cell(
                         peers, codes, queries[:asked], k, threads, built, read, options.patience
                     )

@@ -34,7 +34,7 @@ _KEYS = 1 << 20
 """Candidate keys held at a time, all threads together (8 MB); more only where k alone is more."""
 
 _CHUNK = 1 << 20
-"""Distances that are worth handing to a thread."""
+"""Comparisons of words that are worth handing to a thread."""
 
 _PIECE = 1 << 20
 """Keys after which a search by radius hands over what it has."""
@@ -110,7 +110,7 @@ def _nearest(
         return np.concatenate(list(in_order(lambda some: search(some, everything), parts, threads)))
 
     # Few queries: the threads take turns at the codes, and tell each other their bounds.
-    chunks = _chunks(0, count, asked, threads)
+    chunks = _chunks(0, count, asked * len(lanes), threads)
     work = iter(chunks)
     best = np.full(asked, bits + 1, np.int64)  # the least bound of any thread
     lock = threading.Lock()
@@ -178,7 +178,7 @@ def near_pieces(
             size += len(pieces[-1][0])
         return pieces, start
 
-    chunks = _chunks(start, lanes.shape[1], queries.shape[1], threads)
+    chunks = _chunks(start, lanes.shape[1], queries.size, threads)
     for (pieces, place), (_, stop) in zip(
         in_order(lambda chunk: search(*chunk), chunks, threads), chunks, strict=True
     ):
@@ -405,9 +405,12 @@ def _rows(lanes: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(lanes.T)
 
 
-def _chunks(start: int, stop: int, queries: int, threads: int) -> list[tuple[int, int]]:
-    """Rows `start` to `stop` in pieces of whole blocks: some a thread, none of little work."""
-    size = max(_CHUNK // max(queries, 1), -(-(stop - start) // (8 * threads)), 1)
+def _chunks(start: int, stop: int, words: int, threads: int) -> list[tuple[int, int]]:
+    """Rows `start` to `stop` in pieces of whole blocks: some a thread, none of little work.
+
+    `words` are those that a row is compared in, of all queries.
+    """
+    size = max(_CHUNK // max(words, 1), -(-(stop - start) // (8 * threads)), 1)
     size = -(-size // BLOCK) * BLOCK
     return [(first, min(first + size, stop)) for first in range(start, stop, size)]
 
