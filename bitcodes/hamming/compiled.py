@@ -19,7 +19,7 @@ from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import _compile_callbacks, kernels
 from bitcodes.hamming.plain import MISSING
 from bitcodes.hamming.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
-from bitcodes.hamming.threads import THREADED_FROM, in_order
+from bitcodes.hamming.threads import THREADED_FROM, in_company, in_order
 
 _SLICED_FROM = 10
 """Queries from which turning blocks on their side pays."""
@@ -115,7 +115,7 @@ def _nearest(
     best = np.full(asked, bits + 1, np.int64)  # the least bound of any thread
     lock = threading.Lock()
 
-    def search_chunks(_: int) -> Keys:
+    def search_chunks() -> Keys:
         scan = _Scan(queries, lanes, bits, room, k, radius)
         for start, stop in work:
             scan.run(start, stop)
@@ -124,7 +124,7 @@ def _nearest(
         return scan.nearest()
 
     try:
-        found = list(in_order(search_chunks, range(min(threads, len(chunks))), threads))
+        found = in_company(search_chunks, min(threads, len(chunks)))
     finally:
         chunks.clear()  # when interrupted, do no more than the chunks under way
     return np.sort(np.concatenate(found, axis=1))[:, :k]

@@ -36,3 +36,17 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterat
     finally:
         for future in waiting:
             future.cancel()
+
+
+def in_company(work: Callable[[], R], threads: int) -> list[R]:
+    """The results of `work` in this thread and in others at once, which share something out.
+
+    Others that have not begun when this thread is done, and so nothing is left, are not waited for.
+    """
+    others = [pool(threads).submit(work) for _ in range(threads - 1)]
+    try:
+        own = work()
+        return [own, *(other.result() for other in others if not other.cancel())]
+    finally:
+        for other in others:
+            other.cancel()
