@@ -1,12 +1,15 @@
 """encode: the same codes however it runs, whatever it meets and wherever it is stopped."""
 
 import os
+import re
 import runpy
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -459,6 +462,50 @@ def test_kill_9_at_any_moment_costs_nothing(photos: Path, tmp_path: Path, moment
     assert hidden <= {".codes.npy.lock"}
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("a small file system cannot be mounted: that needs root, and mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("when", [20, 200])
+def test_a_full_disk_is_an_error_that_leaves_what_is_done(
+    tmp_path: Path, small_disk: Path, when: int
+) -> None:
+    make_pictures(tmp_path / "photos", 200)
+    out, rest = small_disk / "codes.npy", small_disk / "rest"
+
+    def fill(done: int, count: int | None) -> None:
+        if done == when:  # by other files; 200: as all is encoded and the set is to be made of it
+            with suppress(OSError), rest.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+
+    features: dict[str, Any] = {"features": True, "batch_size": 10}
+    with pytest.raises(CodeSetError, match=r"No space left.* kept in .*: make room, run this a"):
+        encode(make_model(), tmp_path / "photos", out, progress=fill, **features)
+    assert not out.exists()
+    with pytest.raises(CodeSetError, match="No space left"):  # as full as before
+        encode(make_model(), tmp_path / "photos", out, **features)
+    rest.unlink()
+    log: list[str] = []
+    encode(make_model(), tmp_path / "photos", out, log=log.append, **features)
+    assert re.fullmatch("continuing after [1-9][0-9]+ of 200 images", log[0])
+    (tmp_path / "whole").mkdir()
+    encode(make_model(), tmp_path / "photos", tmp_path / "whole" / "codes.npy", **features)
+    assert family(out) == family(tmp_path / "whole" / "codes.npy")
+
+
 # -- reading ---------------------------------------------------------------------------------------
 
 
@@ -499,6 +546,27 @@ def test_an_image_that_changes_while_it_is_read_is_skipped(
     monkeypatch.undo()
     made = encode(make_model(), photos, out)
     assert "02.png" in made.paths
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_vanishes_before_it_is_read_is_skipped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    whole = reading.open_reduced
+
+    def open_reduced(path: str, reduction: Any) -> Any:
+        if path.endswith("02.png"):
+            (photos / "03.png").unlink()
+        return whole(path, reduction)
+
+    monkeypatch.setattr(reading, "open_reduced", open_reduced)
+    made = encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4, workers=workers)
+    assert made.skipped[0] == ("03.png", "no such file (was it removed?)")
+    assert made.count == 22
+    monkeypatch.undo()
+    encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4)
+    encode(make_model(), photos, tmp_path / "anew.npy", batch_size=4)
+    assert family(tmp_path / "codes.npy") == family(tmp_path / "anew.npy")
 
 
 def _deadly(monkeypatch: pytest.MonkeyPatch, often: int, marks: Path) -> None:

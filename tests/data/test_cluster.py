@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,27 @@ def test_the_set_is_that_of_one_process(two_workers: None, tmp_path: Path) -> No
     encode(
         make_model(), tmp_path / "photos", tmp_path / "ray.npy", features=True, batch_size=4, ray=""
     )
+    for file in tmp_path.glob("one.*"):
+        assert file.read_bytes() == (tmp_path / file.name.replace("one", "ray")).read_bytes()
+
+
+def test_the_set_is_the_same_though_a_worker_is_killed(two_workers: None, tmp_path: Path) -> None:
+    make_pictures(tmp_path / "photos", 60)
+    encode(make_model(), tmp_path / "photos", tmp_path / "one.npy", batch_size=2)
+    killed = []
+
+    def kill(done: int, count: int | None) -> None:
+        for folder in () if killed or done < 10 else Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if b"ray::_do" in (folder / "cmdline").read_bytes():
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    killed.append(folder.name)
+                    return
+
+    encode(
+        make_model(), tmp_path / "photos", tmp_path / "ray.npy", batch_size=2, ray="", progress=kill
+    )
+    assert killed
     for file in tmp_path.glob("one.*"):
         assert file.read_bytes() == (tmp_path / file.name.replace("one", "ray")).read_bytes()
 
