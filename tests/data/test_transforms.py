@@ -146,14 +146,14 @@ def test_the_canonical_form_is_the_one_that_models_were_written_with() -> None:
 @pytest.mark.parametrize(
     ("fit", "size", "times"),
     [
-        *[("crop", (3200, 1600), 4), ("squash", (3200, 1600), 4), ("pad", (3200, 1600), 8)],
-        *[("crop", (799, 9000), 1), ("pad", (799, 9000), 8), ("pad", (799, 10), 1)],
+        *[("crop", (2400, 1200), 4), ("squash", (2400, 1200), 4), ("pad", (2400, 1200), 8)],
+        *[("crop", (599, 9000), 1), ("pad", (599, 9000), 8), ("pad", (599, 10), 1)],
     ],
 )
 def test_images_are_decoded_smaller_by_what_is_shown_of_them(
     fit: str, size: tuple[int, int], times: int
 ) -> None:
-    # 100 pixels are wanted, of the shorter side or of the longer, and 400 are to be left.
+    # 100 pixels are wanted, of the shorter side or of the longer, and 300 are to be left.
     assert preprocessing(100, fit=fit).reduction(size) == times
 
 
