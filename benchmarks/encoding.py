@@ -72,6 +72,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends children as Ctrl-C does
+    # In the background it may be ignored, and the processes interrupted would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments.work.mkdir(parents=True, exist_ok=True)
     PARTS[arguments.part](arguments)
 
@@ -665,24 +667,27 @@ def stops(arguments: argparse.Namespace) -> None:
     """Ctrl-C, kill -9 of each process, a full disk: the time, and what a rerun makes of it."""
     told(
         arguments,
-        f"`bitcodes encode` of {STOPS_IMAGES:,} files of --cifar, stopped when a tenth of them and "
-        "more are staged (in a commit: at its own rename, and at the third one after it), then run "
-        "again; every file of the set is compared with that of an undisturbed run with one worker. "
+        f"`bitcodes encode` of {STOPS_IMAGES:,} files of --cifar, a quarter of them with torch, "
+        "stopped when 100 and more are staged (in a commit: at its own rename, and at the third "
+        "one after), then run again; every file of the set is compared with that of an "
+        "undisturbed run with one worker. "
         f"Ctrl-C: SIGINT to all processes, {arguments.rounds} times; seconds until all have ended.",
     )
-    listed = arguments.work / "stops.txt"
-    listed.write_text("\n".join(map(str, cifar_files(arguments)[:STOPS_IMAGES])))
+    lists = {"onnx": arguments.work / "stops.txt", "torch": arguments.work / "stops-torch.txt"}
+    files = cifar_files(arguments)[:STOPS_IMAGES]
+    lists["onnx"].write_text("\n".join(map(str, files)))
+    lists["torch"].write_text("\n".join(map(str, files[: STOPS_IMAGES // 4])))
     rows: list[list[object]] = [["stopped by", "how it ended", "after a rerun, the set is"]]
     wholes = {}
     for engine in ("onnx", "torch"):
         wholes[engine] = fresh(arguments.work / f"undisturbed-{engine}.npy")
-        run([*encoding(arguments, listed, wholes[engine]), "--engine", engine, "--workers", "1"])
+        whole_set = encoding(arguments, lists[engine], wholes[engine])
+        run([*whole_set, "--engine", engine, "--workers", "1"])
     out = arguments.work / "stopped.npy"
-    command = encoding(arguments, listed, out)
+    command = encoding(arguments, lists["onnx"], out)
 
     def rerun(how: str, ended: str, engine: str = "onnx") -> None:
-        again = [*command, "--engine", engine]
-        run(again)
+        run([*encoding(arguments, lists[engine], out), "--engine", engine])
         same = compared_bytes(out, wholes[engine])
         rows.append([how, ended, same])
         print(*rows[-1], sep="; ", file=sys.stderr, flush=True)
@@ -691,7 +696,8 @@ def stops(arguments: argparse.Namespace) -> None:
         times = []
         for _ in range(arguments.rounds):
             fresh(out)
-            with started([*command, "--engine", engine]) as process:
+            again = encoding(arguments, lists[engine], out)
+            with started([*again, "--engine", engine]) as process:
                 await_staged(out, process)
                 start = time.perf_counter()
                 os.killpg(process.pid, signal.SIGINT)
@@ -728,8 +734,8 @@ def stops(arguments: argparse.Namespace) -> None:
         code = subprocess.run([*script, "--engine", "onnx"], stderr=subprocess.DEVNULL).returncode
         rerun(f"kill -9 of the parent in the commit, {told_so}", str(code))
 
-    full_disk(arguments, listed, wholes["onnx"], rows)
-    killed_on_ray(arguments, listed, wholes["onnx"], rows)
+    full_disk(arguments, lists["onnx"], wholes["onnx"], rows)
+    killed_on_ray(arguments, lists["onnx"], wholes["onnx"], rows)
     table(*rows)
 
 
@@ -769,7 +775,7 @@ def killed_on_ray(
     out = fresh(arguments.work / "ray.npy")
     command = [*encoding(arguments, listed, out), "--engine", "onnx", "--ray", "local"]
     with started(command) as process:
-        await_staged(out, process, STOPS_IMAGES // 100)
+        await_staged(out, process)
         workers = [
             int(folder.name)
             for folder in Path("/proc").glob("[0-9]*")
@@ -781,10 +787,8 @@ def killed_on_ray(
     rows.append(["kill -9 of a Ray worker", ended, compared_bytes(out, undisturbed)])
 
 
-def await_staged(
-    out: Path, process: subprocess.Popen[bytes], count: int = STOPS_IMAGES // 10
-) -> None:
-    """Wait until so many rows are staged; they must not all be by then."""
+def await_staged(out: Path, process: subprocess.Popen[bytes], count: int = 100) -> None:
+    """Wait until so many rows are staged."""
     while staged_rows(Layout(out)) < count:
         if process.poll() is not None:
             raise SystemExit(f"{out}: encode ended with {process.returncode} before it was stopped")
