@@ -45,7 +45,7 @@ class EncodedBatch:
     items: tuple[Item, ...]
     good: NDArray[np.intp]  # (n,) which of the items these are
     outputs: NDArray[np.float32]  # (n, K)
-    features: NDArray[np.float32]  # (n, D)
+    features: NDArray[np.float32]  # (n, D), or (n, 0) where not asked for
     stat: NDArray[np.int64]  # (n, 2): bytes and modification time in ns of the files
     skipped: tuple[tuple[int, str], ...]  # which of the items, and the reason
 
@@ -149,6 +149,7 @@ def encode_batches(
     batches: Iterable[tuple[Item, ...]],
     *,
     decode: Decode = "full",
+    features: bool = True,
     batch_size: int = BATCH_SIZE,
     workers: int | None = 0,
     ray: str | None = None,
@@ -157,16 +158,18 @@ def encode_batches(
 
     With torch the workers read, and hand the pixels over; an exported model runs in each worker,
     and either in each process of a cluster, if `ray` is its address ("": one on this machine).
+    Without `features` there may be none, (n, 0): they are a hundred times as large as codes.
     """
     if ray is not None:
         address = ray
-        alone = _Whole(model.with_threads(1) if isinstance(model, OnnxModel) else model, decode)
+        one = model.with_threads(1) if isinstance(model, OnnxModel) else model
+        alone = _Whole(one, decode, features)
         done = work_batches(
             batches, lambda tasks: in_order_on_ray(_encode_places, alone, tasks, address)
         )
     elif isinstance(model, OnnxModel):
         done = _encode_in_workers(
-            model, batches, decode, core_count() if workers is None else workers
+            model, batches, decode, features, core_count() if workers is None else workers
         )
     else:
         processes = default_workers() if workers is None else workers
@@ -182,18 +185,24 @@ class _Whole:
 
     model: Encoder
     decode: Decode
+    features: bool
 
 
 def _encode_places(whole: _Whole, places: Sequence[Place]) -> EncodedBatch:
-    return _encoded(whole.model, read_batch(places, whole.model.preprocessing, whole.decode))
+    batch = _encoded(whole.model, read_batch(places, whole.model.preprocessing, whole.decode))
+    return batch if whole.features else replace(batch, features=batch.features[:, :0])
 
 
 def _encode_in_workers(
-    model: OnnxModel, batches: Iterable[tuple[Item, ...]], decode: Decode, workers: int
+    model: OnnxModel,
+    batches: Iterable[tuple[Item, ...]],
+    decode: Decode,
+    features: bool,
+    workers: int,
 ) -> Iterator[tuple[tuple[Item, ...], EncodedBatch]]:
     here = os.getpid()
-    whole = _Whole(model, decode)
-    alone = _Whole(model.with_threads(1), decode)  # a worker a core
+    whole = _Whole(model, decode, features)
+    alone = replace(whole, model=model.with_threads(1))  # a worker a core
 
     def work(places: Sequence[Place]) -> EncodedBatch:
         return _encode_places(whole if os.getpid() == here else alone, places)
@@ -321,6 +330,7 @@ def _encode_rest(
         wanted.model,
         batches(),
         decode=wanted.decode,
+        features=wanted.features,
         batch_size=batch_size,
         workers=workers,
         ray=ray,
