@@ -27,8 +27,8 @@ _SLICED_FROM = 10
 _FEW_CODES = 1 << 21
 """Codes up to which threads take some of many queries each, instead of some of the codes."""
 
-_QUERIES = 16
-"""Queries that are worth a thread of their own."""
+_QUERIES = 32
+"""Queries that are worth a thread of their own, which slices all codes for itself."""
 
 _KEYS = 1 << 20
 """Candidate keys held at a time, all threads together (8 MB); more only where k alone is more."""
@@ -323,13 +323,7 @@ class _Scan:
 
     def share(self, best: NDArray[np.int64]) -> None:
         """Lower the bounds by those of other threads, `best` (Q,), and these by the own ones."""
-        found = self._found
-        np.minimum(best, found.bounds, out=best)
-        # At the k-th distance of another thread, an earlier row can still win.
-        lower = np.flatnonzero(best + 1 < found.bounds)
-        found.bounds[lower] = best[lower] + 1
-        nearer = np.arange(found.histograms.shape[1]) <= best[lower, None]
-        found.nearer[lower] = (found.histograms[lower] * nearer).sum(axis=1)
+        kernels.share_bounds(self._found, best)
 
     def nearest(self) -> NDArray[np.int64]:
         """The k least keys of each query, sorted, MISSING behind them."""

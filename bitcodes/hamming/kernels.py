@@ -89,6 +89,18 @@ def _cut_back(query, k, bounds, keys, counts, nearer):
 
 
 @njit(nogil=True, cache=True)
+def share_bounds(found, best):
+    """Lower the bounds of `found` by `best` (Q,), those of other threads, and these by the own."""
+    bounds, keys, counts, nearer, histograms = found
+    for query in range(len(best)):
+        best[query] = min(best[query], bounds[query])
+        # At the k-th distance of another thread, an earlier row can still win.
+        if best[query] + 1 < bounds[query]:
+            bounds[query] = best[query] + 1
+            nearer[query] = histograms[query, : bounds[query]].sum()
+
+
+@njit(nogil=True, cache=True)
 def sort_nearest(found, k):
     """The k least keys of each query (Q, k), sorted, MISSING behind them.
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-THREADED_FROM = 1 << 22
-"""Comparisons of words from which a scan is shared out: waking a thread can take half of 1 ms."""
+THREADED_FROM = 1 << 23
+"""Comparisons of words from which a scan is shared out: waking a thread can take 1 ms."""
 
 
 @cache
