@@ -91,7 +91,7 @@ def _cut_back(query, k, bounds, keys, counts, nearer):
 @njit(nogil=True, cache=True)
 def share_bounds(found, best):
     """Lower the bounds of `found` by `best` (Q,), those of other threads, and these by the own."""
-    bounds, keys, counts, nearer, histograms = found
+    bounds, _, _, nearer, histograms = found
     for query in range(len(best)):
         best[query] = min(best[query], bounds[query])
         # At the k-th distance of another thread, an earlier row can still win.
