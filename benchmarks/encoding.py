@@ -775,12 +775,14 @@ def killed_on_ray(
     out = fresh(arguments.work / "ray.npy")
     command = [*encoding(arguments, listed, out), "--engine", "onnx", "--ray", "local"]
     with started(command) as process:
-        await_staged(out, process)
-        workers = [
-            int(folder.name)
-            for folder in Path("/proc").glob("[0-9]*")
-            if b"ray::_do" in read_bytes(folder / "cmdline")
-        ]
+        workers: list[int] = []
+        while len(workers) < 2:  # both at work
+            await_staged(out, process)
+            workers = [
+                int(folder.name)
+                for folder in Path("/proc").glob("[0-9]*")
+                if b"ray::_do" in read_bytes(folder / "cmdline")
+            ]
         os.kill(workers[0], signal.SIGKILL)
         code = process.wait()
     ended = f"{code}, went on by itself ({len(workers)} worked)"
