@@ -371,7 +371,9 @@ def speed(arguments: argparse.Namespace) -> None:
 
     def computing() -> float:
         pixels = np.stack([read_pixels(path, alone.preprocessing, "reduced") for path in some])
-        return alone_ms(lambda: [alone.encode_batch(pixels[i : i + 32]) for i in range(0, 320, 32)])
+        return alone_ms(
+            lambda: [alone.encode_batch(pixels[i : i + 32]) for i in range(0, len(some), 32)]
+        )
 
     def alone_ms(work: Callable[[], object]) -> float:
         start = time.process_time()
