@@ -14,8 +14,8 @@ Two ways to find the codes nearer to a query than its bound, a block of 512 code
 
 Results are keys, distance << ROW_BITS | row, so that their order is that of (distance, row). The
 lanes are (W, N) uint64, queries (Q, W) uint64. Tuples
-named `words`, `numbers`, `columns` and `label_words` are there for their lengths, which numba knows
-when it compiles: so each number of words gets loops of its own from one text.
+named `words`, `likely`, `numbers`, `columns` and `label_words` are there for their lengths, which
+numba knows when it compiles: so each number of words gets loops of its own from one text.
 """
 
 from typing import NamedTuple
@@ -172,10 +172,11 @@ def _find_one_by_one(lanes, start, stop, queries, query, bound, hits, size, word
 def _find(lanes, start, stop, queries, query, bound, hits, likely, words):
     """Write the keys of the codes `start` to `stop` below the bound in `hits`; return how many.
 
-    `likely` tells that there are some: where there are none, one minimum of all is fastest.
+    A tuple `likely` that is not empty tells that there are some: where there are none, one minimum
+    of all is fastest.
     """
     size = 0
-    if not likely and _least(lanes, start, stop, queries, query, words) >= bound:
+    if len(likely) == 0 and _least(lanes, start, stop, queries, query, words) >= bound:
         return size
     parts = (stop - start) // _PART
     for part in range(parts):
@@ -213,19 +214,12 @@ def _prefetch(lanes, block, part, parts):
 
 
 @njit(nogil=True, cache=True)
-def scan(lanes, start, stop, queries, found, k, words):
-    """Keep the codes `start` to `stop` that are below the bounds of `found` there.
-
-    With `k`, bounds fall to the k-th distance. With k = 0 they stay, and the scan ends early when
-    less than a block's room is left. Returns the row to go on from.
-    """
+def _scan(lanes, start, stop, queries, found, k, likely, words):
     bounds, keys, counts, nearer, histograms = found
     hits = np.empty(BLOCK, np.int64)
     for block in range(start, stop, BLOCK):
         if _finished(k, bounds, keys, counts):
             return block if k == 0 else stop
-        # In no special order, a code is among the k nearest of the n so far in k of n cases.
-        likely = block < 2 * k * BLOCK
         for query in range(len(queries)):
             _prefetch(lanes, block + BLOCK, query, len(queries))
             end = min(block + BLOCK, stop)
@@ -233,6 +227,19 @@ def scan(lanes, start, stop, queries, found, k, words):
             if size:
                 _keep(hits, size, query, k, bounds, keys, counts, nearer, histograms)
     return stop
+
+
+@njit(nogil=True, cache=True)
+def scan(lanes, start, stop, queries, found, k, words):
+    """Keep the codes `start` to `stop` that are below the bounds of `found` there.
+
+    With `k`, bounds fall to the k-th distance. With k = 0 they stay, and the scan ends early when
+    less than a block's room is left. Returns the row to go on from.
+    """
+    # In no special order, a code is among the k nearest of the n so far in k of n cases.
+    border = min(max(start, 2 * k * BLOCK), stop)
+    _scan(lanes, start, border, queries, found, k, (0,), words)
+    return _scan(lanes, border, stop, queries, found, k, (), words)
 
 
 @njit(nogil=True, cache=True)
@@ -311,7 +318,7 @@ def scan_sliced(
             size = 0
             if bound > highest or not whole:
                 end = min(block + BLOCK, stop)
-                size = _find(lanes, block, end, queries, query, bound, hits, True, words)
+                size = _find(lanes, block, end, queries, query, bound, hits, (0,), words)
             elif find_near(tables, patterns, query, carries, bound, near, numbers, columns):
                 some = np.uint64(0)  # bit r: one of the codes 8 r to 8 r + 7
                 for word in near:
