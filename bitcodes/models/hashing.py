@@ -116,7 +116,7 @@ class HashModel(nn.Module):
         count, side = pixels.shape[:2]
         if self.device.type == "cpu":
             count = _PIXELS_AT_ONCE // side**2
-        pieces = pixels.split(max(count, 1))
+        pieces = torch.split(pixels, max(count, 1))
         features = [self.backbone(self.preprocessing.normalise(piece)).float() for piece in pieces]
         return torch.cat(features)
 
