@@ -91,40 +91,38 @@ def _nearest(
     """`nearest` for as many queries as there is memory for the candidates of."""
     asked, count = queries.shape[1], lanes.shape[1]
 
-    def search(some: NDArray[np.uint64], chunks: Iterable[tuple[int, int]]) -> Keys:
-        scan = _Scan(some, lanes, bits, room, k, radius)
-        for start, stop in chunks:
-            scan.run(start, stop)
-        return scan.nearest()
-
-    everything = [(0, count)]
-    if threads == 1 or asked * lanes.size < THREADED_FROM:
-        if asked < _SLICED_FROM:
-            words = (0,) * len(lanes)
-            few = kernels.nearest_of_few(lanes, _rows(queries), k, min(radius, bits), room, words)
-            return cast(Keys, few)
-        return search(queries, everything)
-    if asked >= _QUERIES * threads and count <= _FEW_CODES:
-        # Several parts a thread where that costs little: cores are not equally fast.
-        parts = np.array_split(queries, threads * min(4, asked // (_QUERIES * threads)), axis=1)
-        return np.concatenate(list(in_order(lambda some: search(some, everything), parts, threads)))
-
-    # Few queries: the threads take turns at the codes, and tell each other their bounds.
-    chunks = _chunks(0, count, asked * len(lanes), threads)
-    work = iter(chunks)
-    best = np.full(asked, bits + 1, np.int64)  # the least bound of any thread
     lock = threading.Lock()
 
-    def search_chunks() -> Keys:
-        scan = _Scan(queries, lanes, bits, room, k, radius)
-        for start, stop in work:
+    def search(
+        some: NDArray[np.uint64], chunks: Iterable[tuple[int, int]], best: NDArray[np.int64]
+    ) -> Keys:
+        scan = _Scan(some, lanes, bits, room, k, radius)
+        for start, stop in chunks:
             scan.run(start, stop)
             with lock:
                 scan.share(best)
         return scan.nearest()
 
+    def search_alone(some: NDArray[np.uint64]) -> Keys:
+        return search(some, [(0, count)], np.full(some.shape[1], bits + 1, np.int64))
+
+    if threads == 1 or asked * lanes.size < THREADED_FROM:
+        if asked < _SLICED_FROM:
+            words = (0,) * len(lanes)
+            few = kernels.nearest_of_few(lanes, _rows(queries), k, min(radius, bits), room, words)
+            return cast(Keys, few)
+        return search_alone(queries)
+    if asked >= _QUERIES * threads and count <= _FEW_CODES:
+        # Several parts a thread where that costs little: cores are not equally fast.
+        parts = np.array_split(queries, threads * min(4, asked // (_QUERIES * threads)), axis=1)
+        return np.concatenate(list(in_order(search_alone, parts, threads)))
+
+    # Few queries: the threads take turns at the codes, and tell each other their bounds.
+    chunks = _chunks(0, count, asked * len(lanes), threads)
+    work = iter(chunks)
+    best = np.full(asked, bits + 1, np.int64)  # the least bound of any thread
     try:
-        found = in_company(search_chunks, min(threads, len(chunks)))
+        found = in_company(lambda: search(queries, work, best), min(threads, len(chunks)))
     finally:
         chunks.clear()  # when interrupted, do no more than the chunks under way
     return np.sort(np.concatenate(found, axis=1))[:, :k]

@@ -53,7 +53,7 @@ cases = st.fixed_dictionaries(
         # The kernels work on blocks of 512 codes.
         "count": st.sampled_from([0, 1, 2, 7, 63, 64, 100, 511, 512, 513, 1024, 1600]),
         # From 10 queries on, the kernels slice.
-        "queries": st.sampled_from([0, 1, 3, 10, 13]),
+        "queries": st.sampled_from([0, 1, 3, 4, 9, 10, 13]),
         "kind": st.sampled_from(["uniform", "clustered", "equal", "zero"]),
         "seed": st.integers(0, 2**32 - 1),
         "threads": st.integers(1, 8),
