@@ -13,10 +13,7 @@ from torch import nn
 
 from bitcodes.data.transforms import Preprocessing
 from bitcodes.models.backbones import find_backbone, start_from
-from bitcodes.models.encoder import Encoded, settle
-
-_PIXELS_AT_ONCE = 1 << 18
-"""Pixels whose maps a processor's caches hold: 16 images of 128 pixels take half as long as 128."""
+from bitcodes.models.encoder import Encoded, images_at_once, settle
 
 
 class HashModel(nn.Module):
@@ -114,9 +111,8 @@ class HashModel(nn.Module):
     def _features(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (B, S, S, 3) -> float32 (B, D); on a CPU, a few images at a time."""
         count, side = pixels.shape[:2]
-        if self.device.type == "cpu":
-            count = _PIXELS_AT_ONCE // side**2
-        pieces = torch.split(pixels, max(count, 1))
+        at_once = images_at_once(side) if self.device.type == "cpu" else max(count, 1)
+        pieces = torch.split(pixels, at_once)
         features = [self.backbone(self.preprocessing.normalise(piece)).float() for piece in pieces]
         return torch.cat(features)
 

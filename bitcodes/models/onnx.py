@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 
 from bitcodes.errors import ModelError
 from bitcodes.files import atomic_write
-from bitcodes.models.encoder import Encoded, settle
+from bitcodes.models.encoder import Encoded, images_at_once, settle
 from bitcodes.models.modelfile import ONNX, find_model, parse_info, read_info
 
 # torch is imported only to export.
 if TYPE_CHECKING:
     from bitcodes.models.hashing import HashModel
-
-# ONNX Runtime is fastest on a few images at a time, whose activations stay in the cache.
-_PIXELS = 4 * 224 * 224
 
 
 class OnnxModel:
@@ -62,8 +59,7 @@ class OnnxModel:
 
     def encode_batch(self, images: NDArray[np.uint8]) -> Encoded:
         """uint8 (B, S, S, 3) to hash outputs; bits do not depend on what else is in the batch."""
-        side = self.preprocessing.image_size
-        step = max(1, _PIXELS // (side * side))
+        step = images_at_once(self.preprocessing.image_size)
         parts = [self._encode(images[i : i + step]) for i in range(0, len(images), step)]
         encoded = Encoded(
             np.concatenate([part.outputs for part in parts]),
