@@ -64,14 +64,17 @@ class Settings(BaseModel):
     bits: Annotated[int, Field(ge=1, le=1024)] = Field(48, description="Length of a code, K.")
     image_size: Literal["auto"] | _Size | Annotated[list[_Size], Field(min_length=2)] = Field(
         "auto",
-        description="Pixels on a side that the network sees. auto: by the images' own size. "
-        "Several, growing: each for an equal share of the epochs; the last is the model's.",
+        description="Pixels on a side that the network sees. auto: by the images' own size, after "
+        "half of the epochs at half of it. Several, growing: each for an equal share of the "
+        "epochs; the last is the model's.",
     )
-    epochs: Annotated[int, Field(ge=1)] = Field(9, description="Passes over the training images.")
+    epochs: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="Passes over the training images. auto: more for fewer images."
+    )
     max_steps: Annotated[int, Field(ge=0)] = Field(
         0, description="Steps to stop after, if the epochs have more; 0: no such limit."
     )
-    batch_size: Annotated[int, Field(ge=2)] = Field(64, description="Images in a training step.")
+    batch_size: Annotated[int, Field(ge=2)] = Field(32, description="Images in a training step.")
     optimizer: Literal["auto", "sgd", "adamw"] = Field(
         "auto", description="auto: AdamW for a backbone with layer norms, else SGD."
     )
@@ -116,17 +119,23 @@ class Settings(BaseModel):
     shift: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.125, description="Shift them by up to this share of their side."
     )
-    zoom: _Share = Field(
-        0.0, description="Enlarge them, so that up to this share of their side is cut off."
+    zoom: Literal["auto"] | _Share = Field(
+        "auto",
+        description="Enlarge them, so that up to this share of their side is cut off. auto: 0.2 "
+        "where there are few images.",
     )
-    rand_augment: Annotated[float, Field(ge=0, le=10)] = Field(
-        0.0, description="Strength of two random changes to each (RandAugment); 0: none."
+    rand_augment: Literal["auto"] | Annotated[float, Field(ge=0, le=10)] = Field(
+        "auto",
+        description="Strength of two random changes to each (RandAugment); 0: none. auto: 4 where "
+        "there are few images.",
     )
     freeze: bool = Field(
         False, description="Train only the hash layer and classifier, on features computed once."
     )
-    freeze_stages: Annotated[int, Field(ge=0)] = Field(
-        0, description="First stages of the backbone that stay as they are, its stem with them."
+    freeze_stages: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        "auto",
+        description="First stages of the backbone that stay as they are, its stem with them. "
+        "auto: three of seven.",
     )
     retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = Field(
         "none",
@@ -163,7 +172,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if isinstance(self.image_size, list) and len(self.image_size) > self.epochs:
+        if (
+            isinstance(self.image_size, list)
+            and self.epochs != "auto"
+            and len(self.image_size) > self.epochs
+        ):
             raise ValueError(
                 f"'image_size' has {len(self.image_size)} sizes for {self.epochs} epochs: "
                 "input should be at most one an epoch"
@@ -175,7 +188,8 @@ class Settings(BaseModel):
             "freeze_stages": f"'freeze_stages' all but the first {self.freeze_stages} stages",
             "retrain": f"'retrain' trains {self.retrain}",
         }
-        said = [text for name, text in learning.items() if getattr(self, name) not in (0, "none")]
+        unset = (0, "none", "auto")
+        said = [text for name, text in learning.items() if getattr(self, name) not in unset]
         if len(said) > 1:
             raise ValueError(f"{', '.join(said)}: choose one")
         return self
@@ -207,8 +221,10 @@ class Settings(BaseModel):
     def size_in(self, epoch: int) -> int:
         """The image size in an epoch, from 0; -1 is the last one: the size of the model."""
         sizes = self.image_size if isinstance(self.image_size, list) else [self.image_size]
-        share = self.epochs // len(sizes)  # what is left over goes to the last size
-        return int(sizes[-1 if epoch < 0 else min(epoch // share, len(sizes) - 1)])
+        if epoch < 0:
+            return int(sizes[-1])
+        share = int(self.epochs) // len(sizes)  # what is left over goes to the last size
+        return int(sizes[min(epoch // share, len(sizes) - 1)])
 
     def differences(self, other: "Settings") -> dict[str, tuple[Any, Any]]:
         """The settings that differ, as name -> (own value, other's value)."""

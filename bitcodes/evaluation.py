@@ -59,12 +59,13 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a run on the queries and the database of its data, or two stored code sets.
 
-    Of a run (default: the newest), queries and database are encoded into the run's evaluation
-    folder, unless the codes there are of the same weights and lists; `data` is another prepared
-    dataset than the one the run was trained on. With `queries` and `database`, code sets with
-    labels or their files, nothing is encoded. `exclude_self` passes over each query's own file in
-    the database; `force` lets code sets of different models meet. `stages` also searches with a
-    sample of the queries, re-ranked and, of a run, asymmetric beside plain Hamming, and times it.
+    Of a run (default: the newest), queries and database are encoded, with the engine that suits so
+    many images, into the run's evaluation folder, unless the codes there are of the same weights
+    and lists; `data` is another prepared dataset than the one the run was trained on. With
+    `queries` and `database`, code sets with labels or their files, nothing is encoded.
+    `exclude_self` passes over each query's own file in the database; `force` lets code sets of
+    different models meet. `stages` also searches with a sample of the queries, re-ranked and, of a
+    run, asymmetric beside plain Hamming, and times it.
 
     Raises BitcodesError, a child of it, where something is missing or does not fit together.
     """
@@ -253,10 +254,10 @@ def _encode(
     """Encode queries and database of the data into `folder`; returns them and the protocol."""
     from bitcodes.data.lists import read_dataset
     from bitcodes.encoding import encode
-    from bitcodes.models.checkpoint import load_model
+    from bitcodes.models.engines import load_encoder
 
     dataset = read_dataset(data)
-    model = load_model(run, device)
+    model = load_encoder(run, device, images=len(dataset.test) + len(dataset.database))
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

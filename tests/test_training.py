@@ -292,7 +292,7 @@ def test_progress_is_told(data: Path) -> None:
     assert (ends[-1].step, ends[-1].steps, ends[-1].seconds_left) == (15, 15, 0)
     assert all(now.images_per_second > 0 for now in told)
     assert loaded[-1] == (48, 48)
-    assert said[0] == "41 images to train on, 7 to validate, 32 pixels, 16 bits, on cpu"
+    assert said[0] == "41 images to train on, 7 to validate, 3 epochs, 32 pixels, 16 bits, on cpu"
     assert said[1] == "minimum distance of hash centers: 8"
 
 
@@ -508,8 +508,8 @@ def test_a_foreign_checkpoint_is_named(data: Path) -> None:
 @pytest.mark.parametrize(
     ("sides", "size"),
     [
-        *[((8, 8), 64), ((24, 90), 64), ((32, 32), 64), ((40, 40), 64), ((64, 64), 64)],
-        *[((100, 70), 64), ((100, 100), 96), ((500, 375), 224), ((3000, 2000), 224)],
+        *[((8, 8), 128), ((32, 32), 128), ((150, 90), 128), ((150, 150), 128)],
+        *[((170, 190), 160), ((500, 375), 224), ((3000, 2000), 224)],
     ],
 )
 def test_the_image_size_follows_the_images(

@@ -129,7 +129,7 @@ def _fit(
 def _finished(settings: Settings, history: list[dict[str, Any]]) -> bool:
     """Whether these epochs are all; of those that were begun, each is a line once it has ended."""
     last = history[-1]["step"] if history else 0
-    return len(history) >= settings.epochs or 0 < settings.max_steps <= last
+    return len(history) >= int(settings.epochs) or 0 < settings.max_steps <= last
 
 
 def _make_folder(run: Path) -> None:

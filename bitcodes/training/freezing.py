@@ -35,7 +35,7 @@ def freeze(backbone: nn.Module, settings: Settings) -> None:
 
 def _frozen_stages(backbone: nn.Module, settings: Settings) -> list[str]:
     """The names of the parameters of the stem and of the stages that are frozen."""
-    count = settings.freeze_stages
+    count = int(settings.freeze_stages)
     if count == 0:
         return []
     stages = find_backbone(settings.backbone).stages(backbone)

@@ -31,6 +31,7 @@ from bitcodes.training.distributed import Group, processes_here, synchronise_nor
 from bitcodes.training.freezing import freeze, retrained_layers, set_modes
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.interrupts import interruptible
+from bitcodes.training.memory import keep_freed_memory
 from bitcodes.training.optimizing import make_optimizer, schedule
 from bitcodes.training.resuming import data_digest
 from bitcodes.training.validation import best_epoch, ranking_score, split
@@ -88,6 +89,7 @@ class Trainer:
         self.paths = [train.absolute_path(row) for row in range(len(train))]
         self.workers = max(1, default_workers() // processes_here()) if workers is None else workers
         self.device = group.device(choose_device(settings.device))
+        keep_freed_memory()
 
         preprocessing = find_backbone(settings.backbone).preprocessing(settings.size_in(-1))
         torch.manual_seed(stable_seed(settings.seed, "weights"))
@@ -115,7 +117,7 @@ class Trainer:
             settings, self.model.backbone, [self.model.hash_layer, self.loss]
         )
         self.augmentation = Augmentation(
-            settings.flip, settings.shift, settings.zoom, settings.rand_augment
+            settings.flip, settings.shift, float(settings.zoom), float(settings.rand_augment)
         )
 
         self.train_rows, self.val_rows, self.ranked_rows = split(
@@ -125,7 +127,7 @@ class Trainer:
         self.features: torch.Tensor | None = None  # (N, D), with --freeze
         self.batch_size = self._batch_size()
         self.steps_per_epoch = len(self.train_rows) // self.batch_size
-        self.steps = self.steps_per_epoch * settings.epochs
+        self.steps = self.steps_per_epoch * int(settings.epochs)
         if settings.max_steps:
             self.steps = min(self.steps, settings.max_steps)
         self.epochs = -(-self.steps // self.steps_per_epoch)  # the last may be cut short
@@ -227,10 +229,15 @@ class Trainer:
         return features
 
     def _describe(self) -> None:
+        settings = self.settings
+        sizes = dict.fromkeys(settings.size_in(epoch) for epoch in range(self.epochs))
+        frozen = int(settings.freeze_stages)
         self.log(
             f"{len(self.train_rows)} images to train on, {len(self.val_rows)} to validate, "
-            f"{self.settings.size_in(-1)} pixels, {self.settings.bits} bits, on {self.device}"
+            f"{self.epochs} epochs, {' then '.join(map(str, sizes))} pixels, "
+            f"{settings.bits} bits, on {self.device}"
             + (f" and {self.group.size - 1} more" if self.group.size > 1 else "")
+            + (f"; the first {frozen} stages stay as they are" if frozen else "")
         )
         for name, value in self.loss.describe().items():
             self.log(f"{name}: {value:g}")

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,11 @@ from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
 from bitcodes.training.freezing import freeze, set_modes
 
-_SMALLEST = 64  # enlarging small pictures pays
-_SMALLEST_FROZEN = 128  # and more so for a network that cannot adapt to them
+_SMALLEST = 128  # pixels: enlarging small pictures pays
+_EPOCHS, _IMAGES = 10, 50_000  # that many for that many
+_FEWEST_EPOCHS, _MOST_EPOCHS = 5, 60
+_EPOCHS_FROZEN = 30  # they take seconds
+_FEW = 20_000  # images: fewer are changed more
 _TRIAL_BATCH = {"cpu": 8, "cuda": 64}  # images, enough to show which precision is faster
 
 
@@ -28,27 +32,57 @@ def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) ->
     device = choose_device(settings.device)
     values["device"] = str(device)
     backbone = find_backbone(settings.backbone)
+    values |= _if_auto(values, _by_images(settings, train))
     if settings.image_size == "auto":
-        frozen = settings.freeze or settings.loss in LABEL_FREE
-        smallest = _SMALLEST_FROZEN if frozen else _SMALLEST
-        largest = backbone.default_image_size
-        values["image_size"] = largest
+        size = backbone.default_image_size
         if backbone.any_size:
-            values["image_size"] = image_size_for(train, largest, smallest)
+            size = image_size_for(train, size)
+        half = -(-size // 64) * 32  # in whole 32s, what most networks reduce maps by
+        at_once = settings.freeze or settings.loss in LABEL_FREE or values["epochs"] == 1
+        values["image_size"] = [half, size] if backbone.any_size and not at_once else size
     if isinstance(settings.image_size, list) and not backbone.any_size:
         raise ConfigError(
             f"settings: 'image_size' has several sizes, but {settings.backbone} is built for one: "
             f"give one, or leave it out for {backbone.default_image_size}"
         )
     if settings.loss not in LABEL_FREE and "auto" in values.values():
+        network = backbone.build(Settings.build(values).size_in(-1))
+        values |= _if_auto(values, {"freeze_stages": _stages_to_freeze(settings, network)})
         chosen = Settings.build(values)
-        network = backbone.build(chosen.size_in(-1))
         freeze(network, chosen)
-        recipe = recipe_for(network, chosen)
-        values |= {key: value for key, value in recipe.items() if values[key] == "auto"}
+        values |= _if_auto(values, recipe_for(network, chosen))
         if settings.amp == "auto":
             values["amp"] = _precision(network, chosen, device, log)
     return Settings.build(values)
+
+
+def _if_auto(values: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
+    """The part of a choice that was left to us."""
+    return {key: value for key, value in choice.items() if values[key] == "auto"}
+
+
+def _by_images(settings: Settings, train: ImageList) -> dict[str, Any]:
+    """What depends on how many images there are to train on."""
+    few = len(train) < _FEW
+    return {
+        "epochs": _EPOCHS_FROZEN if settings.freeze else epochs_for(len(train)),
+        "zoom": 0.2 if few else 0.0,
+        "rand_augment": 4.0 if few else 0.0,
+    }
+
+
+def epochs_for(images: int) -> int:
+    """10 for 50,000 images, and 5 to 60 for others: by the square root, fewer are seen oftener."""
+    wanted = round(_EPOCHS * math.sqrt(_IMAGES / max(images, 1)))
+    return min(max(wanted, _FEWEST_EPOCHS), _MOST_EPOCHS)
+
+
+def _stages_to_freeze(settings: Settings, network: nn.Module) -> int:
+    """Three of seven: the first layers have the largest maps, and least to learn."""
+    if settings.freeze or settings.retrain != "none" or settings.weights == "random":
+        return 0
+    stages = find_backbone(settings.backbone).stages(network)  # the stem is the first
+    return max(len(stages) - 1, 0) * 3 // 7
 
 
 def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]:
@@ -119,8 +153,8 @@ def _step_seconds(
     return best
 
 
-def image_size_for(images: ImageList, largest: int, smallest: int = _SMALLEST) -> int:
-    """Median of the images' shorter sides, at least `smallest`, at most `largest`.
+def image_size_for(images: ImageList, largest: int) -> int:
+    """Median of the images' shorter sides in whole 32s, at least 128, at most `largest`.
 
     Of 25 images; those that cannot be read do not count. Raises DataError if none can.
     """
@@ -133,4 +167,4 @@ def image_size_for(images: ImageList, largest: int, smallest: int = _SMALLEST) -
             problem = f"{path}: {error}"
     if not sides:
         raise DataError(f"{problem}; repair the file or take its line out of the list")
-    return min(largest, max(smallest, int(np.median(sides)) // 32 * 32))
+    return min(largest, max(_SMALLEST, int(np.median(sides)) // 32 * 32))

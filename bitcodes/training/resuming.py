@@ -48,7 +48,7 @@ def same_settings(settings: Settings, run: Path) -> Settings:
     }
     settings = Settings.build(asked)
     differences = settings.differences(before)
-    if settings.epochs > before.epochs:
+    if int(settings.epochs) > int(before.epochs):
         differences.pop("epochs")  # training on
     if differences:
         lines = [

@@ -44,7 +44,8 @@ def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr()
     assert shown.out == ""
     lines = shown.err.splitlines()
-    assert lines[0].startswith("41 images to train on, 7 to validate, 32 pixels, 16 bits, on cpu")
+    expected = "41 images to train on, 7 to validate, 2 epochs, 32 pixels, 16 bits, on cpu"
+    assert lines[0].startswith(expected)
     assert re.fullmatch(
         r"epoch 1/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}, \d+ s left", lines[-3]
     )
@@ -156,7 +157,7 @@ def test_wrong_settings_name_their_source(capsys: pytest.CaptureFixture[str]) ->
     Path("p.yaml").write_text("data: d\nbit: 16\n")
     assert run("--config", "p.yaml", "--epochs", 0) == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("error: p.yaml and flags: 'epochs' is 0: input should be greater")
+    assert first.startswith("error: p.yaml and flags: 'epochs' is 0: input should be 'auto', or")
     assert second.startswith("p.yaml and flags: unknown setting 'bit'; known are data, backbone")
 
 

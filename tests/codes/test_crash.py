@@ -172,7 +172,8 @@ def test_the_end_at_any_step(
     assert steps > 50
 
     turned = []
-    for step in range(1, steps + 1):
+    # Processes take long to fork: every third step will do, a crash goes through them all.
+    for step in range(1, steps + 1, 3 if end is kill else 1):
         out = tmp_path / str(step) / "codes.npy"
         out.parent.mkdir()
         start(out)

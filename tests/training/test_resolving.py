@@ -1,5 +1,6 @@
 """What "auto" becomes: rates by the backbone's norms, precision by a trial."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from torch import nn
 from bitcodes.config import Settings
 from bitcodes.data.lists import read_list
 from bitcodes.losses import LOSSES
+from bitcodes.models.backbones import BACKBONES
 from bitcodes.training import resolving
-from bitcodes.training.resolving import recipe_for, resolve
+from bitcodes.training.resolving import epochs_for, recipe_for, resolve
 
 
 def recipe(*layers: nn.Module, **values: Any) -> dict[str, str | float]:
-    return recipe_for(nn.Sequential(*layers), Settings.build({"data": "d", **values}))
+    settings = Settings.build({"data": "d", "batch_size": 64, **values})
+    return recipe_for(nn.Sequential(*layers), settings)
 
 
 def test_the_recipe_follows_the_norms_of_the_backbone() -> None:
@@ -50,6 +53,53 @@ def test_what_is_given_stays(data: Path) -> None:
     assert "auto" not in settings.to_dict().values()
     assert resolve(settings, train, log.append) == settings
     assert log == []
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs"),
+    [(1, 60), (1_000, 60), (5_000, 32), (50_000, 10), (200_000, 5), (10**7, 5)],
+)
+def test_fewer_images_are_seen_oftener(images: int, epochs: int) -> None:
+    assert epochs_for(images) == epochs
+
+
+def automatic(data: Path, **values: Any) -> Settings:
+    names = ("image_size", "epochs", "zoom", "rand_augment", "freeze_stages")
+    settings = make_settings(data, **{**dict.fromkeys(names, "auto"), **values})
+    return resolve(settings, read_list(data / "train.txt"), print)
+
+
+def test_few_images_are_changed_more(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = automatic(data)
+    assert (few.zoom, few.rand_augment) == (0.2, 4)
+    assert automatic(data, zoom=0).zoom == 0
+    monkeypatch.setattr(resolving, "_FEW", 1)
+    many = automatic(data)
+    assert (many.zoom, many.rand_augment) == (0, 0)
+
+
+def test_training_begins_at_half_the_size(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for largest, sizes in ((224, [64, 128]), (96, [64, 96]), (64, [32, 64])):
+        larger = replace(BACKBONES["small"], default_image_size=largest)
+        monkeypatch.setitem(BACKBONES, "small", larger)
+        assert automatic(data).image_size == sizes
+        assert automatic(data, epochs=1).image_size == sizes[-1]
+        assert automatic(data, freeze=True).image_size == sizes[-1]
+        assert automatic(data, loss="itq").image_size == sizes[-1]
+
+
+def test_the_first_stages_are_frozen(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert automatic(data).freeze_stages == 0  # has none
+    backbone = replace(
+        BACKBONES["small"],
+        stages=lambda network: [[name] for name, _ in network.named_parameters()],
+    )
+    monkeypatch.setitem(BACKBONES, "small", backbone)
+    stages = len(list(backbone.build(32).parameters())) - 1
+    assert automatic(data).freeze_stages == stages * 3 // 7 > 0
+    others = ({"freeze": True}, {"retrain": "0"}, {"weights": "random"}, {"freeze_stages": 0})
+    for other in others:
+        assert automatic(data, **other).freeze_stages == 0
 
 
 @pytest.mark.parametrize(("mixed", "amp"), [(0.5, "bfloat16"), (0.95, "off"), (3.0, "off")])
