@@ -76,7 +76,9 @@ class Settings(BaseModel):
     )
     batch_size: Annotated[int, Field(ge=2)] = Field(32, description="Images in a training step.")
     optimizer: Literal["auto", "sgd", "adamw"] = Field(
-        "auto", description="auto: AdamW for a backbone with layer norms, else SGD."
+        "auto",
+        description="auto: AdamW for a backbone with layer norms or depthwise convolutions, else "
+        "SGD.",
     )
     learning_rate: Literal["auto"] | _Positive = Field(
         "auto",

@@ -124,7 +124,8 @@ def finetune(
     optimizer: Annotated[
         str | None,
         typer.Option(
-            help="sgd or adamw. [default: auto, adamw for networks with layer norms, else sgd]",
+            help="sgd or adamw. [default: auto, adamw for networks with layer norms or depthwise "
+            "convolutions, else sgd]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -132,7 +133,8 @@ def finetune(
         str | None,
         typer.Option(
             help="Peak learning rate of the backbone: warm-up, then cosine to zero. [default: "
-            "auto, in a batch of 64: 0.05, without batch norms 0.01, with adamw 0.0001]",
+            "auto, in a batch of 64: with adamw 0.0014, with layer norms 0.0001; with sgd 0.05, "
+            "without batch norms 0.01]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -140,7 +142,7 @@ def finetune(
         str | None,
         typer.Option(
             help="Peak learning rate of hash layer and classifier. [default: auto, 0.02 to 0.5 by "
-            "the loss, without batch norms a fifth of it, with adamw 0.001]",
+            "the loss, without batch norms a fifth of it; with adamw ten times the backbone's]",
             rich_help_panel="Training",
         ),
     ] = None,

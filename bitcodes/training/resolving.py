@@ -88,21 +88,23 @@ def _stages_to_freeze(settings: Settings, network: nn.Module) -> int:
 def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]:
     """The optimizer and its rates that suit a backbone, by its norms, and the batch size.
 
-    Networks with layer norms are trained with AdamW, all others with SGD; those without batch norm,
-    or with frozen ones, bear only smaller steps. The rates of SGD grow with the batch in
-    proportion, those of AdamW with its square root.
+    Networks with layer norms, and those of depthwise convolutions with batch norms, are trained
+    with AdamW, all others with SGD; those without batch norm, or with frozen ones, bear only
+    smaller steps. The rates of SGD grow with the batch in proportion, those of AdamW with its
+    square root.
     """
     batches = settings.batch_size / 64
     head = LOSSES[settings.loss].head_learning_rate
-    if _has(network, nn.LayerNorm):
-        rate = 1e-4 * batches**0.5
+    adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
+    layer_norms = _has(network, nn.LayerNorm)
+    if layer_norms or (adapting and _has_depthwise(network)):
+        rate = (1e-4 if layer_norms else 1.4e-3) * batches**0.5
         return {
             "optimizer": "adamw",
             "learning_rate": rate,
             "head_learning_rate": 10 * rate,
             "weight_decay": 0.05,
         }
-    adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
     scale = batches if adapting else 0.2 * batches
     return {
         "optimizer": "sgd",
@@ -114,6 +116,14 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
 
 def _has(network: nn.Module, kind: type[nn.Module]) -> bool:
     return any(isinstance(module, kind) for module in network.modules())
+
+
+def _has_depthwise(network: nn.Module) -> bool:
+    """Whether there are convolutions of single channels, whose gradients are of other sizes."""
+    return any(
+        isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
+        for module in network.modules()
+    )
 
 
 def _precision(
