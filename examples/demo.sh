@@ -9,7 +9,7 @@ run() {
 }
 
 run bitcodes prepare demo
-run bitcodes finetune --data data/demo --epochs 4
+run bitcodes finetune --data data/demo --image-size 64 --epochs 4
 run bitcodes encode data/demo/database.txt
 run bitcodes search data/demo/test/*/0000.png --html results.html
 run bitcodes evaluate
