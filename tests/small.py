@@ -115,15 +115,17 @@ def make_settings(data: Path, **values: Any) -> Settings:
 def weights(run: Path) -> dict[str, Any]:
     """All that training ends with, in a form that compares: bytes and numbers."""
     saved = torch.load(run / "checkpoint.pt", weights_only=True)
-    momentum = saved["optimizer"]["state"]
+    of_optimizer = saved["optimizer"]["state"]  # momentum with SGD, more with AdamW
     return {
         "model file": (run / "model.safetensors").read_bytes(),
         "step": saved["step"],
         "losses": [line["loss"] for line in saved["history"]],
         "sizes": [line["image_size"] for line in saved["history"]],
         "scores": [line.get("val_map") for line in saved["history"]],
-        "momentum": {
-            key: value["momentum_buffer"].numpy().tobytes() for key, value in momentum.items()
+        "optimizer": {
+            (key, name): value.numpy().tobytes()
+            for key, values in of_optimizer.items()
+            for name, value in values.items()
         },
         **{name: tensor.numpy().tobytes() for name, tensor in saved["model"].items()},
         **{f"loss.{name}": value.numpy().tobytes() for name, value in saved["loss"].items()},
