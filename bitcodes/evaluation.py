@@ -153,10 +153,10 @@ def _with_stages(evaluation: Evaluation, run: Path | None, device: str) -> Evalu
     outputs = None
     if run is not None:
         from bitcodes.encoding import encode_images
-        from bitcodes.models.checkpoint import load_model
+        from bitcodes.models.engines import load_like
 
         files = (queries.absolute_path(row) for row in rows.tolist())
-        outputs = encode_images(load_model(run, device), files).outputs
+        outputs = encode_images(load_like(database.header, run, device), files).outputs
     assert queries.labels is not None and database.labels is not None  # score_code_sets has seen
     query_labels, labels = align_labels(queries.labels, database.labels)
     stages = score_stages(

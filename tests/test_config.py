@@ -44,7 +44,11 @@ def test_unknown_keys_are_named_with_the_known() -> None:
         ("bits", [48], "'bits' is [48]: input should be a valid integer"),
         ("bits", 0, "'bits' is 0: input should be greater than or equal to 1"),
         ("bits", 1025, "'bits' is 1025: input should be less than or equal to 1024"),
-        ("epochs", 0, "'epochs' is 0: input should be 'auto', or input should be greater than "),
+        (
+            "epochs",
+            0,
+            "'epochs' is 0: input should be 'auto', or input should be greater than or equal to 1",
+        ),
         ("batch_size", 1, "'batch_size' is 1: input should be greater than or equal to 2"),
         (
             "learning_rate",

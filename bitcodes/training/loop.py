@@ -89,7 +89,8 @@ class Trainer:
         self.paths = [train.absolute_path(row) for row in range(len(train))]
         self.workers = max(1, default_workers() // processes_here()) if workers is None else workers
         self.device = group.device(choose_device(settings.device))
-        keep_freed_memory()
+        if self.device.type == "cpu":
+            keep_freed_memory()
 
         preprocessing = find_backbone(settings.backbone).preprocessing(settings.size_in(-1))
         torch.manual_seed(stable_seed(settings.seed, "weights"))

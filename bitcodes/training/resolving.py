@@ -16,6 +16,7 @@ from bitcodes.images import open_image
 from bitcodes.losses import LABEL_FREE, LOSSES
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
+from bitcodes.models.depthwise import is_depthwise
 from bitcodes.training.freezing import freeze, set_modes
 
 _SMALLEST = 128  # pixels: enlarging small pictures pays
@@ -97,7 +98,7 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
     head = LOSSES[settings.loss].head_learning_rate
     adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
     layer_norms = _has(network, nn.LayerNorm)
-    if layer_norms or (adapting and _has_depthwise(network)):
+    if layer_norms or (adapting and any(map(is_depthwise, network.modules()))):
         rate = (1e-4 if layer_norms else 1.4e-3) * batches**0.5
         return {
             "optimizer": "adamw",
@@ -116,14 +117,6 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
 
 def _has(network: nn.Module, kind: type[nn.Module]) -> bool:
     return any(isinstance(module, kind) for module in network.modules())
-
-
-def _has_depthwise(network: nn.Module) -> bool:
-    """Whether there are convolutions of single channels, whose gradients are of other sizes."""
-    return any(
-        isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
-        for module in network.modules()
-    )
 
 
 def _precision(
