@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from bitcodes.config import Settings
-from bitcodes.data.sources import open_source
+from bitcodes.data.streams import open_images
 from bitcodes.encoding import encode_images
 from bitcodes.images import open_image
 from bitcodes.models.checkpoint import load_model
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=default)
     arguments = parser.parse_args()
 
-    listed = open_source([str(arguments.photos)])
+    listed = open_images([str(arguments.photos)])
     paths = [listed.absolute_path(row) for row in range(len(listed))]
     rows = []
     features: list[torch.Tensor] = []  # of the photographs, then of their copies: (N, D) each

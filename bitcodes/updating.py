@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.data.places import GONE, Item
-from bitcodes.data.sources import below
 from bitcodes.data.streams import Source
+from bitcodes.data.walking import below
 
 _BUFFER = 256  # paths read ahead
 _RUN = 1 << 14  # rows kept in one step

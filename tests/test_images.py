@@ -15,7 +15,7 @@ import pytest
 from hostile import make_hostile_folder, picture, png, saved, scan_bomb
 from PIL import Image
 
-from bitcodes.data.sources import find_images
+from bitcodes.data.walking import find_images
 from bitcodes.errors import ImageError
 from bitcodes.images import MAX_PIXELS, image_size, open_image, thumbnail_jpeg
 

@@ -10,7 +10,7 @@ from tiny import make_model, make_pictures, make_run
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.config import MODEL_FILE, set_latest
 from bitcodes.data.lists import ImageList, write_list
-from bitcodes.data.sources import open_source
+from bitcodes.data.streams import open_images
 from bitcodes.encoding import encode, encode_images
 from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.hamming.grouped import group
@@ -60,7 +60,7 @@ def test_the_nearest_in_order_of_distance_and_row(place: Path) -> None:
     hamming, _ = all_pairs(place)
     everything = [sorted((int(d), row) for row, d in enumerate(line)) for line in hamming]
     database = CodeSet.open("codes.npy")
-    asked = open_source(["asked"])
+    asked = open_images(["asked"])
     assert found(search(asked, database)) == [line[:10] for line in everything]
     assert found(search(asked, database, k=100)) == everything
 
@@ -76,7 +76,7 @@ def test_the_nearest_in_order_of_distance_and_row(place: Path) -> None:
 def test_a_shortlist_is_ordered_by_features(place: Path) -> None:
     hamming, euclidean = all_pairs(place)
     database = CodeSet.open("codes.npy")
-    asked = open_source(["asked"])
+    asked = open_images(["asked"])
 
     def expected(query: int, rows: list[int], k: int | None) -> list[tuple[int, int]]:
         ordered = sorted(rows, key=lambda row: (euclidean[query, row], hamming[query, row], row))
@@ -103,7 +103,7 @@ def test_a_shortlist_is_ordered_by_hash_outputs(place: Path) -> None:
     outputs = encode_images(load_model(), sorted((place / "asked").iterdir())).outputs
     differs = (outputs > 0)[:, None] != bits_of(database.codes).astype(bool)
     scores = np.sqrt((outputs.astype(float)[:, None] ** 2 * differs).sum(axis=2))  # (6, 40)
-    asked = open_source(["asked"])
+    asked = open_images(["asked"])
     results = search(asked, database, asymmetric=True, radius=9, k=4)
     assert results.reranked == "outputs"
     for query, line in enumerate(results.queries):
@@ -122,7 +122,7 @@ def test_a_shortlist_is_ordered_by_hash_outputs(place: Path) -> None:
 
 def test_a_saved_index_gives_the_same_answers(place: Path) -> None:
     database = CodeSet.open("codes.npy")
-    asked = open_source(["asked"])
+    asked = open_images(["asked"])
     expected = found(search(asked, database, k=25))
     save_index(group(database.codes, BITS), database)
     notes: list[str] = []
@@ -135,7 +135,7 @@ def test_a_saved_index_gives_the_same_answers(place: Path) -> None:
 
 def test_every_image_finds_itself(place: Path) -> None:
     database = CodeSet.open("codes.npy")
-    results = search(open_source(["photos"]), database, radius=0)
+    results = search(open_images(["photos"]), database, radius=0)
     for row, query in enumerate(results.queries):
         assert (0, row) in [(hit.distance, hit.row) for hit in query.hits]
         assert all(hit.similarity == 1 for hit in query.hits)
@@ -146,7 +146,7 @@ def test_a_code_set_asks_like_its_images(place: Path) -> None:
     queries = encode(load_model(), "asked", "queries.npy", features=True)
     for options in ({}, {"radius": 8}, {"rerank": True, "k": 7}):
         from_codes = search(queries, database, **options)  # type: ignore[arg-type]
-        from_images = search(open_source(["asked"]), database, **options)  # type: ignore[arg-type]
+        from_images = search(open_images(["asked"]), database, **options)  # type: ignore[arg-type]
         assert found(from_codes) == found(from_images)
         assert [query.file for query in from_codes.queries] == [
             query.file for query in from_images.queries
@@ -154,7 +154,7 @@ def test_a_code_set_asks_like_its_images(place: Path) -> None:
 
 
 def test_hits_say_where_their_images_lie(place: Path) -> None:
-    hit = search(open_source(["photos/07.png"]), CodeSet.open("codes.npy"), k=1).queries[0].hits[0]
+    hit = search(open_images(["photos/07.png"]), CodeSet.open("codes.npy"), k=1).queries[0].hits[0]
     assert (hit.rank, hit.row, hit.path) == (1, 7, "07.png")
     assert hit.file == place / "photos" / "07.png"
     bare = CodeSet.from_arrays(np.zeros((1, 3), np.uint8), BITS)
@@ -164,11 +164,11 @@ def test_hits_say_where_their_images_lie(place: Path) -> None:
 
 def test_queries_that_cannot_be_read_are_told(place: Path) -> None:
     Path("asked/broken.jpg").write_bytes(b"no")
-    results = search(open_source(["asked"]), CodeSet.open("codes.npy"))
+    results = search(open_images(["asked"]), CodeSet.open("codes.npy"))
     assert len(results.queries) == 6
     assert results.skipped[0][0] == "broken.jpg"
     with pytest.raises(DataError, match=r"the query 'asked/broken\.jpg' cannot be read: not an"):
-        search(open_source(["asked/broken.jpg"]), CodeSet.open("codes.npy"))
+        search(open_images(["asked/broken.jpg"]), CodeSet.open("codes.npy"))
 
 
 # -- the right model -------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_queries_that_cannot_be_read_are_told(place: Path) -> None:
 
 def test_the_model_is_the_one_in_the_header(place: Path) -> None:
     set_latest(make_run(place / "runs" / "two", BITS, seed=1))  # the newest is another
-    assert found(search(open_source(["photos/03.png"]), CodeSet.open("codes.npy"), k=1)) == [
+    assert found(search(open_images(["photos/03.png"]), CodeSet.open("codes.npy"), k=1)) == [
         [(0, 3)]
     ]
 
@@ -184,7 +184,7 @@ def test_the_model_is_the_one_in_the_header(place: Path) -> None:
 def test_codes_of_another_model_are_refused(place: Path) -> None:
     database = CodeSet.open("codes.npy")
     other = make_run(place / "runs" / "two", BITS, seed=1)
-    asked = open_source(["asked"])
+    asked = open_images(["asked"])
     both = f"codes.npy is of model {database.fingerprint}, from runs/one, but .* is of model"
     with pytest.raises(CodeSetError, match=both):
         search(asked, database, run=other)
@@ -208,7 +208,7 @@ def test_codes_of_another_model_are_refused(place: Path) -> None:
 def test_a_run_that_moved_is_found_or_asked_for(place: Path) -> None:
     shutil.move(place / "runs" / "one", place / "elsewhere")
     database = CodeSet.open("codes.npy")
-    asked = open_source(["asked"])
+    asked = open_images(["asked"])
     with pytest.raises(CodeSetError, match=r"made with runs/one, which is not there; .*--run"):
         search(asked, database)
     assert len(search(asked, database, run=Path("elsewhere")).queries) == 6
@@ -226,7 +226,7 @@ def test_a_folder_of_images_run_and_codes_moves_as_a_whole(
 ) -> None:
     moved = place.rename(place.with_name("moved"))
     monkeypatch.chdir(moved.parent)
-    results = search(open_source(["moved/photos/05.png"]), CodeSet.open("moved/codes.npy"), k=1)
+    results = search(open_images(["moved/photos/05.png"]), CodeSet.open("moved/codes.npy"), k=1)
     assert results.queries[0].hits[0].file == moved / "photos" / "05.png"
     log: list[str] = []
     encode(load_model("moved/runs/one"), "moved/photos", "moved/codes.npy", log=log.append)
@@ -237,8 +237,8 @@ def test_bare_codes_need_a_model_by_name(place: Path) -> None:
     np.save("bare.npy", CodeSet.open("codes.npy").codes)
     bare = CodeSet.open("bare.npy")
     with pytest.raises(CodeSetError, match="does not say which model made it"):
-        search(open_source(["asked"]), bare)
-    results = search(open_source(["photos/09.png"]), bare, run=Path("runs/one"), k=1)
+        search(open_images(["asked"]), bare)
+    results = search(open_images(["photos/09.png"]), bare, run=Path("runs/one"), k=1)
     assert found(results) == [[(0, 9)]]
 
 
@@ -246,7 +246,7 @@ def test_what_re_ranking_needs(place: Path) -> None:
     model = load_model()
     plain = encode(model, "photos", "plain.npy")
     with pytest.raises(CodeSetError, match=r"plain\.npy has no features .*--features"):
-        search(open_source(["asked"]), plain, rerank=True)
+        search(open_images(["asked"]), plain, rerank=True)
     with pytest.raises(CodeSetError, match=r"queries\.npy has no features .*--features"):
         search(encode(model, "asked", "queries.npy"), CodeSet.open("codes.npy"), rerank=True)
 
@@ -268,7 +268,7 @@ def test_hits_are_judged_by_the_labels_of_a_list(place: Path) -> None:
     write_list(
         Path("list.txt"), ["asked/00.png", "asked/01.png"], np.eye(3, dtype=np.uint8)[[2, 0]]
     )
-    results = search(open_source(["list.txt"]), database, k=40)
+    results = search(open_images(["list.txt"]), database, k=40)
     assert [query.labels for query in results.queries] == [("ship",), ("cat",)]
     for query, own in zip(results.queries, (2, 0), strict=True):
         for hit in query.hits:
@@ -278,7 +278,7 @@ def test_hits_are_judged_by_the_labels_of_a_list(place: Path) -> None:
 
 
 def test_a_query_of_the_database_has_its_label_there(place: Path) -> None:
-    results = search(open_source(["photos/04.png"]), labelled(place))
+    results = search(open_images(["photos/04.png"]), labelled(place))
     assert results.queries[0].labels == ("dog",)
     assert results.queries[0].hits[0].relevant is True
 
@@ -287,11 +287,11 @@ def test_a_query_in_a_class_folder_has_that_label(place: Path) -> None:
     database = labelled(place)
     make_pictures(place / "new" / "cat", 1, seed=5)
     make_pictures(place / "new" / "lion", 1, seed=6)
-    results = search(open_source(["new"]), database, k=3)
+    results = search(open_images(["new"]), database, k=3)
     assert [query.labels for query in results.queries] == [("cat",), ()]
     assert [hit.relevant for hit in results.queries[1].hits] == [None, None, None]
     assert results.queries[1].correct is None
-    unlabelled = search(open_source(["new"]), CodeSet.open("codes.npy"), k=3)
+    unlabelled = search(open_images(["new"]), CodeSet.open("codes.npy"), k=3)
     assert [query.labels for query in unlabelled.queries] == [(), ()]
 
 

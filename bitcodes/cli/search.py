@@ -90,7 +90,7 @@ def search(
     from bitcodes.cli.console import note, out, print_json, progress
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.data.lists import ImageList
-    from bitcodes.data.sources import open_source
+    from bitcodes.data.streams import open_images
     from bitcodes.report.results import printable
 
     if rerank and asymmetric:
@@ -107,7 +107,7 @@ def search(
     if queries[0].lower().endswith(".npy"):
         asked = CodeSet.open(queries[0])
     else:
-        asked = open_source(queries, stdin=sys.stdin.buffer.read() if "-" in queries else None)
+        asked = open_images(queries, stdin=sys.stdin.buffer if "-" in queries else None)
     with progress("encoding queries") as report:
         results = searching.search(
             asked,

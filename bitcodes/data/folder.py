@@ -7,8 +7,8 @@ from typing import Any
 
 from bitcodes.data.lists import DATASET_FILE, LIST_NAMES, class_folders
 from bitcodes.data.prepared import Prepared, check_settings, write_dataset
-from bitcodes.data.sources import walk_images
 from bitcodes.data.splits import hash_order
+from bitcodes.data.walking import walk_files
 from bitcodes.errors import DataError
 
 DEFAULT_QUERIES = 0.1
@@ -139,8 +139,9 @@ def _read_classes(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
     notes = []
     others = 0
     for name in class_folders(folder):
-        images, rest = walk_images(folder / name)
-        others += len(rest)
+        files = list(walk_files(str(folder / name)))
+        images = [path for path, is_image in files if is_image]
+        others += len(files) - len(images)
         if images:
             classes[name] = images
         else:

@@ -1,4 +1,4 @@
-"""Sources of images that may be larger than memory: what `encode` is pointed at, item by item."""
+"""What a user names to be encoded or searched for: images, folders, lists, archives, URLs."""
 
 import hashlib
 import os
@@ -11,9 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+
 from bitcodes.data.lists import ImageList, ListStream, recorded_names, shown, single_labels
 from bitcodes.data.members import archive_images, is_archive
-from bitcodes.data.places import File, Item, Place, Remote, file_stat
+from bitcodes.data.places import File, Item, Remote, file_stat
 from bitcodes.data.remote import (
     is_remote,
     remote_archive,
@@ -21,9 +23,11 @@ from bitcodes.data.remote import (
     remote_stat,
     remote_version,
 )
-from bitcodes.data.sources import LIST_SUFFIXES, below
+from bitcodes.data.walking import below, walk_files
 from bitcodes.errors import DataError
 from bitcodes.images import IMAGE_SUFFIXES
+
+LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -182,6 +186,29 @@ def open_stream(
     )
 
 
+def open_images(
+    arguments: Sequence[str], root: Path | None = None, stdin: IO[bytes] | None = None
+) -> ImageList:
+    """What open_stream finds, as a list in memory, where it is files: images, folders and lists.
+
+    Raises DataError as open_stream does, and for archives and URLs.
+    """
+    source = open_stream(arguments, root, stdin)
+    paths, labels = [], []
+    for item in source:
+        if not isinstance(item.place, File):
+            raise DataError(
+                f"expected images, folders or lists, found an archive or a URL: {shown(item.path)} "
+                "is no file of its own; encode it, and name the code set (.npy)"
+            )
+        paths.append(item.path)
+        if item.labels is not None:
+            labels.append(item.labels)
+    return ImageList(
+        paths, np.stack(labels) if labels else None, Path(source.root), source.class_names
+    )
+
+
 def _open_one(argument: str, root: Path | None, base: Path, stdin: IO[bytes] | None) -> Source:
     if argument == "-":
         return _list(_spooled(stdin), "standard input", base, ())
@@ -209,6 +236,12 @@ def _open_one(argument: str, root: Path | None, base: Path, stdin: IO[bytes] | N
             versions=(f"{absolute} {size} {time}",),
         )
     return Source(str(base), lambda: iter([Item(below(absolute, str(base)), File(absolute))]))
+
+
+def _folder_items(root: str) -> Iterator[Item]:
+    for path, is_image in walk_files(root):
+        if is_image:
+            yield Item(path, File(os.path.join(root, path)))  # noqa: PTH118
 
 
 def _open_remote(url: str) -> Source:
@@ -263,84 +296,6 @@ def _spooled(stdin: IO[bytes] | None) -> Callable[[], Iterator[bytes]]:
             yield line
 
     return lines
-
-
-# -- folders ---------------------------------------------------------------------------------------
-
-
-def _folder_items(root: str) -> Iterator[Item]:
-    for path, place in _walk(root):
-        yield Item(path, place)
-
-
-def _walk(root: str) -> Iterator[tuple[str, Place]]:
-    """What find_images finds, in the same order, with the names of one folder at a time in memory.
-
-    A link to a folder within `root` is left out, for that folder is found by its own name.
-    """
-    seen: set[tuple[int, int]] = set()
-    own: set[tuple[int, int]] | None = None  # the folders below root, without following links
-
-    def is_new(path: str, is_link: bool) -> bool:
-        nonlocal own
-        status = os.stat(path)  # noqa: PTH116
-        identity = status.st_dev, status.st_ino
-        if is_link:
-            if own is None:
-                own = _own_folders(root)
-            if identity in own:
-                return False
-        if identity in seen:
-            return False
-        seen.add(identity)
-        return True
-
-    waiting: list[Iterator[tuple[str, bool, bool]]] = [iter([("", True, False)])]
-    while waiting:
-        step = next(waiting[-1], None)
-        if step is None:
-            waiting.pop()
-            continue
-        path, is_folder, is_link = step
-        absolute = os.path.join(root, path)  # noqa: PTH118
-        if not is_folder:
-            yield path, File(absolute)
-            continue
-        try:
-            if is_new(absolute, is_link):
-                waiting.append(iter(_listed(absolute, path)))
-        except OSError as error:
-            if not path:
-                raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
-            yield path.rstrip("/"), File(absolute.rstrip("/"))
-
-
-def _listed(folder: str, prefix: str) -> list[tuple[str, bool, bool]]:
-    """The images and folders in a folder: path, whether it is a folder, whether it is a link."""
-    found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            try:
-                is_folder = entry.is_dir()
-            except OSError:  # a link that leads to itself
-                is_folder = False
-            if is_folder:
-                found.append((f"{prefix}{entry.name}/", True, entry.is_symlink()))
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122
-                found.append((prefix + entry.name, False, False))
-    found.sort()
-    return found
-
-
-def _own_folders(root: str) -> set[tuple[int, int]]:
-    found = set()
-    for parent, folders, _ in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        status = os.stat(parent)  # noqa: PTH116
-        found.add((status.st_dev, status.st_ino))
-    return found
 
 
 def _expand(argument: str) -> tuple[str, list[str]]:

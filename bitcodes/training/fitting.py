@@ -11,7 +11,7 @@ import torch
 from bitcodes import config
 from bitcodes.config import Settings, stable_seed
 from bitcodes.data.lists import LIST_NAMES, ImageList, read_list
-from bitcodes.data.sources import open_source
+from bitcodes.data.streams import open_images
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write
 from bitcodes.losses import LABEL_FREE
@@ -25,7 +25,7 @@ from bitcodes.training.resuming import clear, data_digest
 def images_to_fit(data: Path) -> ImageList:
     """The training images of a prepared folder, or all images in any other folder or list."""
     listed = data / LIST_NAMES["train"]
-    return read_list(listed) if listed.is_file() else open_source([str(data)])
+    return read_list(listed) if listed.is_file() else open_images([str(data)])
 
 
 def fit(

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tiny import make_model, make_pictures
 
-from bitcodes.data.sources import open_source
+from bitcodes.data.streams import open_images
 from bitcodes.errors import DataError
 from bitcodes.models.hashing import HashModel
 from bitcodes.training import frozen
@@ -31,7 +31,7 @@ def photos(tmp_path: Path) -> Path:
 
 def store(photos: Path, model: HashModel | None = None) -> FrozenFeatures:
     return FrozenFeatures(
-        photos.parent / "cache", model or make_model(), open_source([str(photos)])
+        photos.parent / "cache", model or make_model(), open_images([str(photos)])
     )
 
 
@@ -75,7 +75,7 @@ def test_a_second_time_they_are_read(photos: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_was_done_before_a_stop_stays(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = load(FrozenFeatures(photos.parent / "other", make_model(), open_source([str(photos)])))
+    whole = load(FrozenFeatures(photos.parent / "other", make_model(), open_images([str(photos)])))
     sizes = watch(monkeypatch)
 
     def stop() -> None:
@@ -114,7 +114,7 @@ def test_anything_else_that_decides_them_makes_others(
     load(store(photos))
     assert sum(sizes) == 21
     sizes.clear()
-    images = open_source([str(photos)])
+    images = open_images([str(photos)])
     fewer = replace(images, paths=images.paths[:5])
     load(FrozenFeatures(photos.parent / "cache", make_model(), fewer))
     assert sum(sizes) == 5
