@@ -27,17 +27,12 @@ class DepthwiseConv2d(nn.Conv2d):
         return F.conv2d(padded, weight, self.bias, stride, 0, 1, self.groups)
 
 
-def is_depthwise(layer: nn.Module) -> bool:
-    """Whether a layer is a convolution of single channels."""
-    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
-
-
 def speed_up_depthwise(module: nn.Module) -> nn.Module:
     """Make plain depthwise convolutions with "same" padding in a network faster ones, in place."""
     for layer in module.modules():
         if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros":
             continue
-        depthwise = is_depthwise(layer) and layer.dilation == (1, 1)
+        depthwise = layer.groups == layer.in_channels > 1 and layer.dilation == (1, 1)
         half = layer.kernel_size[0] // 2
         if depthwise and layer.padding == (half, half) and layer.kernel_size == (2 * half + 1,) * 2:
             layer.__class__ = DepthwiseConv2d

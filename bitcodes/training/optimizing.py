@@ -28,9 +28,12 @@ def make_optimizer(
             if chosen:
                 penalty = float(settings.weight_decay) if decay else 0.0
                 groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": penalty})
+    # One pass over the weights instead of ten: of a step on a CPU, AdamW took a tenth.
+    fused = untrained[0].device.type in ("cpu", "cuda")
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups)
-    return torch.optim.SGD(groups, momentum=settings.momentum, nesterov=settings.momentum > 0)
+        return torch.optim.AdamW(groups, fused=fused)
+    momentum = settings.momentum
+    return torch.optim.SGD(groups, momentum=momentum, nesterov=momentum > 0, fused=fused)
 
 
 def schedule(step: int, steps: int, warm_up: float, kind: str = "cosine") -> float:

@@ -16,7 +16,6 @@ from bitcodes.images import open_image
 from bitcodes.losses import LABEL_FREE, LOSSES
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
-from bitcodes.models.depthwise import is_depthwise
 from bitcodes.training.freezing import freeze, set_modes
 
 _SMALLEST = 128  # pixels: enlarging small pictures pays
@@ -89,23 +88,21 @@ def _stages_to_freeze(settings: Settings, network: nn.Module) -> int:
 def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]:
     """The optimizer and its rates that suit a backbone, by its norms, and the batch size.
 
-    Networks with layer norms, and those of depthwise convolutions with batch norms, are trained
-    with AdamW, all others with SGD; those without batch norm, or with frozen ones, bear only
-    smaller steps. The rates of SGD grow with the batch in proportion, those of AdamW with its
-    square root.
+    Networks with layer norms are trained with AdamW, all others with SGD; of those the ones without
+    batch norm, or with frozen ones, bear only smaller steps. The rates of SGD grow with the batch
+    in proportion, those of AdamW with its square root.
     """
     batches = settings.batch_size / 64
     head = LOSSES[settings.loss].head_learning_rate
-    adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
-    layer_norms = _has(network, nn.LayerNorm)
-    if layer_norms or (adapting and any(map(is_depthwise, network.modules()))):
-        rate = (1e-4 if layer_norms else 1.4e-3) * batches**0.5
+    if _has(network, nn.LayerNorm):
+        rate = 1e-4 * batches**0.5
         return {
             "optimizer": "adamw",
             "learning_rate": rate,
             "head_learning_rate": 10 * rate,
             "weight_decay": 0.05,
         }
+    adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
     scale = batches if adapting else 0.2 * batches
     return {
         "optimizer": "sgd",
