@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-from bitcodes.config import LossName
+from bitcodes.config import CONFIG_FILE, LAST_MODEL_FILE, MODEL_FILE, LossName
+from bitcodes.training.validation import kept_epoch
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BITCODES = [sys.executable, "-m", "bitcodes"]
@@ -113,23 +115,40 @@ def fill(cell: Cell) -> None:
     if subprocess.run([*BITCODES, *cell.finetune()]).returncode:
         print(f"{cell.name}: finetune failed: left out", file=sys.stderr)
         return
-    done = subprocess.run([*BITCODES, *cell.evaluate()], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
+    figures = evaluated(cell.evaluate())
+    last = last_evaluated(Path(f"runs/{cell.name}"))
+    if figures is None or last is None:
         print(f"{cell.name}: evaluate failed: left out", file=sys.stderr)
         return
     lines = Path(f"runs/{cell.name}/metrics.jsonl").read_text().splitlines()
     history = [json.loads(line) for line in lines]
-    scores = [line.get("val_map", -1.0) for line in history]
-    best = max(range(len(scores)), key=lambda epoch: (scores[epoch], epoch))
     kept = {
-        "figures": json.loads(done.stdout)["figures"],
+        "figures": figures,
+        "last": last or figures,
         "minutes": history[-1]["train_seconds"] / 60,
         "epochs": len(history),
-        "epoch": best + 1,  # whose weights these are: the best by validation, else the last
+        "epoch": kept_epoch(history)["epoch"],
     }
     fresh = file.with_suffix(".tmp")
     fresh.write_text(json.dumps(kept, indent=2) + "\n")
     fresh.replace(file)
+
+
+def evaluated(words: list[str]) -> dict[str, Any] | None:
+    """What an `evaluate --json` measures; None if it fails."""
+    done = subprocess.run([*BITCODES, *words], stdout=subprocess.PIPE, text=True)
+    return None if done.returncode else json.loads(done.stdout)["figures"]
+
+
+def last_evaluated(run: Path) -> dict[str, Any] | None:
+    """Figures of the last epoch's weights where the model is another's, else none."""
+    if not (run / LAST_MODEL_FILE).exists():
+        return {}
+    last = run.with_name(f"{run.name}-last")
+    last.mkdir(exist_ok=True)
+    shutil.copy(run / CONFIG_FILE, last)
+    shutil.copy(run / LAST_MODEL_FILE, last / MODEL_FILE)
+    return evaluated(["evaluate", str(last), "--json"])
 
 
 def figures_file(cell: Cell) -> Path:
@@ -146,18 +165,19 @@ def report(cells: list[Cell]) -> str:
         + f", Python {platform.python_version()}; {platform.machine()}, {os.cpu_count()} cores.",
         "",
         f"Options of finetune: `{' '.join(cells[0].options) or 'none, all defaults'}`. Weights are "
-        "those of the epoch that was best on held-out training images; queries choose nothing.",
+        "those that finetune keeps, chosen by held-out training images; queries choose nothing. "
+        "Where these are not the last epoch's, the last ones' figure stands in brackets.",
     ]
     for protocol, backbone in dict.fromkeys((cell.protocol, cell.backbone) for cell in cells):
         part = [cell for cell in cells if (cell.protocol, cell.backbone) == (protocol, backbone)]
         lines += ["", f"## {protocol}, {backbone}"]
-        lines += ["", "Tie-aware mAP over the whole ranking:", "", *table(part, map_of)]
         lines += [
             "",
-            "mAP@1000:",
+            "Tie-aware mAP over the whole ranking:",
             "",
-            *table(part, lambda kept: f"{kept['figures']['map@1000']:.4f}"),
+            *table(part, lambda kept: figure_of(kept, "map")),
         ]
+        lines += ["", "mAP@1000:", "", *table(part, lambda kept: figure_of(kept, "map@1000"))]
         lines += ["", "Minutes of training, and the epoch kept:", "", *table(part, time_of)]
     example = cells[0]
     lines += [
@@ -170,8 +190,9 @@ def report(cells: list[Cell]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def map_of(kept: dict[str, Any]) -> str:
-    return f"{kept['figures']['map']:.4f}"
+def figure_of(kept: dict[str, Any], name: str) -> str:
+    figure, last = kept["figures"][name], kept["last"][name]
+    return f"{figure:.4f}" if kept["epoch"] == kept["epochs"] else f"{figure:.4f} ({last:.4f})"
 
 
 def time_of(kept: dict[str, Any]) -> str:

@@ -77,8 +77,7 @@ class Settings(BaseModel):
     batch_size: Annotated[int, Field(ge=2)] = Field(32, description="Images in a training step.")
     optimizer: Literal["auto", "sgd", "adamw"] = Field(
         "auto",
-        description="auto: AdamW for a backbone with layer norms or depthwise convolutions, else "
-        "SGD.",
+        description="auto: AdamW for a backbone with layer norms, else SGD.",
     )
     learning_rate: Literal["auto"] | _Positive = Field(
         "auto",
@@ -107,6 +106,11 @@ class Settings(BaseModel):
     )
     label_smoothing: _Share = Field(
         0.0, description="Probability spread over all classes, where a loss has a cross-entropy."
+    )
+    dither: _Share = Field(
+        0.9,
+        description="Share of the outputs' range over which the bits' thresholds are spread, in "
+        "csq: codes then tell how sure the network is. 0: all at zero, as in the paper.",
     )
     ema: _Share = Field(
         0.0,
@@ -146,8 +150,8 @@ class Settings(BaseModel):
     )
     val: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.05,
-        description="Share of the training list held out (at most 2,000 images) to choose the best "
-        "weights; 0: train on everything, keep the last.",
+        description="Share of the training list held out (at most 2,000 images), to keep an "
+        "earlier epoch's weights where they are clearly better; 0: train on all, keep the last.",
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of everything random.")
     summary_steps: Annotated[int, Field(ge=1)] = Field(

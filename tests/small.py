@@ -106,7 +106,7 @@ def make_settings(data: Path, **values: Any) -> Settings:
     quick = {"backbone": "small", "bits": 12, "image_size": 32, "epochs": 3, "batch_size": 8}
     loss = LOSSES.get(values.get("loss", "csq"), HashLoss)
     rates = {"learning_rate": 0.05, "head_learning_rate": loss.head_learning_rate}
-    plain: dict[str, Any] = {"zoom": 0.0, "rand_augment": 0.0, "freeze_stages": 0}
+    plain: dict[str, Any] = {"zoom": 0.0, "rand_augment": 0.0, "freeze_stages": 0, "dither": 0.0}
     machine = {"device": "cpu", "amp": "off"}  # no trial of speed decides anything
     given = {**machine, **rates, **quick, **plain, **values}
     return Settings.build({"data": data, "val": 0.15, **given})

@@ -124,8 +124,7 @@ def finetune(
     optimizer: Annotated[
         str | None,
         typer.Option(
-            help="sgd or adamw. [default: auto, adamw for networks with layer norms or depthwise "
-            "convolutions, else sgd]",
+            help="sgd or adamw. [default: auto, adamw for networks with layer norms, else sgd]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -133,8 +132,7 @@ def finetune(
         str | None,
         typer.Option(
             help="Peak learning rate of the backbone: warm-up, then cosine to zero. [default: "
-            "auto, in a batch of 64: with adamw 0.0014, with layer norms 0.0001; with sgd 0.05, "
-            "without batch norms 0.01]",
+            "auto, in a batch of 64: 0.05, without batch norms 0.01; with layer norms 0.0001]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -142,14 +140,14 @@ def finetune(
         str | None,
         typer.Option(
             help="Peak learning rate of hash layer and classifier. [default: auto, 0.02 to 0.5 by "
-            "the loss, without batch norms a fifth of it; with adamw ten times the backbone's]",
+            "the loss, without batch norms a fifth of it; with layer norms 0.001]",
             rich_help_panel="Training",
         ),
     ] = None,
     weight_decay: Annotated[
         str | None,
         typer.Option(
-            help="Penalty on the weights. [default: auto, 0.0005, with adamw 0.05]",
+            help="Penalty on the weights. [default: auto, 0.0005, with layer norms 0.05]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -165,6 +163,14 @@ def finetune(
         float | None,
         typer.Option(
             help="Probability spread over all classes, in ce, greedy and ortho. [default: 0.0]",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    dither: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the outputs' range over which the bits' thresholds are spread, in csq: "
+            "codes then tell how sure the network is. 0: all at zero. [default: 0.9]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -282,8 +288,8 @@ def finetune(
     val: Annotated[
         float | None,
         typer.Option(
-            help="Share of the training list held out to choose the best weights; 0 trains on "
-            "everything and keeps the last. [default: 0.05]",
+            help="Share of the training list held out to choose the epoch that is kept; 0 trains "
+            "on everything and keeps the last. [default: 0.05]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -334,7 +340,7 @@ def finetune(
 ) -> None:
     """Fine-tune a pretrained network with a hash layer on a dataset.
 
-    Writes a run: the settings, the best weights by mean average precision on held-out training
+    Writes a run: the settings, the weights, chosen by mean average precision on held-out training
     images, the state to resume from, and curves for TensorBoard (`tensorboard --logdir runs`).
 
     On several GPUs: `torchrun --nproc-per-node 4 -m bitcodes finetune ...`, each with its part of
@@ -358,6 +364,7 @@ def finetune(
         "weight_decay": weight_decay,
         "warm_up": warm_up,
         "label_smoothing": label_smoothing,
+        "dither": dither,
         "ema": ema,
         "freeze_norms": freeze_norms,
         "momentum": momentum,
@@ -413,7 +420,7 @@ def finetune(
             {
                 "run": str(done.run),
                 "already_finished": done.already,
-                "best_epoch": done.best["epoch"],
+                "kept_epoch": done.kept["epoch"],
                 "history": done.history,
             }
         )
@@ -432,13 +439,13 @@ def finetune(
 
 def _outcome(done: "Finetuned") -> str:
     """The last epoch beside the one that validation chose: the better for having been chosen."""
-    last, best = done.history[-1], done.best
+    last, kept = done.history[-1], done.kept
     if "val_map" not in last:
         return "the model is that of the last epoch"
     score = f"validation mAP {last['val_map']:.4f} after the last epoch"
-    if best is last:
-        return f"{score}, the best: it is the model"
-    return f"{score}; the model is that of epoch {best['epoch']}, with {best['val_map']:.4f}"
+    if kept is last:
+        return f"{score}, whose weights are the model"
+    return f"{score}; the model is that of epoch {kept['epoch']}, with {kept['val_map']:.4f}"
 
 
 def _settings(

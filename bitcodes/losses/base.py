@@ -31,10 +31,11 @@ class HashLoss(nn.Module):
         """
         raise NotImplementedError
 
-    def fold(self, hash_layer: nn.Linear) -> nn.Linear:
+    def fold(self, hash_layer: nn.Linear, dither: float = 0.0) -> nn.Linear:
         """The hash layer together with what the loss does to its outputs: what encoding uses.
 
         Validation and the saved model take this layer, so that `bit = output > 0` of them both.
+        `dither` in [0, 1) spreads the thresholds of bits, where a loss knows how.
         """
         return hash_layer
 

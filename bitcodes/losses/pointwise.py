@@ -104,9 +104,27 @@ class HashCenters(CenterLoss):
 
     An image of several classes has the bitwise majority of their centers as its own (a tie goes
     to the bit of a fixed random code). `weight` is 1e-4, as in the authors' code.
+
+    The paper's bit is h_k > 0. With a dither d each bit has a threshold of its own, which the bias
+    of the hash layer takes in:
+
+        bit_k = h_k > t_k, where t_1 .. t_K are d (2 i - 1 - K) / K for i = 1 .. K in random order
+
+    The loss makes s_k the probability that the bit is set. At one half, the bits of an image
+    between two classes tell only which is likelier, and codes crowd on the centers; at many
+    thresholds they tell how sure that is: for t uniform in (-1, 1) the expected Hamming distance of
+    two images is sum_k |h_k - h'_k| / 2. See dithered quantization: Jacques and Cambareri,
+    https://arxiv.org/abs/1607.00816.
     """
 
     quantization_weight = 1e-4
+    levels: torch.Tensor  # (K,) evenly spread over (-1, 1)
+
+    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
+        super().__init__(bits, classes, multi_label, seed)
+        ranks = np.random.default_rng(seed + 2).permutation(bits)
+        levels = ((2 * ranks + 1 - bits) / bits).astype(np.float32)
+        self.register_buffer("levels", torch.from_numpy(levels), persistent=False)
 
     def forward(
         self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
@@ -119,6 +137,15 @@ class HashCenters(CenterLoss):
         quantization = torch.log(torch.cosh(codes.abs() - 1)).mean()
         logits = codes @ self.centers.T / self.bits  # (B, C)
         return similarity + self.quantization_weight * quantization, logits
+
+    @torch.no_grad()
+    def fold(self, hash_layer: nn.Linear, dither: float = 0.0) -> nn.Linear:
+        """The hash layer with the thresholds in its bias."""
+        if not dither:
+            return hash_layer
+        folded = copy.deepcopy(hash_layer)
+        folded.bias.sub_(torch.atanh(dither * self.levels))
+        return folded
 
 
 class DeepPolarizedNetwork(CenterLoss):
@@ -177,7 +204,7 @@ class OrthoHash(CenterLoss):
         return loss, self.scale * cosines
 
     @torch.no_grad()
-    def fold(self, hash_layer: nn.Linear) -> nn.Linear:
+    def fold(self, hash_layer: nn.Linear, dither: float = 0.0) -> nn.Linear:
         """The hash layer with the batch norm of evaluation in its weights."""
         assert self.norm.running_mean is not None and self.norm.running_var is not None
         scale = (self.norm.running_var + self.norm.eps).rsqrt()  # (K,)

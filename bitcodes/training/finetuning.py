@@ -18,7 +18,7 @@ from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.loop import Progress, Trainer
 from bitcodes.training.resolving import resolve
 from bitcodes.training.resuming import clear, read_state, same_settings, sweep
-from bitcodes.training.validation import best_epoch
+from bitcodes.training.validation import kept_epoch
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Finetuned:
     already: bool
 
     @property
-    def best(self) -> dict[str, Any]:
+    def kept(self) -> dict[str, Any]:
         """The line of the history whose weights are the run's model."""
-        return best_epoch(self.history)
+        return kept_epoch(self.history)
 
 
 def finetune(

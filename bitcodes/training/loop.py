@@ -34,7 +34,7 @@ from bitcodes.training.interrupts import interruptible
 from bitcodes.training.memory import keep_freed_memory
 from bitcodes.training.optimizing import make_optimizer, schedule
 from bitcodes.training.resuming import data_digest
-from bitcodes.training.validation import best_epoch, ranking_score, split
+from bitcodes.training.validation import kept_epoch, ranking_score, split
 
 CHECKPOINT_SECONDS = 300.0
 _EVAL_BATCH = 128
@@ -52,7 +52,6 @@ class Progress:
     images_per_second: float
     seconds_left: float
     val_map: float | None  # of the last finished epoch
-    best_map: float | None  # of the epochs so far at this image size
     epoch_done: bool
 
 
@@ -278,7 +277,6 @@ class Trainer:
         begun = self.step - epoch * self.steps_per_epoch
         lines = [line for line in self.history if line["image_size"] == self.image_size]
         val_map = lines[-1].get("val_map") if lines else None
-        best_map = best_epoch(lines).get("val_map") if lines else None
         self._set_modes()
         saved_at = clock = time.monotonic()
         inputs = self._inputs(list(batches[begun:, self.group.part(self.batch_size)]))
@@ -291,7 +289,7 @@ class Trainer:
             clock = now
             done = begun + number
             rate = self._images_per_second(done)
-            report(self._progress(self.loss_sum / done, rate, val_map, best_map, done=False))
+            report(self._progress(self.loss_sum / done, rate, val_map, done=False))
             self._check_interrupted()
             if now - saved_at > CHECKPOINT_SECONDS:
                 self.save()
@@ -310,9 +308,7 @@ class Trainer:
         """Steps of an epoch, from 0: fewer in the last if `max_steps` cuts it short."""
         return min(self.steps_per_epoch, self.steps - epoch * self.steps_per_epoch)
 
-    def _progress(
-        self, loss: float, rate: float, val_map: float | None, best_map: float | None, done: bool
-    ) -> Progress:
+    def _progress(self, loss: float, rate: float, val_map: float | None, done: bool) -> Progress:
         return Progress(
             epoch=len(self.history) + 1,
             epochs=self.epochs,
@@ -322,7 +318,6 @@ class Trainer:
             images_per_second=rate,
             seconds_left=self._images_left() / rate,
             val_map=val_map,
-            best_map=best_map,
             epoch_done=done,
         )
 
@@ -420,16 +415,15 @@ class Trainer:
         }
         score = None
         if len(self.val_rows):
-            score = self._validate()
-            line["val_map"] = score
-        best = best_epoch([*self.history, line])
+            score, error = self._validate()
+            line |= {"val_map": score, "val_error": error}
         if self.curves is not None:
             self.curves.epoch(self.step, loss, rate, score)
-            self._save_models(line is best)
+            self._save_models(kept_epoch([*self.history, line]) is line)
         line["images_per_second"] = round(rate, 1)
         line["train_seconds"] = round(self.seconds, 1)
         line["validation_seconds"] = round(time.monotonic() - started, 1)
-        done = self._progress(loss, rate, score, best.get("val_map"), done=True)
+        done = self._progress(loss, rate, score, done=True)
         self.history.append(line)
         self.loss_sum = 0.0
         if self.curves is not None:
@@ -437,10 +431,10 @@ class Trainer:
         self.save()
         report(done)
 
-    def _save_models(self, best: bool) -> None:
-        """The last weights have a file of their own where they are not the best ones."""
+    def _save_models(self, kept: bool) -> None:
+        """The last weights have a file of their own where they are not the model."""
         last = self.run / config.LAST_MODEL_FILE
-        if best:
+        if kept:
             save_model(self._exported(), self.run / config.MODEL_FILE)
             last.unlink(missing_ok=True)
         else:
@@ -451,10 +445,11 @@ class Trainer:
     def _exported(self) -> HashModel:
         """The model as it is validated and saved: with what the loss adds to its hash layer."""
         source = self if self.average is None else self.average
-        return source.model.with_hash_layer(source.loss.fold(source.model.hash_layer))
+        layer = source.loss.fold(source.model.hash_layer, self.settings.dither)
+        return source.model.with_hash_layer(layer)
 
-    def _validate(self) -> float:
-        """Rank the images held out: their mAP against a fixed sample of the others."""
+    def _validate(self) -> tuple[float, float]:
+        """Rank the images held out: mAP against a fixed sample of the others, standard error."""
         return ranking_score(
             self.group.collect(self.val_rows, self._encode),
             self.labels[self.val_rows],

@@ -1,6 +1,5 @@
 """Validation on images held out of the training list; queries are never looked at."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from bitcodes.codes.pack import pack_outputs
 from bitcodes.data.splits import hash_order
 from bitcodes.errors import DataError
 from bitcodes.hamming.index import HammingIndex
-from bitcodes.metrics.ranking import average_precision, mean_over_queries
+from bitcodes.metrics.ranking import average_precision
 
 MAX_VALIDATION = 2000  # images held out
 MAX_RANKED = 5000  # training images that they are ranked against
@@ -41,23 +40,32 @@ def ranking_score(
     labels: NDArray[np.uint8],
     ranked_outputs: NDArray[np.float32],
     ranked_labels: NDArray[np.uint8],
-) -> float:
-    """Mean average precision of the images held out, ranked against others.
+) -> tuple[float, float]:
+    """Mean average precision of the images held out, ranked against others, and its standard error.
 
-    Hash outputs (Q, K) and labels (Q, C) of the first, (N, K) and (N, C) of the others. 0 if none
-    of them has a relevant image.
+    Hash outputs (Q, K) and labels (Q, C) of the first, (N, K) and (N, C) of the others. (0, 0) if
+    none of them has a relevant image.
     """
     index = HammingIndex(pack_outputs(ranked_outputs), outputs.shape[1])
     total, relevant = index.count(pack_outputs(outputs), labels=ranked_labels, query_labels=labels)
-    score = mean_over_queries(average_precision(total, relevant))
-    return 0.0 if math.isnan(score) else score
+    values = average_precision(total, relevant)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return 0.0, 0.0
+    return float(values.mean()), float(values.std() / len(values) ** 0.5)
 
 
-def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def kept_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The line of the epoch whose weights are the run's model, of a history with at least one.
 
-    The best by validation, of equals the one that trained longer; without validation the last.
-    Scores at smaller image sizes are those of another model, and do not count.
+    The last one whose validation mAP is within a standard error of the best: what so few images
+    cannot tell apart is decided by having trained longer (the one-standard-error rule of Breiman et
+    al., Classification and Regression Trees, 1984). Without validation the last of all. Scores at
+    smaller image sizes are those of another model, and do not count.
     """
     lines = [line for line in history if line["image_size"] == history[-1]["image_size"]]
-    return max(lines, key=lambda line: (line.get("val_map", -1.0), line["epoch"]))
+    if "val_map" not in lines[-1]:
+        return lines[-1]
+    best = max(lines, key=lambda line: line["val_map"])
+    enough = best["val_map"] - best["val_error"]
+    return [line for line in lines if line["val_map"] >= enough][-1]

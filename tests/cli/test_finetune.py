@@ -54,7 +54,7 @@ def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) 
     )
     assert re.fullmatch(
         r"finished runs/colours-small-csq-16 in \d+ s of training; validation mAP [01]\.\d{4} "
-        r"after the last epoch(, the best: it is the model|; the model is .* 1, with [01]\.\d{4})",
+        r"after the last epoch(, whose weights are the model|; the model is .* 1, with [01]\.\d{4})",
         lines[-1],
     )
     assert Path("runs/latest").resolve() == Path("runs/colours-small-csq-16").resolve()
@@ -94,21 +94,22 @@ def test_json_is_one_document(data: Path, capsys: pytest.CaptureFixture[str]) ->
         document = json.loads(capsys.readouterr().out)
         assert document["run"] == "runs/colours-small-csq-48"
         assert document["already_finished"] == already
-        assert document["best_epoch"] in (1, 2)
+        assert document["kept_epoch"] in (1, 2)
         assert [line["epoch"] for line in document["history"]] == [1, 2]
 
 
 @pytest.mark.parametrize(
     ("scores", "said"),
     [
-        ([0.25, 0.5], "validation mAP 0.5000 after the last epoch, the best: it is the model"),
+        ([0.25, 0.5], "validation mAP 0.5000 after the last epoch, whose weights are the model"),
+        ([0.5, 0.45], "validation mAP 0.4500 after the last epoch, whose weights are the model"),
         (
             [0.5, 0.25],
             "validation mAP 0.2500 after the last epoch; the model is that of epoch 1, with 0.5000",
         ),
     ],
 )
-def test_the_end_tells_of_the_last_epoch_and_the_best(
+def test_the_end_tells_of_the_last_epoch_and_the_kept_one(
     data: Path,
     scores: list[float],
     said: str,
@@ -116,7 +117,7 @@ def test_the_end_tells_of_the_last_epoch_and_the_best(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     left = iter(scores)
-    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(left))
+    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: (next(left), 0.1))
     assert run("--data", data, *QUICK, "--epochs", 2, "--val", 0.15) == 0
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"of training; {said}")
 

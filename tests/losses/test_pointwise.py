@@ -288,6 +288,51 @@ def test_a_loss_that_adds_nothing_leaves_the_hash_layer_as_it_is(name: str) -> N
     assert LOSSES[name](8, 3, False, 0).fold(layer) is layer
 
 
+@pytest.mark.parametrize("name", set(LOSSES) - {"csq"})
+def test_only_hash_centers_are_dithered(name: str) -> None:
+    layer, loss = nn.Linear(4, 8), LOSSES[name](8, 3, False, 0).eval()
+    assert torch.equal(loss.fold(layer, 0.9).bias, loss.fold(layer).bias)
+
+
+# -- dithered thresholds ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [1, 7, 48])
+def test_every_bit_has_a_threshold_of_its_own(bits: int) -> None:
+    loss, layer = HashCenters(bits, 2, False, seed=3), nn.Linear(5, bits)
+    before = layer.bias.tolist()
+    features = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)) * 2
+    with torch.no_grad():
+        outputs, folded = layer(features).tolist(), loss.fold(layer, 0.9)(features).tolist()
+    levels = [0.9 * (2 * i - 1 - bits) / bits for i in range(1, bits + 1)]
+    assert sorted(0.9 * loss.levels.numpy()) == pytest.approx(levels)
+    for row, new in zip(outputs, folded, strict=True):
+        for k, (output, with_threshold) in enumerate(zip(row, new, strict=True)):
+            margin = math.tanh(output) - 0.9 * float(loss.levels[k])
+            assert abs(margin) < 1e-6 or (margin > 0) == (with_threshold > 0)
+    assert layer.bias.tolist() == before
+
+
+def test_thresholds_are_drawn_by_the_seed_alone() -> None:
+    levels = [HashCenters(48, 10, False, seed).levels.tolist() for seed in (0, 0, 1)]
+    assert levels[0] == levels[1] != levels[2]
+
+
+def test_dithered_codes_tell_how_far_apart_the_outputs_are() -> None:
+    bits = 1024
+    loss, layer = HashCenters(bits, 4, False, seed=0), nn.Linear(1, bits)
+    nn.init.constant_(layer.weight, 1.0)
+    nn.init.zeros_(layer.bias)
+    values = torch.tensor([[-2.0], [-0.5], [0.3], [0.4], [3.0]])
+    with torch.no_grad():
+        plain, dithered = loss.fold(layer)(values) > 0, loss.fold(layer, 0.999)(values) > 0
+    for i, x in enumerate(values.flatten().tolist()):
+        for j, y in enumerate(values.flatten().tolist()):
+            expected = bits * abs(math.tanh(x) - math.tanh(y)) / 2
+            assert int((dithered[i] != dithered[j]).sum()) == pytest.approx(expected, abs=1.5)
+            assert int((plain[i] != plain[j]).sum()) == bits * (x * y < 0)
+
+
 def test_the_minimum_distance_is_reported() -> None:
     for name, loss in LOSSES.items():
         said = loss(48, 10, False, 0).describe()

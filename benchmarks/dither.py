@@ -1,0 +1,100 @@
+"""What thresholds of their own do for codes of hash centers: mAP of one training by the dither.
+
+    python benchmarks/dither.py RUN ... [--dithers 0 0.5 0.8 0.9 0.95] [--seeds 3]
+
+Each RUN was trained with csq and evaluated. Its thresholds are taken out of the hash layer, and
+others are put in, drawn by several seeds; the features that `evaluate` stored are coded again: no
+image is read. Beside it stands what no code of so many bits can be expected to reach, the ranking
+by the inner product of the outputs themselves, tanh(h), for 500 of the queries.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import processor
+from numpy.typing import NDArray
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.pack import pack_outputs
+from bitcodes.config import load_settings
+from bitcodes.hamming.index import HammingIndex
+from bitcodes.losses.pointwise import HashCenters
+from bitcodes.metrics.ranking import average_precision, mean_over_queries
+from bitcodes.models.checkpoint import load_model
+
+_REAL_VALUED = 500  # queries
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--dithers", type=float, nargs="+", default=[0, 0.5, 0.8, 0.9, 0.95])
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    print(processor(), "\n")
+    columns = [f"{dither:g}" for dither in arguments.dithers] + ["outputs"]
+    print(f"| run | bits | seed | {' | '.join(columns)} |")
+    print(f"| --- | --- | --- |{' --- |' * len(columns)}")
+    for run in arguments.runs:
+        queries = CodeSet.open(run / "evaluation" / "queries.npy")
+        database = CodeSet.open(run / "evaluation" / "database.npy")
+        outputs = plain_outputs(run, queries), plain_outputs(run, database)
+        best = real_valued(*outputs, queries, database)
+        for seed in range(arguments.seeds):
+            scores = [
+                dithered(*outputs, queries, database, dither, seed) for dither in arguments.dithers
+            ]
+            cells = " | ".join(f"{score:.4f}" for score in [*scores, best])
+            print(f"| {run.name} | {queries.bits} | {seed} | {cells} |", flush=True)
+
+
+def plain_outputs(run: Path, images: CodeSet) -> NDArray[np.float32]:
+    """Hash outputs (N, K) of a code set's features, with all thresholds at zero."""
+    settings, layer = load_settings(run), load_model(run).hash_layer
+    assert images.features is not None
+    loss = HashCenters(settings.bits, 2, False, settings.seed)
+    with torch.no_grad():
+        outputs = layer(torch.from_numpy(np.asarray(images.features, np.float32)))
+        return (outputs + torch.atanh(settings.dither * loss.levels)).numpy()
+
+
+def dithered(
+    queries: NDArray[np.float32],
+    database: NDArray[np.float32],
+    query_set: CodeSet,
+    database_set: CodeSet,
+    dither: float,
+    seed: int,
+) -> float:
+    """MAP over the whole ranking of outputs (Q, K) and (N, K), coded with this dither."""
+    levels = HashCenters(queries.shape[1], 2, False, seed).levels
+    thresholds = torch.atanh(dither * levels).numpy()
+    index = HammingIndex(pack_outputs(database - thresholds), queries.shape[1])
+    codes = pack_outputs(queries - thresholds)
+    total, relevant = index.count(
+        codes, labels=database_set.labels, query_labels=np.asarray(query_set.labels)
+    )
+    return mean_over_queries(average_precision(total, relevant))
+
+
+def real_valued(
+    queries: NDArray[np.float32],
+    database: NDArray[np.float32],
+    query_set: CodeSet,
+    database_set: CodeSet,
+) -> float:
+    """MAP of the ranking by the inner product of tanh(outputs), of the first queries."""
+    assert query_set.labels is not None
+    assert database_set.labels is not None
+    codes, scores = np.tanh(database), []
+    for output, label in zip(queries[:_REAL_VALUED], query_set.labels[:_REAL_VALUED], strict=True):
+        order = np.argsort(-(codes @ np.tanh(output)), kind="stable")
+        ranks = np.flatnonzero(database_set.labels[order] == label) + 1
+        scores.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+    return float(np.mean(scores))
+
+
+if __name__ == "__main__":
+    main()
