@@ -62,6 +62,11 @@ class Settings(BaseModel):
         "code; hashnet, dch: pairs of images; itq, itq-nn, lsh: no labels, no training.",
     )
     bits: Annotated[int, Field(ge=1, le=1024)] = Field(48, description="Length of a code, K.")
+    hidden: Literal["auto"] | Annotated[int, Field(ge=0, le=65536)] = Field(
+        "auto",
+        description="Width of a layer between backbone and hash layer, trained from random "
+        "weights; 0: none. auto: 1,024 with freeze, else none.",
+    )
     image_size: Literal["auto"] | _Size | Annotated[list[_Size], Field(min_length=2)] = Field(
         "auto",
         description="Pixels on a side that the network sees. auto: by the images' own size, after "
@@ -81,8 +86,8 @@ class Settings(BaseModel):
     )
     learning_rate: Literal["auto"] | _Positive = Field(
         "auto",
-        description="Peak learning rate of the backbone: warm-up, then cosine to zero. auto: by "
-        "the backbone's kind and the batch size.",
+        description="Peak learning rate of the backbone and a hidden layer: warm-up, then cosine "
+        "to zero. auto: by the backbone's kind and the batch size.",
     )
     head_learning_rate: Literal["auto"] | _Positive = Field(
         "auto",

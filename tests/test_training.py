@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from small import CLASSES, make_dataset, make_settings, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from torch import nn
 
 from bitcodes import config, files, training
 from bitcodes.config import Settings, load_settings, read_settings_file
@@ -191,6 +192,26 @@ def test_the_last_weights_are_kept_beside_better_ones(
     scores = iter([(1.0, 0.0)])
     finetune(make_settings(data, epochs=4))
     assert not Path("run/last.safetensors").exists()
+
+
+def test_a_hidden_layer_learns_beside_frozen_norms(data: Path) -> None:
+    finetune(make_settings(data, hidden=24, freeze_norms=True))
+    model = load_model(Path("run"))
+    assert model.feature_dim == 24
+    norm, before = model.hidden[1], nn.BatchNorm1d(24)  # type: ignore[index]
+    for name, tensor in before.state_dict().items():
+        assert not torch.equal(norm.state_dict()[name], tensor)
+
+
+def test_a_run_with_a_hidden_layer_lends_its_backbone(data: Path) -> None:
+    finetune(make_settings(data, freeze=True))
+    first = load_model(Path("run"))
+    assert first.feature_dim == 1024
+    settings = make_settings(data, weights="run/model.safetensors", freeze=True, hidden=0)
+    finetune(settings, Path("second"))
+    second = load_model(Path("second"))
+    assert second.feature_dim == second.backbone_dim
+    torch.testing.assert_close(second.backbone.state_dict(), first.backbone.state_dict())
 
 
 def test_the_model_has_the_thresholds_in_its_bias(data: Path) -> None:

@@ -73,6 +73,14 @@ def finetune(
             rich_help_panel="Model",
         ),
     ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(
+            help="Width of a layer between backbone and hash layer, trained from random weights. "
+            "[default: auto, 1024 with --freeze, else 0, none]",
+            rich_help_panel="Model",
+        ),
+    ] = None,
     loss: Annotated[
         str | None,
         typer.Option(
@@ -131,8 +139,9 @@ def finetune(
     learning_rate: Annotated[
         str | None,
         typer.Option(
-            help="Peak learning rate of the backbone: warm-up, then cosine to zero. [default: "
-            "auto, in a batch of 64: 0.05, without batch norms 0.01; with layer norms 0.0001]",
+            help="Peak learning rate of the backbone and of a hidden layer: warm-up, then cosine "
+            "to zero. [default: auto, in a batch of 64: 0.05, without batch norms 0.01; with layer "
+            "norms 0.0001]",
             rich_help_panel="Training",
         ),
     ] = None,
@@ -352,6 +361,7 @@ def finetune(
         "data": data,
         "backbone": backbone,
         "weights": weights if pretrained is None else _weights(weights, pretrained),
+        "hidden": hidden,
         "loss": loss,
         "bits": bits,
         "image_size": image_size,

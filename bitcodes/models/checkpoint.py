@@ -13,15 +13,16 @@ from bitcodes.models.modelfile import ModelInfo, find_model, parse_info
 from bitcodes.models.weights import copy_weights, read_safetensors
 
 
-def fingerprint(model: HashModel, with_hash_layer: bool = True) -> str:
+def fingerprint(model: HashModel, with_head: bool = True) -> str:
     """SHA-256, in hex, of the model's weights and preprocessing: equal means equal codes.
 
-    Without the hash layer, equal means equal features.
+    Without the head, what comes after the backbone: of two models of the same backbone, equal means
+    that it gives the same.
     """
     digest = hashlib.sha256()
     digest.update(model.preprocessing.canonical().encode())
     for name, tensor in sorted(model.state_dict().items()):
-        if name.startswith("hash_layer.") and not with_hash_layer:
+        if not with_head and not name.startswith("backbone."):
             continue
         digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -35,6 +36,7 @@ def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
         bits=model.bits,
         class_names=model.class_names,
         preprocessing=model.preprocessing,
+        hidden=0 if isinstance(model.hidden, torch.nn.Identity) else model.feature_dim,
         device=str(device),
         fingerprint=fingerprint(model),
     )
@@ -57,7 +59,9 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     path = find_model(source)
     metadata, weights = read_safetensors(path)
     info = parse_info(metadata, path)
-    model = HashModel(info.backbone, info.bits, info.preprocessing, info.class_names)
+    model = HashModel(
+        info.backbone, info.bits, info.preprocessing, info.class_names, hidden=info.hidden
+    )
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
         wanted, there = (

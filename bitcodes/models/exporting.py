@@ -22,7 +22,8 @@ class _Whole(nn.Module):
         self.model = model
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features = self.model.backbone(self.model.preprocessing.normalise(images))  # (B, D)
+        pooled = self.model.backbone(self.model.preprocessing.normalise(images))
+        features = self.model.hidden(pooled)  # (B, D)
         return self.model.hash_features(features), features
 
 

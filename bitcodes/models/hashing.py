@@ -21,7 +21,8 @@ class HashModel(nn.Module):
 
     `class_names` are those of the data it was trained on, in label order, maybe empty. `weights`
     are the backbone's, the published ones or those in a file; its layers called `untrained` get
-    random ones all the same. `dtype` is what `encode_batch` computes the features in.
+    random ones all the same. With `hidden` a layer of that width follows the backbone (linear,
+    batch norm, ReLU): D is its width then. `dtype` is what `encode_batch` computes the features in.
     """
 
     engine = "torch"
@@ -35,12 +36,14 @@ class HashModel(nn.Module):
         class_names: tuple[str, ...] = (),
         weights: Literal["pretrained", "random"] | Path = "random",
         untrained: Iterable[str] = (),
+        hidden: int = 0,
     ) -> None:
         super().__init__()
         spec = find_backbone(backbone)
         self.backbone_name = backbone
         self.bits = bits
-        self.feature_dim = spec.feature_dim
+        self.backbone_dim = spec.feature_dim
+        self.feature_dim = hidden or spec.feature_dim  # D
         self.preprocessing = preprocessing
         self.class_names = class_names
         self.path: Path | None = None  # the file it was loaded from
@@ -48,8 +51,9 @@ class HashModel(nn.Module):
         if weights != "random":
             file = weights if isinstance(weights, Path) else None
             start_from(self.backbone, backbone, preprocessing.image_size, file, untrained)
-        self.hash_layer = nn.Linear(spec.feature_dim, bits)
-        nn.init.normal_(self.hash_layer.weight, std=spec.feature_dim**-0.5)
+        self.hidden = _hidden_layer(spec.feature_dim, hidden) if hidden else nn.Identity()
+        self.hash_layer = nn.Linear(self.feature_dim, bits)
+        nn.init.normal_(self.hash_layer.weight, std=self.feature_dim**-0.5)
         nn.init.zeros_(self.hash_layer.bias)
         self.dropout = nn.Dropout(0.0)
         self.to(memory_format=torch.channels_last)
@@ -73,7 +77,11 @@ class HashModel(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (B, 3, S, S) -> hash outputs (B, K)."""
-        return self.hash_features(self.backbone(images))
+        return self.head(self.backbone(images))
+
+    def head(self, pooled: torch.Tensor) -> torch.Tensor:
+        """What the backbone gives (B, backbone_dim) -> hash outputs (B, K)."""
+        return self.hash_features(self.hidden(pooled))
 
     def hash_features(self, features: torch.Tensor) -> torch.Tensor:
         """Features (B, D) -> hash outputs (B, K)."""
@@ -81,10 +89,10 @@ class HashModel(nn.Module):
         return outputs
 
     @torch.inference_mode()
-    def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Images on the model's device, uint8 (B, S, S, 3) -> features (B, D), always float32."""
+    def pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What the backbone gives of such images, (B, backbone_dim), always float32."""
         with _evaluating(self), _full_precision():
-            return self._features(pixels)
+            return self._pooled(pixels)
 
     @torch.inference_mode()
     def encode_batch(self, images: NDArray[np.uint8]) -> Encoded:
@@ -104,23 +112,28 @@ class HashModel(nn.Module):
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
         half = self.dtype == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            features = self._features(pixels)  # (B, D)
+            features = self.hidden(self._pooled(pixels)).float()  # (B, D)
         outputs = self.hash_features(features)  # (B, K)
         return Encoded(outputs.cpu().numpy(), features.cpu().numpy())
 
-    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 (B, S, S, 3) -> float32 (B, D); on a CPU, a few images at a time."""
+    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        """uint8 (B, S, S, 3) -> float32 (B, backbone_dim); on a CPU, a few images at a time."""
         count, side = pixels.shape[:2]
         at_once = images_at_once(side) if self.device.type == "cpu" else max(count, 1)
         pieces = torch.split(pixels, at_once)
-        features = [self.backbone(self.preprocessing.normalise(piece)).float() for piece in pieces]
-        return torch.cat(features)
+        return torch.cat(
+            [self.backbone(self.preprocessing.normalise(piece)).float() for piece in pieces]
+        )
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the weights and the preprocessing: equal means equal codes."""
         from bitcodes.models.checkpoint import fingerprint  # it makes these models
 
         return fingerprint(self)
+
+
+def _hidden_layer(inputs: int, width: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
 
 
 @contextmanager

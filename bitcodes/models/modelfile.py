@@ -24,6 +24,7 @@ class ModelInfo(BaseModel):
     bits: int
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
+    hidden: int = 0  # width of the layer between backbone and hash layer; 0: none
     device: str  # what it was trained on, the default for encoding with it
     fingerprint: str = ""  # tells damage that safetensors cannot see; empty: not known
 

@@ -49,7 +49,7 @@ class FrozenFeatures:
         and may raise to stop: what is done stays.
         """
         count = len(self.images)
-        features = torch.empty(count, self._model.feature_dim)
+        features = torch.empty(count, self._model.backbone_dim)
         done = 0
         while done < count and (part := self._read(done)) is not None:
             features[done : done + len(part)] = torch.from_numpy(part)
@@ -97,10 +97,10 @@ class FrozenFeatures:
         batches = batches_of(islice(listed(self.images), start, None), _BATCH)
         for items, read in read_batches(batches, preprocessing, "full", _BATCH, workers):
             between()
-            computed = torch.full((len(items), self._model.feature_dim), torch.nan)
+            computed = torch.full((len(items), self._model.backbone_dim), torch.nan)
             if len(read.good):
                 pixels = torch.from_numpy(read.pixels).to(self._model.device)
-                computed[torch.from_numpy(read.good)] = self._model.features(pixels).cpu()
+                computed[torch.from_numpy(read.good)] = self._model.pooled(pixels).cpu()
             yield computed
 
     def _path(self, start: int) -> Path:
@@ -108,7 +108,7 @@ class FrozenFeatures:
 
     def _read(self, start: int) -> NDArray[np.float32] | None:
         """The features kept in one file; None if it is not there, or is not what was written."""
-        shape = (min(_CHUNK, len(self.images) - start), self._model.feature_dim)
+        shape = (min(_CHUNK, len(self.images) - start), self._model.backbone_dim)
         try:
             part = np.load(self._path(start), allow_pickle=False)
         except (OSError, ValueError, EOFError):
@@ -122,8 +122,9 @@ class FrozenFeatures:
 
 def _digest(model: HashModel, images: ImageList) -> str:
     """A name for the features of these images by this backbone, on this kind of device."""
-    digest = hashlib.sha256(f"{torch.__version__}\0{model.device.type}\0".encode())
-    digest.update(fingerprint(model, with_hash_layer=False).encode())
+    kind = f"{torch.__version__}\0{model.device.type}\0{model.backbone_name}\0"
+    digest = hashlib.sha256(kind.encode())
+    digest.update(fingerprint(model, with_head=False).encode())
     for position in range(len(images)):
         path = images.absolute_path(position)
         size, time = file_stat(path)

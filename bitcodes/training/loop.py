@@ -100,6 +100,7 @@ class Trainer:
             dataset.class_names,
             settings.weights,
             retrained_layers(settings),
+            int(settings.hidden),
         ).to(self.device)
         multi_label = bool((self.labels.sum(axis=1) != 1).any())
         self.loss: HashLoss = LOSSES[settings.loss](
@@ -114,7 +115,9 @@ class Trainer:
             AveragedWeights(self.model, self.loss, settings.ema) if settings.ema else None
         )
         self.optimizer = make_optimizer(
-            settings, self.model.backbone, [self.model.hash_layer, self.loss]
+            settings,
+            nn.ModuleList([self.model.backbone, self.model.hidden]),
+            [self.model.hash_layer, self.loss],
         )
         self.augmentation = Augmentation(
             settings.flip, settings.shift, float(settings.zoom), float(settings.rand_augment)
@@ -124,7 +127,7 @@ class Trainer:
             len(train), settings.val, settings.seed
         )
         self.targets = torch.from_numpy(self.labels.astype(np.float32))  # (N, C)
-        self.features: torch.Tensor | None = None  # (N, D), with --freeze
+        self.features: torch.Tensor | None = None  # (N, backbone_dim), with --freeze
         self.batch_size = self._batch_size()
         self.steps_per_epoch = len(self.train_rows) // self.batch_size
         self.steps = self.steps_per_epoch * int(settings.epochs)
@@ -238,6 +241,7 @@ class Trainer:
             f"{settings.bits} bits, on {self.device}"
             + (f" and {self.group.size - 1} more" if self.group.size > 1 else "")
             + (f"; the first {frozen} stages stay as they are" if frozen else "")
+            + (f"; a hidden layer of {settings.hidden:,}" if settings.hidden else "")
         )
         for name, value in self.loss.describe().items():
             self.log(f"{name}: {value:g}")
@@ -300,7 +304,7 @@ class Trainer:
         set_modes(self.model.backbone)
         self.loss.train()
         if self.settings.freeze_norms:
-            for module in self.model.modules():
+            for module in self.model.backbone.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
@@ -378,7 +382,7 @@ class Trainer:
 
     def _outputs(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         if self.features is not None:
-            return self.model.hash_features(inputs)
+            return self.model.head(inputs)
         if self.settings.augment:
             draws = self.augmentation.draw(self.batch_size, generator)
             inputs = self.augmentation(inputs, draws.part(self.group.part(self.batch_size)))
@@ -467,7 +471,7 @@ class Trainer:
                 self._check_interrupted()
                 inputs = inputs.to(self.device)
                 if self.features is not None:
-                    outputs.append(model.hash_features(inputs).cpu().numpy())
+                    outputs.append(model.head(inputs).cpu().numpy())
                 else:
                     pixels = model.preprocessing.normalise(inputs)
                     outputs.append(model(pixels).float().cpu().numpy())

@@ -9,13 +9,14 @@ from bitcodes.config import Settings
 
 
 def make_optimizer(
-    settings: Settings, backbone: nn.Module, head: list[nn.Module]
+    settings: Settings, body: nn.Module, head: list[nn.Module]
 ) -> torch.optim.Optimizer:
     """SGD, with Nesterov momentum if any, or AdamW; groups keep their peak learning rate as "peak".
 
-    `head` is what starts untrained: the hash layer and the loss's own parameters.
+    `body` is the backbone, with the hidden layer if there is one; `head` the hash layer and the
+    loss's own parameters.
     """
-    learning = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+    learning = [parameter for parameter in body.parameters() if parameter.requires_grad]
     untrained = [parameter for module in head for parameter in module.parameters()]
     groups = []
     for parameters, rate in [

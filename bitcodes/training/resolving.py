@@ -22,6 +22,7 @@ _SMALLEST = 128  # pixels: enlarging small pictures pays
 _EPOCHS, _IMAGES = 10, 50_000  # that many for that many
 _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 60
 _EPOCHS_FROZEN = 30  # they take seconds
+_HIDDEN_FROZEN = 1024  # wide: what a backbone knows of other classes is not linear in these
 _FEW = 20_000  # images: fewer are changed more
 _TRIAL_BATCH = {"cpu": 8, "cuda": 64}  # images, enough to show which precision is faster
 
@@ -33,6 +34,7 @@ def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) ->
     values["device"] = str(device)
     backbone = find_backbone(settings.backbone)
     values |= _if_auto(values, _by_images(settings, train))
+    values |= _if_auto(values, {"hidden": _HIDDEN_FROZEN if settings.freeze else 0})
     if settings.image_size == "auto":
         size = backbone.default_image_size
         if backbone.any_size:
@@ -44,6 +46,11 @@ def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) ->
         raise ConfigError(
             f"settings: 'image_size' has several sizes, but {settings.backbone} is built for one: "
             f"give one, or leave it out for {backbone.default_image_size}"
+        )
+    if settings.loss in LABEL_FREE and values["hidden"]:
+        raise ConfigError(
+            f"settings: 'hidden' is {values['hidden']}, but loss {settings.loss} trains no layer: "
+            "expected 0"
         )
     if settings.loss not in LABEL_FREE and "auto" in values.values():
         network = backbone.build(Settings.build(values).size_in(-1))
@@ -89,12 +96,13 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
     """The optimizer and its rates that suit a backbone, by its norms, and the batch size.
 
     Networks with layer norms are trained with AdamW, all others with SGD; of those the ones without
-    batch norm, or with frozen ones, bear only smaller steps. The rates of SGD grow with the batch
-    in proportion, those of AdamW with its square root.
+    batch norm, or with frozen ones, bear only smaller steps. Where nothing of it learns, its kind
+    does not matter. The rates of SGD grow with the batch in proportion, those of AdamW with its
+    square root.
     """
     batches = settings.batch_size / 64
     head = LOSSES[settings.loss].head_learning_rate
-    if _has(network, nn.LayerNorm):
+    if _has(network, nn.LayerNorm) and not settings.freeze:
         rate = 1e-4 * batches**0.5
         return {
             "optimizer": "adamw",
@@ -103,7 +111,7 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
             "weight_decay": 0.05,
         }
     adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
-    scale = batches if adapting else 0.2 * batches
+    scale = batches if adapting or settings.freeze else 0.2 * batches
     return {
         "optimizer": "sgd",
         "learning_rate": 0.05 * scale,

@@ -45,6 +45,31 @@ def test_round_trip(file: Path) -> None:
     np.testing.assert_array_equal(found.features, expected.features)
 
 
+def test_a_hidden_layer_is_part_of_the_model(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = HashModel("small", 6, small._preprocessing(32), hidden=20)
+    model.train()(torch.randn(16, 3, 32, 32))  # which its norm remembers
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    expected = model.encode_batch(pictures)
+    assert expected.features.shape == (5, model.feature_dim) == (5, 20)
+    assert expected.features.min() == 0
+    layer = model.hash_layer
+    outputs = expected.features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    np.testing.assert_allclose(expected.outputs, outputs, atol=1e-5)
+    pooled = model.pooled(torch.from_numpy(pictures)).numpy()
+    assert pooled.shape == (5, model.backbone_dim) == (5, small.FEATURES)
+    linear, norm = model.hidden[0], model.hidden[1]  # type: ignore[index]
+    sums = pooled @ linear.weight.detach().numpy().T
+    spread = np.sqrt(norm.running_var.numpy() + norm.eps)
+    np.testing.assert_allclose(
+        expected.features, ((sums - norm.running_mean.numpy()) / spread).clip(0), atol=1e-5
+    )
+    save_model(model, tmp_path / "model.safetensors")
+    found = load_model(tmp_path / "model.safetensors").encode_batch(pictures)
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    np.testing.assert_array_equal(found.features, expected.features)
+
+
 def test_the_same_model_is_the_same_file(file: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.safetensors"
     save_model(load_model(file), again)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny import SIDE, make_model, make_pictures, make_run
 
 from bitcodes.codes.codeset import CodeSet
@@ -13,6 +14,7 @@ from bitcodes.encoding import encode
 from bitcodes.errors import BitcodesError, CodeSetError, ConfigError, ModelError
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.engines import load_encoder, load_like
+from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import read_info
 from bitcodes.models.onnx import OnnxModel, export_onnx, exported, load_onnx
 
@@ -43,6 +45,20 @@ def test_an_export_gives_the_outputs_and_knows_the_settings(run: Path) -> None:
         np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-5)
         np.testing.assert_allclose(found.features, expected.features, atol=1e-5)
         assert found.outputs.dtype == found.features.dtype == np.float32
+
+
+def test_an_export_has_the_hidden_layer(run: Path, tmp_path: Path) -> None:
+    plain = load_model(run)
+    model = HashModel(plain.backbone_name, 24, plain.preprocessing, hidden=32)
+    model.backbone.load_state_dict(plain.backbone.state_dict())
+    images = np.random.default_rng(0).integers(0, 256, (20, SIDE, SIDE, 3), np.uint8)
+    model.train()(model.preprocessing.normalise(torch.from_numpy(images)))
+    export_onnx(model.eval(), tmp_path / "model.onnx")
+    other = OnnxModel(tmp_path / "model.onnx")
+    assert other.feature_dim == 32
+    expected, found = model.encode_batch(images), other.encode_batch(images)
+    np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-5)
+    np.testing.assert_allclose(found.features, expected.features, atol=1e-5)
 
 
 def test_an_export_of_other_weights_is_not_used(run: Path, tmp_path: Path) -> None:

@@ -42,13 +42,13 @@ def load(features: FrozenFeatures) -> torch.Tensor:
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches that go through a backbone from now on."""
     sizes: list[int] = []
-    before = HashModel.features
+    before = HashModel.pooled
 
     def counting(model: HashModel, pixels: torch.Tensor) -> torch.Tensor:
         sizes.append(len(pixels))
         return before(model, pixels)
 
-    monkeypatch.setattr(HashModel, "features", counting)
+    monkeypatch.setattr(HashModel, "pooled", counting)
     return sizes
 
 
@@ -118,6 +118,19 @@ def test_anything_else_that_decides_them_makes_others(
     fewer = replace(images, paths=images.paths[:5])
     load(FrozenFeatures(photos.parent / "cache", make_model(), fewer))
     assert sum(sizes) == 5
+
+
+def test_backbones_of_the_same_weights_do_not_share_them(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(store(photos))
+    sizes, other = watch(monkeypatch), make_model()
+    other.backbone_name = "another"
+    load(store(photos, other))
+    assert sum(sizes) == 21
+    sizes.clear()
+    load(store(photos))
+    assert sizes == []
 
 
 def test_images_that_cannot_be_read_have_none(photos: Path) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from bitcodes.config import Settings
 from bitcodes.data.lists import read_list
+from bitcodes.errors import ConfigError
 from bitcodes.losses import LOSSES
 from bitcodes.models.backbones import BACKBONES
 from bitcodes.training import resolving
@@ -69,7 +70,7 @@ def test_fewer_images_are_seen_oftener(images: int, epochs: int) -> None:
 
 
 def automatic(data: Path, **values: Any) -> Settings:
-    names = ("image_size", "epochs", "zoom", "rand_augment", "freeze_stages")
+    names = ("image_size", "epochs", "zoom", "rand_augment", "freeze_stages", "hidden")
     settings = make_settings(data, **{**dict.fromkeys(names, "auto"), **values})
     return resolve(settings, read_list(data / "train.txt"), print)
 
@@ -91,6 +92,21 @@ def test_training_begins_at_half_the_size(data: Path, monkeypatch: pytest.Monkey
         assert automatic(data, epochs=1).image_size == sizes[-1]
         assert automatic(data, freeze=True).image_size == sizes[-1]
         assert automatic(data, loss="itq").image_size == sizes[-1]
+
+
+def test_frozen_backbones_get_a_hidden_layer(data: Path) -> None:
+    assert automatic(data).hidden == 0
+    assert automatic(data, freeze=True).hidden == 1024
+    assert automatic(data, freeze=True, hidden=0).hidden == 0
+    assert automatic(data, loss="itq").hidden == 0
+    with pytest.raises(ConfigError, match="'hidden' is 7, but loss itq trains no layer"):
+        automatic(data, loss="itq", hidden=7)
+
+
+def test_the_kind_of_a_frozen_backbone_does_not_matter() -> None:
+    wanted = recipe(nn.BatchNorm2d(3))
+    for layer in (nn.LayerNorm(3), nn.Conv2d(3, 3, 1)):
+        assert recipe(layer, freeze=True) == wanted
 
 
 def test_the_first_stages_are_frozen(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
