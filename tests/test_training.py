@@ -105,7 +105,9 @@ def test_a_run_holds_what_it_promises(data: Path, undisturbed: Path) -> None:
     assert names == {
         *("config.yaml", "model.safetensors", "checkpoint.pt", "metrics.jsonl", "events.out")
     }
-    assert load_settings(undisturbed) == make_settings(data, optimizer="sgd", weight_decay=5e-4)
+    assert load_settings(undisturbed) == make_settings(
+        data, optimizer="sgd", weight_decay=5e-4, hidden=0
+    )
     lines = metrics(undisturbed)
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert [line["step"] for line in lines] == [5, 10, 15]
