@@ -141,7 +141,7 @@ class Settings(BaseModel):
         "there are few images.",
     )
     freeze: bool = Field(
-        False, description="Train only the hash layer and classifier, on features computed once."
+        False, description="Train only what follows the backbone, on features computed once."
     )
     freeze_stages: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto",

@@ -269,7 +269,7 @@ def finetune(
         bool | None,
         typer.Option(
             "--freeze/--no-freeze",
-            help="Train only the hash layer and classifier, on features computed once and kept in "
+            help="Train only what follows the backbone, on features computed once and kept in "
             "runs/.features: seconds an epoch. [default: no-freeze]",
             show_default=False,
             rich_help_panel="Training",
