@@ -34,25 +34,26 @@ def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) ->
     values["device"] = str(device)
     backbone = find_backbone(settings.backbone)
     values |= _if_auto(values, _by_images(settings, train))
-    values |= _if_auto(values, {"hidden": _HIDDEN_FROZEN if settings.freeze else 0})
+    fitted = settings.loss in LABEL_FREE
+    values |= _if_auto(values, {"hidden": _HIDDEN_FROZEN if settings.freeze and not fitted else 0})
     if settings.image_size == "auto":
         size = backbone.default_image_size
         if backbone.any_size:
             size = image_size_for(train, size)
         half = -(-size // 64) * 32  # in whole 32s, what most networks reduce maps by
-        at_once = settings.freeze or settings.loss in LABEL_FREE or values["epochs"] == 1
+        at_once = settings.freeze or fitted or values["epochs"] == 1
         values["image_size"] = [half, size] if backbone.any_size and not at_once else size
     if isinstance(settings.image_size, list) and not backbone.any_size:
         raise ConfigError(
             f"settings: 'image_size' has several sizes, but {settings.backbone} is built for one: "
             f"give one, or leave it out for {backbone.default_image_size}"
         )
-    if settings.loss in LABEL_FREE and values["hidden"]:
+    if fitted and values["hidden"]:
         raise ConfigError(
             f"settings: 'hidden' is {values['hidden']}, but loss {settings.loss} trains no layer: "
             "expected 0"
         )
-    if settings.loss not in LABEL_FREE and "auto" in values.values():
+    if not fitted and "auto" in values.values():
         network = backbone.build(Settings.build(values).size_in(-1))
         values |= _if_auto(values, {"freeze_stages": _stages_to_freeze(settings, network)})
         chosen = Settings.build(values)

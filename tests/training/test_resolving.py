@@ -99,6 +99,7 @@ def test_frozen_backbones_get_a_hidden_layer(data: Path) -> None:
     assert automatic(data, freeze=True).hidden == 1024
     assert automatic(data, freeze=True, hidden=0).hidden == 0
     assert automatic(data, loss="itq").hidden == 0
+    assert automatic(data, loss="itq", freeze=True).hidden == 0
     with pytest.raises(ConfigError, match="'hidden' is 7, but loss itq trains no layer"):
         automatic(data, loss="itq", hidden=7)
 
