@@ -10,16 +10,6 @@ from bitcodes.data.streams import open_images
 from bitcodes.errors import DataError
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("b.png", "a.JPG", "sub/c.jpeg", "sub/deep/d.tiff", "notes.md", ".hidden.png"):
-        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "images" / name).touch()
-    (tmp_path / "list.txt").write_text("images/b.png 1 0\nimages/sub/c.jpeg 0 1\n")
-    return tmp_path
-
-
 def test_a_folder(here: Path) -> None:
     images = open_images(["images"])
     assert images.root == here / "images"

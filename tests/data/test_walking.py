@@ -10,15 +10,6 @@ from bitcodes.data.walking import find_images, walk_files
 from bitcodes.errors import DataError
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("b.png", "a.JPG", "sub/c.jpeg", "sub/deep/d.tiff", "notes.md", ".hidden.png"):
-        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "images" / name).touch()
-    return tmp_path
-
-
 def test_images_of_a_folder_are_found_and_sorted(here: Path) -> None:
     assert find_images(here / "images") == ["a.JPG", "b.png", "sub/c.jpeg", "sub/deep/d.tiff"]
     others = [path for path, is_image in walk_files("images") if not is_image]
