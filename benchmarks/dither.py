@@ -23,6 +23,7 @@ from bitcodes.hamming.index import HammingIndex
 from bitcodes.losses.pointwise import HashCenters
 from bitcodes.metrics.ranking import average_precision, mean_over_queries
 from bitcodes.models.checkpoint import load_model
+from bitcodes.models.hashing import HashModel
 
 _REAL_VALUED = 500  # queries
 
@@ -40,24 +41,33 @@ def main() -> None:
     for run in arguments.runs:
         queries = CodeSet.open(run / "evaluation" / "queries.npy")
         database = CodeSet.open(run / "evaluation" / "database.npy")
-        outputs = plain_outputs(run, queries), plain_outputs(run, database)
+        model, settings = load_model(run), load_settings(run)
+        levels = [levels_of(model, seed) for seed in range(arguments.seeds)]
+        thresholds = settings.dither * levels_of(model, settings.seed)
+        outputs = tuple(plain_outputs(model, thresholds, images) for images in (queries, database))
         best = real_valued(*outputs, queries, database)
         for seed in range(arguments.seeds):
             scores = [
-                dithered(*outputs, queries, database, dither, seed) for dither in arguments.dithers
+                dithered(*outputs, queries, database, dither * levels[seed])
+                for dither in arguments.dithers
             ]
             cells = " | ".join(f"{score:.4f}" for score in [*scores, best])
             print(f"| {run.name} | {queries.bits} | {seed} | {cells} |", flush=True)
 
 
-def plain_outputs(run: Path, images: CodeSet) -> NDArray[np.float32]:
-    """Hash outputs (N, K) of a code set's features, with all thresholds at zero."""
-    settings, layer = load_settings(run), load_model(run).hash_layer
+def levels_of(model: HashModel, seed: int) -> NDArray[np.float32]:
+    """What csq multiplies the dither with, (K,)."""
+    return HashCenters(model.bits, len(model.class_names), False, seed).levels.numpy()
+
+
+def plain_outputs(
+    model: HashModel, thresholds: NDArray[np.float32], images: CodeSet
+) -> NDArray[np.float32]:
+    """Hash outputs (N, K) of a code set's features, with all of the (K,) thresholds at zero."""
     assert images.features is not None
-    loss = HashCenters(settings.bits, 2, False, settings.seed)
     with torch.no_grad():
-        outputs = layer(torch.from_numpy(np.asarray(images.features, np.float32)))
-        return (outputs + torch.atanh(settings.dither * loss.levels)).numpy()
+        outputs = model.hash_layer(torch.from_numpy(np.asarray(images.features, np.float32)))
+    return outputs.numpy() + np.arctanh(thresholds)
 
 
 def dithered(
@@ -65,14 +75,12 @@ def dithered(
     database: NDArray[np.float32],
     query_set: CodeSet,
     database_set: CodeSet,
-    dither: float,
-    seed: int,
+    thresholds: NDArray[np.float32],
 ) -> float:
-    """MAP over the whole ranking of outputs (Q, K) and (N, K), coded with this dither."""
-    levels = HashCenters(queries.shape[1], 2, False, seed).levels
-    thresholds = torch.atanh(dither * levels).numpy()
-    index = HammingIndex(pack_outputs(database - thresholds), queries.shape[1])
-    codes = pack_outputs(queries - thresholds)
+    """MAP over the whole ranking of outputs (Q, K) and (N, K), coded with (K,) thresholds."""
+    cuts = np.arctanh(thresholds)
+    index = HammingIndex(pack_outputs(database - cuts), queries.shape[1])
+    codes = pack_outputs(queries - cuts)
     total, relevant = index.count(
         codes, labels=database_set.labels, query_labels=np.asarray(query_set.labels)
     )

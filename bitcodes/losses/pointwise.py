@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bitcodes.losses.base import HashLoss, classification_loss
-from bitcodes.losses.centers import hash_centers, minimum_distance
+from bitcodes.losses.centers import hash_centers, minimum_distance, spread_levels
 
 
 class ClassifierLoss(HashLoss):
@@ -108,7 +108,8 @@ class HashCenters(CenterLoss):
     The paper's bit is h_k > 0. With a dither d each bit has a threshold of its own, which the bias
     of the hash layer takes in:
 
-        bit_k = h_k > t_k, where t_1 .. t_K are d (2 i - 1 - K) / K for i = 1 .. K in random order
+        bit_k = h_k > t_k, where t_1 .. t_K are d (2 i - 1 - K) / K for i = 1 .. K in an order
+        that spreads them evenly between any two classes (`spread_levels`)
 
     The loss makes s_k the probability that the bit is set. At one half, the bits of an image
     between two classes tell only which is likelier, and codes crowd on the centers; at many
@@ -122,8 +123,7 @@ class HashCenters(CenterLoss):
 
     def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
         super().__init__(bits, classes, multi_label, seed)
-        ranks = np.random.default_rng(seed + 2).permutation(bits)
-        levels = ((2 * ranks + 1 - bits) / bits).astype(np.float32)
+        levels = spread_levels(self.centers.numpy(), seed)
         self.register_buffer("levels", torch.from_numpy(levels), persistent=False)
 
     def forward(

@@ -1,13 +1,13 @@
 """Hash centers: how far apart they are, against counting and the theory of Hadamard matrices."""
 
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
 
 from bitcodes.errors import ConfigError
 from bitcodes.losses import LOSSES
-from bitcodes.losses.centers import hash_centers, minimum_distance
+from bitcodes.losses.centers import hash_centers, minimum_distance, spread_levels
 
 
 @pytest.mark.parametrize("bits", range(1, 129))
@@ -77,3 +77,54 @@ def test_more_classes_than_codes_is_an_error() -> None:
 
 def test_minimum_distance_of_one_center_is_the_length() -> None:
     assert minimum_distance(np.ones((1, 5), np.float32)) == 5
+
+
+# -- levels ------------------------------------------------------------------------------------
+
+
+def unevenness(centers: np.ndarray, levels: tuple[float, ...]) -> float:
+    """How far from even the places are where the bits change between two centers, by definition."""
+    total = 0.0
+    for a, b in combinations(centers, 2):
+        places = sorted(x * level for x, y, level in zip(a, b, levels, strict=True) if x != y)
+        n = len(places)
+        total += sum((p - ((2 * i + 1) / n - 1)) ** 2 for i, p in enumerate(places)) / n
+    return total
+
+
+@pytest.mark.parametrize(("classes", "seed"), [(2, 0), (3, 1), (5, 2), (8, 3)])
+def test_levels_part_any_two_classes_as_evenly_as_any_order_does(classes: int, seed: int) -> None:
+    bits = 6
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(2**bits, classes, replace=False)
+    centers = ((rows[:, None] >> np.arange(bits)) & 1) * 2.0 - 1
+    levels = [(2 * i + 1 - bits) / bits for i in range(bits)]
+    costs = sorted(unevenness(centers, order) for order in permutations(levels))
+    found = spread_levels(centers.astype(np.float32), seed)
+    assert sorted(found.tolist()) == pytest.approx(levels)
+    # An exchange of two finds the best order or one of the best hundredth.
+    assert unevenness(centers, tuple(found.tolist())) <= costs[len(costs) // 100] + 1e-6
+
+
+def test_two_opposite_classes_are_parted_evenly_by_any_order() -> None:
+    centers = np.stack([np.ones(16), -np.ones(16)]).astype(np.float32)
+    orders = [spread_levels(centers, seed).tolist() for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert unevenness(centers, tuple(orders[0])) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("bits", "classes"), [(48, 10), (37, 30), (64, 100)])
+def test_levels_are_more_even_than_random_ones(bits: int, classes: int) -> None:
+    centers = hash_centers(bits, classes, 0)
+    levels = spread_levels(centers, 0)
+    assert levels.dtype == np.float32
+    rng = np.random.default_rng(0)
+    random = [unevenness(centers, tuple(rng.permutation(levels))) for _ in range(20)]
+    assert unevenness(centers, tuple(levels)) < 0.85 * min(random)
+
+
+@pytest.mark.parametrize(("bits", "classes"), [(1, 1), (1, 2), (8, 1)])
+def test_there_are_levels_where_there_is_little_to_part(bits: int, classes: int) -> None:
+    levels = spread_levels(hash_centers(bits, classes, 0), 0)
+    wanted = [(2 * i + 1 - bits) / bits for i in range(bits)]
+    assert sorted(levels.tolist()) == pytest.approx(wanted)
