@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
@@ -37,136 +38,183 @@ _Share = Annotated[float, Field(ge=0, lt=1)]
 LossName = Literal["ce", "csq", "ortho", "greedy", "dpn", "hashnet", "dch", "itq", "itq-nn", "lsh"]
 
 
+def _setting(default: Any, meaning: str, auto: str = "", metavar: str | None = None) -> Any:
+    """A setting: its default, what it means, what the default comes to, what stands for a value."""
+    extra: JsonDict = {"auto": auto, "metavar": metavar}
+    return Field(default, description=meaning, json_schema_extra=extra)
+
+
 class Settings(BaseModel):
     """Everything that decides what a run learns; saved with it as config.yaml.
 
     A value of "auto" is replaced by what was chosen before training starts (`training.resolve`),
-    so that a saved file says what was done and repeats it.
+    so that a saved file says what was done and repeats it. Each is an option of `bitcodes finetune`
+    too, by the same name: what is written here is its help.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: Path = Field(
-        description="Folder of a prepared dataset: train.txt and the other lists. For a loss "
-        "without labels any folder of images."
+        description="Folder of a prepared dataset (see `bitcodes prepare`); for a loss without "
+        "labels any folder of images."
     )
-    backbone: str = Field("tf_efficientnet_lite0", description="Pretrained network to start from.")
-    weights: Literal["pretrained", "random"] | Path = Field(
+    backbone: str = _setting(
+        "tf_efficientnet_lite0",
+        "Pretrained network to start from: alexnet, or any of these libraries' as "
+        "torchvision/resnet50 or timm/vit_small_patch16_224.",
+        metavar="NAME",
+    )
+    weights: Literal["pretrained", "random"] | Path = _setting(
         "pretrained",
-        description="What the backbone starts with: the weights published for it, those in a file, "
-        "or random ones.",
+        "Weights for the backbone from a file: .safetensors, .pth, for bvlc_alexnet .npy; a model "
+        "of bitcodes will do.",
+        "those published for it, downloaded if they do not come with a package",
+        metavar="FILE",
     )
-    loss: LossName = Field(
+    hidden: Literal["auto"] | Annotated[int, Field(ge=0, le=65536)] = _setting(
+        "auto",
+        "Width of a layer between backbone and hash layer, trained from random weights; 0: none.",
+        "1024 with --freeze, else 0",
+        metavar="N",
+    )
+    loss: LossName = _setting(
         "csq",
-        description="csq, dpn, ortho: a center for each class; ce, greedy: classify through the "
-        "code; hashnet, dch: pairs of images; itq, itq-nn, lsh: no labels, no training.",
+        "What training minimises. csq, dpn, ortho: pull codes to a center for each class; ce, "
+        "greedy: classify through it; hashnet, dch: bring pairs of a class together. Without "
+        "labels and in seconds, for any folder of images: itq, itq-nn, lsh.",
+        metavar="NAME",
     )
-    bits: Annotated[int, Field(ge=1, le=1024)] = Field(48, description="Length of a code, K.")
-    hidden: Literal["auto"] | Annotated[int, Field(ge=0, le=65536)] = Field(
+    bits: Annotated[int, Field(ge=1, le=1024)] = _setting(48, "Length of a code.")
+    image_size: Literal["auto"] | _Size | Annotated[list[_Size], Field(min_length=2)] = _setting(
         "auto",
-        description="Width of a layer between backbone and hash layer, trained from random "
-        "weights; 0: none. auto: 1,024 with freeze, else none.",
+        "Pixels on a side that the network sees; several, such as 64,128, each for an equal share "
+        "of the epochs.",
+        "by the images' own size: 128 for small ones, up to what the backbone was trained with; "
+        "half of it for the first epochs",
+        metavar="N,...",
     )
-    image_size: Literal["auto"] | _Size | Annotated[list[_Size], Field(min_length=2)] = Field(
+    epochs: Literal["auto"] | Annotated[int, Field(ge=1)] = _setting(
         "auto",
-        description="Pixels on a side that the network sees. auto: by the images' own size, after "
-        "half of the epochs at half of it. Several, growing: each for an equal share of the "
-        "epochs; the last is the model's.",
+        "Passes over the training images. A finished run trains on when given more.",
+        "10 for 50,000 images, 32 for 5,000; 30 with --freeze",
+        metavar="N",
     )
-    epochs: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
-        "auto", description="Passes over the training images. auto: more for fewer images."
+    max_steps: Annotated[int, Field(ge=0)] = _setting(
+        0, "Steps to stop after, if the epochs have more; 0: no such limit."
     )
-    max_steps: Annotated[int, Field(ge=0)] = Field(
-        0, description="Steps to stop after, if the epochs have more; 0: no such limit."
-    )
-    batch_size: Annotated[int, Field(ge=2)] = Field(32, description="Images in a training step.")
-    optimizer: Literal["auto", "sgd", "adamw"] = Field(
+    batch_size: Annotated[int, Field(ge=2)] = _setting(32, "Images in a training step.")
+    optimizer: Literal["auto", "sgd", "adamw"] = _setting(
         "auto",
-        description="auto: AdamW for a backbone with layer norms, else SGD.",
+        "How gradients change the weights.",
+        "adamw for networks with layer norms, else sgd",
+        metavar="sgd|adamw",
     )
-    learning_rate: Literal["auto"] | _Positive = Field(
+    learning_rate: Literal["auto"] | _Positive = _setting(
         "auto",
-        description="Peak learning rate of the backbone and a hidden layer: warm-up, then cosine "
-        "to zero. auto: by the backbone's kind and the batch size.",
+        "Peak learning rate of the backbone and of a hidden layer: warm-up, then cosine to zero.",
+        "in a batch of 64: 0.05, without batch norms 0.01; with layer norms 0.0001",
+        metavar="X",
     )
-    head_learning_rate: Literal["auto"] | _Positive = Field(
+    head_learning_rate: Literal["auto"] | _Positive = _setting(
         "auto",
-        description="Peak learning rate of the hash layer and the classifier. auto: by the loss "
-        "too.",
+        "Peak learning rate of hash layer and classifier.",
+        "0.02 to 0.5 by the loss, without batch norms a fifth of it; with layer norms 0.001",
+        metavar="X",
     )
-    weight_decay: Literal["auto"] | Annotated[float, Field(ge=0)] = Field(
-        "auto", description="Penalty on the weights. auto: 0.0005 with SGD, 0.05 with AdamW."
+    weight_decay: Literal["auto"] | Annotated[float, Field(ge=0)] = _setting(
+        "auto",
+        "Penalty on the weights.",
+        "0.0005, with layer norms 0.05",
+        metavar="X",
     )
-    warm_up: _Share = Field(
-        0.1, description="Share of the steps in which the learning rates rise to their peaks."
+    warm_up: _Share = _setting(
+        0.1, "Share of the steps in which the learning rates rise to their peaks."
     )
-    schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="Learning rates after warm-up. constant: they stay at their peaks."
+    schedule: Literal["cosine", "constant"] = _setting(
+        "cosine",
+        "Learning rates after warm-up: along a cosine to zero, or constant.",
+        metavar="cosine|constant",
     )
-    momentum: _Share = Field(0.9, description="Of SGD, in Nesterov's form; 0: plain SGD.")
-    dropout: _Share = Field(
+    momentum: _Share = _setting(0.9, "Nesterov momentum; 0: plain SGD.")
+    dropout: _Share = _setting(
         0.0,
-        description="Share of the features that a step leaves out before the hash layer, and in "
-        "the backbone's own dropout layers; 0: as the backbone has it.",
+        "Share of the features that a step leaves out before the hash layer, and in the backbone's "
+        "own dropout layers; 0: as the backbone has it.",
     )
-    label_smoothing: _Share = Field(
-        0.0, description="Probability spread over all classes, where a loss has a cross-entropy."
+    label_smoothing: _Share = _setting(
+        0.0, "Probability spread over all classes, in ce, greedy and ortho."
     )
-    dither: _Share = Field(
+    dither: _Share = _setting(
         0.9,
-        description="Share of the outputs' range over which the bits' thresholds are spread, in "
-        "csq: codes then tell how sure the network is. 0: all at zero, as in the paper.",
+        "Share of the outputs' range over which the bits' thresholds are spread, in csq: codes "
+        "then tell how sure the network is. 0: all at zero, as in the paper.",
     )
-    ema: _Share = Field(
+    ema: _Share = _setting(
         0.0,
-        description="Decay, a step, of averaged weights that are validated and saved in place of "
-        "the last step's; 0: off.",
+        "Decay, a step, of averaged weights, which are validated and saved in place of the last "
+        "step's; such as 0.99. 0: off.",
     )
-    freeze_norms: bool = Field(
-        False, description="Keep the statistics of batch norms as they were pretrained."
+    freeze_norms: bool = _setting(
+        False, "Keep the statistics of batch norms as they were pretrained."
     )
-    augment: bool = Field(True, description="Change training images at random, as follows.")
-    flip: bool = Field(True, description="Mirror half of them.")
-    shift: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        0.125, description="Shift them by up to this share of their side."
+    augment: bool = _setting(True, "Change training images at random, as the next four say.")
+    flip: bool = _setting(True, "Mirror half of them.")
+    shift: Annotated[float, Field(ge=0, le=0.5)] = _setting(
+        0.125, "Shift them by up to this share of their side."
     )
-    zoom: Literal["auto"] | _Share = Field(
+    zoom: Literal["auto"] | _Share = _setting(
         "auto",
-        description="Enlarge them, so that up to this share of their side is cut off. auto: 0.2 "
-        "where there are few images.",
+        "Enlarge them, so that up to this share of their side is cut off.",
+        "0.2 for fewer than 20,000 images, else 0.0",
+        metavar="X",
     )
-    rand_augment: Literal["auto"] | Annotated[float, Field(ge=0, le=10)] = Field(
+    rand_augment: Literal["auto"] | Annotated[float, Field(ge=0, le=10)] = _setting(
         "auto",
-        description="Strength of two random changes to each (RandAugment); 0: none. auto: 4 where "
-        "there are few images.",
+        "Two random changes to each (RandAugment), of this strength, to 10; 0: none.",
+        "4 for fewer than 20,000 images, else 0.0",
+        metavar="X",
     )
-    freeze: bool = Field(
-        False, description="Train only what follows the backbone, on features computed once."
+    freeze: bool = _setting(
+        False,
+        "Train only what follows the backbone, on features computed once and kept in "
+        "runs/.features: seconds an epoch.",
     )
-    freeze_stages: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+    freeze_stages: Literal["auto"] | Annotated[int, Field(ge=0)] = _setting(
         "auto",
-        description="First stages of the backbone that stay as they are, its stem with them. "
-        "auto: three of seven.",
+        "Keep the first N stages of the backbone as they are, its stem with them, and train the "
+        "others: faster steps.",
+        "three of seven: 1 of ResNets' 4; 0 where there are none",
+        metavar="N",
     )
-    retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = Field(
+    retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = _setting(
         "none",
-        description="Layers of the backbone to train from random weights while its others stay "
-        "frozen, such as fc6,fc7; none: all are trained, from the weights that they have.",
+        "Layers of the backbone to train from random weights while its others stay frozen, such as "
+        "fc6,fc7.",
+        "all learn, from the weights that they have",
+        metavar="LAYERS",
     )
-    val: Annotated[float, Field(ge=0, lt=1)] = Field(
+    val: Annotated[float, Field(ge=0, lt=1)] = _setting(
         0.05,
-        description="Share of the training list held out (at most 2,000 images), to keep an "
-        "earlier epoch's weights where they are clearly better; 0: train on all, keep the last.",
+        "Share of the training list held out (at most 2,000 images), to keep an earlier epoch's "
+        "weights where they are clearly better; 0: train on everything and keep the last.",
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of everything random.")
-    summary_steps: Annotated[int, Field(ge=1)] = Field(
-        20, description="Steps between two points of TensorBoard's curves."
+    seed: Annotated[int, Field(ge=0)] = _setting(0, "Seed of everything random.")
+    summary_steps: Annotated[int, Field(ge=1)] = _setting(
+        20, "Steps between two points of TensorBoard's curves."
     )
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
-    amp: Literal["auto", "off", "bfloat16"] = Field(
-        "auto", description="Mixed precision. auto: bfloat16 where a trial finds it faster."
+    device: str = _setting(
+        "auto", "Where to train: cpu, cuda, cuda:N or mps.", "the best there is", metavar="NAME"
     )
-    compile: bool = Field(False, description="Compile the training step with torch.compile.")
+    amp: Literal["auto", "off", "bfloat16"] = _setting(
+        "auto",
+        "Mixed precision.",
+        "bfloat16 where a trial at the start finds it faster",
+        metavar="off|bfloat16",
+    )
+    compile: bool = _setting(
+        False,
+        "Compile the training step: minutes at the start, then faster steps on a CUDA card.",
+    )
 
     @field_validator("image_size", mode="before")
     @classmethod

@@ -1,5 +1,7 @@
 """`bitcodes finetune`."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,22 +10,65 @@ import typer
 from bitcodes.cli import console
 from bitcodes.cli.options import JsonOption, WorkersOption
 from bitcodes.cli.training_progress import duration, reporting
+from bitcodes.config import Settings, read_settings_file
 
 if TYPE_CHECKING:
-    from bitcodes.config import Settings
     from bitcodes.training import Finetuned
 
 
+_PANELS = {
+    "Model": ("backbone", "weights", "hidden", "loss", "bits", "image_size"),
+    "Training": (
+        *("epochs", "max_steps", "batch_size", "optimizer", "learning_rate", "head_learning_rate"),
+        *("weight_decay", "warm_up", "schedule", "momentum", "dropout", "label_smoothing"),
+        *("dither", "ema", "freeze", "freeze_stages", "freeze_norms", "retrain", "val", "seed"),
+        "summary_steps",
+    ),
+    "Augmentation": ("augment", "flip", "shift", "zoom", "rand_augment"),
+    "Machine": ("device", "amp", "compile"),
+}
+
+
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for every setting, as Typer reads it; they come as `flags`."""
+    parameters = dict(inspect.signature(command).parameters)
+    del parameters["flags"]
+    settings = {name: _option(name, panel) for panel in _PANELS for name in _PANELS[panel]}
+    order = {"data": _option("data"), **parameters, **settings}
+    for name in ("pretrained", "workers", "fresh", "as_json"):
+        order[name] = order.pop(name)
+    typed: Any = command
+    typed.__signature__ = inspect.Signature(list(order.values()))
+    return command
+
+
+def _option(name: str, panel: str | None = None) -> inspect.Parameter:
+    field = Settings.model_fields[name]
+    kind: Any = field.annotation if field.annotation in (bool, int, float, Path) else str
+    extra: Any = field.json_schema_extra or {}
+    flag = name.replace("_", "-")
+    if field.is_required():
+        told = "required, here or in --config"
+    else:
+        value = ("" if field.default else "no-") + flag if kind is bool else field.default
+        told = f"default: {value}" + (f", {extra['auto']}" if extra["auto"] else "")
+    option = typer.Option(
+        f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+        help=f"{field.description} [{told}]",
+        metavar=extra.get("metavar") or {int: "N", float: "X"}.get(kind),
+        show_default=False,
+        rich_help_panel=panel,
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+@_with_settings
 def finetune(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            help="Folder of a prepared dataset (see `bitcodes prepare`); for a loss without labels "
-            "any folder of images. [required, here or in --config]",
-            show_default=False,
-        ),
-    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -46,24 +91,6 @@ def finetune(
             help="Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS, from the settings.",
         ),
     ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="Pretrained network to start from: alexnet, or any of these libraries' as "
-            "torchvision/resnet50 or timm/vit_small_patch16_224. [default: tf_efficientnet_lite0]",
-            rich_help_panel="Model",
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Weights for the backbone from a file: .safetensors, .pth, for bvlc_alexnet .npy; "
-            "a model of bitcodes will do. [default: pretrained, those published for it, downloaded "
-            "if they do not come with a package]",
-            rich_help_panel="Model",
-        ),
-    ] = None,
     pretrained: Annotated[
         bool | None,
         typer.Option(
@@ -73,279 +100,12 @@ def finetune(
             rich_help_panel="Model",
         ),
     ] = None,
-    hidden: Annotated[
-        str | None,
-        typer.Option(
-            help="Width of a layer between backbone and hash layer, trained from random weights. "
-            "[default: auto, 1024 with --freeze, else 0, none]",
-            rich_help_panel="Model",
-        ),
-    ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            help="What training minimises. csq, dpn, ortho: pull codes to a center for each class; "
-            "ce, greedy: classify through it; hashnet, dch: bring pairs of a class together. "
-            "Without labels and in seconds, for any folder of images: itq, itq-nn, lsh. "
-            "[default: csq]",
-            rich_help_panel="Model",
-        ),
-    ] = None,
-    bits: Annotated[
-        int | None,
-        typer.Option(
-            help="Length of a code. [default: 48]",
-            rich_help_panel="Model",
-        ),
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(
-            help="Pixels on a side that the network sees; several, such as 64,128, each for an "
-            "equal share of the epochs. [default: auto, by the images' own size: 128 for small "
-            "ones, up to what the backbone was trained with; half of it for the first epochs]",
-            rich_help_panel="Model",
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Passes over the training images. A finished run trains on when given more. "
-            "[default: auto, 10 for 50,000 images, 32 for 5,000; 30 with --freeze]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    max_steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps to stop after, if the epochs have more; 0: no such limit. [default: 0]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Images in a training step. [default: 32]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(
-            help="sgd or adamw. [default: auto, adamw for networks with layer norms, else sgd]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        str | None,
-        typer.Option(
-            help="Peak learning rate of the backbone and of a hidden layer: warm-up, then cosine "
-            "to zero. [default: auto, in a batch of 64: 0.05, without batch norms 0.01; with layer "
-            "norms 0.0001]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    head_learning_rate: Annotated[
-        str | None,
-        typer.Option(
-            help="Peak learning rate of hash layer and classifier. [default: auto, 0.02 to 0.5 by "
-            "the loss, without batch norms a fifth of it; with layer norms 0.001]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    weight_decay: Annotated[
-        str | None,
-        typer.Option(
-            help="Penalty on the weights. [default: auto, 0.0005, with layer norms 0.05]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    warm_up: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the steps in which the learning rates rise to their peaks. "
-            "[default: 0.1]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    label_smoothing: Annotated[
-        float | None,
-        typer.Option(
-            help="Probability spread over all classes, in ce, greedy and ortho. [default: 0.0]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    dither: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the outputs' range over which the bits' thresholds are spread, in csq: "
-            "codes then tell how sure the network is. 0: all at zero. [default: 0.9]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    ema: Annotated[
-        float | None,
-        typer.Option(
-            help="Decay, a step, of averaged weights, which are validated and saved in place of "
-            "the last step's; such as 0.99. 0: off. [default: 0.0]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    freeze_norms: Annotated[
-        bool | None,
-        typer.Option(
-            "--freeze-norms/--no-freeze-norms",
-            help="Keep the statistics of batch norms as they were pretrained. "
-            "[default: no-freeze-norms]",
-            show_default=False,
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    momentum: Annotated[
-        float | None,
-        typer.Option(
-            help="Nesterov momentum; 0: plain SGD. [default: 0.9]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help="Learning rates after warm-up: cosine, down to zero, or constant. "
-            "[default: cosine]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    dropout: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the features that a step leaves out before the hash layer, and in the "
-            "backbone's own dropout layers; 0: as the backbone has it. [default: 0.0]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    augment: Annotated[
-        bool | None,
-        typer.Option(
-            "--augment/--no-augment",
-            help="Change training images at random, as the next four say. [default: augment]",
-            show_default=False,
-            rich_help_panel="Augmentation",
-        ),
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip",
-            help="Mirror half of them. [default: flip]",
-            show_default=False,
-            rich_help_panel="Augmentation",
-        ),
-    ] = None,
-    shift: Annotated[
-        float | None,
-        typer.Option(
-            help="Shift them by up to this share of their side. [default: 0.125]",
-            rich_help_panel="Augmentation",
-        ),
-    ] = None,
-    zoom: Annotated[
-        float | None,
-        typer.Option(
-            help="Enlarge them, so that up to this share of their side is cut off. "
-            "[default: auto, 0.2 for fewer than 20,000 images, else 0.0]",
-            rich_help_panel="Augmentation",
-        ),
-    ] = None,
-    rand_augment: Annotated[
-        float | None,
-        typer.Option(
-            help="Two random changes to each (RandAugment), of this strength, to 10. "
-            "[default: auto, 4 for fewer than 20,000 images, else 0.0]",
-            rich_help_panel="Augmentation",
-        ),
-    ] = None,
-    freeze: Annotated[
-        bool | None,
-        typer.Option(
-            "--freeze/--no-freeze",
-            help="Train only what follows the backbone, on features computed once and kept in "
-            "runs/.features: seconds an epoch. [default: no-freeze]",
-            show_default=False,
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    freeze_stages: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Keep the first N stages of the backbone as they are, its stem with them, and "
-            "train the others: faster steps. [default: auto, three of seven: 1 of ResNets' 4; 0 "
-            "where there are none]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    retrain: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LAYERS",
-            help="Layers of the backbone to train from random weights while its others stay "
-            "frozen, such as fc6,fc7. [default: none, all learn, from the weights that they have]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    val: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the training list held out to choose the epoch that is kept; 0 trains "
-            "on everything and keeps the last. [default: 0.05]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Seed of everything random. [default: 0]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    summary_steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps between two points of TensorBoard's curves. [default: 20]",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, cpu, cuda, cuda:N or mps. [default: auto]",
-            rich_help_panel="Machine",
-        ),
-    ] = None,
-    amp: Annotated[
-        str | None,
-        typer.Option(
-            help="Mixed precision: off or bfloat16. [default: auto, bfloat16 where a trial at the "
-            "start finds it faster]",
-            rich_help_panel="Machine",
-        ),
-    ] = None,
-    compile_: Annotated[
-        bool | None,
-        typer.Option(
-            "--compile/--no-compile",
-            help="Compile the training step: minutes at the start, then faster steps on a CUDA "
-            "card. [default: no-compile]",
-            show_default=False,
-            rich_help_panel="Machine",
-        ),
-    ] = None,
     workers: WorkersOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over, discarding what is in the run folder.")
     ] = False,
     as_json: JsonOption = False,
+    **flags: Any,
 ) -> None:
     """Fine-tune a pretrained network with a hash layer on a dataset.
 
@@ -357,45 +117,9 @@ def finetune(
 
     Ctrl-C saves and stops; the same command goes on where it stopped.
     """
-    flags = {
-        "data": data,
-        "backbone": backbone,
-        "weights": weights if pretrained is None else _weights(weights, pretrained),
-        "hidden": hidden,
-        "loss": loss,
-        "bits": bits,
-        "image_size": image_size,
-        "epochs": epochs,
-        "max_steps": max_steps,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "head_learning_rate": head_learning_rate,
-        "weight_decay": weight_decay,
-        "warm_up": warm_up,
-        "label_smoothing": label_smoothing,
-        "dither": dither,
-        "ema": ema,
-        "freeze_norms": freeze_norms,
-        "momentum": momentum,
-        "schedule": schedule,
-        "dropout": dropout,
-        "augment": augment,
-        "flip": flip,
-        "shift": shift,
-        "zoom": zoom,
-        "rand_augment": rand_augment,
-        "freeze": freeze,
-        "freeze_stages": freeze_stages,
-        "retrain": retrain,
-        "val": val,
-        "seed": seed,
-        "summary_steps": summary_steps,
-        "device": device,
-        "amp": amp,
-        "compile": compile_,
-    }
     given = {name: value for name, value in flags.items() if value is not None}
+    if pretrained is not None:
+        given["weights"] = _weights(given.get("weights"), pretrained)
     settings, calls, note = _settings(recipe, config, given)
     workers = calls if workers is None else workers
 
@@ -460,9 +184,8 @@ def _outcome(done: "Finetuned") -> str:
 
 def _settings(
     recipe: str | None, config: Path | None, flags: dict[str, Any]
-) -> "tuple[Settings, int | None, str | None]":
+) -> tuple[Settings, int | None, str | None]:
     """The settings, how many processes read images if the file says so, and a note on the file."""
-    from bitcodes.config import Settings, read_settings_file
     from bitcodes.recipes import find_recipe, is_params, read_params
 
     values = {} if config is None else read_settings_file(config)

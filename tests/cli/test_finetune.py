@@ -158,7 +158,7 @@ def test_wrong_settings_name_their_source(capsys: pytest.CaptureFixture[str]) ->
     Path("p.yaml").write_text("data: d\nbit: 16\n")
     assert run("--config", "p.yaml", "--epochs", 0) == 1
     first, second = capsys.readouterr().err.splitlines()
-    expected = "'epochs' is 0: input should be 'auto', or input should be greater"
+    expected = "'epochs' is '0': input should be 'auto', or input should be greater"
     assert first.startswith(f"error: p.yaml and flags: {expected}")
     assert second.startswith("p.yaml and flags: unknown setting 'bit'; known are data, backbone")
 
