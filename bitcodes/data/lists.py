@@ -88,9 +88,7 @@ def parse_list(
 ) -> ImageList:
     """Parse the bytes of a list file; `name` stands for it in errors. See read_list."""
     rows = list(_rows(content.split(b"\n"), name))
-    if not rows:
-        raise DataError(f"{name}: the list is empty; expected a line an image: a path, then labels")
-    count = Counter(len(row.labels) for row in rows).most_common(1)[0][0]
+    count = _label_count(rows, name, class_names)
     paths = [row.path(count, name) for row in rows]
     if check_exists:
         _check_exist(paths, [row.line for row in rows], name, root)
@@ -98,11 +96,6 @@ def parse_list(
         return ImageList(paths, None, root)
     digits = "".join(row.labels[len(row.labels) - count :] for row in rows).encode()
     labels = (np.frombuffer(digits, np.uint8) - ord("0")).reshape(-1, count)  # (N, C)
-    if class_names and len(class_names) != count:
-        raise DataError(
-            f"{name}: expected {len(class_names)} labels a line, as {DATASET_FILE} beside it names "
-            f"{len(class_names)} classes, found {count}"
-        )
     return ImageList(paths, labels, root, class_names or _folder_names(paths, labels))
 
 
@@ -122,17 +115,7 @@ class ListStream:
         check_exists: bool = True,
     ) -> None:
         self._lines, self._name, self.root = lines, name, root
-        widths = Counter(len(row.labels) for row in _rows(lines(), name))
-        if not widths:
-            raise DataError(
-                f"{name}: the list is empty; expected a line an image: a path, then labels"
-            )
-        self.columns = widths.most_common(1)[0][0]
-        if class_names and self.columns and len(class_names) != self.columns:
-            raise DataError(
-                f"{name}: expected {len(class_names)} labels a line, as {DATASET_FILE} beside it "
-                f"names {len(class_names)} classes, found {self.columns}"
-            )
+        self.columns = _label_count(_rows(lines(), name), name, class_names)
         self.count = 0
         self.single = True
         folders: dict[str, str] = {}  # labels of a class -> the folder that its images lie in
@@ -280,6 +263,20 @@ def _rows(lines: Iterable[bytes], name: str) -> Iterator[_Row]:
         if "\0" in text:
             raise DataError(f"{name}, line {number}: expected text, found a zero byte")
         yield _Row(number, text, _trailing_labels(text))
+
+
+def _label_count(rows: Iterable[_Row], name: str, class_names: tuple[str, ...]) -> int:
+    """How many labels most lines have, 0 for none."""
+    widths = Counter(len(row.labels) for row in rows)
+    if not widths:
+        raise DataError(f"{name}: the list is empty; expected a line an image: a path, then labels")
+    count = widths.most_common(1)[0][0]
+    if class_names and count not in (0, len(class_names)):
+        raise DataError(
+            f"{name}: expected {len(class_names)} labels a line, as {DATASET_FILE} beside it names "
+            f"{len(class_names)} classes, found {count}"
+        )
+    return count
 
 
 def _trailing_labels(text: str) -> str:
