@@ -2,10 +2,10 @@
 
     python benchmarks/dither.py RUN ... [--dithers 0 0.5 0.8 0.9 0.95] [--seeds 3]
 
-Each RUN was trained with csq and evaluated. Its thresholds are taken out of the hash layer, and
-others are put in, drawn by several seeds; the features that `evaluate` stored are coded again: no
-image is read. Beside it stands what no code of so many bits can be expected to reach, the ranking
-by the inner product of the outputs themselves, tanh(h), for 500 of the queries.
+Each RUN was trained with csq or dpn and evaluated. Its thresholds are taken out of the hash layer,
+and others are put in, drawn by several seeds; the features that `evaluate` stored are coded again:
+no image is read. Beside it stands what no code of so many bits can be expected to reach, the
+ranking by the inner product of the outputs themselves, tanh(h), for 500 of the queries.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def levels_of(model: HashModel, seed: int) -> NDArray[np.float32]:
-    """What csq multiplies the dither with, (K,)."""
+    """What the losses multiply the dither with, (K,)."""
     return HashCenters(model.bits, len(model.class_names), False, seed).levels.numpy()
 
 

@@ -146,8 +146,8 @@ class Settings(BaseModel):
     )
     dither: _Share = _setting(
         0.9,
-        "Share of the outputs' range over which the bits' thresholds are spread, in csq: codes "
-        "then tell how sure the network is. 0: all at zero, as in the paper.",
+        "Share of the outputs' range over which the bits' thresholds are spread, in csq and dpn: "
+        "codes then tell how sure the network is. 0: all at zero, as in the papers.",
     )
     ema: _Share = _setting(
         0.0,

@@ -94,7 +94,39 @@ class CenterLoss(HashLoss):
         return {"minimum distance of hash centers": minimum_distance(self.centers.cpu().numpy())}
 
 
-class HashCenters(CenterLoss):
+class DitheredCenterLoss(CenterLoss):
+    """Base of those whose outputs, by tanh, tell how sure the network is of each bit.
+
+    The papers' bit is h_k > 0 for hash outputs h. With a dither d each bit has a threshold of its
+    own, which the bias of the hash layer takes in:
+
+        bit_k = tanh(h_k) > t_k, where t_1 .. t_K are d (2 i - 1 - K) / K for i = 1 .. K in an order
+        that spreads them evenly between any two classes (`spread_levels`)
+
+    With thresholds at zero, the bits of an image between two classes tell only which is likelier,
+    and codes crowd on the centers; with many they tell how sure that is: for t uniform in (-1, 1)
+    the expected Hamming distance of two images is sum_k |tanh(h_k) - tanh(h'_k)| / 2. See dithered
+    quantization: Jacques and Cambareri, https://arxiv.org/abs/1607.00816.
+    """
+
+    levels: torch.Tensor  # (K,) evenly spread over (-1, 1)
+
+    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
+        super().__init__(bits, classes, multi_label, seed)
+        levels = spread_levels(self.centers.numpy(), seed)
+        self.register_buffer("levels", torch.from_numpy(levels), persistent=False)
+
+    @torch.no_grad()
+    def fold(self, hash_layer: nn.Linear, dither: float = 0.0) -> nn.Linear:
+        """The hash layer with the thresholds in its bias."""
+        if not dither:
+            return hash_layer
+        folded = copy.deepcopy(hash_layer)
+        folded.bias.sub_(torch.atanh(dither * self.levels))
+        return folded
+
+
+class HashCenters(DitheredCenterLoss):
     """Pull every image's code to the center of its class: Central Similarity Quantization.
 
     Yuan et al., CVPR 2020, https://arxiv.org/abs/1908.00347, with h = tanh(outputs) in (-1, 1),
@@ -104,27 +136,9 @@ class HashCenters(CenterLoss):
 
     An image of several classes has the bitwise majority of their centers as its own (a tie goes
     to the bit of a fixed random code). `weight` is 1e-4, as in the authors' code.
-
-    The paper's bit is h_k > 0. With a dither d each bit has a threshold of its own, which the bias
-    of the hash layer takes in:
-
-        bit_k = h_k > t_k, where t_1 .. t_K are d (2 i - 1 - K) / K for i = 1 .. K in an order
-        that spreads them evenly between any two classes (`spread_levels`)
-
-    The loss makes s_k the probability that the bit is set. At one half, the bits of an image
-    between two classes tell only which is likelier, and codes crowd on the centers; at many
-    thresholds they tell how sure that is: for t uniform in (-1, 1) the expected Hamming distance of
-    two images is sum_k |h_k - h'_k| / 2. See dithered quantization: Jacques and Cambareri,
-    https://arxiv.org/abs/1607.00816.
     """
 
     quantization_weight = 1e-4
-    levels: torch.Tensor  # (K,) evenly spread over (-1, 1)
-
-    def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
-        super().__init__(bits, classes, multi_label, seed)
-        levels = spread_levels(self.centers.numpy(), seed)
-        self.register_buffer("levels", torch.from_numpy(levels), persistent=False)
 
     def forward(
         self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
@@ -138,17 +152,8 @@ class HashCenters(CenterLoss):
         logits = codes @ self.centers.T / self.bits  # (B, C)
         return similarity + self.quantization_weight * quantization, logits
 
-    @torch.no_grad()
-    def fold(self, hash_layer: nn.Linear, dither: float = 0.0) -> nn.Linear:
-        """The hash layer with the thresholds in its bias."""
-        if not dither:
-            return hash_layer
-        folded = copy.deepcopy(hash_layer)
-        folded.bias.sub_(torch.atanh(dither * self.levels))
-        return folded
 
-
-class DeepPolarizedNetwork(CenterLoss):
+class DeepPolarizedNetwork(DitheredCenterLoss):
     """Push every hash output beyond a margin on the side that the center of its class asks for.
 
     Fan et al., IJCAI 2020, https://www.ijcai.org/proceedings/2020/115, with the target t of the
