@@ -111,14 +111,28 @@ _lite0 = Backbone(
 
 
 def _build_staged(image_size: int) -> nn.Module:
-    from bitcodes.models.stages import with_stages
+    from bitcodes.models.stages import StagedEfficientNet, without_head
 
-    return with_stages(_build_efficientnet_lite0(image_size))
+    return without_head(_build_efficientnet_lite0(image_size), StagedEfficientNet)
 
+
+def _build_trunk(image_size: int) -> nn.Module:
+    from bitcodes.models.stages import TrunkEfficientNet, without_head
+
+    return without_head(_build_efficientnet_lite0(image_size), TrunkEfficientNet)
+
+
+_LEFT_OUT = ("classifier", "conv_head", "bn2")
+_headless = replace(
+    _lite0,
+    pretrained=lambda size: without(efficientnet_lite0_weights(), _LEFT_OUT),
+    read=lambda path, size: without(read_weights(path), _LEFT_OUT),
+)
 
 BACKBONES = {
     "tf_efficientnet_lite0": _lite0,
-    "tf_efficientnet_lite0_stages": replace(_lite0, feature_dim=1904, build=_build_staged),
+    "tf_efficientnet_lite0_stages": replace(_headless, feature_dim=1568, build=_build_staged),
+    "tf_efficientnet_lite0_trunk": replace(_headless, feature_dim=320, build=_build_trunk),
     "bvlc_alexnet": Backbone(
         4096,
         bvlc_alexnet.build,

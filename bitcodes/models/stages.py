@@ -1,4 +1,8 @@
-"""The features of a network's middle stages beside its last ones: for networks that stay frozen."""
+"""Other features of EfficientNets than those of their last layer, for networks that stay frozen.
+
+The last layer was trained to tell ImageNet's classes apart; what comes before it knows more of
+other images. What these networks leave out, they do not have, weights included.
+"""
 
 import torch
 from timm.models.efficientnet import EfficientNet
@@ -6,10 +10,10 @@ from torch import nn
 
 
 class StagedEfficientNet(EfficientNet):
-    """A timm EfficientNet whose features are those of its last three stages and of its head.
+    """A timm EfficientNet whose features are the mean and the standard deviation of each channel.
 
-    The channels of each, averaged over the map, one after the other. A layer that was trained to
-    tell ImageNet's classes apart has forgotten what the ones before it still know of other images.
+    Of each of its seven stages: the means of the first, their standard deviations, the means of the
+    second and so on.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -18,13 +22,24 @@ class StagedEfficientNet(EfficientNet):
         pooled = []
         for stage in self.blocks:
             x = stage(x)
-            pooled.append(x.mean(dim=(2, 3)))
-        head = self.global_pool(self.bn2(self.conv_head(x)))
-        return torch.cat([*pooled[-3:], head], dim=1)
+            mean = x.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
+            variance = (x - mean).square().mean(dim=(2, 3))  # (B, C)
+            pooled += [mean.flatten(1), (variance + 1e-6).sqrt()]
+        return torch.cat(pooled, dim=1)
 
 
-def with_stages(model: nn.Module) -> nn.Module:
-    """The same model, with the same names of weights, made to give the stages' features too."""
+class TrunkEfficientNet(EfficientNet):
+    """A timm EfficientNet whose features are the means of its last stage's channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) -> (B, D)."""
+        last: torch.Tensor = self.blocks(self.bn1(self.conv_stem(x)))
+        return last.mean(dim=(2, 3))
+
+
+def without_head(model: nn.Module, kind: type[EfficientNet]) -> nn.Module:
+    """The same network, with the same names of weights, as a `kind` that ends with its stages."""
     assert type(model) is EfficientNet
-    model.__class__ = StagedEfficientNet
+    model.__class__ = kind
+    del model.conv_head, model.bn2
     return model

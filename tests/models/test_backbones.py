@@ -129,20 +129,25 @@ def test_accuracy_on_photographs(weights: dict[str, torch.Tensor]) -> None:
     assert accuracy >= 0.8
 
 
-def test_the_features_of_the_stages_come_before_those_of_the_head() -> None:
+def test_features_of_the_stages_and_of_the_trunk() -> None:
     torch.manual_seed(0)
     plain = find_backbone("tf_efficientnet_lite0").build(64).eval()
     start_from(plain, "tf_efficientnet_lite0", 64)
-    spec = find_backbone("tf_efficientnet_lite0_stages")
-    staged = spec.build(64).eval()
-    start_from(staged, "tf_efficientnet_lite0_stages", 64)
-    assert staged.state_dict().keys() == plain.state_dict().keys()
     seen: list[torch.Tensor] = []
-    for stage in plain.blocks[4:]:  # type: ignore[index]
-        stage.register_forward_hook(lambda module, given, made: seen.append(made))
+    for stage in plain.blocks:  # type: ignore[union-attr]
+        stage.register_forward_hook(lambda module, given, made: seen.append(made.flatten(2)))
     images = torch.randn(2, 3, 64, 64)
+    found = {}
     with torch.inference_mode():
-        head, found = plain(images), staged(images)
-    means = [made.flatten(2).mean(dim=2) for made in seen]
-    assert found.shape == (2, spec.feature_dim)
-    torch.testing.assert_close(found, torch.cat([*means, head], dim=1))
+        plain(images)
+        for name in ("tf_efficientnet_lite0_stages", "tf_efficientnet_lite0_trunk"):
+            network = find_backbone(name).build(64).eval()
+            start_from(network, name, 64)
+            found[name] = network(images)
+            assert found[name].shape == (2, find_backbone(name).feature_dim)
+            kept = {key for key in plain.state_dict() if not key.startswith(("conv_head", "bn2"))}
+            assert network.state_dict().keys() == kept
+    wanted = [part for made in seen for part in (made.mean(2), made.std(2, correction=0))]
+    stages, trunk = found.values()
+    torch.testing.assert_close(stages, torch.cat(wanted, dim=1), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(trunk, seen[-1].mean(2))

@@ -21,10 +21,17 @@ def cut(found: list[list[str]], parts: int) -> list[set[str]]:
     return [{".".join(name.split(".")[:-1][:parts]) or name for name in stage} for stage in found]
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "tf_efficientnet_lite0_stages"])
-def test_of_the_built_in_backbone_they_are_its_groups_of_blocks(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("tf_efficientnet_lite0", {"conv_head", "bn2"}),
+        ("tf_efficientnet_lite0_stages", set()),
+        ("tf_efficientnet_lite0_trunk", set()),
+    ],
+)
+def test_of_the_built_in_backbone_they_are_its_groups_of_blocks(name: str, head: set[str]) -> None:
     blocks = [{f"blocks.{number}"} for number in range(6)]
-    last = {"blocks.6", "conv_head", "bn2"}
+    last = {"blocks.6", *head}
     assert cut(stages(BACKBONES[name]), 2) == [{"conv_stem", "bn1"}, *blocks, last]
 
 
