@@ -27,10 +27,8 @@ def problem(**values: Any) -> str:
 
 def test_unknown_keys_are_named_with_the_known() -> None:
     said = problem(bit=32, epoch=3)
-    assert (
-        "params.yaml: unknown setting 'bit'; known are data, backbone, weights, hidden, loss,"
-        in said
-    )
+    known = "data, backbone, weights, hidden, loss, bits,"
+    assert f"params.yaml: unknown setting 'bit'; known are {known}" in said
     assert "unknown setting 'epoch'" in said
     assert len(said.splitlines()) == 2
 

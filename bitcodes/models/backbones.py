@@ -110,23 +110,25 @@ _lite0 = Backbone(
 )
 
 
+_HEAD = ("conv_head", "bn2")  # after the last stage
+
+
 def _build_staged(image_size: int) -> nn.Module:
     from bitcodes.models.stages import StagedEfficientNet, without_head
 
-    return without_head(_build_efficientnet_lite0(image_size), StagedEfficientNet)
+    return without_head(_build_efficientnet_lite0(image_size), _HEAD, StagedEfficientNet)
 
 
 def _build_trunk(image_size: int) -> nn.Module:
     from bitcodes.models.stages import TrunkEfficientNet, without_head
 
-    return without_head(_build_efficientnet_lite0(image_size), TrunkEfficientNet)
+    return without_head(_build_efficientnet_lite0(image_size), _HEAD, TrunkEfficientNet)
 
 
-_LEFT_OUT = ("classifier", "conv_head", "bn2")
 _headless = replace(
     _lite0,
-    pretrained=lambda size: without(efficientnet_lite0_weights(), _LEFT_OUT),
-    read=lambda path, size: without(read_weights(path), _LEFT_OUT),
+    pretrained=lambda size: without(efficientnet_lite0_weights(), ["classifier", *_HEAD]),
+    read=lambda path, size: without(read_weights(path), ["classifier", *_HEAD]),
 )
 
 BACKBONES = {

@@ -37,9 +37,10 @@ class TrunkEfficientNet(EfficientNet):
         return last.mean(dim=(2, 3))
 
 
-def without_head(model: nn.Module, kind: type[EfficientNet]) -> nn.Module:
-    """The same network, with the same names of weights, as a `kind` that ends with its stages."""
+def without_head(model: nn.Module, head: tuple[str, ...], kind: type[EfficientNet]) -> nn.Module:
+    """The same network without the modules of its head, as a `kind` that ends with its stages."""
     assert type(model) is EfficientNet
     model.__class__ = kind
-    del model.conv_head, model.bn2
+    for name in head:
+        delattr(model, name)
     return model

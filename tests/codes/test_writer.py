@@ -371,18 +371,24 @@ def test_memory_does_not_grow_with_the_number_of_rows(
 ) -> None:
     for module in ("staging", "paths"):
         monkeypatch.setattr(f"bitcodes.codes.{module}._CHUNK", 4096)
-    peaks = []
     rows = batch(0, rows=100)
-    for batches in (20, 200):
+
+    def peak(batches: int, name: str) -> int:
         tracemalloc.start()
-        with CodeSetWriter(tmp_path / f"{batches}.npy", bits=BITS, columns=COLUMNS) as writer:
+        with CodeSetWriter(tmp_path / name, bits=BITS, columns=COLUMNS) as writer:
             for _ in range(batches):
                 writer.append(**rows)
             written = writer.commit()
         assert written.paths[-1] == rows["paths"][-1]
-        peaks.append(tracemalloc.get_traced_memory()[1])
+        found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peaks[1] < 2 * peaks[0]  # ten times the rows
+        return found
+
+    # The least of three: other threads of this process may have memory of their own.
+    few, many = (
+        min(peak(batches, f"{batches}-{i}.npy") for i in range(3)) for batches in (20, 200)
+    )
+    assert many < 1.2 * few
 
 
 def test_reading_codes_imports_neither_torch_nor_numba() -> None:
