@@ -1,4 +1,4 @@
-"""What runs a model: torch, or ONNX Runtime, which on a CPU takes a third of the time."""
+"""What runs a model: torch, or ONNX Runtime, which on a CPU takes half of the time."""
 
 import importlib.util
 from collections.abc import Callable

@@ -14,6 +14,7 @@ from torch import nn
 from bitcodes.data.transforms import Preprocessing
 from bitcodes.models.backbones import find_backbone, start_from
 from bitcodes.models.encoder import Encoded, images_at_once, settle
+from bitcodes.models.memory import keep_freed_memory
 
 
 class HashModel(nn.Module):
@@ -119,7 +120,10 @@ class HashModel(nn.Module):
     def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (B, S, S, 3) -> float32 (B, backbone_dim); on a CPU, a few images at a time."""
         count, side = pixels.shape[:2]
-        at_once = images_at_once(side) if self.device.type == "cpu" else max(count, 1)
+        at_once = max(count, 1)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+            at_once = images_at_once(side)
         pieces = torch.split(pixels, at_once)
         return torch.cat(
             [self.backbone(self.preprocessing.normalise(piece)).float() for piece in pieces]

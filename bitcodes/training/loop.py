@@ -25,13 +25,13 @@ from bitcodes.losses import LOSSES, HashLoss
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
+from bitcodes.models.memory import keep_freed_memory
 from bitcodes.training.averaging import AveragedWeights
 from bitcodes.training.curves import Curves, cut_back, event_sizes
 from bitcodes.training.distributed import Group, processes_here, synchronise_norms
 from bitcodes.training.freezing import freeze, retrained_layers, set_modes
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.interrupts import interruptible
-from bitcodes.training.memory import keep_freed_memory
 from bitcodes.training.optimizing import make_optimizer, schedule
 from bitcodes.training.resuming import data_digest
 from bitcodes.training.validation import kept_epoch, ranking_score, split

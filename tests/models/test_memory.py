@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from bitcodes.training.memory import keep_freed_memory
+from bitcodes.models.memory import keep_freed_memory
 
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
