@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--losses", nargs="+", default=["itq", "itq-nn", "lsh"])
     parser.add_argument("--bits", nargs="+", type=int, default=[64, 128, 256])
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--backbone", default="auto")
     parser.add_argument("--image-size", default="auto")
     default = RESULTS / f"{date.today():%Y-%m-%d}-copies.md"
     parser.add_argument("--out", type=Path, default=default)
@@ -85,6 +85,7 @@ def main() -> None:
             run = Path(f"data/copies/{arguments.photos.name}-{arguments.backbone}-{loss}-{bits}")
             done = finetune(Settings.build(asked), run)
             seconds = time.monotonic() - started
+            backbone = done.settings.backbone
             model = load_model(done.run, "cpu")
             if not features:  # the same for every loss: the backbone is not trained
                 features = [
@@ -102,7 +103,7 @@ def main() -> None:
         "",
         f"bitcodes {version('bitcodes')}, torch {version('torch')}, timm {version('timm')}, Python "
         f"{platform.python_version()}; {platform.machine()}. {len(paths)} photographs, backbone "
-        f"{arguments.backbone}. Seconds include the features where they were not kept already.",
+        f"{backbone}. Seconds include the features where they were not kept already.",
         "",
         "Share of copies whose nearest code is their original's:",
         "",

@@ -25,13 +25,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-from bitcodes.config import CONFIG_FILE, LAST_MODEL_FILE, MODEL_FILE, LossName
+from bitcodes.config import (
+    CONFIG_FILE,
+    LAST_MODEL_FILE,
+    MODEL_FILE,
+    LabelFree,
+    LossName,
+    Settings,
+    backbone_name,
+)
 from bitcodes.training.validation import kept_epoch
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BITCODES = [sys.executable, "-m", "bitcodes"]
 PROTOCOLS = ("full", "low-data", "low-data-54k", "unseen-1", "unseen-2", "unseen-3")
-WITHOUT_TRAINING = ("itq", "itq-nn", "lsh")
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,12 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="CIFAR-10 as prepare --source takes it")
     parser.add_argument("--losses", nargs="+", choices=get_args(LossName), default=None)
     parser.add_argument("--bits", nargs="+", type=int, default=[16, 32, 48, 64])
-    parser.add_argument("--backbones", nargs="+", default=["tf_efficientnet_lite0"])
+    parser.add_argument("--backbones", nargs="+", default=["auto"])
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=["low-data"])
     default = RESULTS / f"{date.today():%Y-%m-%d}-losses.md"
     parser.add_argument("--out", type=Path, default=default)
     arguments, options = parser.parse_known_args()
-    losses = arguments.losses or [x for x in get_args(LossName) if x not in WITHOUT_TRAINING]
+    losses = arguments.losses or [x for x in get_args(LossName) if x not in get_args(LabelFree)]
     out = arguments.out.absolute()
     source = None if arguments.source is None else arguments.source.absolute()
     (arguments.work / "cells").mkdir(parents=True, exist_ok=True)
@@ -87,12 +94,21 @@ def main() -> None:
     for protocol in arguments.protocols:
         prepare(protocol, source)
     grid = itertools.product(arguments.protocols, arguments.backbones, arguments.bits, losses)
-    cells = [Cell(p, backbone, loss, k, tuple(options)) for p, backbone, k, loss in grid]
+    cells = [
+        Cell(p, named(backbone, loss, options), loss, k, tuple(options))
+        for p, backbone, k, loss in grid
+    ]
     for number, cell in enumerate(cells, 1):
         print(f"[{number}/{len(cells)}] {cell.name}", file=sys.stderr)
         fill(cell)
         out.write_text(report(cells))
     print(f"written: {out}", file=sys.stderr)
+
+
+def named(backbone: str, loss: Any, options: list[str]) -> str:
+    """The backbone that finetune would take."""
+    freeze = "--freeze" in options
+    return backbone_name(Settings(data=Path(), backbone=backbone, loss=loss, freeze=freeze))
 
 
 def prepare(protocol: str, source: Path | None) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -35,7 +35,8 @@ _Size = Annotated[int, Field(ge=32, le=1024)]
 _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
 
-LossName = Literal["ce", "csq", "ortho", "greedy", "dpn", "hashnet", "dch", "itq", "itq-nn", "lsh"]
+LabelFree = Literal["itq", "itq-nn", "lsh"]  # fitted to features, without training
+LossName = Literal["ce", "csq", "ortho", "greedy", "dpn", "hashnet", "dch", LabelFree]
 
 
 def _setting(default: Any, meaning: str, auto: str = "", metavar: str | None = None) -> Any:
@@ -59,9 +60,11 @@ class Settings(BaseModel):
         "labels any folder of images."
     )
     backbone: str = _setting(
-        "tf_efficientnet_lite0",
+        "auto",
         "Pretrained network to start from: alexnet, or any of these libraries' as "
         "torchvision/resnet50 or timm/vit_small_patch16_224.",
+        "tf_efficientnet_lite0; its variant tf_efficientnet_lite0_stages with --freeze, "
+        "tf_efficientnet_lite0_trunk without labels",
         metavar="NAME",
     )
     weights: Literal["pretrained", "random"] | Path = _setting(
@@ -277,6 +280,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise ConfigError(explain(error, where, cls.model_fields)) from None
 
+    @property
+    def label_free(self) -> bool:
+        """Whether the loss is one that fits codes without labels and without training."""
+        return self.loss in get_args(LabelFree)
+
     def size_in(self, epoch: int) -> int:
         """The image size in an epoch, from 0; -1 is the last one: the size of the model."""
         sizes = self.image_size if isinstance(self.image_size, list) else [self.image_size]
@@ -347,9 +355,22 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
     return "\n".join(lines.values())
 
 
+def backbone_name(settings: Settings) -> str:
+    """The backbone: as named, or else by what is done with its features.
+
+    They are trained; given to a wide layer, which makes use of all that the network knows; or
+    coded as they are.
+    """
+    if settings.backbone != "auto":
+        return settings.backbone
+    if settings.label_free:
+        return "tf_efficientnet_lite0_trunk"
+    return "tf_efficientnet_lite0_stages" if settings.freeze else "tf_efficientnet_lite0"
+
+
 def run_name(settings: Settings) -> str:
     """The default name of a run: made from the settings, so that the same command finds it."""
-    backbone = settings.backbone.replace("/", "-")
+    backbone = backbone_name(settings).replace("/", "-")
     frozen = "-frozen" if settings.freeze else ""
     return f"{settings.data.name}-{backbone}-{settings.loss}-{settings.bits}{frozen}"
 

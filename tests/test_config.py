@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from bitcodes.config import (
+    LabelFree,
+    LossName,
     Settings,
+    backbone_name,
     load_settings,
     read_settings_file,
     resolve_run,
@@ -16,6 +19,7 @@ from bitcodes.config import (
     stable_seed,
 )
 from bitcodes.errors import ConfigError
+from bitcodes.losses import LABEL_FREE, LOSSES
 
 
 def problem(**values: Any) -> str:
@@ -216,6 +220,25 @@ def test_run_names_come_from_the_settings() -> None:
     assert run_name(settings) == "pets-tf_efficientnet_lite0-ce-16"
     frozen = settings.model_copy(update={"freeze": True, "backbone": "hub/net"})
     assert run_name(frozen) == "pets-hub-net-ce-16-frozen"
+
+
+def test_the_backbone_follows_from_what_its_features_are_for() -> None:
+    def chosen(**values: Any) -> str:
+        return backbone_name(Settings.build({"data": "d", **values}))
+
+    assert chosen() == "tf_efficientnet_lite0"
+    assert chosen(freeze=True) == "tf_efficientnet_lite0_stages"
+    for loss in LABEL_FREE:
+        for freeze in (False, True):
+            assert chosen(loss=loss, freeze=freeze) == "tf_efficientnet_lite0_trunk"
+    assert chosen(loss="itq", freeze=True, backbone="alexnet") == "alexnet"
+
+
+def test_the_losses_without_labels_are_those_that_there_are() -> None:
+    labels = {name: Settings.build({"data": "d", "loss": name}).label_free for name in LOSSES}
+    assert not any(labels.values())
+    assert set(get_args(LabelFree)) == set(LABEL_FREE)
+    assert set(get_args(LossName)) == {*LOSSES, *LABEL_FREE}
 
 
 @pytest.fixture

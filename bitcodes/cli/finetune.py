@@ -124,7 +124,6 @@ def finetune(
     workers = calls if workers is None else workers
 
     from bitcodes import training
-    from bitcodes.losses import LABEL_FREE
     from bitcodes.training.distributed import StoppedElsewhere, rank
 
     if rank() > 0:  # the first process does the telling
@@ -158,7 +157,7 @@ def finetune(
                 "history": done.history,
             }
         )
-    if done.already and done.settings.loss in LABEL_FREE:
+    if done.already and done.settings.label_free:
         console.note(f"{done.run} is finished: nothing to do. Start over with --fresh.")
     elif done.already:
         console.note(
@@ -167,7 +166,7 @@ def finetune(
         )
     else:
         minutes = duration(done.history[-1]["train_seconds"])
-        outcome = "" if done.settings.loss in LABEL_FREE else f"; {_outcome(done)}"
+        outcome = "" if done.settings.label_free else f"; {_outcome(done)}"
         console.note(f"finished {done.run} in {minutes} of training{outcome}")
 
 

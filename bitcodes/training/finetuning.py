@@ -12,7 +12,6 @@ from bitcodes.data.lists import read_dataset
 from bitcodes.data.workers import default_workers
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
-from bitcodes.losses import LABEL_FREE
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.loop import Progress, Trainer
@@ -67,12 +66,12 @@ def finetune(
         if not group.first:
             report = loading = log = None
         log = log or (lambda line: None)
-        if group.size > 1 and (settings.freeze or settings.loss in LABEL_FREE):
+        if group.size > 1 and (settings.freeze or settings.label_free):
             raise ConfigError(
                 "a frozen backbone takes seconds an epoch: one process is enough; "
                 "leave out torchrun"
             )
-        if settings.loss in LABEL_FREE:
+        if settings.label_free:
             return _fit(settings, run, fresh, workers, loading, log)
         dataset = read_dataset(settings.data)
 

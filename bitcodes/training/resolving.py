@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from bitcodes.config import Settings
+from bitcodes.config import Settings, backbone_name
 from bitcodes.data.lists import ImageList
 from bitcodes.errors import ConfigError, DataError, ImageError
 from bitcodes.images import open_image
-from bitcodes.losses import LABEL_FREE, LOSSES
+from bitcodes.losses import LOSSES
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
 from bitcodes.training.freezing import freeze, set_modes
@@ -29,31 +29,32 @@ _TRIAL_BATCH = {"cpu": 8, "cuda": 64}  # images, enough to show which precision 
 
 def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) -> Settings:
     """The settings with every "auto" replaced by what it means here and for these images."""
+    settings = settings.model_copy(update={"backbone": backbone_name(settings)})
     values = settings.to_dict()
     device = choose_device(settings.device)
     values["device"] = str(device)
     backbone = find_backbone(settings.backbone)
     values |= _if_auto(values, _by_images(settings, train))
-    fitted = settings.loss in LABEL_FREE
-    values |= _if_auto(values, {"hidden": _HIDDEN_FROZEN if settings.freeze and not fitted else 0})
+    hidden = _HIDDEN_FROZEN if settings.freeze and not settings.label_free else 0
+    values |= _if_auto(values, {"hidden": hidden})
     if settings.image_size == "auto":
         size = backbone.default_image_size
         if backbone.any_size:
             size = image_size_for(train, size)
         half = -(-size // 64) * 32  # in whole 32s, what most networks reduce maps by
-        at_once = settings.freeze or fitted or values["epochs"] == 1
+        at_once = settings.freeze or settings.label_free or values["epochs"] == 1
         values["image_size"] = [half, size] if backbone.any_size and not at_once else size
     if isinstance(settings.image_size, list) and not backbone.any_size:
         raise ConfigError(
             f"settings: 'image_size' has several sizes, but {settings.backbone} is built for one: "
             f"give one, or leave it out for {backbone.default_image_size}"
         )
-    if fitted and values["hidden"]:
+    if settings.label_free and values["hidden"]:
         raise ConfigError(
             f"settings: 'hidden' is {values['hidden']}, but loss {settings.loss} trains no layer: "
             "expected 0"
         )
-    if not fitted and "auto" in values.values():
+    if not settings.label_free and "auto" in values.values():
         network = backbone.build(Settings.build(values).size_in(-1))
         values |= _if_auto(values, {"freeze_stages": _stages_to_freeze(settings, network)})
         chosen = Settings.build(values)
