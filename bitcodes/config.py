@@ -63,7 +63,7 @@ class Settings(BaseModel):
         "auto",
         "Pretrained network to start from: alexnet, or any of these libraries' as "
         "torchvision/resnet50 or timm/vit_small_patch16_224.",
-        "tf_efficientnet_lite0; its variant tf_efficientnet_lite0_stages with --freeze, "
+        "tf_efficientnet_lite0_stages, of whose features all layers are a part; "
         "tf_efficientnet_lite0_trunk without labels",
         metavar="NAME",
     )
@@ -77,7 +77,7 @@ class Settings(BaseModel):
     hidden: Literal["auto"] | Annotated[int, Field(ge=0, le=65536)] = _setting(
         "auto",
         "Width of a layer between backbone and hash layer, trained from random weights; 0: none.",
-        "1024 with --freeze, else 0",
+        "1024 for tf_efficientnet_lite0_stages and with --freeze, else 0",
         metavar="N",
     )
     loss: LossName = _setting(
@@ -356,16 +356,11 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
 
 
 def backbone_name(settings: Settings) -> str:
-    """The backbone: as named, or else by what is done with its features.
-
-    They are trained; given to a wide layer, which makes use of all that the network knows; or
-    coded as they are.
-    """
+    """The backbone: as named, or else by whether its features are learned from or only coded."""
     if settings.backbone != "auto":
         return settings.backbone
-    if settings.label_free:
-        return "tf_efficientnet_lite0_trunk"
-    return "tf_efficientnet_lite0_stages" if settings.freeze else "tf_efficientnet_lite0"
+    variant = "trunk" if settings.label_free else "stages"
+    return f"tf_efficientnet_lite0_{variant}"
 
 
 def run_name(settings: Settings) -> str:

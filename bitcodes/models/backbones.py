@@ -33,7 +33,8 @@ class Backbone:
     that module; `read(path, S)` the same from a file, without a classifier's. Where `any_size` is
     false, the image size is the default one unless another is asked for. `stages(module)` are the
     names of the parameters of the stem, the first stage and so on, in the order of the forward
-    pass; empty where the module has no stages.
+    pass; empty where the module has no stages. `hidden` is the width of the layer that should stand
+    between its features and what learns from them; 0: none.
     """
 
     feature_dim: int
@@ -44,6 +45,7 @@ class Backbone:
     pretrained: Callable[[int], Weights] = _none_known
     read: Callable[[Path, int], Weights] = _read
     stages: Callable[[nn.Module], list[list[str]]] = stages_by_structure
+    hidden: int = 0
 
 
 def efficientnet_lite0_weights() -> Weights:
@@ -133,7 +135,9 @@ _headless = replace(
 
 BACKBONES = {
     "tf_efficientnet_lite0": _lite0,
-    "tf_efficientnet_lite0_stages": replace(_headless, feature_dim=1568, build=_build_staged),
+    "tf_efficientnet_lite0_stages": replace(
+        _headless, feature_dim=1568, build=_build_staged, hidden=1024
+    ),
     "tf_efficientnet_lite0_trunk": replace(_headless, feature_dim=320, build=_build_trunk),
     "bvlc_alexnet": Backbone(
         4096,

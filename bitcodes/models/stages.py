@@ -1,4 +1,4 @@
-"""Other features of EfficientNets than those of their last layer, for networks that stay frozen.
+"""Other features of EfficientNets than those of their last layer.
 
 The last layer was trained to tell ImageNet's classes apart; what comes before it knows more of
 other images. What these networks leave out, they do not have, weights included.

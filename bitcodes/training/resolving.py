@@ -35,8 +35,8 @@ def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) ->
     values["device"] = str(device)
     backbone = find_backbone(settings.backbone)
     values |= _if_auto(values, _by_images(settings, train))
-    hidden = _HIDDEN_FROZEN if settings.freeze and not settings.label_free else 0
-    values |= _if_auto(values, {"hidden": hidden})
+    hidden = _HIDDEN_FROZEN if settings.freeze else backbone.hidden
+    values |= _if_auto(values, {"hidden": 0 if settings.label_free else hidden})
     if settings.image_size == "auto":
         size = backbone.default_image_size
         if backbone.any_size:

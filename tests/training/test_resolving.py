@@ -94,7 +94,9 @@ def test_training_begins_at_half_the_size(data: Path, monkeypatch: pytest.Monkey
         assert automatic(data, loss="itq").image_size == sizes[-1]
 
 
-def test_frozen_backbones_get_a_hidden_layer(data: Path) -> None:
+def test_frozen_backbones_and_those_that_want_one_get_a_hidden_layer(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert automatic(data).hidden == 0
     assert automatic(data, freeze=True).hidden == 1024
     assert automatic(data, freeze=True, hidden=0).hidden == 0
@@ -102,6 +104,11 @@ def test_frozen_backbones_get_a_hidden_layer(data: Path) -> None:
     assert automatic(data, loss="itq", freeze=True).hidden == 0
     with pytest.raises(ConfigError, match="'hidden' is 7, but loss itq trains no layer"):
         automatic(data, loss="itq", hidden=7)
+    monkeypatch.setitem(BACKBONES, "small", replace(BACKBONES["small"], hidden=9))
+    assert automatic(data).hidden == 9
+    assert automatic(data, hidden=0).hidden == 0
+    assert automatic(data, freeze=True).hidden == 1024
+    assert automatic(data, loss="itq").hidden == 0
 
 
 def test_the_kind_of_a_frozen_backbone_does_not_matter() -> None:
