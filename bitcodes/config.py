@@ -63,8 +63,8 @@ class Settings(BaseModel):
         "auto",
         "Pretrained network to start from: alexnet, or any of these libraries' as "
         "torchvision/resnet50 or timm/vit_small_patch16_224.",
-        "tf_efficientnet_lite0_stages, of whose features all layers are a part; "
-        "tf_efficientnet_lite0_trunk without labels",
+        "tf_efficientnet_lite0_stages, EfficientNet-Lite0 with the features of all its stages; "
+        "tf_efficientnet_lite0_trunk, with those of the last one, without labels",
         metavar="NAME",
     )
     weights: Literal["pretrained", "random"] | Path = _setting(
