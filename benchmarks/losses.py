@@ -94,10 +94,7 @@ def main() -> None:
     for protocol in arguments.protocols:
         prepare(protocol, source)
     grid = itertools.product(arguments.protocols, arguments.backbones, arguments.bits, losses)
-    cells = [
-        Cell(p, named(backbone, loss, options), loss, k, tuple(options))
-        for p, backbone, k, loss in grid
-    ]
+    cells = [Cell(p, named(name, loss), loss, k, tuple(options)) for p, name, k, loss in grid]
     for number, cell in enumerate(cells, 1):
         print(f"[{number}/{len(cells)}] {cell.name}", file=sys.stderr)
         fill(cell)
@@ -105,10 +102,9 @@ def main() -> None:
     print(f"written: {out}", file=sys.stderr)
 
 
-def named(backbone: str, loss: Any, options: list[str]) -> str:
+def named(backbone: str, loss: Any) -> str:
     """The backbone that finetune would take."""
-    freeze = "--freeze" in options
-    return backbone_name(Settings(data=Path(), backbone=backbone, loss=loss, freeze=freeze))
+    return backbone_name(Settings(data=Path(), backbone=backbone, loss=loss))
 
 
 def prepare(protocol: str, source: Path | None) -> None:
