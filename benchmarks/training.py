@@ -1,12 +1,13 @@
 """What a training step costs: loading and augmentation beside the rest of it, and ways to speed up.
 
     python benchmarks/training.py --data data/cifar10 [--device auto] [--sizes 64 96 128]
+        [--backbone auto] [--batch-size 32] [--out FILE]
 
 A step as finetune does it, of images that lie in memory, against the same step on a fixed tensor:
 the difference is what loading, moving and augmenting them costs. Then the fixed step alone with
 bfloat16, with frozen batch norms, with no frozen stages, in larger batches, and with --compile on
-request. Times are the medians of steps done in turn. Prints the tables and writes
-benchmarks/results/<date>-training.md.
+request. Times are the medians of several steps done in turn, a GPU changing images for some of them
+at once. Prints the tables and writes them, to benchmarks/results/<date>-training.md.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from bitcodes.training.resolving import resolve
 
 RESULTS = Path(__file__).resolve().parent / "results"
 IMAGES = 2048
+STEPS = 8
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "none": {"augment": False},
     "flip and shift (default for many images)": {},
@@ -45,7 +47,7 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
 class FixedTrainer(Trainer):
     """Trains on one batch that the network can take as it is."""
 
-    def _outputs(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def _outputs(self, inputs: torch.Tensor) -> torch.Tensor:
         outputs: torch.Tensor = self.forward(inputs)
         return outputs
 
@@ -56,14 +58,21 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128])
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=9, help="steps of each kind")
+    parser.add_argument("--backbone", default="auto")
+    parser.add_argument("--no-pretrained", action="store_true", help="needs no weights")
+    parser.add_argument("--rounds", type=int, default=5, help=f"times {STEPS} steps of each kind")
     parser.add_argument("--compile", action="store_true", help="takes minutes on a CPU")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS / f"{date.today():%Y-%m-%d}-training.md"
+    )
     arguments = parser.parse_args()
     base = {
         "data": arguments.data,
         "device": arguments.device,
         "amp": "off",
         "batch_size": arguments.batch_size,
+        "backbone": arguments.backbone,
+        "weights": "random" if arguments.no_pretrained else "pretrained",
         "val": 0,
         "zoom": 0,
         "rand_augment": 0,
@@ -75,7 +84,8 @@ def main() -> None:
         f"torch {version('torch')}, timm {version('timm')}, Python {platform.python_version()}; "
         f"{processor()}, {len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads"
         + (f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "")
-        + f". Default backbone and loss, batches of {arguments.batch_size} unless said.",
+        + f". Backbone: {arguments.backbone}; batches of {arguments.batch_size}, unless "
+        "said.",
         "",
         "| pixels | augmentation | step, ms | on a fixed tensor, ms | loading and augmentation |",
         "| --- | --- | --- | --- | --- |",
@@ -113,9 +123,8 @@ def main() -> None:
             images = variants[name].get("batch_size", arguments.batch_size)
             lines.append(f"| {size} | {name} | {images / seconds:.1f} |")
             print(lines[-1], flush=True)
-    report = RESULTS / f"{date.today():%Y-%m-%d}-training.md"
-    report.write_text("\n".join(lines) + "\n")
-    print(f"written: {report}")
+    arguments.out.write_text("\n".join(lines) + "\n")
+    print(f"written: {arguments.out}")
 
 
 def few(dataset: Dataset) -> Dataset:
@@ -135,16 +144,17 @@ def trainer(kind: type[Trainer], dataset: Dataset, values: dict[str, Any]) -> Tr
 
 
 def full_step(dataset: Dataset, values: dict[str, Any]) -> Callable[[], None]:
-    """A step of finetune: take the images of a batch, move and augment them, train."""
+    """Steps of finetune: take the images of a batch, move and augment them, train."""
     full = trainer(Trainer, dataset, values)
     rng = np.random.default_rng(0)
 
-    def step() -> None:
-        batch = rng.choice(full.train_rows, full.batch_size, replace=False)
-        full._train_step(batch, next(full._inputs(batch[None])))
-        full.step = 1
+    def steps() -> None:
+        rows = [rng.choice(full.train_rows, full.batch_size, replace=False) for _ in range(STEPS)]
+        for batch, images in zip(rows, full._training_inputs(rows), strict=True):
+            full._train_step(batch, images)
+            full.step = 1
 
-    return step
+    return steps
 
 
 def fixed_step(dataset: Dataset, values: dict[str, Any]) -> Callable[[], None]:
@@ -156,24 +166,25 @@ def fixed_step(dataset: Dataset, values: dict[str, Any]) -> Callable[[], None]:
         memory_format=torch.channels_last
     )
 
-    def step() -> None:
-        fixed._train_step(batch, pixels)
-        fixed.step = 1
+    def steps() -> None:
+        for _ in range(STEPS):
+            fixed._train_step(batch, pixels)
+            fixed.step = 1
 
-    return step
+    return steps
 
 
 def in_turn(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Seconds of each step, the median of `rounds` after two that warm up."""
+    """Seconds of each step, the median of `rounds` after one that warms up."""
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 2):
+    for number in range(rounds + 1):
         for name, step in steps.items():
             started = time.perf_counter()
             step()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            if number >= 2:
-                times[name].append(time.perf_counter() - started)
+            if number > 0:
+                times[name].append((time.perf_counter() - started) / STEPS)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

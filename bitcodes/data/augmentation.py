@@ -1,7 +1,9 @@
 """Random changes of training images, made on the batch and on its device, each image by itself."""
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -59,6 +61,20 @@ class Augmentation:
             changes=torch.randint(len(_CHANGES), shape, generator=generator),
             signs=torch.randint(2, shape, generator=generator) * 2.0 - 1,
         )
+
+    def stream(
+        self, batches: Iterable[torch.Tensor], draws: Iterable[Draws], at_once: int = 1
+    ) -> Iterator[torch.Tensor]:
+        """Each batch (B, S, S, 3) changed by its draws, of which there may be more.
+
+        `at_once` of them go together: on a GPU most of the time for one is that of launching it.
+        """
+        pairs = zip(batches, draws, strict=False)
+        while taken := list(islice(pairs, at_once)):
+            images, drawn = zip(*taken, strict=True)
+            together = Draws(*(torch.cat(numbers) for numbers in zip(*drawn, strict=True)))
+            changed = self(torch.cat(images), together)
+            yield from torch.split(changed, [len(each) for each in images])
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """uint8 (B, S, S, 3) -> the same shape and type, on the same device."""

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from bitcodes.training.validation import kept_epoch, ranking_score, split
 
 CHECKPOINT_SECONDS = 300.0
 _EVAL_BATCH = 128
+_AUGMENTED = 256  # images at once, elsewhere than on a CPU
 
 
 @dataclass(frozen=True)
@@ -283,7 +285,7 @@ class Trainer:
         val_map = lines[-1].get("val_map") if lines else None
         self._set_modes()
         saved_at = clock = time.monotonic()
-        inputs = self._inputs(list(batches[begun:, self.group.part(self.batch_size)]))
+        inputs = self._training_inputs(list(batches[begun:, self.group.part(self.batch_size)]))
         for number, (batch, images) in enumerate(zip(batches[begun:], inputs, strict=True), 1):
             loss = self._train_step(batch, images)
             self.step += 1
@@ -347,21 +349,34 @@ class Trainer:
         for batch in batches:
             yield self.features[torch.from_numpy(batch)]
 
-    def _train_step(self, batch: NDArray[np.int64], inputs: torch.Tensor) -> float:
-        """One step of the optimizer; every random number in it comes from the seed and the step.
+    def _training_inputs(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
+        """The inputs of this process's part of the batches to come, on the device, augmented."""
+        inputs = (batch.to(self.device) for batch in self._inputs(batches))
+        if self.features is not None or not self.settings.augment:
+            return inputs
+        part = self.group.part(self.batch_size)
+        generators = (torch.Generator().manual_seed(self._seed(step)) for step in count(self.step))
+        draws = (self.augmentation.draw(self.batch_size, each).part(part) for each in generators)
+        at_once = 1 if self.device.type == "cpu" else max(1, _AUGMENTED // self.batch_size)
+        return self.augmentation.stream(inputs, draws, at_once)
 
-        `batch` are the rows of the whole batch, `inputs` is this process's part of it.
+    def _seed(self, step: int) -> int:
+        """Where every random number of a step comes from."""
+        return stable_seed(self.settings.seed, "step", step)
+
+    def _train_step(self, batch: NDArray[np.int64], inputs: torch.Tensor) -> float:
+        """One step of the optimizer: `batch` are the rows of the whole batch, over all processes.
+
+        `inputs` is what `_training_inputs` makes of this process's part of it.
         """
-        seed = stable_seed(self.settings.seed, "step", self.step)
-        torch.manual_seed(seed + self.group.rank)
-        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(self._seed(self.step) + self.group.rank)
         settings = self.settings
         factor = schedule(self.step, self.steps, settings.warm_up, settings.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
         with torch.autocast(self.device.type, torch.bfloat16, self.settings.amp == "bfloat16"):
-            outputs = self._outputs(inputs.to(self.device), generator)
+            outputs = self._outputs(inputs)
         outputs = self.group.gather(outputs.float())  # (B, K)
         loss, logits = self.loss(outputs, self._smoothed(targets), self.step / self.steps)
         value: float = loss.item()
@@ -380,12 +395,9 @@ class Trainer:
             self.curves.distributions(self.step + 1, self.model, self.loss, outputs, logits)
         return value
 
-    def _outputs(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def _outputs(self, inputs: torch.Tensor) -> torch.Tensor:
         if self.features is not None:
             return self.model.head(inputs)
-        if self.settings.augment:
-            draws = self.augmentation.draw(self.batch_size, generator)
-            inputs = self.augmentation(inputs, draws.part(self.group.part(self.batch_size)))
         outputs: torch.Tensor = self.forward(self.model.preprocessing.normalise(inputs))
         return outputs
 

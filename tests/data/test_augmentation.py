@@ -70,6 +70,18 @@ def test_a_part_of_a_batch_is_changed_as_within_it(way: Augmentation) -> None:
         assert torch.equal(way(images[rows], draws.part(rows)), whole[rows])
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 9])
+@pytest.mark.parametrize("way", [Augmentation(), ALL])
+def test_batches_that_go_together_are_changed_as_alone(way: Augmentation, at_once: int) -> None:
+    batches = [pictures(count) for count in (4, 4, 4, 4, 2)]
+    draws = [way.draw(len(images), generator(seed)) for seed, images in enumerate(batches)]
+    endless = itertools.chain(draws, itertools.repeat(draws[0]))
+    changed = list(way.stream(iter(batches), endless, at_once))
+    assert len(changed) == 5
+    for images, drawn_for, found in zip(batches, draws, changed, strict=True):
+        assert torch.equal(found, way(images, drawn_for))
+
+
 def shifted(image: np.ndarray, down: int, across: int, mirrored: bool) -> np.ndarray:
     """An image (S, S, 3) shifted by whole pixels, filled from its mirror image, by np.pad."""
     side, reach = len(image), len(image) // 8

@@ -1,7 +1,10 @@
 """What "auto" becomes: rates by the backbone's norms, precision by a trial."""
 
+import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,3 +153,15 @@ def test_the_trial_is_a_real_step() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
     for mixed in (False, True):
         assert 0 < resolving._step_seconds(network, torch.rand(2, 3, 8, 8), mixed=mixed) < 10
+
+
+@pytest.mark.parametrize(("give_up", "expected"), [(math.inf, 2.0), (4.0, 2.0), (2.5, 3.0)])
+def test_the_trial_counts_the_best_step_but_the_first(
+    monkeypatch: pytest.MonkeyPatch, give_up: float, expected: float
+) -> None:
+    durations = iter([1.0, 3.0, 2.0, 5.0])  # the first would win, or lose by far on a GPU
+    clock = itertools.chain.from_iterable((0.0, seconds) for seconds in durations)
+    monkeypatch.setattr(resolving, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
+    images = torch.rand(2, 3, 2, 2)
+    assert resolving._step_seconds(network, images, mixed=False, give_up=give_up) == expected
