@@ -1,13 +1,14 @@
 """What a training step costs: loading and augmentation beside the rest of it, and ways to speed up.
 
     python benchmarks/training.py --data data/cifar10 [--device auto] [--sizes 64 96 128]
-        [--backbone auto] [--batch-size 32] [--out FILE]
+        [--backbone auto] [--no-pretrained] [--batch-size 32] [--rounds 5] [--compile] [--out FILE]
 
 A step as finetune does it, of images that lie in memory, against the same step on a fixed tensor:
-the difference is what loading, moving and augmenting them costs. Then the fixed step alone with
-bfloat16, with frozen batch norms, with no frozen stages, in larger batches, and with --compile on
-request. Times are the medians of several steps done in turn, a GPU changing images for some of them
-at once. Prints the tables and writes them, to benchmarks/results/<date>-training.md.
+the difference is what loading, moving, augmenting and normalising them costs. Then the fixed step
+alone with bfloat16, with frozen batch norms, with no frozen stages, in larger batches, and with
+--compile on request. Times are medians over rounds, in each of which every kind does eight steps: a
+GPU augments so many batches at once. Prints the tables and writes them, by default to
+benchmarks/results/<date>-training.md.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import numpy as np
 import torch
 from machine import processor
 
-from bitcodes.config import Settings
+from bitcodes.config import Settings, backbone_name
 from bitcodes.data.lists import Dataset, read_dataset
 from bitcodes.training.distributed import Group
 from bitcodes.training.loop import Trainer
@@ -35,7 +36,7 @@ from bitcodes.training.resolving import resolve
 
 RESULTS = Path(__file__).resolve().parent / "results"
 IMAGES = 2048
-STEPS = 8
+STEPS = 8  # as many as are augmented at once
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "none": {"augment": False},
     "flip and shift (default for many images)": {},
@@ -78,14 +79,14 @@ def main() -> None:
         "rand_augment": 0,
     }
     dataset = few(read_dataset(arguments.data))
+    backbone = backbone_name(Settings.build(base))
     lines = [
         f"# The cost of a training step, {date.today():%Y-%m-%d}",
         "",
         f"torch {version('torch')}, timm {version('timm')}, Python {platform.python_version()}; "
         f"{processor()}, {len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads"
         + (f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "")
-        + f". Backbone: {arguments.backbone}; batches of {arguments.batch_size}, unless "
-        "said.",
+        + f". {backbone}, batches of {arguments.batch_size} unless said.",
         "",
         "| pixels | augmentation | step, ms | on a fixed tensor, ms | loading and augmentation |",
         "| --- | --- | --- | --- | --- |",
@@ -98,7 +99,7 @@ def main() -> None:
         for name in AUGMENTATIONS:
             share = (times[name] - times["fixed"]) / times[name]
             lines.append(
-                f"| {size} | {name} | {1000 * times[name]:.0f} | {1000 * times['fixed']:.0f} "
+                f"| {size} | {name} | {1000 * times[name]:.1f} | {1000 * times['fixed']:.1f} "
                 f"| {share:.1%} |"
             )
             print(lines[-1], flush=True)

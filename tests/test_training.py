@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -304,6 +305,56 @@ def test_streamed_images_give_the_same_weights(
     monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
     finetune(make_settings(data), workers=workers)
     assert_equal_outcome(Path("run"), undisturbed)
+
+
+@pytest.mark.parametrize("stop", [1, 4, 9])
+def test_batches_augmented_together_give_the_same_weights(
+    data: Path, undisturbed: Path, stop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.Trainer, "_augmented_at_once", lambda trainer: 3)  # of 5 an epoch
+    with pytest.raises(KeyboardInterrupt):
+        finetune(make_settings(data), report=interrupt_at(stop))
+    finetune(make_settings(data))
+    assert_equal_outcome(Path("run"), undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "side", "in_memory", "expected"),
+    [
+        ("cpu", 1, 128, True, 1),
+        ("cuda", 1, 128, True, 8),
+        ("cuda", 1, 128, False, 1),  # the next are being read while this one is trained on
+        ("cuda", 1, 512, True, 2),  # 32 images have 8.4 million pixels, of 16.8 allowed
+        ("cuda", 4, 512, True, 8),
+        ("cuda", 1, 2048, True, 1),
+    ],
+)
+def test_how_many_batches_are_augmented_together(
+    device: str, processes: int, side: int, in_memory: bool, expected: int
+) -> None:
+    trainer = SimpleNamespace(
+        device=torch.device(device),
+        images=SimpleNamespace(in_memory=in_memory),
+        batch_size=32,
+        group=SimpleNamespace(size=processes),
+        image_size=side,
+    )
+    assert loop.Trainer._augmented_at_once(trainer) == expected  # type: ignore[arg-type]
+
+
+def test_mixed_precision_sees_the_same_images(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = loop.Trainer._train_step
+    seen: dict[str, list[bytes]] = {"off": [], "bfloat16": []}
+
+    def train_step(trainer: loop.Trainer, batch: Any, inputs: torch.Tensor) -> float:
+        seen[trainer.settings.amp].append(inputs.numpy().tobytes())
+        return inner(trainer, batch, inputs)
+
+    monkeypatch.setattr(loop.Trainer, "_train_step", train_step)
+    for amp in seen:
+        finetune(make_settings(data, amp=amp, zoom=0.2, rand_augment=5, epochs=1), Path(amp))
+    assert len(seen["off"]) == 5
+    assert seen["off"] == seen["bfloat16"]
 
 
 def test_progress_is_told(data: Path) -> None:

@@ -76,6 +76,11 @@ class TrainingImages:
     def __len__(self) -> int:
         return len(self._files)
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether all are decoded: batches take no time then."""
+        return self._arrays is not None
+
     def batches(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
         """For each array of n indices: the images, uint8 (n, S, S, 3)."""
         if self._arrays is None:

@@ -172,6 +172,7 @@ class DeepPolarizedNetwork(DitheredCenterLoss):
         self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See the class; the logits are the inner products with the targets, divided by K."""
+        # At the margin the gradient of relu is zero; that of clamp depends on torch's version.
         loss = F.relu(self.margin - outputs * self.center_of(targets)).mean()
         return loss, outputs @ self.centers.T / self.bits
 

@@ -39,7 +39,8 @@ from bitcodes.training.validation import kept_epoch, ranking_score, split
 
 CHECKPOINT_SECONDS = 300.0
 _EVAL_BATCH = 128
-_AUGMENTED = 256  # images at once, elsewhere than on a CPU
+_AUGMENTED = 8  # batches at once on a GPU
+_AUGMENTED_PIXELS = 2**24  # of such batches, at most: 0.6 GB while they are changed
 
 
 @dataclass(frozen=True)
@@ -350,15 +351,24 @@ class Trainer:
             yield self.features[torch.from_numpy(batch)]
 
     def _training_inputs(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
-        """The inputs of this process's part of the batches to come, on the device, augmented."""
+        """The inputs of this process's part of the batches to come, on the device, augmented.
+
+        Outside of mixed precision: the places of pixels want float32.
+        """
         inputs = (batch.to(self.device) for batch in self._inputs(batches))
         if self.features is not None or not self.settings.augment:
             return inputs
         part = self.group.part(self.batch_size)
         generators = (torch.Generator().manual_seed(self._seed(step)) for step in count(self.step))
         draws = (self.augmentation.draw(self.batch_size, each).part(part) for each in generators)
-        at_once = 1 if self.device.type == "cpu" else max(1, _AUGMENTED // self.batch_size)
-        return self.augmentation.stream(inputs, draws, at_once)
+        return self.augmentation.stream(inputs, draws, self._augmented_at_once())
+
+    def _augmented_at_once(self) -> int:
+        """Batches: several on a GPU, unless images are still to be read or they are large."""
+        if self.device.type == "cpu" or not self.images.in_memory:
+            return 1
+        pixels = self.batch_size // self.group.size * self.image_size**2
+        return max(1, min(_AUGMENTED, _AUGMENTED_PIXELS // pixels))
 
     def _seed(self, step: int) -> int:
         """Where every random number of a step comes from."""

@@ -21,7 +21,7 @@ from bitcodes.training.freezing import freeze, set_modes
 _SMALLEST = 128  # pixels: enlarging small pictures pays
 _EPOCHS, _IMAGES = 10, 50_000  # that many for that many
 _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 60
-_EPOCHS_FROZEN = 30  # they take seconds
+_EPOCHS_FROZEN = 30  # they take seconds each
 _HIDDEN_FROZEN = 1024  # wide: what a backbone knows of other classes is not linear in these
 _FEW = 20_000  # images: fewer are changed more
 _TRIAL_BATCH = {"cpu": 8, "cuda": 64}  # images, enough to show which precision is faster
@@ -148,7 +148,7 @@ def _precision(
 def _step_seconds(
     network: nn.Module, images: torch.Tensor, mixed: bool, give_up: float = math.inf
 ) -> float:
-    """Seconds of a step forward and back: the best of three, or of fewer if that takes `give_up`.
+    """Seconds of a step forward and back: the best of three, of fewer if it is above `give_up`.
 
     One before them does not count: on a GPU it loads the kernels, for seconds.
     """

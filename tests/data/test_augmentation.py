@@ -73,13 +73,14 @@ def test_a_part_of_a_batch_is_changed_as_within_it(way: Augmentation) -> None:
 @pytest.mark.parametrize("at_once", [1, 3, 9])
 @pytest.mark.parametrize("way", [Augmentation(), ALL])
 def test_batches_that_go_together_are_changed_as_alone(way: Augmentation, at_once: int) -> None:
-    batches = [pictures(count) for count in (4, 4, 4, 4, 2)]
-    draws = [way.draw(len(images), generator(seed)) for seed, images in enumerate(batches)]
+    images = pictures(18)
+    batches = list(images.split(4))
+    draws = [way.draw(len(batch), generator(seed)) for seed, batch in enumerate(batches)]
     endless = itertools.chain(draws, itertools.repeat(draws[0]))
     changed = list(way.stream(iter(batches), endless, at_once))
     assert len(changed) == 5
-    for images, drawn_for, found in zip(batches, draws, changed, strict=True):
-        assert torch.equal(found, way(images, drawn_for))
+    for batch, drawn_for, found in zip(batches, draws, changed, strict=True):
+        assert torch.equal(found, way(batch, drawn_for))
 
 
 def shifted(image: np.ndarray, down: int, across: int, mirrored: bool) -> np.ndarray:

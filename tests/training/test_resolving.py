@@ -140,6 +140,7 @@ def test_precision_is_chosen_by_a_trial(
 ) -> None:
     def seconds(network: nn.Module, images: torch.Tensor, **how: Any) -> float:
         assert images.shape == (8, 3, 32, 32)
+        assert how.get("give_up") == (3.0 if how["mixed"] else None)
         return mixed if how["mixed"] else 1.0
 
     monkeypatch.setattr(resolving, "_step_seconds", seconds)
