@@ -93,11 +93,12 @@ def real_valued(
     query_set: CodeSet,
     database_set: CodeSet,
 ) -> float:
-    """MAP of the ranking by the inner product of tanh(outputs), of the first queries."""
+    """MAP of the ranking by the inner product of tanh(outputs), of queries from the whole list."""
     assert query_set.labels is not None
     assert database_set.labels is not None
+    chosen = np.linspace(0, len(queries) - 1, min(_REAL_VALUED, len(queries))).astype(int)
     codes, scores = np.tanh(database), []
-    for output, label in zip(queries[:_REAL_VALUED], query_set.labels[:_REAL_VALUED], strict=True):
+    for output, label in zip(queries[chosen], query_set.labels[chosen], strict=True):
         order = np.argsort(-(codes @ np.tanh(output)), kind="stable")
         ranks = np.flatnonzero(database_set.labels[order] == label) + 1
         scores.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
