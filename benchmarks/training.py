@@ -1,7 +1,7 @@
 """What a training step costs: loading and augmentation beside the rest of it, and ways to speed up.
 
     python benchmarks/training.py --data data/cifar10 [--device auto] [--sizes 64 96 128]
-        [--backbone auto] [--no-pretrained] [--batch-size 32] [--rounds 5] [--compile] [--out FILE]
+        [--backbone auto] [--no-pretrained] [--batch-size 32] [--rounds 3] [--compile] [--out FILE]
 
 A step as finetune does it, of images that lie in memory, against the same step on a fixed tensor:
 the difference is what loading, moving, augmenting and normalising them costs. Then the fixed step
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--backbone", default="auto")
     parser.add_argument("--no-pretrained", action="store_true", help="needs no weights")
-    parser.add_argument("--rounds", type=int, default=5, help=f"times {STEPS} steps of each kind")
+    parser.add_argument("--rounds", type=int, default=3, help=f"times {STEPS} steps of each kind")
     parser.add_argument("--compile", action="store_true", help="takes minutes on a CPU")
     parser.add_argument(
         "--out", type=Path, default=RESULTS / f"{date.today():%Y-%m-%d}-training.md"
