@@ -6,9 +6,9 @@
 A step as finetune does it, of images that lie in memory, against the same step on a fixed tensor:
 the difference is what loading, moving, augmenting and normalising them costs. Then the fixed step
 alone with bfloat16, with frozen batch norms, with no frozen stages, in larger batches, and with
---compile on request. Times are medians over rounds, in each of which every kind does eight steps: a
-GPU augments so many batches at once. Prints the tables and writes them, by default to
-benchmarks/results/<date>-training.md.
+--compile on request. Times are medians over rounds, in each of which every kind does eight steps:
+so many batches are augmented at once, or fewer if they are large. Prints the tables and writes
+them, by default to benchmarks/results/<date>-training.md.
 """
 
 import argparse

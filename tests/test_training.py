@@ -308,10 +308,11 @@ def test_streamed_images_give_the_same_weights(
 
 
 @pytest.mark.parametrize("stop", [1, 4, 9])
-def test_batches_augmented_together_give_the_same_weights(
+def test_however_many_batches_are_augmented_together_the_weights_are_the_same(
     data: Path, undisturbed: Path, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop.Trainer, "_augmented_at_once", lambda trainer: 3)  # of 5 an epoch
+    at_once = iter([3, 1, 2, 5, 1])  # of 5 an epoch; without this all 5
+    monkeypatch.setattr(loop.Trainer, "_augmented_at_once", lambda trainer: next(at_once))
     with pytest.raises(KeyboardInterrupt):
         finetune(make_settings(data), report=interrupt_at(stop))
     finetune(make_settings(data))
@@ -321,7 +322,9 @@ def test_batches_augmented_together_give_the_same_weights(
 @pytest.mark.parametrize(
     ("device", "processes", "side", "in_memory", "expected"),
     [
-        ("cpu", 1, 128, True, 1),
+        ("cpu", 1, 64, True, 8),
+        ("cpu", 1, 128, True, 2),
+        ("cpu", 1, 224, True, 1),
         ("cuda", 1, 128, True, 8),
         ("cuda", 1, 128, False, 1),  # the next are being read while this one is trained on
         ("cuda", 1, 512, True, 2),  # 32 images have 8.4 million pixels, of 16.8 allowed

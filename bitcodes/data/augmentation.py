@@ -67,7 +67,7 @@ class Augmentation:
     ) -> Iterator[torch.Tensor]:
         """Each batch (B, S, S, 3) changed by its draws, of which there may be more.
 
-        `at_once` of them go together: on a GPU most of the time for one is that of launching it.
+        `at_once` of them go together: much of the time for a few images is that of each operation.
         """
         pairs = zip(batches, draws, strict=False)
         while taken := list(islice(pairs, at_once)):

@@ -39,8 +39,9 @@ from bitcodes.training.validation import kept_epoch, ranking_score, split
 
 CHECKPOINT_SECONDS = 300.0
 _EVAL_BATCH = 128
-_AUGMENTED = 8  # batches at once on a GPU
+_AUGMENTED = 8  # batches at once, at most
 _AUGMENTED_PIXELS = 2**24  # of such batches, at most: 0.6 GB while they are changed
+_AUGMENTED_PIXELS_CPU = 2**20  # there it takes longer where they do not stay in its caches
 
 
 @dataclass(frozen=True)
@@ -364,11 +365,12 @@ class Trainer:
         return self.augmentation.stream(inputs, draws, self._augmented_at_once())
 
     def _augmented_at_once(self) -> int:
-        """Batches: several on a GPU, unless images are still to be read or they are large."""
-        if self.device.type == "cpu" or not self.images.in_memory:
+        """Batches: several, unless images are still to be read or they are large."""
+        if not self.images.in_memory:
             return 1
+        most = _AUGMENTED_PIXELS_CPU if self.device.type == "cpu" else _AUGMENTED_PIXELS
         pixels = self.batch_size // self.group.size * self.image_size**2
-        return max(1, min(_AUGMENTED, _AUGMENTED_PIXELS // pixels))
+        return max(1, min(_AUGMENTED, most // pixels))
 
     def _seed(self, step: int) -> int:
         """Where every random number of a step comes from."""
