@@ -161,9 +161,10 @@ def _step_seconds(
         if images.is_cuda:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - started
-        if number > 0:
-            best = min(best, seconds)
-        if number > 0 and best > give_up:
+        if number == 0:
+            continue
+        best = min(best, seconds)
+        if best > give_up:
             break
     return best
 
