@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bitcodes.config import Settings
-from bitcodes.data.streams import open_images
-from bitcodes.encoding import encode_images
-from bitcodes.images import open_image
+from bitcodes.images.decode import open_image
 from bitcodes.models.checkpoint import load_model
+from bitcodes.models.encoding import encode_images
 from bitcodes.models.hashing import HashModel
+from bitcodes.settings import Settings
+from bitcodes.sources.source import open_images
 from bitcodes.training import finetune
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
-from bitcodes.config import load_settings
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.losses.pointwise import HashCenters
 from bitcodes.metrics.ranking import average_precision, mean_over_queries
 from bitcodes.models.checkpoint import load_model
 from bitcodes.models.hashing import HashModel
+from bitcodes.runs import load_settings
 
 _REAL_VALUED = 500  # queries
 

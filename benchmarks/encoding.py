@@ -41,16 +41,16 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.layout import SUFFIXES, Layout
 from bitcodes.codes.staging import staged_rows
 from bitcodes.codes.writer import CodeSetWriter
-from bitcodes.data import transforms
-from bitcodes.data.reading import Decode, read_pixels
-from bitcodes.data.transforms import Preprocessing
-from bitcodes.data.workers import core_count, in_order
-from bitcodes.encoding import encode
 from bitcodes.hamming.index import HammingIndex
-from bitcodes.images import IMAGE_SUFFIXES, image_size
+from bitcodes.images import transforms
+from bitcodes.images.decode import IMAGE_SUFFIXES, image_size
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.engines import load_encoder
 from bitcodes.models.onnx import load_onnx
+from bitcodes.sources.reading import Decode, read_pixels
+from bitcodes.sources.workers import core_count, in_order
+from bitcodes.tasks.encode import encode
 
 BITCODES = [sys.executable, "-m", "bitcodes"]
 ROUNDS = 3

@@ -25,15 +25,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-from bitcodes.config import (
-    CONFIG_FILE,
-    LAST_MODEL_FILE,
-    MODEL_FILE,
-    LabelFree,
-    LossName,
-    Settings,
-    backbone_name,
-)
+from bitcodes.runs import CONFIG_FILE, LAST_MODEL_FILE, MODEL_FILE
+from bitcodes.settings import LabelFree, LossName, Settings, backbone_name
 from bitcodes.training.validation import kept_epoch
 
 RESULTS = Path(__file__).resolve().parent / "results"

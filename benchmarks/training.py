@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from machine import processor
 
-from bitcodes.config import Settings, backbone_name
-from bitcodes.data.lists import Dataset, read_dataset
+from bitcodes.settings import Settings, backbone_name
+from bitcodes.sources.lists import Dataset, read_dataset
 from bitcodes.training.distributed import Group
 from bitcodes.training.loop import Trainer
 from bitcodes.training.resolving import resolve

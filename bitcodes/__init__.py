@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bitcodes.codes.codeset import CodeSet as CodeSet
-    from bitcodes.encoding import encode as encode
     from bitcodes.errors import BitcodesError as BitcodesError
-    from bitcodes.evaluation import evaluate as evaluate
     from bitcodes.hamming.index import HammingIndex as HammingIndex
     from bitcodes.models.checkpoint import load_model as load_model
+    from bitcodes.tasks.encode import encode as encode
+    from bitcodes.tasks.evaluate import evaluate as evaluate
 
 __version__ = "0.1.0"
 
@@ -18,8 +18,8 @@ _PUBLIC = {
     "BitcodesError": "bitcodes.errors",
     "CodeSet": "bitcodes.codes.codeset",
     "HammingIndex": "bitcodes.hamming.index",
-    "encode": "bitcodes.encoding",
-    "evaluate": "bitcodes.evaluation",
+    "encode": "bitcodes.tasks.encode",
+    "evaluate": "bitcodes.tasks.evaluate",
     "load_model": "bitcodes.models.checkpoint",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]

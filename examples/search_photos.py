@@ -7,7 +7,7 @@ import sys
 
 from bitcodes import HammingIndex, encode, load_model
 from bitcodes.codes.pack import pack_outputs
-from bitcodes.encoding import encode_images
+from bitcodes.models.encoding import encode_images
 
 
 def main(run: str, photos: str, query: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from bitcodes.config import Settings
+from bitcodes.settings import Settings
 
 _context = multiprocessing.get_context("forkserver")
 

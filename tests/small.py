@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bitcodes.config import Settings
-from bitcodes.data.lists import DATASET_FILE, write_list
-from bitcodes.data.transforms import Preprocessing
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.losses import LOSSES, HashLoss
 from bitcodes.models.backbones import BACKBONES, Backbone
+from bitcodes.settings import Settings
+from bitcodes.sources.lists import DATASET_FILE, write_list
 
 FEATURES = 16
 CLASSES = ("red", "green", "blue", "grey")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import bitcodes
 from bitcodes.cli.app import app
-from bitcodes.config import Settings
+from bitcodes.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "torchvision", "timm", "numba", "PIL", "tensorboard", "safetensors"}

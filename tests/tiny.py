@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bitcodes.config import MODEL_FILE
-from bitcodes.data.transforms import Preprocessing
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.backbones import BACKBONES, Backbone
 from bitcodes.models.checkpoint import save_model
 from bitcodes.models.hashing import HashModel
+from bitcodes.runs import MODEL_FILE
 
 SIDE = 16
 _HALF = (0.5, 0.5, 0.5)

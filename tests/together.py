@@ -9,7 +9,7 @@ from pathlib import Path
 
 from killing import begin
 
-from bitcodes.config import Settings
+from bitcodes.settings import Settings
 
 
 def train_together(

@@ -109,13 +109,13 @@ def encode(
     to date: what is new or has changed is encoded, what is gone is dropped. It must be of the same
     model and way of encoding; any other is replaced only with --force.
     """
-    from bitcodes import encoding
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.console import out as console
     from bitcodes.codes.codeset import recorded_header
-    from bitcodes.data.lists import shown
-    from bitcodes.data.streams import open_stream
     from bitcodes.models.engines import load_encoder
+    from bitcodes.sources.lists import shown
+    from bitcodes.sources.source import open_stream
+    from bitcodes.tasks import encode as encoding
 
     if exact:
         engine, dtype, full_decode = "torch", "float32", True

@@ -92,11 +92,11 @@ def evaluate(
     An image is relevant to a query of the same class, or with a label in common. Images at equal
     distance count by their mean over all orders. docs/metrics.md defines every figure.
     """
-    from bitcodes import evaluation
     from bitcodes.cli.console import note, out, print_json, progress
     from bitcodes.metrics.comparison import evaluation_name, paired_differences
     from bitcodes.metrics.compat import NAMES, compat_figures
     from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
+    from bitcodes.tasks import evaluate as evaluation
 
     if compat is not None and compat not in NAMES:
         raise typer.BadParameter(f"known are {', '.join(NAMES)}", param_hint="--compat")

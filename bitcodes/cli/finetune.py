@@ -10,7 +10,7 @@ import typer
 from bitcodes.cli import console
 from bitcodes.cli.options import JsonOption, WorkersOption
 from bitcodes.cli.training_progress import duration, reporting
-from bitcodes.config import Settings, read_settings_file
+from bitcodes.settings import Settings, read_settings_file
 
 if TYPE_CHECKING:
     from bitcodes.training import Finetuned
@@ -185,7 +185,7 @@ def _settings(
     recipe: str | None, config: Path | None, flags: dict[str, Any]
 ) -> tuple[Settings, int | None, str | None]:
     """The settings, how many processes read images if the file says so, and a note on the file."""
-    from bitcodes.recipes import find_recipe, is_params, read_params
+    from bitcodes.predecessor.params import find_recipe, is_params, read_params
 
     values = {} if config is None else read_settings_file(config)
     where = "settings" if config is None else f"{config} and flags"
@@ -206,8 +206,8 @@ def _settings(
 
 def _check_classes(data: Path, classes: int, where: str) -> None:
     """Raise ConfigError if the training list has another number of classes than a file says."""
-    from bitcodes.data.lists import LIST_NAMES, read_list
     from bitcodes.errors import ConfigError
+    from bitcodes.sources.lists import LIST_NAMES, read_list
 
     listed = data / LIST_NAMES["train"]
     labels = read_list(listed, check_exists=False).labels if listed.is_file() else None

@@ -26,10 +26,10 @@ def merge(
     """
     from bitcodes.cli.console import out as console
     from bitcodes.cli.console import progress
-    from bitcodes.codes import merging
     from bitcodes.codes.codeset import CodeSet
+    from bitcodes.codes.merge import merge as merge_sets
 
     opened = [CodeSet.open(path) for path in sets]
     with progress("merging") as report:
-        made = merging.merge(opened, out, force=force, progress=report)
+        made = merge_sets(opened, out, force=force, progress=report)
     console.print(f"{out}: {made.count:,} codes of {made.bits} bits", markup=False)

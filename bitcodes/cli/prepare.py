@@ -9,7 +9,7 @@ import typer
 from bitcodes.cli import console
 
 if TYPE_CHECKING:
-    from bitcodes.data.prepared import Prepared
+    from bitcodes.datasets.prepared import Prepared
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -75,7 +75,7 @@ def cifar10(
     The images are copied, so the folder can be moved, and it can be the source of another one with
     another protocol. A downloaded archive is kept beside it.
     """
-    from bitcodes.data.cifar10 import prepare_cifar10
+    from bitcodes.datasets.cifar10 import prepare_cifar10
 
     with console.progress("images") as progress:
         done = prepare_cifar10(
@@ -112,7 +112,7 @@ def folder(
     The images stay where they are; OUT holds the lists. A source with train/ and test/ (or val/)
     folders keeps that division. Run it again to take in new images.
     """
-    from bitcodes.data.folder import prepare_folder
+    from bitcodes.datasets.class_folders import prepare_folder
 
     _tell(out, prepare_folder(source, out, queries, train, seed))
 
@@ -123,7 +123,7 @@ def demo(
     seed: SeedOption = None,
 ) -> None:
     """The built-in demo set: 3,000 small drawn pictures in 10 classes, made in seconds."""
-    from bitcodes.data.shapes import prepare_demo
+    from bitcodes.datasets.demo import prepare_demo
 
     with console.progress("pictures") as progress:
         done = prepare_demo(out, seed, progress)

@@ -86,12 +86,12 @@ def search(
     distance of features or hash outputs. Where labels are known, of a query also by the class
     folder it lies in, results are marked as correct or not.
     """
-    from bitcodes import searching
     from bitcodes.cli.console import note, out, print_json, progress
     from bitcodes.codes.codeset import CodeSet
-    from bitcodes.data.lists import ImageList
-    from bitcodes.data.streams import open_images
     from bitcodes.report.results import printable
+    from bitcodes.sources.lists import ImageList
+    from bitcodes.sources.source import open_images
+    from bitcodes.tasks import search as searching
 
     if rerank and asymmetric:
         raise typer.BadParameter("give it or --rerank, not both", param_hint="--asymmetric")

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bitcodes.data.transforms import Preprocessing
 from bitcodes.errors import ModelError
-from bitcodes.models import bvlc_alexnet
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.depthwise import speed_up_depthwise
 from bitcodes.models.grouping import stages_by_structure, stages_by_timm
 from bitcodes.models.weights import Weights, check_fits, copy_weights, read_weights
+from bitcodes.predecessor import alexnet as bvlc_alexnet
 
 
 def _none_known(image_size: int) -> Weights:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.data.transforms import Preprocessing
+from bitcodes.images.transforms import Preprocessing
 
 # Float32 sums come out in another order in another batch, so a hash output this near to zero,
 # relative to |weights| x |features|, could get another sign. Such images are run by themselves,

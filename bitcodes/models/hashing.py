@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bitcodes.data.transforms import Preprocessing
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.backbones import find_backbone, start_from
 from bitcodes.models.encoder import Encoded, images_at_once, settle
 from bitcodes.models.memory import keep_freed_memory

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bitcodes.data.transforms import Preprocessing
 from bitcodes.errors import ModelError
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.backbones import Backbone, crop_for, without
 from bitcodes.models.depthwise import speed_up_depthwise
 from bitcodes.models.grouping import stages_by_timm

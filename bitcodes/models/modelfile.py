@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bitcodes.config import MODEL_FILE, resolve_run
-from bitcodes.data.transforms import Preprocessing
 from bitcodes.errors import ModelError
+from bitcodes.images.transforms import Preprocessing
+from bitcodes.runs import MODEL_FILE, resolve_run
 
 FORMAT = "bitcodes-model/1"
 ONNX = ".onnx"

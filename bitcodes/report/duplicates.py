@@ -16,7 +16,7 @@ from bitcodes.errors import CodeSetError, ImageError
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.grouped import GroupedIndex, group
 from bitcodes.hamming.stored import open_index
-from bitcodes.images import image_size
+from bitcodes.images.decode import image_size
 from bitcodes.report.results import path_from_here, printable
 
 Keep = Literal["first", "largest"]

@@ -8,7 +8,8 @@ from PIL import Image
 
 from bitcodes.errors import BitcodesError, ImageError
 from bitcodes.files import atomic_write
-from bitcodes.images import open_image, thumbnail_jpeg
+from bitcodes.images.decode import open_image
+from bitcodes.images.thumbnails import thumbnail_jpeg
 from bitcodes.report.results import printable
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bitcodes import config
-from bitcodes.config import Settings
-from bitcodes.data.lists import read_dataset
-from bitcodes.data.workers import default_workers
+from bitcodes import runs
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
+from bitcodes.settings import Settings
+from bitcodes.sources.lists import read_dataset
+from bitcodes.sources.workers import default_workers
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.loop import Progress, Trainer
@@ -61,7 +61,7 @@ def finetune(
     holds a run of other settings, DataError for a bad dataset, BitcodesError if the loss is not
     finite or another process trains in this folder.
     """
-    run = run or config.RUNS / config.run_name(settings)
+    run = run or runs.RUNS / runs.run_name(settings)
     with joined() as group, ExitStack() as held:
         if not group.first:
             report = loading = log = None
@@ -79,7 +79,7 @@ def finetune(
             _make_folder(run)
             held.enter_context(lock(run / ".lock", f"run {run}"))
             sweep(run)
-            if fresh or not (run / config.CONFIG_FILE).exists():
+            if fresh or not (run / runs.CONFIG_FILE).exists():
                 return resolve(settings, dataset.train, log), None
             same = resolve(same_settings(settings, run), dataset.train, log)
             return same, read_state(run, same, dataset.train)
@@ -93,8 +93,8 @@ def finetune(
                 clear(run)
             else:
                 trainer.go_on(saved)
-            chosen.save(run / config.CONFIG_FILE)
-            config.set_latest(run)
+            chosen.save(run / runs.CONFIG_FILE)
+            runs.set_latest(run)
         trainer.train(report or (lambda progress: None))
         return Finetuned(run, chosen, trainer.history, already=False)
 
@@ -112,7 +112,7 @@ def _fit(
     _make_folder(run)
     with lock(run / ".lock", f"run {run}"):
         sweep(run)
-        if fresh or not (run / config.CONFIG_FILE).exists():
+        if fresh or not (run / runs.CONFIG_FILE).exists():
             settings = resolve(settings, images, log)
         else:
             settings = same_settings(settings, run)
@@ -121,7 +121,7 @@ def _fit(
         workers = default_workers() if workers is None else workers
         model, line = fit(settings, images, workers, loading, log)
         write_run(run, settings, model, line)
-        config.set_latest(run)
+        runs.set_latest(run)
         return Finetuned(run, settings, [line], already=False)
 
 

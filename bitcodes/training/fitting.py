@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from bitcodes import config
-from bitcodes.config import Settings, stable_seed
-from bitcodes.data.lists import LIST_NAMES, ImageList, read_list
-from bitcodes.data.streams import open_images
+from bitcodes import runs
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write
 from bitcodes.losses import LABEL_FREE
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
+from bitcodes.settings import Settings, stable_seed
+from bitcodes.sources.lists import LIST_NAMES, ImageList, read_list
+from bitcodes.sources.source import open_images
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.resuming import clear, data_digest
 
@@ -48,7 +48,7 @@ def fit(
         images.class_names,
         settings.weights,
     ).to(choose_device(settings.device))
-    store = FrozenFeatures(config.FEATURES, model, images)
+    store = FrozenFeatures(runs.FEATURES, model, images)
     loaded = store.load(workers, loading)
     missing = store.unreadable(loaded)
     if len(missing):
@@ -82,9 +82,9 @@ def fit(
 def write_run(run: Path, settings: Settings, model: HashModel, line: dict[str, Any]) -> None:
     """Put config.yaml, model.safetensors and, last, metrics.jsonl in the place of what is there."""
     clear(run)
-    settings.save(run / config.CONFIG_FILE)
-    save_model(model, run / config.MODEL_FILE)
-    with atomic_write(run / config.METRICS_FILE, "w") as file:
+    settings.save(run / runs.CONFIG_FILE)
+    save_model(model, run / runs.MODEL_FILE)
+    with atomic_write(run / runs.METRICS_FILE, "w") as file:
         file.write(json.dumps(line) + "\n")
 
 
@@ -93,8 +93,8 @@ def fitted(run: Path, images: ImageList) -> dict[str, Any] | None:
 
     Raises DataError if it was fitted to other images.
     """
-    path = run / config.METRICS_FILE
-    if not path.is_file() or not (run / config.MODEL_FILE).is_file():
+    path = run / runs.METRICS_FILE
+    if not path.is_file() or not (run / runs.MODEL_FILE).is_file():
         return None
     line: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if line["data"] != data_digest(images):

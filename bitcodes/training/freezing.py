@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from bitcodes.config import Settings
 from bitcodes.errors import ConfigError
 from bitcodes.models.backbones import find_backbone
+from bitcodes.settings import Settings
 
 
 def retrained_layers(settings: Settings) -> tuple[str, ...]:

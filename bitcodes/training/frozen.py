@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitcodes.data.lists import ImageList
-from bitcodes.data.loading import unreadable
-from bitcodes.data.places import file_stat
-from bitcodes.data.reading import batches_of, read_batches
-from bitcodes.data.streams import listed
 from bitcodes.errors import ImageError
 from bitcodes.files import atomic_write
-from bitcodes.images import open_image
+from bitcodes.images.decode import open_image
 from bitcodes.models.checkpoint import fingerprint
 from bitcodes.models.hashing import HashModel
+from bitcodes.sources.item import file_stat
+from bitcodes.sources.lists import ImageList
+from bitcodes.sources.reading import batches_of, read_batches
+from bitcodes.sources.source import listed
+from bitcodes.training.loading import unreadable
 
 _BATCH = 128
 _CHUNK = 16 * _BATCH  # images in a file: what a stop can cost

@@ -14,25 +14,25 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bitcodes import config
-from bitcodes.config import Settings, stable_seed
-from bitcodes.data.augmentation import Augmentation
-from bitcodes.data.lists import Dataset
-from bitcodes.data.loading import TrainingImages
-from bitcodes.data.workers import default_workers
+from bitcodes import runs
 from bitcodes.errors import BitcodesError, ConfigError, DataError
 from bitcodes.files import atomic_write
+from bitcodes.images.augmentation import Augmentation
 from bitcodes.losses import LOSSES, HashLoss
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.memory import keep_freed_memory
+from bitcodes.settings import Settings, stable_seed
+from bitcodes.sources.lists import Dataset
+from bitcodes.sources.workers import default_workers
 from bitcodes.training.averaging import AveragedWeights
 from bitcodes.training.curves import Curves, cut_back, event_sizes
 from bitcodes.training.distributed import Group, processes_here, synchronise_norms
 from bitcodes.training.freezing import freeze, retrained_layers, set_modes
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.interrupts import interruptible
+from bitcodes.training.loading import TrainingImages
 from bitcodes.training.optimizing import make_optimizer, schedule
 from bitcodes.training.resuming import data_digest
 from bitcodes.training.validation import kept_epoch, ranking_score, split
@@ -150,7 +150,7 @@ class Trainer:
         if settings.compile:
             self.forward = torch.compile(self.forward)  # type: ignore[assignment]
         if settings.freeze:
-            self.frozen = FrozenFeatures(config.FEATURES, self.model, train)
+            self.frozen = FrozenFeatures(runs.FEATURES, self.model, train)
         else:
             self._read_images()
 
@@ -185,7 +185,7 @@ class Trainer:
             "data": self.data_digest,
             "events": event_sizes(self.run),
         }
-        with atomic_write(self.run / config.CHECKPOINT_FILE) as file:
+        with atomic_write(self.run / runs.CHECKPOINT_FILE) as file:
             torch.save(state, file)
 
     def _load(self, saved: dict[str, Any]) -> None:
@@ -209,7 +209,7 @@ class Trainer:
         )
 
     def _write_metrics(self) -> None:
-        with atomic_write(self.run / config.METRICS_FILE, "w") as file:
+        with atomic_write(self.run / runs.METRICS_FILE, "w") as file:
             file.writelines(json.dumps(line) + "\n" for line in self.history)
 
     # -- training -----------------------------------------------------------------------------
@@ -230,7 +230,7 @@ class Trainer:
                 self.curves.close()
 
     def _load_features(self) -> torch.Tensor:
-        self.log(f"features of all images: computed once, kept in {config.FEATURES}")
+        self.log(f"features of all images: computed once, kept in {runs.FEATURES}")
         features = self.frozen.load(self.workers, self.loading, self._check_interrupted)
         self.frozen.check_all_readable(features)
         return features
@@ -461,9 +461,9 @@ class Trainer:
 
     def _save_models(self, kept: bool) -> None:
         """The last weights have a file of their own where they are not the model."""
-        last = self.run / config.LAST_MODEL_FILE
+        last = self.run / runs.LAST_MODEL_FILE
         if kept:
-            save_model(self._exported(), self.run / config.MODEL_FILE)
+            save_model(self._exported(), self.run / runs.MODEL_FILE)
             last.unlink(missing_ok=True)
         else:
             save_model(self._exported(), last)

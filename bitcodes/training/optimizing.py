@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from bitcodes.config import Settings
+from bitcodes.settings import Settings
 
 
 def make_optimizer(

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from bitcodes.config import Settings, backbone_name
-from bitcodes.data.lists import ImageList
 from bitcodes.errors import ConfigError, DataError, ImageError
-from bitcodes.images import open_image
+from bitcodes.images.decode import open_image
 from bitcodes.losses import LOSSES
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
+from bitcodes.settings import Settings, backbone_name
+from bitcodes.sources.lists import ImageList
 from bitcodes.training.freezing import freeze, set_modes
 
 _SMALLEST = 128  # pixels: enlarging small pictures pays

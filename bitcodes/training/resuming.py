@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from bitcodes import config
-from bitcodes.config import Settings
-from bitcodes.data.lists import ImageList
+from bitcodes import runs
 from bitcodes.errors import ConfigError, DataError, ModelError
+from bitcodes.settings import Settings
+from bitcodes.sources.lists import ImageList
 
 _CHECKPOINT_KEYS = frozenset(
     {"model", "loss", "average", "optimizer", "step", "history", "loss_sum", "seconds"}
     | {"data", "events"}
 )
 _FILES = (
-    *(config.CHECKPOINT_FILE, config.MODEL_FILE, config.LAST_MODEL_FILE),
-    *(config.METRICS_FILE, config.CONFIG_FILE),
+    *(runs.CHECKPOINT_FILE, runs.MODEL_FILE, runs.LAST_MODEL_FILE),
+    *(runs.METRICS_FILE, runs.CONFIG_FILE),
 )
 
 
@@ -40,7 +40,7 @@ def same_settings(settings: Settings, run: Path) -> Settings:
 
     More epochs are asked for to train on.
     """
-    before = config.load_settings(run)
+    before = runs.load_settings(run)
     chosen = before.to_dict()
     # What was chosen automatically then is what automatic means now.
     asked = {
@@ -63,7 +63,7 @@ def same_settings(settings: Settings, run: Path) -> Settings:
 
 def read_state(run: Path, settings: Settings, train: ImageList) -> dict[str, Any] | None:
     """What `Trainer.save` left in the run, if anything; DataError if it trained on other images."""
-    path = run / config.CHECKPOINT_FILE
+    path = run / runs.CHECKPOINT_FILE
     if not path.exists():
         return None
     saved = _read_checkpoint(path)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_outputs
-from bitcodes.data.splits import hash_order
+from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.metrics.ranking import average_precision

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny import make_pictures, make_run
 
-from bitcodes.config import set_latest
+from bitcodes.runs import set_latest
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from bitcodes.cli import console
 from bitcodes.cli.app import app, main
-from bitcodes.config import Settings, load_settings
+from bitcodes.runs import load_settings
+from bitcodes.settings import Settings
 from bitcodes.training import loop
 
 

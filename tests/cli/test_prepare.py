@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bitcodes.cli.app import main
-from bitcodes.data import shapes
-from bitcodes.data.lists import read_dataset
+from bitcodes.datasets import demo as shapes
+from bitcodes.sources.lists import read_dataset
 
 
 def run(*arguments: object) -> int:

@@ -15,10 +15,10 @@ from tiny import make_pictures, make_run
 from bitcodes.cli import console
 from bitcodes.cli.app import main
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.config import set_latest
-from bitcodes.data.lists import ImageList
-from bitcodes.encoding import encode
 from bitcodes.models.checkpoint import load_model
+from bitcodes.runs import set_latest
+from bitcodes.sources.lists import ImageList
+from bitcodes.tasks.encode import encode
 
 
 @pytest.fixture

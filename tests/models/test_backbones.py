@@ -11,7 +11,7 @@ import torch
 from timm.data import ImageNetInfo
 
 from bitcodes.errors import ModelError
-from bitcodes.images import open_image
+from bitcodes.images.decode import open_image
 from bitcodes.models.backbones import (
     BACKBONES,
     efficientnet_lite0_weights,

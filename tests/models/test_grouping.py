@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bitcodes.models.backbones import BACKBONES, Backbone, find_backbone
-from bitcodes.models.bvlc_alexnet import BvlcAlexNet
+from bitcodes.predecessor.alexnet import BvlcAlexNet
 
 
 def stages(backbone: Backbone, size: int = 224) -> list[list[str]]:

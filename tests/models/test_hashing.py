@@ -6,7 +6,7 @@ import torch
 from tiny import SIDE, make_model
 from torch import nn
 
-from bitcodes.data.transforms import Preprocessing
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.models import encoder, hashing
 from bitcodes.models.backbones import BACKBONES, Backbone, find_backbone
 from bitcodes.models.hashing import HashModel

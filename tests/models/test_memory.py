@@ -27,7 +27,7 @@ print(faults(work))
 """
 ENCODING = f"""{FAULTS}
 import torch
-from bitcodes.data.transforms import Preprocessing
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.models import hashing
 
 torch.set_num_threads(1)

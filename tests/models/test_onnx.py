@@ -10,13 +10,13 @@ import torch
 from tiny import SIDE, make_model, make_pictures, make_run
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.encoding import encode
 from bitcodes.errors import BitcodesError, CodeSetError, ConfigError, ModelError
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.engines import load_encoder, load_like
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import read_info
 from bitcodes.models.onnx import OnnxModel, export_onnx, exported, load_onnx
+from bitcodes.tasks.encode import encode
 
 for name in ("onnx", "onnxruntime", "onnxscript"):
     pytest.importorskip(name)

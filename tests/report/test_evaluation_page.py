@@ -12,12 +12,12 @@ from rich.console import Console
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
-from bitcodes.evaluation import evaluate, examples
 from bitcodes.metrics.comparison import paired_differences
 from bitcodes.metrics.compat import compat_figures
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.report.evaluation_page import evaluation_page
 from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
+from bitcodes.tasks.evaluate import evaluate, examples
 
 VOID = {"img", "meta", "wbr", "br"}
 EVIL = "<script>alert(1)</script>\x1b"

@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 from small import make_settings, weights
 
 from bitcodes import training
-from bitcodes.config import Settings
-from bitcodes.data.transforms import Preprocessing
+from bitcodes.images.transforms import Preprocessing
 from bitcodes.losses import LOSSES
 from bitcodes.models.hashing import HashModel
+from bitcodes.settings import Settings
 from bitcodes.training import Progress, loop
 from bitcodes.training.averaging import AveragedWeights
 

@@ -11,8 +11,9 @@ from small import make_settings
 from together import train_together
 
 from bitcodes import training
-from bitcodes.config import Settings, load_settings
 from bitcodes.files import lock
+from bitcodes.runs import load_settings
+from bitcodes.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -13,13 +13,14 @@ from small import make_dataset
 from tiny import make_pictures
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.config import Settings, load_settings
-from bitcodes.data.lists import read_list, write_list
-from bitcodes.encoding import encode
 from bitcodes.errors import ConfigError, DataError
-from bitcodes.evaluation import evaluate
 from bitcodes.losses import LABEL_FREE
 from bitcodes.models.checkpoint import load_model
+from bitcodes.runs import load_settings
+from bitcodes.settings import Settings
+from bitcodes.sources.lists import read_list, write_list
+from bitcodes.tasks.encode import encode
+from bitcodes.tasks.evaluate import evaluate
 from bitcodes.training import Finetuned, finetune
 
 

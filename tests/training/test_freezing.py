@@ -19,10 +19,11 @@ from small import (
 from torch import nn
 
 from bitcodes import training
-from bitcodes.config import Settings, load_settings
 from bitcodes.errors import ConfigError
 from bitcodes.models.backbones import BACKBONES
 from bitcodes.models.hashing import HashModel
+from bitcodes.runs import load_settings
+from bitcodes.settings import Settings
 from bitcodes.training import Finetuned, Progress, loop
 from bitcodes.training.freezing import freeze, set_modes
 from bitcodes.training.optimizing import make_optimizer, schedule

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from tiny import make_model, make_pictures
 
-from bitcodes.data.streams import open_images
 from bitcodes.errors import DataError
 from bitcodes.models.hashing import HashModel
+from bitcodes.sources.source import open_images
 from bitcodes.training import frozen
 from bitcodes.training.frozen import FrozenFeatures
 

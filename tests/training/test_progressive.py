@@ -10,8 +10,9 @@ import pytest
 from small import make_settings, weights
 
 from bitcodes import training
-from bitcodes.config import Settings, load_settings
 from bitcodes.models.checkpoint import load_model
+from bitcodes.runs import load_settings
+from bitcodes.settings import Settings
 from bitcodes.training import Progress, loop
 
 

@@ -12,11 +12,11 @@ import torch
 from small import make_settings
 from torch import nn
 
-from bitcodes.config import Settings
-from bitcodes.data.lists import read_list
 from bitcodes.errors import ConfigError
 from bitcodes.losses import LOSSES
 from bitcodes.models.backbones import BACKBONES
+from bitcodes.settings import Settings
+from bitcodes.sources.lists import read_list
 from bitcodes.training import resolving
 from bitcodes.training.resolving import epochs_for, recipe_for, resolve
 

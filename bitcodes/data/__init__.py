@@ -1,1 +1,0 @@
-"""Images in: list files, sources, transforms, preparing datasets."""

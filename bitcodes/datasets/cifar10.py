@@ -1,0 +1,381 @@
+"""CIFAR-10 in the layout of a data folder, from whatever form people have it in.
+
+Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html: 60,000 pictures of 32 x 32 pixels in
+ten classes, 5,000 a class to train and 1,000 a class to test.
+"""
+
+import io
+import json
+import pickle
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bitcodes.datasets.archives import members
+from bitcodes.datasets.prepared import (
+    Prepared,
+    Progress,
+    check_disjoint,
+    check_settings,
+    staged_folder,
+    write_dataset,
+    write_description,
+)
+from bitcodes.datasets.splits import hash_order
+from bitcodes.errors import DataError
+from bitcodes.images.decode import IMAGE_SUFFIXES
+from bitcodes.sources.lists import (
+    DATASET_FILE,
+    LIST_NAMES,
+    ImageList,
+    parse_list,
+    read_description,
+    shown,
+    single_labels,
+    write_list,
+)
+
+CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
+PER_CLASS = {"train": 5000, "test": 1000}
+LOW_DATA = {"train": 500, "test": 100}
+
+Protocol = Literal["full", "low-data", "low-data-54k", "unseen"]
+UNSEEN_SPLITS = (1, 2, 3)
+
+_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+
+
+def prepare_cifar10(
+    out: Path,
+    source: Path | None = None,
+    protocol: Protocol | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+    split: int | None = None,
+) -> Prepared:
+    """Make the data folder `out` of CIFAR-10: images, train.txt, test.txt, database.txt.
+
+    source: None downloads the official archive to beside `out`; else that archive, or a folder,
+    .tar or .zip with train/<class>/ and test/<class>/, or with train/, test/ and the three lists.
+    protocol: "full" (the default) trains on and searches the 50,000 training images, the 10,000
+    test images being the queries. "low-data" takes of each class's 6,000 images 100 as queries and
+    500 to train, and searches all 59,000 but the queries; "low-data-54k" leaves the training images
+    out of the database. The choice is by SHA-256 of seed, class and index. With None, a source that
+    brings lists of its own keeps them.
+    "unseen" trains on 500 images of each of seven classes, queries with the test images of the
+    other three and searches their training images: Sablayrolles et al., ICASSP 2017,
+    https://arxiv.org/abs/1609.06753. `split`, 1 (the default), 2 or 3, says which three; no class
+    is unseen in two splits.
+    Raises DataError for a source that is damaged, incomplete or not CIFAR-10.
+    """
+    if protocol is not None and protocol not in get_args(Protocol):
+        raise DataError(f"expected a protocol of {get_args(Protocol)}, found {protocol!r}")
+    if split is not None and (protocol != "unseen" or split not in UNSEEN_SPLITS):
+        raise DataError(
+            f"expected a split of {UNSEEN_SPLITS} and the protocol 'unseen', found split {split} "
+            f"and protocol {protocol!r}"
+        )
+    in_place = source is not None and out.is_dir() and source.resolve() == out.resolve()
+    settings = {"name": "cifar10", "protocol": protocol, "seed": seed, "split": split}
+    done = None
+    if read_description(out) is not None or not in_place:
+        advice = f"for another division: bitcodes prepare cifar10 OTHER_FOLDER --source {out} ..."
+        done = check_settings(out, settings, advice)
+    if done is not None:
+        return done
+    if source is not None and in_place:
+        found = _gather(source, None, progress)
+        return Prepared(out, _write_lists(out, found, protocol, seed or 0, split), "new")
+    with staged_folder(out) as folder:
+        found = _gather(source or download(out.absolute().parent), folder, progress)
+        description = _write_lists(folder, found, protocol, seed or 0, split)
+    return Prepared(out, description, "new")
+
+
+def download(folder: Path) -> Path:
+    """The official archive in `folder`, downloaded by torchvision if need be, its MD5 checked."""
+    from torchvision.datasets import CIFAR10  # heavy, and seldom needed
+    from torchvision.datasets.utils import download_url
+
+    try:
+        download_url(CIFAR10.url, folder, CIFAR10.filename, CIFAR10.tgz_md5)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"cannot download {CIFAR10.url}: {error}. Fetch it with another tool and pass "
+            f"--source {CIFAR10.filename}, or name a copy of CIFAR-10 that you have"
+        ) from error
+    return folder / str(CIFAR10.filename)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A file of the official archive: pixels uint8 (N, 32, 32, 3) and class numbers."""
+
+    pixels: npt.NDArray[np.uint8]
+    labels: list[int]
+
+
+@dataclass
+class _Found:
+    """What a source holds: images by their new paths, and the lists that came with them."""
+
+    source: Path
+    images: list[str] = field(default_factory=list)  # train/... and test/...
+    lists: dict[str, bytes] = field(default_factory=dict)  # by the keys of LIST_NAMES
+    description: bytes | None = None
+
+
+def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Found:
+    """Go through a source and copy its images into `folder` (None: they stay where they are)."""
+    found = _Found(source)
+    batches: dict[str, _Batch] = {}
+    prefix: tuple[str, ...] | None = None
+    list_keys = {name: key for key, name in LIST_NAMES.items()}
+    total = sum(PER_CLASS.values()) * len(CLASSES)
+    for member in members(source):
+        parts = member.path.parts
+        if parts[-1] in _BATCHES:
+            batches[parts[-1]] = _read_batch(member.read(), f"{source}: {member.path}")
+        elif parts[-1] in list_keys:
+            found.lists[list_keys[parts[-1]]] = member.read()
+        elif parts[-1] == DATASET_FILE:
+            found.description = member.read()
+        elif (start := _start(member.path)) is not None:
+            if prefix not in (None, parts[:start]):
+                raise DataError(
+                    f"{source}: expected one folder with train/ and test/, found "
+                    f"{'/'.join(prefix or ()) or '.'} and {'/'.join(parts[:start]) or '.'}"
+                )
+            prefix = parts[:start]
+            path = "/".join(parts[start:])
+            if folder is not None:
+                _write_new(folder / path, member.read(), f"{source}: {member.path}")
+            found.images.append(path)
+            if progress is not None:
+                progress(len(found.images), total)
+    if batches and folder is not None and not found.images:
+        found.images = _write_batches(batches, folder, source, progress)
+    if not found.images:
+        raise DataError(
+            f"{source}: expected cifar-10-python.tar.gz or images in train/<class>/ and "
+            "test/<class>/, found neither"
+        )
+    found.images.sort()
+    return found
+
+
+def _start(path: PurePosixPath) -> int | None:
+    """Where in a path to an image its train/ or test/ stands; None for other files."""
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return None
+    folders = path.parts[:-1]
+    return next((i for i in range(len(folders)) if folders[i] in PER_CLASS), None)
+
+
+def _write_new(file: Path, content: bytes, where: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("xb") as out:
+            out.write(content)
+    except FileExistsError:
+        raise DataError(f"{where} occurs twice") from None
+
+
+def _write_lists(
+    folder: Path, found: _Found, protocol: Protocol | None, seed: int, split: int | None
+) -> dict[str, Any]:
+    """Write the lists of a protocol, or keep the source's own where none is asked for."""
+    if protocol is None and len(found.lists) == len(LIST_NAMES):
+        return _keep_lists(folder, found, seed)
+    settings: dict[str, Any] = {"name": "cifar10", "protocol": protocol or "full", "seed": seed}
+    unseen: list[str] = []
+    if protocol == "unseen":
+        settings["split"] = split or 1
+        unseen = unseen_classes(settings["split"])
+    pools = _pools(folder, found)
+    items: dict[str, list[tuple[str, int]]] = {key: [] for key in LIST_NAMES}
+    for label, (name, pool) in enumerate(zip(CLASSES, pools, strict=True)):
+        # Classes that are not trained on are queried and searched as in the full protocol.
+        chosen = _choose(pool, name, "full" if name in unseen else settings["protocol"], seed)
+        if name in unseen:
+            chosen["train"] = []
+        for key, paths in chosen.items():
+            items[key] += [(path, label) for path in paths]
+    return write_dataset(folder, items, CLASSES, settings)
+
+
+def unseen_classes(split: int) -> list[str]:
+    """The three classes that split 1, 2 or 3 of the protocol "unseen" does not train on."""
+    order = hash_order(0, "unseen classes", CLASSES)
+    return [CLASSES[i] for i in order[3 * split - 3 : 3 * split]]
+
+
+def _choose(
+    pool: Mapping[str, list[str]], name: str, protocol: object, seed: int
+) -> dict[str, list[str]]:
+    """Divide the images of one class, given by their halves train and test, among the lists."""
+    if protocol == "full":
+        return {"train": pool["train"], "test": pool["test"], "database": pool["train"]}
+    if protocol == "unseen":
+        first = hash_order(seed, name, [str(index) for index in range(len(pool["train"]))])
+        chosen = sorted(first[: LOW_DATA["train"]])
+        return {"train": [pool["train"][i] for i in chosen], "test": [], "database": []}
+    paths = [*pool["train"], *pool["test"]]
+    order = hash_order(seed, name, [str(index) for index in range(len(paths))])
+    queries, rest = order[: LOW_DATA["test"]], order[LOW_DATA["test"] :]
+    train, others = rest[: LOW_DATA["train"]], rest[LOW_DATA["train"] :]
+    division = {"train": train, "test": queries, "database": others}
+    if protocol == "low-data":
+        division["database"] = rest
+    return {key: [paths[i] for i in sorted(indices)] for key, indices in division.items()}
+
+
+def _pools(folder: Path, found: _Found) -> list[dict[str, list[str]]]:
+    """The images of each class, in train and test; complete, or DataError."""
+    pools: list[dict[str, list[str]]] = [{"train": [], "test": []} for _ in CLASSES]
+    for path, label in _labelled(folder, found):
+        pools[label][path.split("/", 1)[0]].append(path)
+    for pool, name in zip(pools, CLASSES, strict=True):
+        for split, number in PER_CLASS.items():
+            if len(pool[split]) != number:
+                raise DataError(
+                    f"{found.source}: expected {number:,} images of the class {name} in {split}/, "
+                    f"found {len(pool[split]):,}"
+                )
+    return pools
+
+
+def _labelled(folder: Path, found: _Found) -> Iterable[tuple[str, int]]:
+    """Every image with its class number: from its class folder, else from the lists."""
+    names = {path.split("/")[1] for path in found.images if path.count("/") == 2}
+    if names == set(CLASSES):
+        return [(path, CLASSES.index(path.split("/")[1])) for path in found.images]
+    if names or not found.lists:
+        raise DataError(
+            f"{found.source}: expected the class folders {', '.join(CLASSES)} in train/ and test/, "
+            f"found {', '.join(sorted(names)[:20]) or 'none'}; for other images there is "
+            "`bitcodes prepare folder`"
+        )
+    labels: dict[str, int] = {}
+    for key, images in _own_lists(folder, found).items():
+        classes = None if images.labels is None else single_labels(images.labels)
+        if classes is None or images.labels is None or images.labels.shape[1] != len(CLASSES):
+            raise DataError(
+                f"{found.source}: expected one-hot labels of {len(CLASSES)} classes in "
+                f"{LIST_NAMES[key]}"
+            )
+        labels.update(zip(images.paths, classes.tolist(), strict=True))
+    if unlisted := set(found.images) - set(labels):
+        raise DataError(
+            f"{found.source}: {len(unlisted):,} images are in no list and so without a class "
+            f"(such as {min(unlisted)})"
+        )
+    return sorted(labels.items())
+
+
+def _keep_lists(folder: Path, found: _Found, seed: int) -> dict[str, Any]:
+    """Write the lists that a source brought, with paths that fit the new folder."""
+    lists = _own_lists(folder, found)
+    recorded = json.loads(found.description or "{}")
+    settings = {
+        "name": "cifar10",
+        "protocol": recorded.get("protocol", "own lists"),
+        "seed": recorded.get("seed", seed),
+    }
+    if "split" in recorded:
+        settings["split"] = recorded["split"]
+    paths = {key: images.paths for key, images in lists.items()}
+    check_disjoint(folder, paths)
+    for key, images in lists.items():
+        write_list(folder / LIST_NAMES[key], images.paths, images.labels)
+    return write_description(folder, paths, recorded.get("class_names", CLASSES), settings)
+
+
+def _own_lists(folder: Path, found: _Found) -> dict[str, ImageList]:
+    """The lists that a source brought, their images found again by the ends of their paths."""
+    known = set(found.images)
+    lists = {}
+    for key, content in found.lists.items():
+        name = f"{found.source}: {LIST_NAMES[key]}"
+        listed = parse_list(content, name, folder, check_exists=False)
+        paths = [_same_end(path, known) for path in listed.paths]
+        missing = [old for old, new in zip(listed.paths, paths, strict=True) if new is None]
+        if missing:
+            raise DataError(
+                f"{name}: {len(missing):,} of {len(paths):,} images are not in the source "
+                f"(such as {shown(missing[0])})"
+            )
+        lists[key] = replace(listed, paths=[path for path in paths if path is not None])
+    return lists
+
+
+def _same_end(path: str, known: set[str]) -> str | None:
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if end in known), None)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads only what a batch of CIFAR-10 consists of; a pickle could otherwise run any code."""
+
+    _ALLOWED = frozenset(
+        {
+            ("numpy", "dtype"),
+            ("numpy", "ndarray"),
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("_codecs", "encode"),  # how Python 3 writes bytes in old protocols
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        # NumPy 2 has moved this module, and warns of the old name.
+        return super().find_class(module.replace("numpy.core.", "numpy._core."), name)
+
+
+def _read_batch(content: bytes, where: str) -> _Batch:
+    try:
+        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+        pixels = np.asarray(batch[b"data"])
+        labels = np.asarray(batch[b"labels"])
+    except Exception as error:  # a damaged pickle raises nearly everything
+        raise DataError(f"refused {where}: not a batch of CIFAR-10 ({error})") from error
+    shape = (len(labels), 3 * 32 * 32)
+    if pixels.dtype != np.uint8 or pixels.shape != shape or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{where}: expected uint8 pixels of shape {shape} and numbers as labels, "
+            f"found {pixels.dtype} {pixels.shape} and {labels.dtype}"
+        )
+    if ((labels < 0) | (labels >= len(CLASSES))).any():
+        raise DataError(f"{where}: expected labels from 0 to 9, found {labels.max()}")
+    return _Batch(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels.tolist())
+
+
+def _write_batches(
+    batches: Mapping[str, _Batch], folder: Path, source: Path, progress: Progress | None
+) -> list[str]:
+    """Write the pixels of the official batches as PNG, train/<class>/0000.png and so on."""
+    if missing := [name for name in _BATCHES if name not in batches]:
+        raise DataError(f"{source}: incomplete, it lacks {', '.join(missing)}")
+    total = sum(len(batch.labels) for batch in batches.values())
+    numbers: Counter[str] = Counter()
+    paths = []
+    for name in _BATCHES:
+        split = "test" if name == "test_batch" else "train"
+        for pixels, label in zip(batches[name].pixels, batches[name].labels, strict=True):
+            parent = f"{split}/{CLASSES[label]}"
+            (folder / parent).mkdir(parents=True, exist_ok=True)
+            paths.append(f"{parent}/{numbers[parent]:04}.png")
+            numbers[parent] += 1
+            Image.fromarray(np.ascontiguousarray(pixels)).save(folder / paths[-1])
+            if progress is not None:
+                progress(len(paths), total)
+    return paths

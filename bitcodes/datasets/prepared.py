@@ -1,0 +1,129 @@
+"""Writing a data folder: whole or not at all, its lists checked, and recognised when it is done."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bitcodes.errors import DataError
+from bitcodes.files import lock, write_json_atomic
+from bitcodes.sources.lists import DATASET_FILE, LIST_NAMES, Labels, read_description, write_list
+
+Progress = Callable[[int, int | None], None]
+Items = Mapping[str, Sequence[tuple[str, int]]]
+"""For train, test and database each: (path, class number) of every image, in order."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data folder that is ready: what its dataset.json says, and what was done to it."""
+
+    folder: Path
+    description: dict[str, Any]
+    state: Literal["new", "updated", "unchanged"]
+    notes: tuple[str, ...] = ()
+
+
+def check_settings(
+    out: Path,
+    settings: Mapping[str, object],
+    advice: str = "name another folder, or delete this one",
+) -> Prepared | None:
+    """The finished folder `out` if it was made with `settings`, None if there is nothing yet.
+
+    A setting that is None was not asked for and may be anything.
+    Raises DataError, ending with `advice`, where `out` was made with other settings, and where it
+    holds something else.
+    """
+    description = read_description(out)
+    if description is None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise DataError(
+                f"{out} exists and was not made by `bitcodes prepare`; name another folder"
+            )
+        return None
+    other = [
+        f"{key} {description.get(key)!r}, not {value!r}"
+        for key, value in settings.items()
+        if value is not None and description.get(key) != value
+    ]
+    if other:
+        raise DataError(f"{out} is already prepared with {', and '.join(other)}; {advice}")
+    return Prepared(out, description, "unchanged")
+
+
+@contextmanager
+def staged_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `out` if the block succeeds and vanishes if it fails.
+
+    Raises BitcodesError if another process is at it. What a killed process left is cleared away.
+    """
+    out = out.absolute()
+    staging = out.parent / f".{out.name}.staging"
+    staging.mkdir(parents=True, exist_ok=True)
+    with lock(staging / "lock", f"the data folder {out}"):
+        new = staging / "new"
+        if new.exists():
+            shutil.rmtree(new)
+        new.mkdir()
+        try:
+            yield new
+            if out.exists():
+                out.rmdir()  # empty, as check_settings saw
+            new.rename(out)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_dataset(
+    folder: Path,
+    items: Items,
+    class_names: Sequence[str],
+    settings: Mapping[str, object],
+) -> dict[str, Any]:
+    """Write train.txt, test.txt, database.txt and, last, dataset.json; returns what it says.
+
+    Raises DataError if a query (test) is also in train or database, or if a list is empty.
+    """
+    check_disjoint(folder, {key: [path for path, _ in items[key]] for key in LIST_NAMES})
+    for key, name in LIST_NAMES.items():
+        paths = [path for path, _ in items[key]]
+        write_list(folder / name, paths, one_hot([c for _, c in items[key]], len(class_names)))
+    return write_description(folder, items, class_names, settings)
+
+
+def write_description(
+    folder: Path,
+    lists: Mapping[str, Sequence[object]],
+    class_names: Sequence[str],
+    settings: Mapping[str, object],
+) -> dict[str, Any]:
+    """Write dataset.json: settings, the number of images in each list, class names."""
+    counts = {key: len(lists[key]) for key in LIST_NAMES}
+    description = {**settings, "counts": counts, "class_names": list(class_names)}
+    write_json_atomic(folder / DATASET_FILE, description)
+    return description
+
+
+def check_disjoint(folder: Path, paths: Mapping[str, Sequence[str]]) -> None:
+    """Raise DataError unless all lists hold images and no query is in train or database."""
+    for key, name in LIST_NAMES.items():
+        if not paths[key]:
+            raise DataError(f"{folder}: {name} would be empty")
+    queries = set(paths["test"])
+    for key in ("train", "database"):
+        if shared := queries & set(paths[key]):
+            raise DataError(
+                f"{folder}: {len(shared)} queries of {LIST_NAMES['test']} are also in "
+                f"{LIST_NAMES[key]} (such as {min(shared)}); they must not be, or scores are "
+                "too good to be true"
+            )
+
+
+def one_hot(classes: Sequence[int], number: int) -> Labels:
+    """Class numbers (N,) as one-hot labels uint8 (N, number)."""
+    return np.eye(number, dtype=np.uint8)[np.asarray(classes, np.intp)]

@@ -1,0 +1,116 @@
+"""Images far away, through fsspec: s3://, https:// and whatever else it has a driver for."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import IO, Any
+
+from bitcodes.errors import DataError, ImageError
+from bitcodes.images.decode import IMAGE_SUFFIXES
+from bitcodes.sources.archives import stream_images
+from bitcodes.sources.item import GONE, Item, Remote, Stat
+
+
+def is_remote(argument: str) -> bool:
+    """Whether an argument is a URL."""
+    return "://" in argument
+
+
+def remote_files(url: str) -> Iterator[Item]:
+    """The images below a folder, such as s3://bucket/photos/, in sorted order, a folder at a time.
+
+    Paths are relative to the folder. DataError where it cannot be listed.
+    """
+    system, folder = _system(url)
+    scheme = url.split("://")[0]
+    waiting = [folder.rstrip("/")]
+    while waiting:
+        current = waiting.pop()
+        try:
+            listed = system.ls(current, detail=True)
+        except Exception as error:  # each driver has its own
+            raise DataError(f"{url} cannot be listed: {_reason(error)}") from None
+        folders = []
+        for entry in sorted(listed, key=lambda entry: str(entry["name"])):
+            name = str(entry["name"]).rstrip("/")
+            if name == current or name.rsplit("/", 1)[-1].startswith("."):
+                continue
+            if entry["type"] == "directory":
+                folders.append(name)
+            elif ("." + name.rsplit(".", 1)[-1].lower()) in IMAGE_SUFFIXES:
+                path = name.removeprefix(folder.rstrip("/")).lstrip("/")
+                yield Item(path, Remote(f"{scheme}://{name}", _stat(entry)))
+        waiting += reversed(folders)
+
+
+def remote_archive(url: str) -> Iterator[Item]:
+    """The images in an archive far away, as they arrive."""
+    with _opened(url) as file:
+        yield from stream_images(file, url)
+
+
+def remote_stat(url: str) -> Stat:
+    """Size and modification time, -1 where the driver does not tell; DataError if it is gone."""
+    return _stat(_info(url))
+
+
+def remote_version(url: str) -> str:
+    """What tells whether a file has changed: size, time, and the tag that servers give."""
+    info = _info(url)
+    return f"{_stat(info)} {info.get('ETag')}"
+
+
+def _info(url: str) -> Any:
+    system, path = _system(url)
+    try:
+        return system.info(path)
+    except Exception as error:  # each driver has its own
+        raise DataError(f"{url} cannot be read: {_reason(error)}") from None
+
+
+def read_remote(url: str) -> bytes:
+    """The bytes of a file far away; raises ImageError."""
+    try:
+        system, path = _system(url)
+        data: bytes = system.cat_file(path)
+    except DataError as error:
+        raise ImageError(str(error)) from None
+    except Exception as error:  # each driver has its own
+        raise ImageError(f"it cannot be fetched: {_reason(error)}") from None
+    return data
+
+
+def _opened(url: str) -> IO[bytes]:
+    system, path = _system(url)
+    try:
+        file: IO[bytes] = system.open(path, "rb")
+    except Exception as error:  # each driver has its own
+        raise DataError(f"{url} cannot be read: {_reason(error)}") from None
+    return file
+
+
+def _system(url: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError:
+        raise DataError(f"{url}: reading URLs needs pip install 'bitcodes[remote]'") from None
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise DataError(f"{url}: {error} (pip install 'bitcodes[remote]')") from None
+    except ValueError as error:
+        raise DataError(f"{url}: {error}") from None
+    return system, str(path)
+
+
+def _stat(info: Any) -> Stat:
+    size = info.get("size")
+    changed = info.get("LastModified") or info.get("mtime") or info.get("created")
+    if isinstance(changed, datetime):
+        changed = changed.timestamp()
+    if size is None:
+        return GONE
+    return int(size), -1 if not isinstance(changed, int | float) else int(changed * 10**9)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

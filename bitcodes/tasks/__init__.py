@@ -1,0 +1,1 @@
+"""Tasks: what each command does, as a library call that returns a result."""

@@ -1,0 +1,228 @@
+"""Pickles in .npy files: arrays are read, and all that is not an array is refused, unrun."""
+
+import io
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from predecessor import save_as_python2, save_as_python3, save_pickle
+
+from bitcodes.errors import ModelError
+from bitcodes.predecessor.weights import read_pickled_arrays
+
+ARRAYS = {
+    "a": [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(2, np.float32)],
+    "b": [np.asfortranarray(np.arange(12.0).reshape(3, 4)), np.ones((0, 3), ">f8")],
+}
+
+
+def assert_same(found: Any, expected: dict[str, list[np.ndarray]]) -> None:
+    assert list(found) == list(expected)
+    for name in expected:
+        for one, other in zip(found[name], expected[name], strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert one.dtype == other.dtype
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_arrays_come_back_from_every_protocol(tmp_path: Path, protocol: int) -> None:
+    whole = np.array({"a": ARRAYS["a"]}, dtype=object)
+    save_pickle(tmp_path / "w.npy", pickle.dumps(whole, protocol))
+    if protocol == 5:  # which numpy.save does not use: arrays travel in another way
+        with pytest.raises(ModelError, match="is refused"):
+            read_pickled_arrays(tmp_path / "w.npy")
+    else:
+        assert_same(read_pickled_arrays(tmp_path / "w.npy"), {"a": ARRAYS["a"]})
+
+
+def test_what_numpy_saves_comes_back(tmp_path: Path) -> None:
+    save_as_python3(tmp_path / "w.npy", ARRAYS)
+    assert_same(read_pickled_arrays(tmp_path / "w.npy"), ARRAYS)
+
+
+def test_what_python_2_saved_comes_back(tmp_path: Path) -> None:
+    save_as_python2(tmp_path / "w.npy", {"a": ARRAYS["a"]})
+    found = np.load(tmp_path / "w.npy", allow_pickle=True, encoding="bytes").item()
+    assert list(found) == [b"a"]  # the file is what it is meant to be
+    np.testing.assert_array_equal(found[b"a"][0], ARRAYS["a"][0])
+    assert_same(read_pickled_arrays(tmp_path / "w.npy"), {"a": ARRAYS["a"]})
+
+
+# -- hostile files --------------------------------------------------------------------------------
+
+MARK = "it_ran"  # the folder that a hostile file would make
+
+
+class Call:
+    """Pickles as a call of any function."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.called = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.called
+
+
+def hidden(payload: bytes) -> bytes:
+    """A pickle of a proper array of a dict, one value of which is `payload`'s."""
+    return (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01)cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xff"
+        b"J\xff\xff\xff\xffK\x3ftb\x89]}U\x01a" + payload + b"satb."
+    )
+
+
+RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
+F4 = (
+    b"cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+)
+
+
+def array(state: bytes) -> bytes:
+    return RECONSTRUCT + b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R" + state + b"b"
+
+
+HOSTILE = {
+    "a system call": hidden(b"cos\nmkdir\nU\x06it_ran\x85R"),
+    "by the other opcode": hidden(b"(U\x06it_ranios\nmkdir\n"),
+    "by a third": hidden(b"(cos\nmkdir\nU\x06it_rano"),
+    "by a class": hidden(b"cpathlib\nPosixPath\nU\x06it_ran\x85\x81"),
+    "by a name on the stack": hidden(b"\x8c\x02os\x8c\x05mkdir\x93\x8c\x06it_ran\x85R"),
+    "eval": hidden(b"cbuiltins\neval\nU\x011\x85R"),
+    "getattr of numpy": hidden(b"cbuiltins\ngetattr\ncnumpy\nndarray\nU\x05dumps\x86R"),
+    "a dotted name": hidden(b"\x8c\x05numpy\x8c\x0fndarray.__new__\x93"),
+    "another of numpy's": hidden(b"cnumpy\nload\nU\x06it_ran\x85R"),
+    "numpy's own eval": hidden(b"cnumpy.f2py.capi_maps\ngetinit\n"),
+    "subclass of array": hidden(b"cnumpy\nmemmap\nU\x06it_ran\x85R"),
+    "a call of the class": hidden(b"cnumpy\nndarray\n(K\x02K\x02t\x85R"),
+    "a new one of the class": hidden(b"cnumpy\nndarray\nK\x02\x85\x81"),
+    "a change of the class": hidden(b"cnumpy\nndarray\n}U\x01xK\x01sb"),
+    "a change of the constructor": hidden(RECONSTRUCT + b"N}U\x0c__defaults__)s\x86b"),
+    "a persistent reference": hidden(b"Pit\n"),
+    "another persistent reference": hidden(b"U\x02itQ"),
+    "an extension": hidden(b"\x82\x01"),
+    "an object array": hidden(
+        array(b"(K\x01K\x01\x85" + F4.replace(b"f4", b"O8") + b"\x89](K\x01etb")[:-1]
+    ),
+    "text for bytes": hidden(array(b"(K\x01K\x01\x85" + F4 + b"\x89X\x04\x00\x00\x00abcdt")),
+    "more claimed than there is": hidden(
+        array(b"(K\x01\x8a\x08" + struct.pack("<q", 2**62) + b"\x85" + F4 + b"\x89U\x04abcdt")
+    ),
+    "less than nothing": hidden(array(b"(K\x01J\xff\xff\xff\xff\x85" + F4 + b"\x89U\x00t")),
+    "a dtype made of fields": hidden(
+        array(b"(K\x01K\x01\x85" + F4.replace(b"f4", b"V4") + b"\x89U\x04abcdt")
+    ),
+    "an array within its own state": hidden(array(b"2\x85")),
+    "a huge memory": b"\x80\x02Nr\xff\xff\xff\x7f.",
+    "a dict without an array": b"\x80\x02}.",
+    "nothing": b"",
+    "no end": b"\x80\x02}",
+    "a set": hidden(b"\x8f"),
+    "a list too deep": hidden(b"]]]]aaa"),
+    "endless depth": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
+    "a long number": hidden(b"L" + b"9" * 10_000 + b"L\n"),
+    "code in the encoding": hidden(
+        b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pickles_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_pickle(tmp_path / "w.npy", HOSTILE[name])
+    with pytest.raises(ModelError, match=r"w\.npy: is (refused|damaged)") as told:
+        read_pickled_arrays(tmp_path / "w.npy")
+    assert len(str(told.value).splitlines()) == 1
+    assert not Path(MARK).exists()
+
+
+def test_the_hostile_ones_would_have_run() -> None:
+    """Guards the test above: an unpickler that refuses nothing comes to what they are after."""
+    called: list[tuple[Any, ...]] = []
+
+    class Thing:
+        def __init__(self, *arguments: Any) -> None: ...
+        def __setstate__(self, state: Any) -> None: ...
+
+    class Open(pickle._Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            return (lambda *given: called.append((name, *given))) if module == "os" else Thing
+
+    for name in ("a system call", "by the other opcode", "by a third", "by a name on the stack"):
+        called.clear()
+        Open(io.BytesIO(HOSTILE[name]), encoding="bytes").load()
+        assert called in ([("mkdir", b"it_ran")], [("mkdir", "it_ran")]), name
+
+
+@pytest.mark.parametrize("function", [eval, exec, print, __import__, open, getattr])
+def test_calls_that_python_pickles_are_refused_by_name(
+    tmp_path: Path, function: Callable[..., Any]
+) -> None:
+    save_as_python3(tmp_path / "w.npy", {"a": [Call(function, "1")]})
+    with pytest.raises(
+        ModelError, match=rf"is refused, because it holds '.*\.{function.__name__}'"
+    ):
+        read_pickled_arrays(tmp_path / "w.npy")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": np.arange(3)},  # whole numbers
+        {"a": np.array(["x"])},
+        {"a": np.array([True])},
+        {"a": np.zeros(2, [("x", "f4")])},
+        {"a": np.array([None, {}], dtype=object)},
+        {"a": np.float32(1)},
+        {"a": 1j},
+        {(1, 2): np.ones(2)},
+        {"a": {1, 2}},
+    ],
+    ids=str,
+)
+def test_other_things_than_arrays_of_numbers_are_refused(tmp_path: Path, content: Any) -> None:
+    save_as_python3(tmp_path / "w.npy", content)
+    with pytest.raises(
+        ModelError, match=r"is refused, because it holds .*; expected a pickled dict"
+    ):
+        read_pickled_arrays(tmp_path / "w.npy")
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.npy"
+    np.save(path, np.ones(3))
+    with pytest.raises(ModelError, match=r"the header .* is not of one object"):
+        read_pickled_arrays(path)
+    path.write_bytes(b"something else")
+    with pytest.raises(ModelError, match=r"no \.npy header"):
+        read_pickled_arrays(path)
+    path.unlink()
+    with pytest.raises(ModelError, match=r"w\.npy: cannot be read: No such file"):
+        read_pickled_arrays(path)
+
+
+def test_a_file_cut_off_or_changed_anywhere_is_an_error_or_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "w.npy"
+    save_as_python2(path, {"a": ARRAYS["a"]})
+    content = path.read_bytes()
+    for size in range(len(content)):
+        path.write_bytes(content[:size])
+        with pytest.raises(ModelError):
+            read_pickled_arrays(path)
+    rng = np.random.default_rng(0)
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            found = read_pickled_arrays(path)
+        except ModelError:
+            continue
+        assert isinstance(found, dict)

@@ -1,0 +1,88 @@
+"""Work in processes: in order, and done although they die."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bitcodes.errors import BitcodesError
+from bitcodes.sources.workers import in_order
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_results_come_in_the_order_of_the_tasks(workers: int) -> None:
+    def slow_at_first(number: int) -> int:
+        time.sleep(0.02 if number < 2 else 0)
+        return number * number
+
+    assert list(in_order(slow_at_first, range(20), workers)) == [n * n for n in range(20)]
+    assert list(in_order(slow_at_first, [], workers)) == []
+
+
+def test_tasks_are_taken_only_a_few_ahead() -> None:
+    taken = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = in_order(lambda number: number, tasks(), 2)
+    assert next(results) == 0
+    assert len(taken) <= 5
+    results.close()
+
+
+def test_large_tasks_and_results_go_through() -> None:
+    tasks = [bytes([number]) * 3_000_000 for number in range(6)]
+    assert list(in_order(lambda task: task * 2, tasks, 2)) == [task * 2 for task in tasks]
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_what_a_killed_worker_had_is_done_by_another(tmp_path: Path, deaths: int) -> None:
+    def deadly(number: int) -> int:
+        if number in (0, 7) and len(list(tmp_path.glob(f"{number}-*"))) < deaths:
+            (tmp_path / f"{number}-{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    assert list(in_order(deadly, range(12), 3)) == list(range(12))
+
+
+def test_an_idle_worker_may_be_killed_too() -> None:
+    pids = []
+    for number, pid in enumerate(in_order(lambda number: os.getpid(), range(30), 2)):
+        pids.append(pid)
+        if number == 4:
+            time.sleep(0.05)  # both are idle now
+            os.kill(pid, signal.SIGKILL)
+    assert len(pids) == 30
+    assert len(set(pids)) == 3
+
+
+def test_a_task_that_kills_each_worker_is_an_error() -> None:
+    def deadly(number: int) -> int:
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    with pytest.raises(BitcodesError, match="killed at the same batch"):
+        list(in_order(deadly, range(6), 2))
+
+
+def test_what_the_work_raises_comes_up_here() -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        list(in_order(lambda number: 1 // (number - 2), range(5), 2))
+    assert "in a worker" in raised.value.__notes__[0]
+
+
+def test_workers_end_when_they_are_not_needed() -> None:
+    results = in_order(lambda number: os.getpid(), range(100), 2)
+    pids = {next(results), next(results)}
+    results.close()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

@@ -1,0 +1,209 @@
+"""Evaluating a run: encodes what is missing, once, and notices what has changed."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.errors import BitcodesError, ConfigError
+from bitcodes.runs import MODEL_FILE, set_latest
+from bitcodes.settings import Settings
+from bitcodes.sources.lists import write_list
+from bitcodes.tasks.evaluate import evaluate
+
+CLASSES = ["dark", "light"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/tiny (24 dark and light pictures) and runs/tiny, an untrained model."""
+    from bitcodes.images.transforms import Preprocessing
+    from bitcodes.models.checkpoint import save_model
+    from bitcodes.models.hashing import HashModel
+
+    folder = tmp_path_factory.mktemp("made")
+    make_data(folder / "data" / "tiny", seed=0)
+    run = folder / "runs" / "tiny"
+    run.mkdir(parents=True)
+    Settings(data=folder / "data" / "tiny", bits=16).save(run / "config.yaml")
+    half = (0.5, 0.5, 0.5)
+    model = HashModel(
+        "tf_efficientnet_lite0",
+        16,
+        Preprocessing(image_size=32, mean=half, std=half),
+        tuple(CLASSES),
+    )
+    save_model(model, run / MODEL_FILE)
+    return folder
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, as the working folder."""
+    folder = tmp_path / "place"
+    shutil.copytree(made, folder)
+    settings = Settings(data=folder / "data" / "tiny", bits=16)
+    settings.save(folder / "runs" / "tiny" / "config.yaml")
+    monkeypatch.chdir(folder)
+    set_latest(Path("runs/tiny"))
+    return folder
+
+
+def make_data(folder: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    (folder / "images").mkdir()
+    names = []
+    for number in range(24):
+        pixels = rng.integers(0, 128, (32, 32, 3), np.uint8) + 127 * (number % 2)
+        names.append(f"images/{number:02}.png")
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / names[-1])
+    labels = np.eye(2, dtype=np.uint8)[np.arange(24) % 2]
+    write_list(folder / "train.txt", names[6:], labels[6:])
+    write_list(folder / "database.txt", names[6:], labels[6:])
+    write_list(folder / "test.txt", names[:6], labels[:6])
+    description = {"class_names": CLASSES, "protocol": "full", "seed": seed}
+    (folder / "dataset.json").write_text(json.dumps(description))
+
+
+def test_a_run_is_encoded_and_scored(place: Path) -> None:
+    seen: list[str] = []
+
+    class Watch:
+        def __init__(self, what: str) -> None:
+            seen.append(what)
+
+        def __enter__(self):  # type: ignore[no-untyped-def]
+            return lambda done, total: None
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    evaluation = evaluate(progress=Watch)
+    assert seen == ["encoding queries", "encoding database"]
+    assert (evaluation.queries, evaluation.database, evaluation.bits) == (6, 18, 16)
+    assert [entry.name for entry in evaluation.classes] == CLASSES
+    assert evaluation.about["protocol"] == "full"
+    assert evaluation.about["data"] == str(place / "data" / "tiny")
+    assert "two_stage" in evaluation.figures
+
+    # The kept code sets say the same by themselves, and nothing is encoded again.
+    folder = place / "runs" / "tiny" / "evaluation"
+    stored = evaluate(queries=folder / "queries.npy", database=folder / "database.npy")
+    again = evaluate("runs/tiny", progress=Watch)
+    assert len(seen) == 2
+    for other in (stored, again):
+        assert other.figures == pytest.approx(evaluation.figures, nan_ok=True)
+
+
+def test_a_second_call_loads_no_torch(place: Path) -> None:
+    evaluate()
+    script = (
+        "import sys; from bitcodes import evaluate\n"
+        "assert evaluate().queries == 6\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_codes_of_other_weights_or_lists_are_made_anew(place: Path) -> None:
+    from bitcodes.models.checkpoint import load_model, save_model
+
+    first = evaluate()
+    folder = place / "runs" / "tiny" / "evaluation"
+    old = CodeSet.open(folder / "database.npy").fingerprint
+
+    model = load_model("runs/tiny")
+    model.hash_layer.weight.data.neg_()
+    save_model(model, place / "runs" / "tiny" / MODEL_FILE)
+    evaluate()
+    assert CodeSet.open(folder / "database.npy").fingerprint != old
+
+    lines = (place / "data/tiny/test.txt").read_text().splitlines(keepends=True)
+    (place / "data/tiny/test.txt").write_text("".join(lines[:4]))
+    assert evaluate().queries == 4 < first.queries
+
+
+def test_kept_codes_that_are_damaged_are_made_anew(place: Path) -> None:
+    first = evaluate()
+    folder = place / "runs" / "tiny" / "evaluation"
+    (folder / "database.npy").write_bytes(b"broken")
+    (folder / "two_stage.npy").write_bytes(b"broken")
+    assert evaluate().figures == pytest.approx(first.figures, nan_ok=True)
+    (folder / "evaluated.json").write_text("[]")
+    (folder / "queries.labels.npy").unlink()
+    assert evaluate().figures == pytest.approx(first.figures, nan_ok=True)
+
+
+def test_other_data_has_a_folder_of_its_own(place: Path) -> None:
+    evaluate()
+    make_data(place / "data" / "other", seed=1)
+    other = evaluate(data="data/other")
+    assert other.about["query_codes"].endswith("evaluation-other/queries.npy")
+    assert (place / "runs/tiny/evaluation/queries.npy").exists()
+
+
+def test_runs_are_compared_on_the_same_queries(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bitcodes.cli.app import main
+    from bitcodes.models.checkpoint import load_model, save_model
+
+    shutil.copytree(place / "runs" / "tiny", place / "runs" / "other")
+    model = load_model("runs/tiny")
+    model.hash_layer.weight.data += 0.1
+    save_model(model, place / "runs" / "other" / MODEL_FILE)
+    for arguments in (["--stages"], ["--json"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(["evaluate", "runs/tiny", "runs/other", *arguments])
+        assert not exit_.value.code
+    text = capsys.readouterr().out
+    table, _, document = text.partition("\n{")
+    assert "B - A, 95 % interval" in table
+    compared = json.loads("{" + document)
+    assert [one["run"] for one in compared["runs"]] == ["runs/tiny", "runs/other"]
+    differences = compared["differences"][0]["figures"]
+    maps = [one["figures"]["map"] for one in compared["runs"]]
+    assert differences["map"]["difference"] == pytest.approx(maps[1] - maps[0])
+
+
+def test_stages_of_a_run_include_the_asymmetric_one(place: Path) -> None:
+    stages = evaluate(stages=True).stages
+    assert stages is not None
+    assert stages.scores[-1].name == "asymmetric, by hash outputs"
+    assert (stages.queries, stages.shortlist) == (6, 1000)
+    with pytest.raises(ConfigError, match="ask for one"):
+        evaluate(stages=True, exclude_self=True)
+
+
+def test_unreadable_images_are_mentioned(place: Path) -> None:
+    (place / "data/tiny/images/07.png").write_bytes(b"")
+    evaluation = evaluate()
+    assert evaluation.database == 17
+    assert "missing from the database: 1 of its images" in " ".join(evaluation.notes)
+
+
+def test_what_is_missing_is_named(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BitcodesError, match="nowhere"):
+        evaluate("nowhere")
+    with pytest.raises(BitcodesError, match="nodata"):
+        evaluate(data="nodata")
+    with pytest.raises(ConfigError, match="go together"):
+        evaluate(queries="a.npy")
+    with pytest.raises(ConfigError, match="not both"):
+        evaluate("runs/tiny", queries="a.npy", database="b.npy")
+    (place / "runs/tiny" / MODEL_FILE).unlink()
+    with pytest.raises(ConfigError, match="no weights yet"):
+        evaluate()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BitcodesError, match="finetune"):
+        evaluate()

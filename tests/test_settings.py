@@ -1,0 +1,292 @@
+"""Settings: what is refused and how it is said, files that repeat a run, and where runs are."""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from bitcodes.errors import ConfigError
+from bitcodes.losses import LABEL_FREE, LOSSES
+from bitcodes.runs import load_settings, resolve_run, run_name, set_latest
+from bitcodes.settings import (
+    LabelFree,
+    LossName,
+    Settings,
+    backbone_name,
+    read_settings_file,
+    stable_seed,
+)
+
+
+def problem(**values: Any) -> str:
+    """What is said of these settings."""
+    with pytest.raises(ConfigError) as caught:
+        Settings.build({"data": "d", **values}, "params.yaml")
+    return str(caught.value)
+
+
+def test_unknown_keys_are_named_with_the_known() -> None:
+    said = problem(bit=32, epoch=3)
+    known = "data, backbone, weights, hidden, loss, bits,"
+    assert f"params.yaml: unknown setting 'bit'; known are {known}" in said
+    assert "unknown setting 'epoch'" in said
+    assert len(said.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("bits", "many", "'bits' is 'many': input should be a valid integer"),
+        ("bits", 12.5, "'bits' is 12.5: input should be a valid integer"),
+        ("bits", True, "'bits' is True: input should not be true or false"),
+        ("bits", None, "'bits' is None: input should be a valid integer"),
+        ("bits", [48], "'bits' is [48]: input should be a valid integer"),
+        ("bits", 0, "'bits' is 0: input should be greater than or equal to 1"),
+        ("bits", 1025, "'bits' is 1025: input should be less than or equal to 1024"),
+        (
+            "epochs",
+            0,
+            "'epochs' is 0: input should be 'auto', or input should be greater than or equal to 1",
+        ),
+        ("batch_size", 1, "'batch_size' is 1: input should be greater than or equal to 2"),
+        (
+            "learning_rate",
+            0,
+            "'learning_rate' is 0: input should be 'auto', or input should be greater than 0",
+        ),
+        (
+            "learning_rate",
+            "fast",
+            "'learning_rate' is 'fast': input should be 'auto', or input should be a valid number",
+        ),
+        ("head_learning_rate", float("nan"), "'head_learning_rate' is nan: input should be"),
+        (
+            "weight_decay",
+            float("inf"),
+            "'weight_decay' is inf: input should be 'auto', or input should be a finite number",
+        ),
+        (
+            "weight_decay",
+            -1,
+            "'weight_decay' is -1: input should be 'auto', or input should be greater "
+            "than or equal to 0",
+        ),
+        ("val", 1, "'val' is 1: input should be less than 1"),
+        ("val", -0.1, "'val' is -0.1: input should be greater than or equal to 0"),
+        ("seed", -1, "'seed' is -1: input should be greater than or equal to 0"),
+        ("loss", "hinge", "'loss' is 'hinge': input should be 'ce', 'csq', "),
+        ("amp", "on", "'amp' is 'on': input should be 'auto', 'off' or 'bfloat16'"),
+        ("amp", True, "'amp' is True: input should not be true or false"),
+        ("augment", "perhaps", "'augment' is 'perhaps': input should be a valid boolean"),
+        ("data", 3, "'data' is 3: input is not a valid path"),
+        ("backbone", 3, "'backbone' is 3: input should be a valid string"),
+    ],
+)
+def test_wrong_values_are_named_with_what_was_expected(key: str, value: Any, said: str) -> None:
+    assert f"params.yaml: {said}" in problem(**{key: value})
+
+
+def test_a_wrong_image_size_is_one_line() -> None:
+    said = problem(image_size=20)
+    assert said == (
+        "params.yaml: 'image_size' is 20: input should be 'auto', "
+        "or input should be greater than or equal to 32"
+    )
+
+
+@pytest.mark.parametrize("given", ["64,128", [64, 128], "64, 128"])
+def test_several_image_sizes(given: object) -> None:
+    settings = Settings.build({"data": "d", "image_size": given})
+    assert settings.image_size == [64, 128]
+    assert Settings.build(settings.to_dict()) == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"image_size": "128,64"}, "input should be sizes that grow, such as 64,128"),
+        ({"image_size": "64,"}, "input should be a valid integer"),
+        (
+            {"image_size": "64,128", "epochs": 1},
+            "'image_size' has 2 sizes for 1 epochs: input should be at most one an epoch",
+        ),
+        ({"image_size": "64,128", "freeze": True}, "'image_size' should be one size with freeze"),
+    ],
+)
+def test_several_image_sizes_that_cannot_be(values: dict[str, Any], said: str) -> None:
+    assert said in problem(**values)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert len(problem(bits=0, epochs="x", colour="red").splitlines()) == 3
+
+
+def test_missing_data_says_what_to_give() -> None:
+    with pytest.raises(ConfigError, match=r"'data' is missing; give .* --data data/cifar10"):
+        Settings.build({})
+
+
+def test_numbers_in_words_of_a_command_line_are_understood() -> None:
+    settings = Settings.build({"data": "d", "image_size": "64", "learning_rate": "1e-3"})
+    assert (settings.image_size, settings.learning_rate) == (64, 1e-3)
+
+
+def test_data_is_kept_absolute_and_links_are_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    assert Settings(data=Path("link")).data == tmp_path / "link"
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+YAML = "data: d\nbits: 32\nlearning_rate: 1e-3\naugment: no\namp: off\nval: 0.1 # held out\n"
+
+
+@pytest.mark.parametrize("content", [YAML, YAML.replace("\n", "\r\n"), "\N{BOM}" + YAML])
+def test_yaml(tmp_path: Path, content: str) -> None:
+    settings = Settings.build(read_settings_file(write(tmp_path / "p.yaml", content)))
+    assert (settings.bits, settings.learning_rate, settings.val) == (32, 1e-3, 0.1)
+    assert not settings.augment
+    assert settings.amp == "off"  # which YAML itself reads as false
+
+
+@pytest.mark.parametrize("bom", ["", "\N{BOM}"])
+def test_json(tmp_path: Path, bom: str) -> None:
+    file = write(tmp_path / "p.JSON", bom + json.dumps({"data": "d", "image_size": 64}))
+    assert Settings.build(read_settings_file(file)).image_size == 64
+
+
+def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
+    assert read_settings_file(write(tmp_path / "p.yaml", "# nothing\n")) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("p.yaml", "bits: [1", "is not valid YAML: .*line"),
+        ("p.json", '{"bits": 48', "is not valid JSON: .*line 1"),
+        ("p.yaml", "- bits\n", "expected settings as `name: value` pairs, found list"),
+        ("p.json", "48", "expected settings as `name: value` pairs, found int"),
+        ("p.yaml", b"bits: \xff", "cannot be read as text"),
+        ("p.yaml", "a: !!python/object/apply:os.getcwd []", "is not valid YAML"),
+    ],
+)
+def test_broken_files_are_named(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: {said}") as caught:
+        read_settings_file(write(tmp_path / name, content))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"p\.yaml: no such settings file"):
+        read_settings_file(tmp_path / "p.yaml")
+    with pytest.raises(ConfigError, match="cannot be read as text"):
+        read_settings_file(tmp_path)
+
+
+def test_saved_settings_read_back_the_same(tmp_path: Path) -> None:
+    settings = Settings.build(
+        {"data": "/a b/ä: #1", "image_size": "auto", "amp": "off", "learning_rate": 1e-5, "val": 0}
+    )
+    settings.save(tmp_path / "config.yaml")
+    assert load_settings(tmp_path) == settings
+    assert list(tmp_path.iterdir()) == [tmp_path / "config.yaml"]
+
+
+def test_settings_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config\.yaml: missing; expected a run folder"):
+        load_settings(tmp_path)
+
+
+def test_differences_are_listed_both_ways() -> None:
+    one = Settings.build({"data": "d", "bits": 32, "loss": "ce"})
+    other = Settings.build({"data": "d", "bits": 48, "loss": "ce", "seed": 1})
+    assert one.differences(other) == {"bits": (32, 48), "seed": (0, 1)}
+    assert one.differences(one) == {}
+
+
+def test_run_names_come_from_the_settings() -> None:
+    settings = Settings.build({"data": "sets/pets", "bits": 16, "loss": "ce"})
+    assert run_name(settings) == "pets-tf_efficientnet_lite0_stages-ce-16"
+    frozen = settings.model_copy(update={"freeze": True, "backbone": "hub/net"})
+    assert run_name(frozen) == "pets-hub-net-ce-16-frozen"
+
+
+def test_the_backbone_follows_from_what_its_features_are_for() -> None:
+    def chosen(**values: Any) -> str:
+        return backbone_name(Settings.build({"data": "d", **values}))
+
+    assert chosen() == chosen(freeze=True) == "tf_efficientnet_lite0_stages"
+    for loss in LABEL_FREE:
+        for freeze in (False, True):
+            assert chosen(loss=loss, freeze=freeze) == "tf_efficientnet_lite0_trunk"
+    assert chosen(loss="itq", freeze=True, backbone="alexnet") == "alexnet"
+
+
+def test_the_losses_without_labels_are_those_that_there_are() -> None:
+    labels = {name: Settings.build({"data": "d", "loss": name}).label_free for name in LOSSES}
+    assert not any(labels.values())
+    assert set(get_args(LabelFree)) == set(LABEL_FREE)
+    assert set(get_args(LossName)) == {*LOSSES, *LABEL_FREE}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(run: str) -> Path:
+    path = Path(run)
+    path.mkdir(parents=True)
+    return path
+
+
+def test_latest_is_the_newest_run_and_moves_with_its_folder(folder: Path) -> None:
+    for name in ("runs/a", "runs/b"):
+        set_latest(make(name))
+        assert resolve_run(None) == folder / name
+    assert [path.name for path in sorted(Path("runs").iterdir())] == ["a", "b", "latest"]
+    Path("runs").rename("elsewhere")
+    assert Path("elsewhere/latest").resolve() == folder / "elsewhere/b"
+
+
+def test_latest_may_lie_elsewhere(folder: Path) -> None:
+    set_latest(make("experiments/a"))
+    assert resolve_run(None) == folder / "experiments/a"
+    assert sorted(path.name for path in folder.iterdir()) == ["experiments", "runs"]
+
+
+def test_somebodys_own_folder_called_latest_stays(folder: Path) -> None:
+    make("runs/latest")
+    set_latest(make("runs/a"))
+    assert not Path("runs/latest").is_symlink()
+
+
+def test_no_run_yet(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no runs/latest: .*bitcodes finetune"):
+        resolve_run(None)
+    set_latest(make("runs/a"))
+    Path("runs/a").rmdir()
+    with pytest.raises(ConfigError, match="there is no runs/latest"):
+        resolve_run(None)
+
+
+def test_a_named_run_must_be_there(folder: Path) -> None:
+    assert resolve_run(make("runs/a")) == Path("runs/a")
+    with pytest.raises(ConfigError, match=r"runs/b: no such run; expected a folder"):
+        resolve_run(Path("runs/b"))
+
+
+def test_seeds_are_the_same_everywhere() -> None:
+    # printf '0\0step\0001' | sha256sum, its first eight bytes, halved
+    assert stable_seed(0, "step", 1) == 0x26F724A261AA34AD // 2
+    assert stable_seed(0, "step", 1) != stable_seed(0, "step", 11) != stable_seed(0, "step1", 1)

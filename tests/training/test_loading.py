@@ -1,0 +1,95 @@
+"""Images for training: the same in memory and streamed, whoever decodes them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import make_pictures
+
+from bitcodes.errors import DataError
+from bitcodes.images.decode import open_image
+from bitcodes.images.transforms import Preprocessing
+from bitcodes.sources.workers import default_workers
+from bitcodes.training import loading
+from bitcodes.training.loading import TrainingImages
+
+HALF = (0.5, 0.5, 0.5)
+WAY = Preprocessing(image_size=16, mean=HALF, std=HALF)
+BATCHES = [np.array([3, 1, 4]), np.array([1, 5]), np.array([9])]
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    return [tmp_path / name for name in make_pictures(tmp_path, 10)]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_hold_the_images_asked_for(
+    paths: list[Path], streamed: bool, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if streamed:
+        monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+    images = TrainingImages(paths, WAY, workers)
+    assert len(images) == 10
+    assert (images._arrays is None) == streamed
+    seen = list(images.batches(BATCHES))
+    assert [tuple(batch.shape) for batch in seen] == [(n, 16, 16, 3) for n in (3, 2, 1)]
+    for batch, indices in zip(seen, BATCHES, strict=True):
+        assert batch.dtype == torch.uint8
+        for image, index in zip(batch, indices, strict=True):
+            np.testing.assert_array_equal(image, WAY.to_array(open_image(paths[index])))
+    assert list(images.batches([])) == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_no_random_numbers_are_used(
+    paths: list[Path], streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if streamed:
+        monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+    before = torch.get_rng_state()
+    list(TrainingImages(paths, WAY, 0).batches(BATCHES))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_progress_counts_every_image(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in make_pictures(tmp_path, 70)]
+    told: list[tuple[int, int | None]] = []
+    TrainingImages(paths, WAY, 0, lambda *done: told.append(done))
+    assert [total for _, total in told] == [70] * len(told)
+    assert told[-1] == (70, 70)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+def test_images_that_do_not_fit_are_not_read_at_once(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 10 * 16 * 16 * 3
+    for memory, fits in ((4 * size, True), (4 * size - 4, False)):
+        monkeypatch.setattr(loading, "_memory_bytes", lambda memory=memory: memory)
+        told: list[int] = []
+        images = TrainingImages(paths, WAY, 0, lambda done, total, told=told: told.append(done))
+        assert (images._arrays is not None) == fits
+        assert bool(told) == fits
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_image_is_named_in_one_line(
+    paths: list[Path], streamed: bool, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if streamed:
+        monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+    paths[4].write_bytes(paths[4].read_bytes()[:100])
+    with pytest.raises(DataError) as caught:
+        list(TrainingImages(paths, WAY, workers).batches(BATCHES))
+    said = str(caught.value)
+    assert said.startswith(f"{paths[4]}: ")
+    assert said.endswith("repair the file or take its line out of the list")
+    assert len(said.splitlines()) == 1
+
+
+def test_there_is_a_worker_for_each_core_but_not_more_than_eight() -> None:
+    assert 1 <= default_workers() <= 8
