@@ -45,11 +45,12 @@ from bitcodes.hamming.index import HammingIndex
 from bitcodes.images import transforms
 from bitcodes.images.decode import IMAGE_SUFFIXES, image_size
 from bitcodes.images.transforms import Preprocessing
+from bitcodes.machine import core_count
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.engines import load_encoder
 from bitcodes.models.onnx import load_onnx
 from bitcodes.sources.reading import Decode, read_pixels
-from bitcodes.sources.workers import core_count, in_order
+from bitcodes.sources.workers import in_order
 from bitcodes.tasks.encode import encode
 
 BITCODES = [sys.executable, "-m", "bitcodes"]

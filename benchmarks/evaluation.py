@@ -9,7 +9,6 @@ once. Prints a table and writes benchmarks/results/<date>-evaluation.md.
 """
 
 import argparse
-import os
 import platform
 import resource
 import statistics
@@ -26,6 +25,7 @@ from machine import processor
 
 from bitcodes import CodeSet, HammingIndex, evaluate
 from bitcodes.codes.pack import pack_bits
+from bitcodes.machine import core_count
 from bitcodes.metrics.compat import average_precision_over_hits, average_precision_over_hits_bounds
 from bitcodes.metrics.ranking import average_precision, mean_over_queries
 
@@ -55,7 +55,7 @@ def main() -> None:
         f"# Evaluation from counts, {date.today():%Y-%m-%d}",
         "",
         f"bitcodes {version('bitcodes')}, numpy {version('numpy')}, numba {version('numba')}, "
-        f"Python {platform.python_version()}; {processor()}, {len(os.sched_getaffinity(0))} "
+        f"Python {platform.python_version()}; {processor()}, {core_count()} "
         "cores. Codes in hand; seconds.",
         "",
         "| what | seconds | |",

@@ -39,6 +39,7 @@ from bitcodes.codes.pack import to_lanes
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.grouped import group
 from bitcodes.hamming.index import HammingIndex
+from bitcodes.machine import core_count
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PARTS = ("cells", "largest", "grouped", "cold", "memory", "duplicates")
@@ -580,7 +581,7 @@ def main() -> None:
     )
     parser.add_argument("--largest", type=number, default=10**8)
     parser.add_argument("--grouped", type=number, default=10**7)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=core_count())
     parser.add_argument("--codes", type=Path, help="a code set of real images")
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/<date>-hamming.md")
     options = parser.parse_args()

@@ -16,7 +16,6 @@ Writes benchmarks/results/<date>-multi-index.md and .svg.
 import argparse
 import gc
 import json
-import os
 import platform
 import resource
 import sys
@@ -35,6 +34,7 @@ from bitcodes.hamming import multi
 from bitcodes.hamming.grouped import group
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
+from bitcodes.machine import core_count
 
 PARTS = ("sizes", "real", "peers", "extending", "parts", "plot")
 KINDS = [Data(), Data(1000, 0.05)]
@@ -360,7 +360,7 @@ def main() -> None:
     parser.add_argument("--counts", nargs="+", type=number, default=[10**6, 10**7, 10**8])
     parser.add_argument("--real", type=number, default=10**7, help="codes of real and extending")
     parser.add_argument("--codes", type=Path, help="a code set of real images")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=core_count())
     default = RESULTS / f"{date.today():%Y-%m-%d}-multi-index.md"
     parser.add_argument(
         "--out", type=Path, default=default, help=f"default: results/{default.name}"

@@ -12,7 +12,6 @@ them, by default to benchmarks/results/<date>-training.md.
 """
 
 import argparse
-import os
 import platform
 import statistics
 import tempfile
@@ -28,6 +27,7 @@ import numpy as np
 import torch
 from machine import processor
 
+from bitcodes.machine import core_count
 from bitcodes.settings import Settings, backbone_name
 from bitcodes.sources.lists import Dataset, read_dataset
 from bitcodes.training.distributed import Group
@@ -84,7 +84,7 @@ def main() -> None:
         f"# The cost of a training step, {date.today():%Y-%m-%d}",
         "",
         f"torch {version('torch')}, timm {version('timm')}, Python {platform.python_version()}; "
-        f"{processor()}, {len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads"
+        f"{processor()}, {core_count()} cores, {torch.get_num_threads()} threads"
         + (f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "")
         + f". {backbone}, batches of {arguments.batch_size} unless said.",
         "",

@@ -1,6 +1,5 @@
 """Exact search of binary codes by Hamming distance."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
+from bitcodes.machine import core_count
 
 if TYPE_CHECKING:
     from bitcodes.codes.codeset import CodeSet
@@ -76,7 +76,7 @@ class HammingIndex:
             raise CodeSetError(f"codes of {self.bits} bits: expected 1 to 1024")
         if threads is not None and threads < 1:
             raise ValueError(f"threads={threads}: expected at least 1")
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or core_count()
         self._asked = 0  # distances so far
 
     def __len__(self) -> int:

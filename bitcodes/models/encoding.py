@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bitcodes.machine import core_count
 from bitcodes.models.encoder import Encoded, Encoder
 from bitcodes.models.onnx import OnnxModel
 from bitcodes.sources.cluster import in_order_on_ray
@@ -23,7 +24,7 @@ from bitcodes.sources.reading import (
     several,
     work_batches,
 )
-from bitcodes.sources.workers import core_count, default_workers, in_order
+from bitcodes.sources.workers import default_workers, in_order
 
 BATCH_SIZE = 32
 

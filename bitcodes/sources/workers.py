@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from bitcodes.errors import BitcodesError
+from bitcodes.machine import core_count
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -147,11 +148,6 @@ def _serve(work: Callable[[Any], Any], connection: Connection, others: list[Conn
             connection.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
         except OSError:
             os._exit(0)
-
-
-def core_count() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def default_workers() -> int:

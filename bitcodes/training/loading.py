@@ -1,6 +1,5 @@
 """Decoded images for training: in memory where they fit, else decoded when they are needed."""
 
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,9 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 from bitcodes.errors import DataError, ImageError
 from bitcodes.images.decode import open_image
 from bitcodes.images.transforms import Preprocessing
+from bitcodes.machine import memory_bytes
 
 # Decoded images may take this share of the machine's memory before they are streamed instead.
 _MEMORY_SHARE = 0.25
+_UNKNOWN_MEMORY = 8 * 2**30  # bytes to count with where the system does not tell
 
 
 class _Decoded(Dataset[torch.Tensor | DataError]):
@@ -60,7 +61,9 @@ class TrainingImages:
         self._workers = workers
         self._arrays: torch.Tensor | None = None
         side = preprocessing.image_size
-        if processes * len(paths) * side * side * 3 <= _MEMORY_SHARE * _memory_bytes():
+        if processes * len(paths) * side * side * 3 <= _MEMORY_SHARE * (
+            memory_bytes() or _UNKNOWN_MEMORY
+        ):
             arrays = torch.empty(len(paths), side, side, 3, dtype=torch.uint8)
             done = 0
             for batch in self._stream(np.array_split(np.arange(len(paths)), len(paths) // 64 + 1)):
@@ -127,7 +130,3 @@ def unreadable(path: Path, reason: object) -> DataError:
 def _ignore_interrupts(worker: int) -> None:
     # Ctrl-C reaches the whole process group; only the process that trains decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -68,7 +68,7 @@ def test_images_that_do_not_fit_are_not_read_at_once(
 ) -> None:
     size = 10 * 16 * 16 * 3
     for memory, fits in ((4 * size, True), (4 * size - 4, False)):
-        monkeypatch.setattr(loading, "_memory_bytes", lambda memory=memory: memory)
+        monkeypatch.setattr(loading, "memory_bytes", lambda memory=memory: memory)
         told: list[int] = []
         images = TrainingImages(paths, WAY, 0, lambda done, total, told=told: told.append(done))
         assert (images._arrays is not None) == fits
