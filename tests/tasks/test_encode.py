@@ -406,7 +406,7 @@ from pathlib import Path
 import tiny
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.writer import CodeSetWriter
-from bitcodes.encoding import encode
+from bitcodes.tasks.encode import encode
 from bitcodes.models.checkpoint import load_model
 
 moment, run, photos, out = sys.argv[1:]
@@ -453,7 +453,10 @@ def test_kill_9_at_any_moment_costs_nothing(photos: Path, tmp_path: Path, moment
     out = tmp_path / "codes.npy"
     done = subprocess.run(
         [sys.executable, "-c", KILLED, moment, str(run), str(photos), str(out)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
+        },
     )
     assert done.returncode == -signal.SIGKILL
     assert_none_runs(str(out))
@@ -674,7 +677,7 @@ def test_the_example_searches_photos(
     make_run(tmp_path / "run")
     make_pictures(tmp_path / "photos", 6)
     monkeypatch.chdir(tmp_path)
-    example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "search_photos.py"))
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "search_photos.py"))
     example["main"]("run", "photos", "photos/02.png")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "6 photos, 24 bits each, 18 bytes"
