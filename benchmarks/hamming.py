@@ -36,6 +36,7 @@ from machine import processor
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import to_lanes
+from bitcodes.codes.writer import save_code_set
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.grouped import group
 from bitcodes.hamming.index import HammingIndex
@@ -455,7 +456,7 @@ def _save_and_load(codes: np.ndarray, bits: int) -> tuple[float, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "codes.npy"
-        code_set = CodeSet.from_arrays(codes, bits).save(file)
+        code_set = save_code_set(CodeSet.from_arrays(codes, bits), file)
         index = group(codes, bits)
         start = time.perf_counter()
         save_index(index, code_set)
@@ -472,10 +473,10 @@ def cold(report: Report, options: argparse.Namespace) -> None:
     report.header("queries", "kernels", "seconds", "says")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        CodeSet.from_arrays(codes, 64).save(folder / "codes.npy")
+        save_code_set(CodeSet.from_arrays(codes, 64), folder / "codes.npy")
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "kernels")}
         for asked in (1, 100, 1000):
-            CodeSet.from_arrays(queries[:asked], 64).save(folder / f"q{asked}.npy")
+            save_code_set(CodeSet.from_arrays(queries[:asked], 64), folder / f"q{asked}.npy")
             command = [sys.executable, "-m", "bitcodes", "search", f"q{asked}.npy", "-k", "10"]
             needs_kernels = asked * 10**6 > 10**8
             for state in ("compiled now", "cached") if needs_kernels else ("NumPy",):

@@ -18,7 +18,6 @@ from bitcodes.codes.paths import PathList, RowNumbers, unescape
 from bitcodes.errors import CodeSetError
 
 VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, unless told otherwise
-_SAVE_ROWS = 1 << 12
 _CHUNK = 1 << 22
 
 _AGAIN = "copy or encode the set again"
@@ -218,35 +217,6 @@ class CodeSet:
         check_codes(self.codes, self.bits)
         if self.labels is not None:
             columns.check_labels(self.labels, len(self.class_names))
-
-    def save(self, path: str | os.PathLike[str], force: bool = False) -> "CodeSet":
-        """Store the set at `path`, whole or not at all, and open it there.
-
-        CodeSetError where there is one already, unless `force`.
-        """
-        from bitcodes.codes.writer import CodeSetWriter  # it opens what it wrote
-
-        optional = {"labels": self.labels, "features": self.features, "stat": self.stat}
-        given = {name: array for name, array in optional.items() if array is not None}
-        fields = self.header.model_dump(
-            exclude={"format", "count", "bit_order", "files", "root", "run"}
-        )
-        with CodeSetWriter(
-            path,
-            columns=tuple(given),
-            root=self.root_name,
-            run=self.run,
-            force=force,
-            resume=False,
-            **fields,
-        ) as writer:
-            for start in range(0, self.count, _SAVE_ROWS):
-                rows = slice(start, start + _SAVE_ROWS)
-                part = {name: array[rows] for name, array in given.items()}
-                writer.append(self.codes[rows], self.paths[rows], **part)
-            for skipped, reason in self.skipped:
-                writer.skip(skipped, reason)
-            return writer.commit()
 
 
 def recorded_header(path: Path) -> CodeSetHeader | None:

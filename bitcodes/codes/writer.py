@@ -21,6 +21,7 @@ from bitcodes.errors import CodeSetError
 from bitcodes.files import lock
 
 _COPY_ROWS = 1 << 16
+_SAVE_ROWS = 1 << 12
 
 OPTIONAL = ("labels", "features", "stat")
 
@@ -268,6 +269,34 @@ class CodeSetWriter:
         if self._staging is None:
             raise CodeSetError(f"{self._layout.codes}: this writer is not open (use `with`)")
         return self._staging
+
+
+def save_code_set(code_set: CodeSet, path: str | os.PathLike[str], force: bool = False) -> CodeSet:
+    """Store a code set at `path`, whole or not at all, and open it there.
+
+    CodeSetError if a set is there already, unless `force`.
+    """
+    arrays = {name: getattr(code_set, name) for name in OPTIONAL}
+    columns = {name: array for name, array in arrays.items() if array is not None}
+    fields = code_set.header.model_dump(
+        exclude={"format", "count", "bit_order", "files", "root", "run"}
+    )
+    with CodeSetWriter(
+        path,
+        columns=tuple(columns),
+        root=code_set.root_name,
+        run=code_set.run,
+        force=force,
+        resume=False,
+        **fields,
+    ) as writer:
+        for start in range(0, code_set.count, _SAVE_ROWS):
+            rows = slice(start, start + _SAVE_ROWS)
+            part = {name: array[rows] for name, array in columns.items()}
+            writer.append(code_set.codes[rows], code_set.paths[rows], **part)
+        for skipped, reason in code_set.skipped:
+            writer.skip(skipped, reason)
+        return writer.commit()
 
 
 def _lines(paths: Sequence[str], rows: slice) -> bytes:

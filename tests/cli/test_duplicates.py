@@ -13,6 +13,7 @@ from bitcodes.cli import console
 from bitcodes.cli.app import main
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
+from bitcodes.codes.writer import save_code_set
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bits[[1, 4], :10] = True
     bits[[5, 6], 10:] = True
     bits[6, :5] = True
-    CodeSet.from_arrays(pack_bits(bits), 20, paths=names, root=folder).save(tmp_path / "codes.npy")
+    save_code_set(
+        CodeSet.from_arrays(pack_bits(bits), 20, paths=names, root=folder), tmp_path / "codes.npy"
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -112,7 +115,7 @@ def test_index(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "up to date" in capsys.readouterr().out
     assert run("duplicates") == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
-    CodeSet.from_arrays(np.zeros((3, 2), np.uint8), 16).save("codes.npy", force=True)
+    save_code_set(CodeSet.from_arrays(np.zeros((3, 2), np.uint8), 16), "codes.npy", force=True)
     assert run("index", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document.pop("seconds") >= 0
@@ -126,10 +129,10 @@ def test_index_with_tables_grows_with_the_set(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codes = pack_bits(np.random.default_rng(0).random((300, 20)) < 0.5)
-    CodeSet.from_arrays(codes[:200], 20).save(place / "codes.npy", force=True)
+    save_code_set(CodeSet.from_arrays(codes[:200], 20), place / "codes.npy", force=True)
     assert run("index", "--tables") == 0
     assert "built in" in capsys.readouterr().out
-    CodeSet.from_arrays(codes, 20).save(place / "codes.npy", force=True)
+    save_code_set(CodeSet.from_arrays(codes, 20), place / "codes.npy", force=True)
     assert run("index", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["count"], document["tables"], document["built"]) == (300, 5, True)

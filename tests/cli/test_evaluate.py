@@ -11,6 +11,7 @@ import pytest
 from bitcodes.cli.app import main
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
+from bitcodes.codes.writer import save_code_set
 
 
 @pytest.fixture
@@ -20,13 +21,16 @@ def stored(tmp_path: Path) -> tuple[Path, Path]:
     for name, size in (("queries", 20), ("database", 100)):
         labels = rng.integers(0, 2, size, np.int32)
         bits = centers[labels] ^ (rng.random((size, 16)) < 0.1)
-        CodeSet.from_arrays(
-            pack_bits(bits),
-            16,
-            labels=labels,
-            features=labels[:, None] + rng.random((size, 3)),
-            class_names=("cat", "dog"),
-        ).save(tmp_path / f"{name}.npy")
+        save_code_set(
+            CodeSet.from_arrays(
+                pack_bits(bits),
+                16,
+                labels=labels,
+                features=labels[:, None] + rng.random((size, 3)),
+                class_names=("cat", "dog"),
+            ),
+            tmp_path / f"{name}.npy",
+        )
     return tmp_path / "queries.npy", tmp_path / "database.npy"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
-from bitcodes.codes.writer import CodeSetWriter
+from bitcodes.codes.writer import CodeSetWriter, save_code_set
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "code-format.md"
 BLOCKS = dict(re.findall(r"^```(.+?)\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S))
@@ -94,7 +94,7 @@ def test_its_way_to_faiss(example: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_faiss_finds_the_same_neighbours_in_the_same_bytes(tmp_path: Path, bits: int) -> None:
     rng = np.random.default_rng(bits)
     ones = rng.integers(0, 2, (400, bits), dtype=np.uint8)
-    CodeSet.from_arrays(pack_bits(ones), bits).save(tmp_path / "codes.npy")
+    save_code_set(CodeSet.from_arrays(pack_bits(ones), bits), tmp_path / "codes.npy")
     codes = np.load(tmp_path / "codes.npy")
     queries = CodeSet.open(tmp_path / "codes.npy").codes[:20]
     expected = (ones[:20, None] != ones[None]).sum(axis=2)  # (20, 400), bit by bit

@@ -16,7 +16,7 @@ import pytest
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
-from bitcodes.codes.writer import CodeSetWriter, finish_commit
+from bitcodes.codes.writer import CodeSetWriter, finish_commit, save_code_set
 from bitcodes.errors import BitcodesError, CodeSetError
 
 BITS = 12
@@ -63,7 +63,7 @@ def encode(out: Path) -> None:
 def make_old(out: Path) -> None:
     labels = np.arange(5)
     made = CodeSet.from_arrays(np.zeros((5, 2), np.uint8), BITS, labels=labels, stat=[[1, 2]] * 5)
-    made.save(out)
+    save_code_set(made, out)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -268,11 +268,11 @@ def test_readers_beside_a_busy_writer_see_whole_sets(tmp_path: Path) -> None:
         CodeSet.from_arrays(np.full((4, 2), 0, np.uint8), BITS, paths=["old"] * 4),
         CodeSet.from_arrays(np.full((4, 2), 16, np.uint8), BITS, paths=["new"] * 4),
     ]
-    sets[0].save(out)
+    save_code_set(sets[0], out)
     child = os.fork()
     if not child:
         for number in range(80):
-            sets[number % 2].save(out, force=True)
+            save_code_set(sets[number % 2], out, force=True)
         os._exit(0)
     opened = {"old": 0, "new": 0}
     while os.waitpid(child, os.WNOHANG) == (0, 0):

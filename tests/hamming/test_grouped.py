@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
+from bitcodes.codes.writer import save_code_set
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.grouped import GroupedIndex, group
 from bitcodes.hamming.index import HammingIndex
@@ -84,7 +85,7 @@ def test_pairs_of_large_groups_come_in_blocks(monkeypatch):
 def test_saved_index_is_found_and_says_when_it_is_stale(tmp_path):
     rng = np.random.default_rng(1)
     codes = some_codes(rng, 300, 20, 30)
-    code_set = CodeSet.from_arrays(codes, 20).save(tmp_path / "codes.npy")
+    code_set = save_code_set(CodeSet.from_arrays(codes, 20), tmp_path / "codes.npy")
     assert load_index(code_set) is None
     assert type(open_index(code_set)) is HammingIndex
     folder = save_index(group(codes, 20), code_set)
@@ -97,7 +98,9 @@ def test_saved_index_is_found_and_says_when_it_is_stale(tmp_path):
         saved.search(codes[:9], 20)[1], HammingIndex(codes, 20).search(codes[:9], 20)[1]
     )
 
-    other = CodeSet.from_arrays(codes[::-1].copy(), 20).save(tmp_path / "codes.npy", force=True)
+    other = save_code_set(
+        CodeSet.from_arrays(codes[::-1].copy(), 20), tmp_path / "codes.npy", force=True
+    )
     with pytest.raises(CodeSetError, match="other codes"):
         load_index(other)
     notes = []
@@ -118,7 +121,7 @@ def test_index_of_a_bare_file(tmp_path):
 @pytest.mark.parametrize("name", ["index.json", "codes.npy", "starts.npy", "rows.npy"])
 def test_damaged_index_is_an_error(tmp_path, name):
     codes = some_codes(np.random.default_rng(1), 300, 20, 30)
-    code_set = CodeSet.from_arrays(codes, 20).save(tmp_path / "codes.npy")
+    code_set = save_code_set(CodeSet.from_arrays(codes, 20), tmp_path / "codes.npy")
     file = save_index(group(codes, 20), code_set) / name
     data = file.read_bytes()
     for damaged in (data[:-5], data[: len(data) // 2], b"", data[:-9] + b"\x7f" + data[-8:]):
@@ -132,7 +135,7 @@ def test_damaged_index_is_an_error(tmp_path, name):
 
 def test_what_is_no_index_is_not_overwritten(tmp_path):
     codes = some_codes(np.random.default_rng(1), 30, 20, 3)
-    code_set = CodeSet.from_arrays(codes, 20).save(tmp_path / "codes.npy")
+    code_set = save_code_set(CodeSet.from_arrays(codes, 20), tmp_path / "codes.npy")
     (tmp_path / "codes.index").write_text("mine")
     with pytest.raises(CodeSetError, match="in the way"):
         save_index(group(codes, 20), code_set)

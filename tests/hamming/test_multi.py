@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
+from bitcodes.codes.writer import save_code_set
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.hamming.multi import MultiIndex, build, default_parts, extend
@@ -150,7 +151,7 @@ def test_saved_tables_are_found_and_extended(tmp_path):
     rng = np.random.default_rng(1)
     codes = near_codes(rng, 900, 20, 30, 0.1)
     file = tmp_path / "codes.npy"
-    code_set = CodeSet.from_arrays(codes[:600], 20).save(file)
+    code_set = save_code_set(CodeSet.from_arrays(codes[:600], 20), file)
     index, done = update_index(code_set, tables=True)
     assert (done, len(index)) == ("built", 600)
     saved = open_index(CodeSet.open(file))
@@ -158,14 +159,14 @@ def test_saved_tables_are_found_and_extended(tmp_path):
     saved.method = "tables"
     assert_same(saved.search(codes[-9:], 20), HammingIndex(codes[:600], 20).search(codes[-9:], 20))
 
-    grown = CodeSet.from_arrays(codes, 20).save(file, force=True)
+    grown = save_code_set(CodeSet.from_arrays(codes, 20), file, force=True)
     with pytest.raises(CodeSetError, match="other codes"):
         load_index(grown)
     index, done = update_index(grown)
     assert (done, len(index)) == ("updated", 900)
     assert_same(load_index(grown).tables, build(codes, 20, parts=len(index.tables.cuts) - 1).tables)
 
-    changed = CodeSet.from_arrays(codes[::-1].copy(), 20).save(file, force=True)
+    changed = save_code_set(CodeSet.from_arrays(codes[::-1].copy(), 20), file, force=True)
     index, done = update_index(changed)
     assert done == "built" and not isinstance(index, MultiIndex)
 
@@ -173,7 +174,7 @@ def test_saved_tables_are_found_and_extended(tmp_path):
 @pytest.mark.parametrize("name", ["table-cuts", "table-offsets", "table-codes", "table-ids"])
 def test_damaged_tables_are_an_error(tmp_path, name, monkeypatch):
     codes = near_codes(np.random.default_rng(1), 300, 20, 30, 0.1)
-    code_set = CodeSet.from_arrays(codes, 20).save(tmp_path / "codes.npy")
+    code_set = save_code_set(CodeSet.from_arrays(codes, 20), tmp_path / "codes.npy")
     update_index(code_set, tables=True)
     file = index_path(code_set.path) / f"{name}.npy"
     data = file.read_bytes()
