@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 
 def hash_outputs(run: Path, images: Iterable[Path]) -> NDArray[np.float32]:
     """What a run makes of images before it becomes bits, (B, K); asked for only while storing."""
-    from bitcodes.encoding import encode_images
     from bitcodes.models.checkpoint import load_model
+    from bitcodes.models.encoding import encode_images
 
     return encode_images(load_model(run), images).outputs
