@@ -48,7 +48,8 @@ def duplicates(
     """
     from bitcodes.cli.console import note, out, print_json, progress
     from bitcodes.codes.codeset import CodeSet
-    from bitcodes.report.duplicates import duplicate_lines, duplicate_tables, find_duplicates
+    from bitcodes.report.duplicates import duplicate_lines, duplicate_tables
+    from bitcodes.tasks.duplicates import find_duplicates
 
     with progress("comparing codes") as report:
         found = find_duplicates(CodeSet.open(codes), radius, keep.value, threads, report)

@@ -97,6 +97,7 @@ def evaluate(
     from bitcodes.metrics.compat import NAMES, compat_figures
     from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
     from bitcodes.tasks import evaluate as evaluation
+    from bitcodes.tasks.examples import examples
 
     if compat is not None and compat not in NAMES:
         raise typer.BadParameter(f"known are {', '.join(NAMES)}", param_hint="--compat")
@@ -124,7 +125,7 @@ def evaluate(
         from bitcodes.report.evaluation_page import evaluation_page
         from bitcodes.report.page import write_page
 
-        looked_at = evaluation.examples(results[0]) if len(results) == 1 else ()
+        looked_at = examples(results[0]) if len(results) == 1 else ()
         write_page(evaluation_page(results, differences, looked_at), report)
         note(f"{report}: open it in a browser")
     if json:

@@ -88,7 +88,7 @@ def search(
     """
     from bitcodes.cli.console import note, out, print_json, progress
     from bitcodes.codes.codeset import CodeSet
-    from bitcodes.report.results import printable
+    from bitcodes.report.text import printable
     from bitcodes.sources.lists import ImageList
     from bitcodes.sources.source import open_images
     from bitcodes.tasks import search as searching

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from bitcodes.report.duplicates import Duplicates, Image
 from bitcodes.report.page import Pictures, as_html, page_start
+from bitcodes.tasks.duplicates import Duplicates, Image
 
 MAX_GROUPS = 200
 MAX_IMAGES = 12

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from bitcodes.report.charts import (
     short_count,
 )
 from bitcodes.report.page import Pictures, as_html, page_start
-from bitcodes.report.results import Hit, QueryResult
 from bitcodes.report.tables import (
     class_rows,
     describe,
@@ -34,17 +32,11 @@ from bitcodes.report.tables import (
     run_names,
     score_text,
 )
+from bitcodes.tasks.examples import Examples
+from bitcodes.tasks.results import Hit, QueryResult
 
 _PICTURE = 112
 _CURVE_POINTS = 120
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Queries to look at, with what was found first for each, and their average precision."""
-
-    title: str
-    queries: tuple[tuple[QueryResult, float], ...]
 
 
 def evaluation_page(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from bitcodes.report.page import Pictures, as_html, page_start
-from bitcodes.report.results import Fine, Hit, QueryResult, SearchResults
+from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
 
 MAX_QUERIES = 100
 MAX_PICTURES = 2000

@@ -10,7 +10,7 @@ from bitcodes.errors import BitcodesError, ImageError
 from bitcodes.files import atomic_write
 from bitcodes.images.decode import open_image
 from bitcodes.images.thumbnails import thumbnail_jpeg
-from bitcodes.report.results import printable
+from bitcodes.report.text import printable
 
 
 def page_start(title: str, style: str) -> str:

@@ -7,14 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bitcodes.codes.paths import escape
-from bitcodes.report.results import (
-    Fine,
-    Hit,
-    QueryResult,
-    SearchResults,
-    path_from_here,
-    printable,
-)
+from bitcodes.report.text import path_from_here, printable
+from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
 
 
 def result_tables(results: SearchResults) -> Iterable[RenderableType]:

@@ -13,7 +13,7 @@ from bitcodes.metrics.compat import CompatFigure
 from bitcodes.metrics.health import Health
 from bitcodes.metrics.scoring import POSITIONS, RADIUS, ClassScore, Evaluation, two_stage_radius
 from bitcodes.metrics.stages import RANKS, Stages
-from bitcodes.report.results import printable
+from bitcodes.report.text import printable
 
 _MOST_CLASSES = 40
 _CLASSES_SHOWN = 20

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import bitcodes
 from bitcodes.codes.codeset import CodeSet
@@ -21,10 +19,7 @@ from bitcodes.metrics.protocols import align_labels
 from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
 from bitcodes.metrics.stages import score_stages
-from bitcodes.report.evaluation_page import Examples
-from bitcodes.report.results import QueryResult
 from bitcodes.runs import MODEL_FILE, load_settings, resolve_run
-from bitcodes.tasks.search import search
 
 if TYPE_CHECKING:
     from bitcodes.sources.lists import ImageList
@@ -40,7 +35,6 @@ _DATABASE, _DATABASE_HEADER = "database.npy", "database.json"
 _RECORD, _TWO_STAGE = "evaluated.json", "two_stage.npy"
 
 _STAGE_QUERIES = 1000
-_EXAMPLES, _EXAMPLE_HITS = 10, 8
 
 
 def evaluate(
@@ -84,65 +78,6 @@ def evaluate(
         _opened(queries), _opened(database), exclude_self=exclude_self, force=force
     )
     return _with_stages(result, None, device) if stages else result
-
-
-def examples(evaluation: Evaluation) -> tuple[Examples, Examples]:
-    """Queries with the best and the worst average precision, and the first images found for them.
-
-    Classes take turns, and no two queries have the same code, so that there is something to see.
-    """
-    ranked = np.argsort(-evaluation.scores["map"], kind="stable")  # NaN, without answer, come last
-    ranked = ranked[: len(ranked) - evaluation.unanswerable]
-    count = min(_EXAMPLES, (len(ranked) + 1) // 2)
-    best = _various(evaluation, ranked, count)
-    worst = _various(evaluation, ranked[::-1], count)
-    return (
-        Examples("Best queries", tuple(_example(evaluation, row) for row in best)),
-        Examples("Worst queries", tuple(_example(evaluation, row) for row in worst)),
-    )
-
-
-def _various(evaluation: Evaluation, ranked: NDArray[np.int64], count: int) -> list[int]:
-    """The first `count` of the queries in `ranked`, as evenly over labels and codes as possible."""
-    queries = evaluation.sets[0]
-    assert queries.labels is not None  # score_code_sets has seen to it
-    quota = -(-count // max(1, len(np.unique(queries.labels[ranked], axis=0))))
-    taken: list[int] = []
-    of_labels: Counter[bytes] = Counter()
-    codes: set[bytes] = set()
-    for row in ranked.tolist():
-        labels, code = queries.labels[row].tobytes(), queries.codes[row].tobytes()
-        if len(taken) < count and of_labels[labels] < quota and code not in codes:
-            taken.append(row)
-            of_labels[labels] += 1
-            codes.add(code)
-    rest = [row for row in ranked[: 2 * count].tolist() if row not in taken]
-    return taken + rest[: count - len(taken)]
-
-
-def _example(evaluation: Evaluation, row: int) -> tuple[QueryResult, float]:
-    """A query, the first images found for it, ties in random order, and its average precision."""
-    queries, database = evaluation.sets
-    wanted = _EXAMPLE_HITS + int(evaluation.excluded_self)
-    query = _part(queries, np.array([row]))
-    distances = np.bitwise_count(database.codes ^ query.codes).sum(axis=1)  # (N,)
-    order = np.random.default_rng(row).permutation(database.count)
-    nearest = order[np.argsort(distances[order], kind="stable")[:wanted]]
-    result = search(query, _part(database, nearest), k=wanted, force=True).queries[0]
-    own = result.file if evaluation.excluded_self else None
-    hits = tuple(hit for hit in result.hits if own is None or hit.file != own)[:_EXAMPLE_HITS]
-    return replace(result, hits=hits), float(evaluation.scores["map"][row])
-
-
-def _part(code_set: CodeSet, rows: NDArray[np.int64]) -> CodeSet:
-    return CodeSet.from_arrays(
-        code_set.codes[rows],
-        code_set.bits,
-        paths=[code_set.paths[row] for row in rows.tolist()],
-        labels=None if code_set.labels is None else code_set.labels[rows],
-        class_names=code_set.class_names,
-        root=code_set.root,
-    )
 
 
 def _with_stages(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:

@@ -15,9 +15,9 @@ from bitcodes.errors import CodeSetError, DataError
 from bitcodes.hamming.index import HammingIndex, Within, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
 from bitcodes.hamming.stored import open_index
-from bitcodes.report.results import Fine, Hit, QueryResult, SearchResults
 from bitcodes.runs import LATEST, RUNS
 from bitcodes.sources.lists import ImageList, shown
+from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
 
 # The model and encoding are imported only for queries that are images: codes need no torch.
 if TYPE_CHECKING:

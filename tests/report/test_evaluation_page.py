@@ -17,7 +17,8 @@ from bitcodes.metrics.compat import compat_figures
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.report.evaluation_page import evaluation_page
 from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
-from bitcodes.tasks.evaluate import evaluate, examples
+from bitcodes.tasks.evaluate import evaluate
+from bitcodes.tasks.examples import examples
 
 VOID = {"img", "meta", "wbr", "br"}
 EVIL = "<script>alert(1)</script>\x1b"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bitcodes.report import html
 from bitcodes.report.html import results_page
-from bitcodes.report.results import Hit, QueryResult, SearchResults
+from bitcodes.tasks.results import Hit, QueryResult, SearchResults
 
 VOID = {"img", "meta", "wbr"}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bitcodes.report.result_tables import result_lines
-from bitcodes.report.results import Hit, QueryResult, SearchResults, printable
+from bitcodes.report.text import printable
+from bitcodes.tasks.results import Hit, QueryResult, SearchResults
 
 HIT = Hit(1, 7, "cat/1.png", None, 3, 0.9375, None, ("cat", "pet"), True)
 QUERY = QueryResult("q.png", None, ("pet",), (HIT, replace(HIT, rank=2, relevant=None)), False)

@@ -13,11 +13,11 @@ from bitcodes.hamming.grouped import group
 from bitcodes.hamming.stored import save_index
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.encoding import encode_images
-from bitcodes.report.results import SearchResults
 from bitcodes.runs import MODEL_FILE, set_latest
 from bitcodes.sources.lists import ImageList, write_list
 from bitcodes.sources.source import open_images
 from bitcodes.tasks.encode import encode
+from bitcodes.tasks.results import SearchResults
 from bitcodes.tasks.search import search
 
 BITS = 24

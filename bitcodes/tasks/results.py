@@ -1,6 +1,5 @@
-"""What a search found: what tables, JSON and pages of results are made from."""
+"""The results of a search: queries, and the images found for each."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +8,6 @@ from bitcodes.codes.paths import escape
 
 Fine = Literal["features", "outputs"]
 _FINE_WORDS: dict[Fine, str] = {"features": "features", "outputs": "hash outputs"}
-
-# Control characters, and those that change the direction of the text around them.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -121,19 +117,6 @@ class SearchResults:
             "queries": [_query_dict(query, self.reranked) for query in self.queries],
             "skipped": [{"path": escape(path), "reason": reason} for path, reason in self.skipped],
         }
-
-
-def printable(text: str) -> str:
-    r"""A path or a name on one line, without what a terminal would obey: `\x1b` for escape."""
-    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], escape(text))
-
-
-def path_from_here(path: str, file: Path | None) -> str:
-    """A path that works from here where `file` is known, else the one in the code set."""
-    if file is None:
-        return path
-    here = Path.cwd()
-    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def _query_dict(query: QueryResult, reranked: Fine | None) -> dict[str, Any]:

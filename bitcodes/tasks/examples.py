@@ -1,0 +1,81 @@
+"""Examples of an evaluation: the queries with the best and the worst scores."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.metrics.scoring import Evaluation
+from bitcodes.tasks.results import QueryResult
+from bitcodes.tasks.search import search
+
+_EXAMPLES, _EXAMPLE_HITS = 10, 8
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Queries with the first images found for each, and their average precision."""
+
+    title: str
+    queries: tuple[tuple[QueryResult, float], ...]
+
+
+def examples(evaluation: Evaluation) -> tuple[Examples, Examples]:
+    """Queries with the best and the worst average precision, and the first images found for them.
+
+    Classes take turns, and no two queries have the same code, so that there is something to see.
+    """
+    ranked = np.argsort(-evaluation.scores["map"], kind="stable")  # NaN, without answer, come last
+    ranked = ranked[: len(ranked) - evaluation.unanswerable]
+    count = min(_EXAMPLES, (len(ranked) + 1) // 2)
+    best = _various(evaluation, ranked, count)
+    worst = _various(evaluation, ranked[::-1], count)
+    return (
+        Examples("Best queries", tuple(_example(evaluation, row) for row in best)),
+        Examples("Worst queries", tuple(_example(evaluation, row) for row in worst)),
+    )
+
+
+def _various(evaluation: Evaluation, ranked: NDArray[np.int64], count: int) -> list[int]:
+    """The first `count` of the queries in `ranked`, as evenly over labels and codes as possible."""
+    queries = evaluation.sets[0]
+    assert queries.labels is not None  # score_code_sets has seen to it
+    quota = -(-count // max(1, len(np.unique(queries.labels[ranked], axis=0))))
+    taken: list[int] = []
+    of_labels: Counter[bytes] = Counter()
+    codes: set[bytes] = set()
+    for row in ranked.tolist():
+        labels, code = queries.labels[row].tobytes(), queries.codes[row].tobytes()
+        if len(taken) < count and of_labels[labels] < quota and code not in codes:
+            taken.append(row)
+            of_labels[labels] += 1
+            codes.add(code)
+    rest = [row for row in ranked[: 2 * count].tolist() if row not in taken]
+    return taken + rest[: count - len(taken)]
+
+
+def _example(evaluation: Evaluation, row: int) -> tuple[QueryResult, float]:
+    """A query, the first images found for it, ties in random order, and its average precision."""
+    queries, database = evaluation.sets
+    wanted = _EXAMPLE_HITS + int(evaluation.excluded_self)
+    query = _part(queries, np.array([row]))
+    distances = np.bitwise_count(database.codes ^ query.codes).sum(axis=1)  # (N,)
+    order = np.random.default_rng(row).permutation(database.count)
+    nearest = order[np.argsort(distances[order], kind="stable")[:wanted]]
+    result = search(query, _part(database, nearest), k=wanted, force=True).queries[0]
+    own = result.file if evaluation.excluded_self else None
+    hits = tuple(hit for hit in result.hits if own is None or hit.file != own)[:_EXAMPLE_HITS]
+    return replace(result, hits=hits), float(evaluation.scores["map"][row])
+
+
+def _part(code_set: CodeSet, rows: NDArray[np.int64]) -> CodeSet:
+    return CodeSet.from_arrays(
+        code_set.codes[rows],
+        code_set.bits,
+        paths=[code_set.paths[row] for row in rows.tolist()],
+        labels=None if code_set.labels is None else code_set.labels[rows],
+        class_names=code_set.class_names,
+        root=code_set.root,
+    )
