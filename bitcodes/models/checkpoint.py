@@ -1,6 +1,5 @@
 """A model as one portable file: model.safetensors, with all that is needed to use it."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -13,22 +12,6 @@ from bitcodes.models.modelfile import ModelInfo, find_model, parse_info
 from bitcodes.models.weights import copy_weights, read_safetensors
 
 
-def fingerprint(model: HashModel, with_head: bool = True) -> str:
-    """SHA-256, in hex, of the model's weights and preprocessing: equal means equal codes.
-
-    Without the head, what comes after the backbone: of two models of the same backbone, equal means
-    that it gives the same.
-    """
-    digest = hashlib.sha256()
-    digest.update(model.preprocessing.canonical().encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        if not with_head and not name.startswith("backbone."):
-            continue
-        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
     """What a file of the model says of itself; `device` is where it is best run."""
     return ModelInfo(
@@ -38,7 +21,7 @@ def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
         preprocessing=model.preprocessing,
         hidden=0 if isinstance(model.hidden, torch.nn.Identity) else model.feature_dim,
         device=str(device),
-        fingerprint=fingerprint(model),
+        fingerprint=model.fingerprint(),
     )
 
 
@@ -71,10 +54,10 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
         if wanted != there:
             raise ModelError(f"{path}: tensor {name}: expected {wanted}, found {there}")
     copy_weights(model, weights)
-    if info.fingerprint and (found := fingerprint(model)) != info.fingerprint:
+    if info.fingerprint and (actual := model.fingerprint()) != info.fingerprint:
         raise ModelError(
             f"{path}: is damaged: its weights or preprocessing have changed since it was written "
-            f"(expected fingerprint {info.fingerprint[:16]}..., found {found[:16]}...)"
+            f"(expected fingerprint {info.fingerprint[:16]}..., found {actual[:16]}...)"
         )
     model.path = path
     model.to(choose_device(info.device if device == "auto" else device, strict=device != "auto"))

@@ -1,6 +1,7 @@
 """The hash model: a backbone, and the hash layer that turns its features into bits."""
 
 import copy
+import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,10 @@ class HashModel(nn.Module):
         nn.init.zeros_(self.hash_layer.bias)
         self.dropout = nn.Dropout(0.0)
         self.to(memory_format=torch.channels_last)
+
+    def __repr__(self) -> str:
+        side = self.preprocessing.image_size
+        return f"<HashModel {self.backbone_name}: {self.bits} bits, {side} pixels>"
 
     def set_dropout(self, share: float) -> None:
         """Drop that share in training: of the features, and in the backbone's dropout layers."""
@@ -129,11 +134,19 @@ class HashModel(nn.Module):
             [self.backbone(self.preprocessing.normalise(piece)).float() for piece in pieces]
         )
 
-    def fingerprint(self) -> str:
-        """SHA-256, in hex, of the weights and the preprocessing: equal means equal codes."""
-        from bitcodes.models.checkpoint import fingerprint  # it makes these models
+    def fingerprint(self, with_head: bool = True) -> str:
+        """SHA-256, in hex, of the weights and the preprocessing: equal means equal codes.
 
-        return fingerprint(self)
+        Without the head (all that follows the backbone), equal means equal pooled features.
+        """
+        digest = hashlib.sha256()
+        digest.update(self.preprocessing.canonical().encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            if not with_head and not name.startswith("backbone."):
+                continue
+            digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def _hidden_layer(inputs: int, width: int) -> nn.Module:

@@ -16,7 +16,7 @@ from torch import nn
 
 from bitcodes.errors import ModelError
 from bitcodes.images.transforms import Preprocessing
-from bitcodes.models.backbones import Backbone, crop_for, without
+from bitcodes.models.backbone import Backbone, crop_for, without
 from bitcodes.models.depthwise import speed_up_depthwise
 from bitcodes.models.grouping import stages_by_timm
 from bitcodes.models.weights import Weights, fits, read_weights

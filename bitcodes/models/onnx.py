@@ -47,6 +47,10 @@ class OnnxModel:
             raise ModelError(f"{file}: its description is damaged: {error!r}; export it") from None
         self._norms = np.array(norms, np.float32)  # (K,)
 
+    def __repr__(self) -> str:
+        side = self.preprocessing.image_size
+        return f"<OnnxModel {self.backbone_name}: {self.bits} bits, {side} pixels>"
+
     def fingerprint(self) -> str:
         """The fingerprint of the model that was exported."""
         return self._fingerprint

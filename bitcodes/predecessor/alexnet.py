@@ -16,6 +16,7 @@ from torch import nn
 
 from bitcodes.errors import ModelError
 from bitcodes.images.transforms import Preprocessing
+from bitcodes.models.backbone import Backbone, without
 from bitcodes.models.weights import Weights, read_weights
 from bitcodes.predecessor.weights import read_pickled_arrays
 
@@ -110,7 +111,7 @@ def pretrained(image_size: int) -> Weights:
 def read(path: Path, image_size: int) -> Weights:
     """Weights by the network's names from `bvlc_alexnet.npy`, or another kind of file as usual."""
     if path.suffix.lower() != ".npy":
-        return {k: v for k, v in read_weights(path).items() if not k.startswith(f"{_CLASSIFIER}.")}
+        return without(read_weights(path), [_CLASSIFIER])
     return from_tensorflow(read_pickled_arrays(path), path)
 
 
@@ -162,3 +163,8 @@ def _pair(found: Any, where: str, dimensions: int) -> tuple[NDArray[Any], NDArra
 
 def _kind(value: Any) -> str:
     return type(value).__name__
+
+
+BVLC_ALEXNET = Backbone(
+    4096, build, preprocessing, IMAGE_SIZE, any_size=False, pretrained=pretrained, read=read
+)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bitcodes.errors import ImageError
 from bitcodes.files import atomic_write
 from bitcodes.images.decode import open_image
-from bitcodes.models.checkpoint import fingerprint
 from bitcodes.models.hashing import HashModel
 from bitcodes.sources.item import file_stat
 from bitcodes.sources.lists import ImageList
@@ -124,7 +123,7 @@ def _digest(model: HashModel, images: ImageList) -> str:
     """A name for the features of these images by this backbone, on this kind of device."""
     kind = f"{torch.__version__}\0{model.device.type}\0{model.backbone_name}\0"
     digest = hashlib.sha256(kind.encode())
-    digest.update(fingerprint(model, with_head=False).encode())
+    digest.update(model.fingerprint(with_head=False).encode())
     for position in range(len(images)):
         path = images.absolute_path(position)
         size, time = file_stat(path)

@@ -12,12 +12,8 @@ from timm.data import ImageNetInfo
 
 from bitcodes.errors import ModelError
 from bitcodes.images.decode import open_image
-from bitcodes.models.backbones import (
-    BACKBONES,
-    efficientnet_lite0_weights,
-    find_backbone,
-    start_from,
-)
+from bitcodes.models.backbones import BACKBONES, find_backbone, start_from
+from bitcodes.models.efficientnet import efficientnet_lite0_weights
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny import make_model, make_run
 
 from bitcodes.errors import BitcodesError, ConfigError, ModelError
-from bitcodes.models.checkpoint import choose_device, fingerprint, load_model, save_model
+from bitcodes.models.checkpoint import choose_device, load_model, save_model
 from bitcodes.models.hashing import HashModel
 
 HELPERS = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_round_trip(file: Path) -> None:
     model, loaded = make_small(), load_model(file)
-    assert fingerprint(loaded) == fingerprint(model)
+    assert loaded.fingerprint() == model.fingerprint()
     assert loaded.class_names == ("cat", "Käse")
     assert loaded.preprocessing == model.preprocessing
     assert (loaded.bits, loaded.backbone_name, loaded.path) == (6, "small", file)
@@ -85,21 +85,21 @@ def test_any_tool_reads_it(file: Path) -> None:
     assert about["backbone"] == "small"
     assert about["class_names"] == ["cat", "Käse"]
     assert about["preprocessing"]["image_size"] == 32
-    assert about["fingerprint"] == fingerprint(make_small())
+    assert about["fingerprint"] == make_small().fingerprint()
 
 
 def test_fingerprint_changes_with_every_weight() -> None:
     model = make_small()
-    before = fingerprint(model)
+    before = model.fingerprint()
     seen = {before}
     for tensor in model.state_dict().values():
         flat = tensor.view(-1) if tensor.is_contiguous() else tensor.permute(0, 2, 3, 1).view(-1)
         kept = flat[-1].clone()
         flat[-1] = kept * 1.0001 + 1
-        seen.add(fingerprint(model))
+        seen.add(model.fingerprint())
         flat[-1] = kept
     assert len(seen) == 1 + len(model.state_dict())
-    assert fingerprint(model) == before
+    assert model.fingerprint() == before
 
 
 @pytest.mark.parametrize(
@@ -115,27 +115,27 @@ def test_fingerprint_changes_with_every_weight() -> None:
     ],
 )
 def test_fingerprint_changes_with_preprocessing(change: dict[str, object]) -> None:
-    assert fingerprint(make_small(**change)) != fingerprint(make_small())
+    assert make_small(**change).fingerprint() != make_small().fingerprint()
 
 
 def test_fingerprint_does_not_depend_on_memory_format_or_class_names() -> None:
     model = make_small()
-    before = fingerprint(model)
+    before = model.fingerprint()
     model.to(memory_format=torch.contiguous_format)
     model.class_names = ()
     model.train()
-    assert fingerprint(model) == before
+    assert model.fingerprint() == before
 
 
 def test_fingerprint_is_the_same_in_another_process(file: Path) -> None:
     code = (
-        "import small\nfrom bitcodes.models.checkpoint import fingerprint, load_model\n"
-        f"print(fingerprint(load_model({str(file)!r})))"
+        "import small\nfrom bitcodes.models.checkpoint import load_model\n"
+        f"print(load_model({str(file)!r}).fingerprint())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=HELPERS, check=True
     )
-    assert done.stdout.strip() == fingerprint(make_small())
+    assert done.stdout.strip() == make_small().fingerprint()
 
 
 def test_a_file_cut_off_anywhere_is_an_error(file: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_file_cut_off_anywhere_is_an_error(file: Path) -> None:
 
 
 def test_every_changed_byte_is_an_error_or_does_no_harm(file: Path) -> None:
-    content, whole = file.read_bytes(), fingerprint(make_small())
+    content, whole = file.read_bytes(), make_small().fingerprint()
     length = int.from_bytes(content[:8], "little")
     header = range(8 + length)
     rng = np.random.default_rng(0)
@@ -162,7 +162,7 @@ def test_every_changed_byte_is_an_error_or_does_no_harm(file: Path) -> None:
             continue
         # Names of classes and of the device are not part of what makes the codes.
         assert place in header
-        assert fingerprint(loaded) == whole
+        assert loaded.fingerprint() == whole
         harmless += 1
     assert harmless < 10
 
@@ -225,8 +225,8 @@ def test_a_run_its_file_and_the_newest_run_are_the_same(
     run = make_run(Path("runs/one"))
     (tmp_path / "runs/latest").symlink_to("one")
     models = [load_model(), load_model("runs/one"), load_model(run / "model.safetensors")]
-    assert len({fingerprint(model) for model in models}) == 1
-    assert fingerprint(models[0]) == fingerprint(make_model())
+    assert len({model.fingerprint() for model in models}) == 1
+    assert models[0].fingerprint() == make_model().fingerprint()
 
 
 def test_missing_runs_and_weights_say_what_to_do(

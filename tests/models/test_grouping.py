@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bitcodes.models.backbones import BACKBONES, Backbone, find_backbone
+from bitcodes.models.backbone import Backbone
+from bitcodes.models.backbones import BACKBONES, find_backbone
 from bitcodes.predecessor.alexnet import BvlcAlexNet
 
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.models import encoder, hashing
-from bitcodes.models.backbones import BACKBONES, Backbone, find_backbone
+from bitcodes.models.backbone import Backbone
+from bitcodes.models.backbones import BACKBONES, find_backbone
 from bitcodes.models.hashing import HashModel
 
 
@@ -147,3 +148,8 @@ def test_another_hash_layer_on_the_same_backbone() -> None:
     np.testing.assert_array_equal(ours.features, theirs.features)
     assert (ours.outputs != theirs.outputs).all()
     assert other.state_dict().keys() == model.state_dict().keys()
+
+
+def test_it_shows_itself_in_one_line() -> None:
+    model = HashModel("tf_efficientnet_lite0", BITS, Preprocessing(image_size=128))
+    assert repr(model) == f"<HashModel tf_efficientnet_lite0: {BITS} bits, 128 pixels>"

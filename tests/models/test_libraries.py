@@ -17,7 +17,7 @@ from torchvision import models
 from bitcodes.errors import ModelError
 from bitcodes.models import libraries
 from bitcodes.models.backbones import find_backbone, start_from
-from bitcodes.models.checkpoint import fingerprint, load_model, save_model
+from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.hashing import HashModel
 
 # Small ones, and of each way to end: after pooling, fc7, two linear layers, a convolution, with
@@ -172,7 +172,7 @@ def test_a_model_file_rebuilds_it(name: str, tmp_path: Path) -> None:
     model = HashModel(name, 8, spec.preprocessing(size)).eval()
     save_model(model, tmp_path / "model.safetensors")
     loaded = load_model(tmp_path / "model.safetensors")
-    assert fingerprint(loaded) == fingerprint(model)
+    assert loaded.fingerprint() == model.fingerprint()
     pictures = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
     before, after = model.encode_batch(pictures), loaded.encode_batch(pictures)
     np.testing.assert_array_equal(before.outputs, after.outputs)

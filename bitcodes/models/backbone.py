@@ -1,0 +1,60 @@
+"""A backbone: how to build one, what images it expects, and where its weights come from."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from bitcodes.errors import ModelError
+from bitcodes.images.transforms import Preprocessing
+from bitcodes.models.grouping import stages_by_structure
+from bitcodes.models.weights import Weights, read_weights
+
+
+def _no_pretrained_weights(image_size: int) -> Weights:
+    raise ModelError("no pretrained weights are known")
+
+
+def _read(path: Path, image_size: int) -> Weights:
+    return read_weights(path)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that maps images (B, 3, S, S) to features (B, D).
+
+    Every function takes the image size S where the network or its weights depend on it.
+    """
+
+    feature_dim: int
+    """D."""
+    build: Callable[[int], nn.Module]
+    """S -> the network with random weights. Raises ModelError if it cannot take that size."""
+    preprocessing: Callable[[int], Preprocessing]
+    default_image_size: int
+    any_size: bool = True
+    """False: the image size is the default one unless the user sets another."""
+    pretrained: Callable[[int], Weights] = _no_pretrained_weights
+    """S -> the published weights by the network's names, without a classifier's."""
+    read: Callable[[Path, int], Weights] = _read
+    """The same from a file."""
+    stages: Callable[[nn.Module], list[list[str]]] = stages_by_structure
+    """The names of the parameters of the stem, the first stage and so on, in the order of the
+    forward pass; empty if the network has no stages."""
+    hidden: int = 0
+    """Width of the layer that should stand between the features and the hash layer; 0: none."""
+
+
+def crop_for(image_size: int, crop: float) -> float:
+    """The share of an image's shorter side to show, if ImageNet's evaluation shows `crop` of it.
+
+    Photographs lose their margins as in ImageNet's evaluation. Small pictures are shown whole.
+    """
+    return min(crop, 1.0) if image_size >= 160 else 1.0
+
+
+def without(weights: Weights, modules: Iterable[str]) -> Weights:
+    """The weights except those of the named modules, such as a classifier."""
+    prefixes = tuple(f"{module}." for module in modules)
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(prefixes)}
