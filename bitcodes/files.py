@@ -8,25 +8,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from bitcodes.errors import BitcodesError
-
-# Descriptors of the locks that this process holds. A forked child (a worker) shares the lock of the
-# descriptor it inherits, and an orphan would go on holding it: so children close theirs.
-_held: set[int] = set()
-
-
-def _close_inherited() -> None:
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_inherited)
 
 
 def fsync_dir(path: Path) -> None:
-    """Make the names in a directory durable, where the system can (POSIX)."""
+    """Make the names in a directory durable, on systems that can (POSIX)."""
     if os.name != "posix":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -41,22 +29,42 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on success it replaces `path`, on failure it vanishes.
 
     `mode` is "wb" or "w" (UTF-8, line ends as given). Readers see the old file or the new one.
+    Raises BitcodesError if the system does not replace `path` while a program has it open (Windows).
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    temporary = Path(name)
     try:
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # noqa: PTH101 - mkstemp makes files private
         with open(descriptor, mode, **text) as file:  # noqa: PTH123 - takes over the descriptor
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        if os.name == "posix":
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
+        replace(temporary, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     fsync_dir(path.parent)
+
+
+def replace(new: Path, old: Path) -> None:
+    """Give the file `new` the name `old`. Raises BitcodesError where `old` is open (Windows)."""
+    try:
+        os.replace(new, old)  # noqa: PTH105 - as tests make it fail
+    except PermissionError as error:
+        if os.name == "posix":  # where open files are replaced, and this is about the folder
+            raise
+        raise BitcodesError(
+            f"{old} cannot be replaced ({error.strerror}): close the programs that have it open, "
+            "and run this again"
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_json_atomic(path: Path, value: Any) -> None:
@@ -70,46 +78,29 @@ def write_json_atomic(path: Path, value: Any) -> None:
 def lock(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the system frees it if the process dies.
 
-    Raises BitcodesError at once when someone else holds it; `what` names what it protects. The file
-    is removed at the end. Children that this process forks do not share the lock.
+    Raises BitcodesError at once if someone else holds it; `what` names what it protects. The file
+    is removed at the end. Children of this process do not share the lock.
     """
-    descriptor = _acquire(path, what)
-    _held.add(descriptor)
+    held = FileLock(path, timeout=0, thread_local=False)
+    owner = os.getpid()
     try:
+        path.parent.stat()  # else FileLock makes the folder
+        held.acquire()
+    except Timeout:
+        raise BitcodesError(
+            f"{what} is being written by another process (it holds {path}); "
+            "wait for it to finish, or stop it, and run this again"
+        ) from None
+    except OSError as error:
+        raise BitcodesError(f"cannot lock {what} with {path}: {error.strerror}") from error
+    try:
+        identity = path.stat()
         yield
     finally:
-        if descriptor in _held:  # else this is a forked child, and the lock is its parent's
-            _held.discard(descriptor)
-            _release(path, descriptor)
-
-
-def _acquire(path: Path, what: str) -> int:
-    import fcntl  # POSIX only, unlike the rest of this file
-
-    while True:
-        descriptor = -1
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The holder before may have removed the file between our opening and locking it; then a
-            # third process could lock a new file of this name. Only a lock with a name counts.
-            if os.fstat(descriptor).st_nlink:
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            raise BitcodesError(
-                f"{what} is being written by another process (it holds {path}); "
-                "wait for it to finish, or stop it, and run this again"
-            ) from None
-        except OSError as error:
-            if descriptor >= 0:
-                os.close(descriptor)
-            raise BitcodesError(f"cannot lock {what} with {path}: {error.strerror}") from error
-        os.close(descriptor)
-
-
-def _release(path: Path, descriptor: int) -> None:
-    if os.fstat(descriptor).st_nlink:  # else someone removed our file, and this is another's
-        with suppress(OSError):  # a file left over locks nothing
-            path.unlink()
-    os.close(descriptor)
+        if os.getpid() == owner:  # else this is a forked child, and the lock is its parent's
+            # A file of this name may be another's, if someone has removed ours. Windows does not
+            # remove open files: there the release does.
+            with suppress(OSError):
+                if os.name == "posix" and os.path.samestat(path.stat(), identity):
+                    path.unlink()
+            held.release()
