@@ -12,10 +12,12 @@ from filelock import FileLock, Timeout
 
 from bitcodes.errors import BitcodesError
 
+_POSIX = os.name == "posix"
+
 
 def fsync_dir(path: Path) -> None:
     """Make the names in a directory durable, on systems that can (POSIX)."""
-    if os.name != "posix":
+    if not _POSIX:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -29,7 +31,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on success it replaces `path`, on failure it vanishes.
 
     `mode` is "wb" or "w" (UTF-8, line ends as given). Readers see the old file or the new one.
-    Raises BitcodesError if the system does not replace `path` while a program has it open (Windows).
+    Raises BitcodesError if a program has `path` open and the system then keeps it (Windows).
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
@@ -39,7 +41,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if os.name == "posix":
+        if _POSIX:
             temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
         replace(temporary, path)
     except BaseException:
@@ -53,7 +55,7 @@ def replace(new: Path, old: Path) -> None:
     try:
         os.replace(new, old)  # noqa: PTH105 - as tests make it fail
     except PermissionError as error:
-        if os.name == "posix":  # where open files are replaced, and this is about the folder
+        if _POSIX:  # where open files are replaced, and this is about the folder
             raise
         raise BitcodesError(
             f"{old} cannot be replaced ({error.strerror}): close the programs that have it open, "
@@ -101,6 +103,6 @@ def lock(path: Path, what: str) -> Iterator[None]:
             # A file of this name may be another's, if someone has removed ours. Windows does not
             # remove open files: there the release does.
             with suppress(OSError):
-                if os.name == "posix" and os.path.samestat(path.stat(), identity):
+                if _POSIX and os.path.samestat(path.stat(), identity):
                     path.unlink()
             held.release()

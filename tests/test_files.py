@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bitcodes import files
 from bitcodes.errors import BitcodesError
 from bitcodes.files import atomic_write, fsync_dir, lock, write_json_atomic
 
@@ -74,6 +75,7 @@ def test_leaves_nothing_when_the_disk_fails(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
@@ -84,6 +86,7 @@ def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
 
 
+@pytest.mark.skipif(os.name != "posix", reason="folders cannot be synced")
 def test_on_the_disk_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     for name in ("fsync", "replace"):
@@ -96,6 +99,31 @@ def test_on_the_disk_before_the_rename(tmp_path: Path, monkeypatch: pytest.Monke
     assert calls == ["fsync", "replace", "fsync"]  # the content, the name, the folder
 
 
+def test_an_open_file_is_not_replaced_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    for posix, error in [(True, PermissionError), (False, BitcodesError)]:
+        monkeypatch.setattr(files, "_POSIX", posix)
+        with pytest.raises(error, match="denied"), atomic_write(tmp_path / "a") as file:
+            file.write(b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_closed_before_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, closed = os.replace, []
+    with atomic_write(tmp_path / "a") as file:
+        monkeypatch.setattr(
+            os, "replace", lambda *names: (closed.append(file.closed), real(*names))
+        )
+    assert closed == [True]
+
+
 def test_json(tmp_path: Path) -> None:
     value = {"b": [1, 2.5, None], "a": "é"}
     write_json_atomic(tmp_path / "a.json", value)
@@ -105,6 +133,7 @@ def test_json(tmp_path: Path) -> None:
     assert "é" in text
 
 
+@pytest.mark.skipif(os.name != "posix", reason="folders cannot be synced")
 def test_fsync_dir_of_a_missing_folder(tmp_path: Path) -> None:
     fsync_dir(tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -148,6 +177,37 @@ def test_freed_when_the_holder_is_killed(tmp_path: Path) -> None:
     assert is_free(path)
 
 
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+HOLD_AND_FORK = """
+import os, sys, time
+from pathlib import Path
+from bitcodes.files import lock
+with lock(Path(sys.argv[1]), "it"):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+@needs_fork
+def test_a_child_that_outlives_the_killed_holder_does_not_hold_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_AND_FORK, path], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        assert not is_free(path)
+        holder.kill()
+        holder.wait()
+        os.kill(child, 0)  # it lives
+        assert is_free(path)
+        os.kill(child, signal.SIGKILL)
+
+
+@needs_fork
 def test_a_forked_child_does_not_hold_it(tmp_path: Path) -> None:
     """Workers that outlive a killed parent must not keep the next run from starting."""
     path = tmp_path / "lock"
@@ -162,6 +222,7 @@ def test_a_forked_child_does_not_hold_it(tmp_path: Path) -> None:
     os.waitpid(child, 0)
 
 
+@needs_fork
 def test_a_forked_child_does_not_free_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with lock(path, "it"):
@@ -178,6 +239,7 @@ def test_a_forked_child_does_not_free_it(tmp_path: Path) -> None:
         assert not is_free(path)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="open files cannot be removed")
 def test_a_lock_file_removed_by_someone(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with lock(path, "it"):

@@ -151,5 +151,6 @@ def test_another_hash_layer_on_the_same_backbone() -> None:
 
 
 def test_it_shows_itself_in_one_line() -> None:
-    model = HashModel("tf_efficientnet_lite0", BITS, Preprocessing(image_size=128))
+    preprocessing = find_backbone("tf_efficientnet_lite0").preprocessing(128)
+    model = HashModel("tf_efficientnet_lite0", BITS, preprocessing)
     assert repr(model) == f"<HashModel tf_efficientnet_lite0: {BITS} bits, 128 pixels>"
