@@ -27,7 +27,7 @@ bench: $(VENV)/installed-test ## Run the benchmarks, or one: make bench BENCH=be
 	@for script in $(BENCH); do echo "python $$script"; $(BIN)/python $$script || exit 1; done
 
 docs: $(VENV)/installed-test ## Write docs/cli.md anew from the commands' own help.
-	$(BIN)/python docs/generate_cli.py
+	PYTHONUTF8=1 $(BIN)/python -m typer bitcodes.cli.app utils docs --name bitcodes --title "The commands" --output docs/cli.md
 
 clean: ## Remove what the demo wrote and the caches, not .venv.
 	rm -rf demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bitcodes.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from bitcodes.codes.codeset import CodeSet as CodeSet
     from bitcodes.errors import BitcodesError as BitcodesError
@@ -10,8 +12,6 @@ if TYPE_CHECKING:
     from bitcodes.models.checkpoint import load_model as load_model
     from bitcodes.tasks.encode import encode as encode
     from bitcodes.tasks.evaluate import evaluate as evaluate
-
-__version__ = "0.1.0"
 
 # Loaded on first use (PEP 562), so that importing bitcodes costs neither torch nor numba.
 _PUBLIC = {

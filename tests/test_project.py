@@ -1,5 +1,7 @@
 """What the project promises about itself: light imports, full help, current documents, layers."""
 
+import ast
+import graphlib
 import importlib.util
 import os
 import re
@@ -7,10 +9,13 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
+import grimp
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import bitcodes
@@ -18,20 +23,28 @@ from bitcodes.cli.app import app
 from bitcodes.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "bitcodes"
 HEAVY = {"torch", "torchvision", "timm", "numba", "PIL", "tensorboard", "safetensors"}
+TYPER_OF_PAGE = "0.29."  # whose version wrote docs/cli.md: others draw it a little differently
 
 
-def _load_generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs/generate_cli.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Full names, such as "bitcodes prepare cifar10", and Typer's objects, in the help's order."""
+    context = typer.Context(command)
+    for part in command.list_commands(context):
+        below = command.get_command(context, part)
+        yield f"{name} {part}", below
+        if hasattr(below, "list_commands"):
+            yield from commands(below, f"{name} {part}")
 
 
-generate_cli = _load_generator()
-COMMANDS = {command.name: command for command in generate_cli.commands()}
+COMMANDS = dict(commands(typer.main.get_command(app), "bitcodes"))
+
+
+def flags_of(parameter: Any) -> list[str]:
+    """What a user types for an option, such as --flip and --no-flip; nothing for an argument."""
+    typed: list[str] = [*parameter.opts, *parameter.secondary_opts]
+    return [flag for flag in typed if flag.startswith("-")]
 
 
 def packages_loaded_by(code: str) -> set[str]:
@@ -109,32 +122,41 @@ def test_a_command_explains_itself_and_each_option(name: str) -> None:
     assert result.exit_code == 0, result.output
     assert command.help
     assert "[bold]" not in result.output  # docstrings are Markdown
-    for parameter in command.parameters:
+    for parameter in command.params:
         assert len(parameter.help) > 10, parameter.name
-        for flag in re.findall(r"(?<!\S)--?[a-z][a-z-]*", parameter.name):
+        for flag in flags_of(parameter):
             assert flag in result.output
 
 
 def test_the_help_of_finetune_tells_the_defaults_of_the_settings() -> None:
-    told = {
-        p.name.split()[0].strip(",-"): p.default for p in COMMANDS["bitcodes finetune"].parameters
+    help_texts = {
+        parameter.name: parameter.help for parameter in COMMANDS["bitcodes finetune"].params
     }
     for name, field in Settings.model_fields.items():
         flag = name.replace("_", "-")
+        default = str(field.default)
         if isinstance(field.default, bool):
-            assert told[flag] == f"`{'' if field.default else 'no-'}{flag}`"
-        elif not field.is_required():
-            assert re.match(rf"`?{re.escape(str(field.default))}\b", told[flag]), told[flag]
+            default = flag if field.default else f"no-{flag}"
+        if not field.is_required():
+            assert re.search(rf"\[default: {re.escape(default)}\b", help_texts[name]), flag
 
 
-def test_the_page_of_commands_is_current() -> None:
-    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    assert page == generate_cli.document(), "docs/cli.md is out of date: run `make docs`"
+def test_the_page_of_commands_is_current(tmp_path: Path) -> None:
+    if not typer.__version__.startswith(TYPER_OF_PAGE):
+        pytest.skip(f"docs/cli.md is written by Typer {TYPER_OF_PAGE}*, not {typer.__version__}")
+    (recipe,) = re.findall(r"-m (typer .*) --output docs/cli.md", (ROOT / "Makefile").read_text())
+    page = tmp_path / "cli.md"
+    command = [sys.executable, "-m", *shlex.split(recipe), "--output", str(page)]
+    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONUTF8": "1"})
+    current = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == current, "docs/cli.md is old: run `make docs`"
+    outside_code = re.sub(r"```.*?```|`[^`]*`", "", current, flags=re.DOTALL)
+    assert not re.findall("<[a-z/!][^>]*>", outside_code, re.IGNORECASE), "HTML: it is not shown"
 
 
 def _examples() -> list[tuple[str, str]]:
     """Every `bitcodes ...` line in the code blocks of the documents, by file and line number."""
-    found = []
+    examples = []
     for page in [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
@@ -145,8 +167,8 @@ def _examples() -> list[tuple[str, str]]:
             if line.startswith("```"):
                 code = not code
             elif code and line.lstrip("$ ").startswith("bitcodes ") and page.name != "cli.md":
-                found.append((f"{page.name}:{number}", line.lstrip("$ ")))
-    return found
+                examples.append((f"{page.name}:{number}", line.lstrip("$ ")))
+    return examples
 
 
 @pytest.mark.parametrize(("where", "line"), _examples(), ids=lambda value: value.split(" ")[0])
@@ -154,11 +176,11 @@ def test_the_documents_use_commands_and_options_that_exist(where: str, line: str
     words = shlex.split(line, comments=True)
     name = max((n for n in COMMANDS if words[: len(n.split())] == n.split()), key=len, default="")
     assert name, f"{where}: there is no such command: {line}"
-    flags = " ".join(parameter.name for parameter in COMMANDS[name].parameters).replace(",", " ")
+    flags = [flag for parameter in COMMANDS[name].params for flag in flags_of(parameter)]
     for word in words:
         option = word.partition("=")[0]
         if option.startswith("-") and option not in ("-", "--help"):
-            assert option in flags.split(), f"{where}: {name} has no {option}"
+            assert option in flags, f"{where}: {name} has no {option}"
 
 
 def test_modules_import_only_what_their_layer_may() -> None:
@@ -166,3 +188,29 @@ def test_modules_import_only_what_their_layer_may() -> None:
     environment = os.environ | {"NO_COLOR": "1"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.xfail(strict=False, reason="modules of models and sources are still being divided")
+def test_no_two_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("bitcodes", cache_dir=None)  # imports in functions and for types too
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail("a circle: " + " <- ".join(error.args[1]))
+
+
+@pytest.mark.xfail(strict=False, reason="the kernels and the trainer are still being divided")
+def test_files_and_constructors_are_short() -> None:
+    long = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if (lines := len(text.splitlines())) > 450:
+            long.append(f"{path.relative_to(ROOT)}: {lines} lines, of at most 450")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                assert node.end_lineno is not None
+                if (lines := node.end_lineno - node.lineno + 1) > 50:
+                    where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    long.append(f"{where}: __init__ of {lines} lines, of at most 50")
+    assert not long, "\n".join(long)

@@ -18,6 +18,14 @@ _COMMANDS = (
     *("merge", "info", "export"),
 )
 
+_EPILOG = """\
+Results go to standard output, progress and notes to standard error. `--json`, if a command has it,
+prints one JSON document on standard output and nothing else. Output has no colours if it is not
+a terminal or if `NO_COLOR` is set.
+
+Exit status: 0 done, 1 error, 2 wrong usage, 130 interrupted with Ctrl-C.
+"""
+
 
 class _Commands(TyperGroup):
     """Looks commands up by name and imports only the one that runs, so that help is instant."""
@@ -36,7 +44,15 @@ class _Commands(TyperGroup):
             single.command(cmd_name)(getattr(module, cmd_name))
             command = typer.main.get_command(single)
         command.name = cmd_name
+        _summarize(command)
         return command
+
+
+def _summarize(command: Any) -> None:
+    """Let lists of commands show the whole first paragraph of each help, not 45 characters."""
+    command.short_help = " ".join((command.help or "").split("\n\n")[0].split())
+    for part in getattr(command, "commands", {}).values():
+        _summarize(part)
 
 
 app = typer.Typer(
@@ -45,6 +61,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EPILOG,
 )
 
 

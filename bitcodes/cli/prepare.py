@@ -42,7 +42,7 @@ def cifar10(
         typer.Option(
             "--source",
             help="CIFAR-10 as you have it, instead of downloading it: cifar-10-python.tar.gz; or a "
-            "folder, .tar, .tar.gz, .tar.xz or .zip with train/<class>/ and test/<class>/, or "
+            "folder, .tar, .tar.gz, .tar.xz or .zip with train/CLASS/ and test/CLASS/, or "
             "with train/, test/ and the lists train.txt, test.txt and database.txt, which are "
             "kept unless you name a protocol.",
         ),

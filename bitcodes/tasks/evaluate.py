@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import bitcodes
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.errors import BitcodesError, CodeSetError, ConfigError
@@ -20,6 +19,7 @@ from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
 from bitcodes.metrics.stages import score_stages
 from bitcodes.runs import MODEL_FILE, load_settings, resolve_run
+from bitcodes.version import __version__
 
 if TYPE_CHECKING:
     from bitcodes.sources.lists import ImageList
@@ -143,7 +143,7 @@ def _evaluate_run(
         write_json_atomic(folder / _RECORD, record)
 
     headers = _digests(folder / _QUERIES_HEADER, folder / _DATABASE_HEADER)
-    headers["bitcodes"] = bitcodes.__version__
+    headers["bitcodes"] = __version__
     keep = not exclude_self
     scored = keep and record.get("two_stage_of") == headers
     result = score_code_sets(
