@@ -20,7 +20,8 @@ from bitcodes.metrics.ranking import (
     harmonic_between,
     hits_at,
 )
-from bitcodes.metrics.scoring import RANKS, Evaluation, two_stage_radius
+from bitcodes.metrics.scoring import RANKS, Evaluation
+from bitcodes.metrics.two_stage import two_stage_radius
 
 NAMES = ("deephash", "lin2015", "seed")
 

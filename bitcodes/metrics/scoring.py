@@ -18,7 +18,7 @@ from bitcodes.errors import CodeSetError
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.metrics.health import Health, code_health
 from bitcodes.metrics.intervals import bootstrap_intervals
-from bitcodes.metrics.protocols import Labels, align_labels, two_stage_scores
+from bitcodes.metrics.protocols import Labels, align_labels
 from bitcodes.metrics.ranking import (
     Counts,
     Floats,
@@ -30,11 +30,11 @@ from bitcodes.metrics.ranking import (
     recall_within,
 )
 from bitcodes.metrics.stages import Stages
+from bitcodes.metrics.two_stage import two_stage_radius, two_stage_scores
 
 CUTOFFS = (1000, 5000)
 RANKS = (1, 10, 100, 1000)
 RADIUS = 2
-POSITIONS = 120
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,7 @@ def score_code_sets(
             query_labels,
             labels,
             two_stage_radius(queries.bits),
-            POSITIONS,
-            pairs if exclude_self else None,
+            exclude=pairs if exclude_self else None,
         )
     for values in scores.values():
         values[~answerable] = np.nan
@@ -210,11 +209,6 @@ def score_code_sets(
         notes=tuple(remarks),
         sets=(queries, database),
     )
-
-
-def two_stage_radius(bits: int) -> int:
-    """The coarse radius of the two-stage score: a quarter of the bits, 12 of 48."""
-    return bits // 4
 
 
 def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, Labels]:

@@ -11,8 +11,9 @@ from rich.text import Text
 from bitcodes.metrics.comparison import Difference, evaluation_name
 from bitcodes.metrics.compat import CompatFigure
 from bitcodes.metrics.health import Health
-from bitcodes.metrics.scoring import POSITIONS, RADIUS, ClassScore, Evaluation, two_stage_radius
+from bitcodes.metrics.scoring import RADIUS, ClassScore, Evaluation
 from bitcodes.metrics.stages import RANKS, Stages
+from bitcodes.metrics.two_stage import POSITIONS, two_stage_radius
 from bitcodes.report.text import printable
 
 _MOST_CLASSES = 40
