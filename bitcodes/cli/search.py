@@ -130,10 +130,10 @@ def search(
     if results.tie_note is not None:
         note(f"note: {results.tie_note}")
     if html is not None:
-        from bitcodes.report.html import results_page
         from bitcodes.report.page import write_page
+        from bitcodes.report.search_page import search_page
 
-        write_page(results_page(results), html)
+        write_page(search_page(results), html)
         note(f"{html}: open it in a browser")
     if json:
         print_json(results.to_dict())

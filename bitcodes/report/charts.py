@@ -194,24 +194,3 @@ def _png(pixels: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-STYLE = """\
-figure { margin: 0; min-width: 0; }
-figcaption { font-weight: 600; margin-bottom: 8px; }
-svg { display: block; width: 100%; height: auto; }
-svg text { fill: var(--quiet); font-size: 12.5px; font-variant-numeric: tabular-nums; }
-svg text.axis { fill: var(--ink); font-size: 13px; }
-.grid { stroke: var(--line); fill: none; }
-.floor { stroke: var(--quiet); fill: none; }
-.line { fill: none; stroke-width: 2.2; stroke-linejoin: round; }
-.bars { opacity: .72; }
-.s0 { --series: var(--s0); } .s1 { --series: var(--s1); } .s2 { --series: var(--s2); }
-.s3 { --series: var(--s3); } .s4 { --series: var(--s4); } .s5 { --series: var(--s5); }
-.line { stroke: var(--series); }
-.bars { fill: var(--series); }
-.legend { list-style: none; padding: 0; margin: 6px 0 0; display: flex; flex-wrap: wrap;
-  gap: 2px 18px; font-size: .875rem; overflow-wrap: anywhere; }
-.legend i { display: inline-block; width: 12px; height: 12px; border-radius: 3px;
-  margin-right: 7px; background: var(--series); }
-"""

@@ -1,9 +1,18 @@
-"""What the pages share: one file that needs nothing else, its colours, and pictures inside it."""
+"""What the pages share: templates that escape every value, pictures as data URLs, and writing.
+
+A page is one file that loads nothing. Its templates and its style sheet are in templates/.
+"""
 
 import base64
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
 from html import escape as escape_html
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from bitcodes.errors import BitcodesError, ImageError
@@ -13,21 +22,23 @@ from bitcodes.images.thumbnails import thumbnail_jpeg
 from bitcodes.report.text import printable
 
 
-def page_start(title: str, style: str) -> str:
-    """A page up to <body>, light and dark; it may load nothing and tells the browser so."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{as_html(title)} · bitcodes</title>\n"
-        f"<style>\n{_STYLE}{style}</style>\n</head>\n<body>\n"
-    )
+def render(template: str, **values: object) -> str:
+    """A page from a template of this package; a value that the template misses raises an error."""
+    return _environment().get_template(template).render(values)
+
+
+def as_html(value: object) -> object:
+    """A text as HTML in which neither the browser nor a reader's terminal obeys anything.
+
+    Jinja calls it for each value before its own escaping, which leaves Markup alone.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return Markup(escape_html(printable(value), quote=True))
 
 
 def write_page(page: str, file: Path) -> None:
-    """Write a page, whole or not at all, and the folder that it goes to; raises BitcodesError."""
+    """Write a page whole or not at all, and make its folder; raises BitcodesError."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file, "w") as out:
@@ -36,66 +47,64 @@ def write_page(page: str, file: Path) -> None:
         raise BitcodesError(f"the page {file} cannot be written: {error.strerror}") from error
 
 
-class Pictures:
-    """Image files as img elements; each file is read once a size."""
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture as a data URL, or the reason why there is none."""
+
+    url: Markup | None
+    problem: str = ""
+
+
+class Thumbnails:
+    """Thumbnails of image files for one page; each file is read once per size."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Path, int], str | ImageError] = {}
+        self._cache: dict[tuple[Path, int], Thumbnail] = {}
 
-    def tag(self, file: Path | None, size: int, name: str) -> str:
-        """An img element with the picture inside, or a placeholder that says why there is none."""
+    def __call__(self, file: Path | None, size: int) -> Thumbnail:
+        """The picture in `file` with at most `size` pixels per side."""
         if file is None:
-            return _placeholder("it is not known where this image lies")
-        if (file, size) not in self._known:
-            self._known[file, size] = _data_url(file, size)
-        found = self._known[file, size]
-        if isinstance(found, ImageError):
-            return _placeholder(str(found))
-        return f'<img src="{found}" alt="{as_html(name)}">'
+            return Thumbnail(None, "it is not known where this image lies")
+        if (file, size) not in self._cache:
+            self._cache[file, size] = _thumbnail(file, size)
+        return self._cache[file, size]
 
 
-def _data_url(file: Path, size: int) -> str | ImageError:
+def _thumbnail(file: Path, size: int) -> Thumbnail:
     try:
         image = open_image(file)
     except ImageError as error:
-        return error
+        return Thumbnail(None, str(error))
     enlarge = size // (2 * max(image.size))
-    if enlarge > 1:  # what a browser makes of a tiny picture is worse
+    if enlarge > 1:  # a browser would blur or coarsen a tiny picture
         width, height = image.size
         image = image.resize((width * enlarge, height * enlarge), Image.Resampling.LANCZOS)
-    jpeg = thumbnail_jpeg(image, size)
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    data = base64.b64encode(thumbnail_jpeg(image, size)).decode()
+    return Thumbnail(Markup(f"data:image/jpeg;base64,{data}"))
 
 
-def _placeholder(reason: str) -> str:
-    return f"<div class=missing><span>No picture: {as_html(reason)}</span></div>"
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bitcodes.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=as_html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = "{:,}".format
+    environment.filters["percent"] = _percent
+    environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
+    environment.filters["breakable"] = _breakable
+    return environment
 
 
-def as_html(text: str) -> str:
-    """Any text as HTML: nothing in it is obeyed, by the browser or by who reads the source."""
-    return escape_html(printable(text), quote=True)
+def _percent(share: float) -> str:
+    """A share as a width; nothing where there is no number."""
+    return f"{0 if math.isnan(share) else share:.1%}"
 
 
-_STYLE = """\
-:root {
-  --page: #f7f7f5; --card: #fff; --ink: #1d1d1b; --quiet: #6a6963; --line: #e4e3de;
-  --accent: #3559c7; --track: #e8e8e4;
-  --right: #157347; --right-back: #dcf3e6; --wrong: #b3261e; --wrong-back: #fbe3e1;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #131416; --card: #1d1f22; --ink: #ececea; --quiet: #9b9b95; --line: #303236;
-    --accent: #8fa8ff; --track: #303236;
-    --right: #6fd8a0; --right-back: #143625; --wrong: #ff9d94; --wrong-back: #451d1a;
-  }
-}
-* { box-sizing: border-box; margin: 0; }
-body {
-  background: var(--page); color: var(--ink); line-height: 1.45;
-  font: 16px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-  max-width: 1400px; margin: 0 auto; padding: 32px 24px 48px;
-}
-h1 { font-size: 1.6rem; letter-spacing: -.015em; }
-header p { color: var(--quiet); margin-top: 4px; overflow-wrap: anywhere; }
-header p b { color: var(--ink); font-weight: 600; }
-"""
+def _breakable(path: str) -> Markup:
+    """A path as HTML in which lines may break."""
+    return Markup(re.sub("[/_-]", r"\g<0><wbr>", str(as_html(path))))

@@ -119,11 +119,11 @@ def test_a_page_of_two_runs_has_their_curves_together(folder: Path) -> None:
     for result, name in zip(results, ("runs/first", "runs/second"), strict=True):
         result.about["run"], result.about["data"] = name, "data/x"
     text = evaluation_page(results, differences)
-    Page(text)
+    page = Page(text)
     assert text.count("<polyline") == 4
     assert "A: first" in text and "B: second" in text
     assert f"{differences[0]['map'].value:+.4f} (" in text
-    assert "class=better" in text
+    assert ("span", {"class": "better"}) in page.tags
 
 
 def test_pictures_that_are_gone_leave_placeholders(folder: Path, tmp_path: Path) -> None:

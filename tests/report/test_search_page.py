@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bitcodes.report import html
-from bitcodes.report.html import results_page
+from bitcodes.report import search_page as module
+from bitcodes.report.search_page import search_page
 from bitcodes.tasks.results import Hit, QueryResult, SearchResults
 
 VOID = {"img", "meta", "wbr"}
@@ -77,7 +77,7 @@ def test_a_query_with_its_hits(photo: Path) -> None:
     )
     query = QueryResult("a/query.png", photo, ("cat",), hits, False)
     reranked = replace(results(query), reranked="features", shortlist=50)
-    page = Page(results_page(reranked))
+    page = Page(search_page(reranked))
     assert len(page.of("section")) == 1 and len(page.of("li")) == 3
     assert [item.get("class") for item in page.of("li")] == ["right", "wrong", None]
     assert [item.get("aria-label") for item in page.of("i")] == ["correct", "incorrect"]
@@ -104,7 +104,7 @@ def test_a_query_with_its_hits(photo: Path) -> None:
 
 def test_pictures_are_inside_and_small(photo: Path) -> None:
     query = QueryResult("q.png", photo, (), tuple(hit(n, photo) for n in range(1, 11)), False)
-    text = results_page(results(query))
+    text = search_page(results(query))
     sources = [image["src"] or "" for image in Page(text).of("img")]
     sizes = []
     for source in sources:
@@ -118,14 +118,14 @@ def test_pictures_are_inside_and_small(photo: Path) -> None:
 def test_tiny_pictures_are_enlarged_smoothly(tmp_path: Path) -> None:
     Image.new("RGB", (32, 16)).save(tmp_path / "tiny.png")
     query = QueryResult("q", None, (), (hit(1, tmp_path / "tiny.png"),), False)
-    source = Page(results_page(results(query))).of("img")[0]["src"] or ""
+    source = Page(search_page(results(query))).of("img")[0]["src"] or ""
     picture = Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))
     assert picture.size == (96, 48)
 
 
 def test_nothing_is_loaded_from_anywhere(photo: Path) -> None:
     query = QueryResult("https://example.com/x.png", photo, (), (hit(1, photo),), False)
-    text = results_page(results(query))
+    text = search_page(results(query))
     page = Page(text)
     assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "a"} == set()
     for tag, attributes in page.tags:
@@ -146,7 +146,7 @@ def test_whatever_users_name_is_escaped(photo: Path) -> None:
     two = hit(2, Path("/nowhere") / "gone", path=evil)
     query = QueryResult(evil, photo, (evil,), (one, two), True)
     found = SearchResults(evil, 48, 100, 10, 3, None, None, (query,), ((evil, evil),))
-    text = results_page(found, title=evil.replace("\udcff", ""))
+    text = search_page(found, title=evil.replace("\udcff", ""))
     page = Page(text)
     assert page.of("script") == []
     assert all(set(attributes) <= {"src", "alt"} for attributes in page.of("img"))
@@ -160,7 +160,7 @@ def test_whatever_users_name_is_escaped(photo: Path) -> None:
 def test_a_missing_picture_is_a_placeholder_with_the_reason(tmp_path: Path, photo: Path) -> None:
     (tmp_path / "broken.png").touch()
     hits = (hit(1, tmp_path / "gone.png"), hit(2, tmp_path / "broken.png"), hit(3, None))
-    page = Page(results_page(results(QueryResult("q", photo, (), hits, False))))
+    page = Page(search_page(results(QueryResult("q", photo, (), hits, False))))
     assert len(page.of("img")) == 1
     text = "".join(page.text)
     assert "No picture: no such file (was it removed?)" in text
@@ -170,17 +170,17 @@ def test_a_missing_picture_is_a_placeholder_with_the_reason(tmp_path: Path, phot
 
 def test_nothing_found_and_queries_left_out(photo: Path) -> None:
     query = QueryResult("q", photo, (), (), False)
-    page = Page(results_page(results(query, skipped=(("bad.jpg", "not an image"),))))
+    page = Page(search_page(results(query, skipped=(("bad.jpg", "not an image"),))))
     text = " ".join("".join(page.text).split())
     assert "Nothing found." in text
     assert "Query bad.jpg left out: not an image." in text
 
 
 def test_many_results_are_cut_and_it_says_so(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "MAX_QUERIES", 3)
-    monkeypatch.setattr(html, "MAX_PICTURES", 12)
+    monkeypatch.setattr(module, "MAX_QUERIES", 3)
+    monkeypatch.setattr(module, "MAX_PICTURES", 12)
     hits = tuple(hit(n, photo) for n in range(1, 8))
-    page = Page(results_page(results(*[QueryResult("q", photo, (), hits, True)] * 5)))
+    page = Page(search_page(results(*[QueryResult("q", photo, (), hits, True)] * 5)))
     assert len(page.of("section")) == 3 and len(page.of("li")) == 12
     text = "".join(page.text)
     assert "2 more queries are not shown" in text
