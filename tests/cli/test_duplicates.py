@@ -82,7 +82,7 @@ def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     }
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    assert page.count("<img") == 6 and page.count("class=missing") == 1
+    assert page.count("<img") == 6 and page.count('class="missing"') == 1
 
 
 def test_a_table_on_a_terminal(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
