@@ -5,6 +5,8 @@ of reasons, and floats in their last digits. Everything else is compared byte fo
 field with its type.
 """
 
+import difflib
+import io
 import json
 import re
 import shutil
@@ -26,8 +28,11 @@ VARYING = frozenset(
 WORDED = frozenset({"reason", "notes", "advice"})
 TOLERANCE = 1e-6  # of floats, relative
 
-_SUFFIXES = (".npy", ".json", ".paths.txt", ".labels.npy", ".features.npy", ".stat.npy")
 _SKIPPED = ".skipped.txt"
+_SUFFIXES = (
+    *(".npy", ".paths.txt", ".labels.npy", ".features.npy", ".stat.npy", _SKIPPED),
+    ".json",  # last, for it differs where any other does
+)
 
 
 class Stored:
@@ -57,15 +62,13 @@ class Stored:
 
     def text(self, name: str, content: str | bytes) -> None:
         """Compare a text byte for byte, but for the folder that it was made in."""
-        text = content.decode("utf-8", "surrogateescape") if isinstance(content, bytes) else content
-        now = text.replace(str(self._place), "<place>").encode("utf-8", "surrogateescape")
-        stored = self._exchange(name, now)
-        assert now == stored, f"{self._folder.name}/{name}:\n  stored {stored!r}\n  now    {now!r}"
+        differences = self._compare_text(name, content)
+        assert not differences, f"{self._folder.name}/{name}:\n{differences}"
 
     def code_set(
         self, file: Path | str, varying: Collection[str] = (), trained: bool = False
     ) -> None:
-        """Compare all files of a code set byte for byte.
+        """Compare all files of a code set, and which there are, byte for byte.
 
         In the header the fields `varying` are left out, with the checksums that depend on them. The
         features of a `trained` model may be a step of float16 from the stored ones.
@@ -73,41 +76,62 @@ class Stored:
         codes = self._place / file
         stem = codes.name.removesuffix(".npy")
         header = check_header(codes)
-        files = sorted(path.name for path in codes.parent.glob(f"{stem}.*"))
-        known = {f"{stem}{suffix}" for suffix in (*_SUFFIXES, _SKIPPED)}
-        files = [name for name in files if name in known]
-        self.document(f"{stem}.files", files)
-        for name in files:
-            content = (codes.parent / name).read_bytes()
-            if name == f"{stem}.json":
+        there = [suffix for suffix in _SUFFIXES if codes.with_name(stem + suffix).is_file()]
+        differences = {}
+        for suffix in there:
+            name = stem + suffix
+            content = codes.with_name(name).read_bytes()
+            if suffix == ".json":
                 here = str(self._place).encode() in content
-                if f"{stem}{_SKIPPED}" in files or trained or varying or here:
+                if trained or varying or here or _SKIPPED in there:
                     content = _without(header, varying, trained)
-                self.text(name, content)
-            elif name.endswith(_SKIPPED):
-                self.text(name, re.sub(rb"\t[^\t\n]+\n", b"\t<reason>\n", content))
-            elif trained and name.endswith(".features.npy"):
-                self._features(name, codes.parent / name)
-            elif name.endswith(".npy"):
-                stored = self._exchange(name, content)
-                assert content == stored, _array_difference(
-                    f"{self._folder.name}/{name}", self._folder / name, codes.parent / name
-                )
+                differences[name] = self._compare_text(name, content)
+            elif suffix == _SKIPPED:
+                content = re.sub(rb"\t[^\t\n]+\n", b"\t<reason>\n", content)
+                differences[name] = self._compare_text(name, content)
+            elif suffix == ".paths.txt":
+                differences[name] = self._compare_text(name, content)
             else:
-                self.text(name, content)
+                steps = 1 if trained and suffix == ".features.npy" else 0
+                differences[name] = self._compare_array(name, content, steps)
+        told = [f"{name}: {text}" for name, text in differences.items() if text]
+        assert not told, f"{self._folder.name}:\n" + "\n".join(told)
 
     def check_all_compared(self) -> None:
         """Fail where a stored result was not compared with anything."""
         there = {path.name for path in self._folder.glob("*")}
-        assert there == self._names, f"stored, and not there any more: {there - self._names}"
+        assert there == self._names, f"stored, and not compared: {there - self._names}"
 
-    def _features(self, name: str, file: Path) -> None:
-        stored_file = self._folder / name
-        self._exchange(name, file.read_bytes())
-        now, stored = np.load(file), np.load(stored_file)
-        assert (now.dtype, now.shape) == (stored.dtype, stored.shape), name
-        step = np.spacing(np.maximum(abs(now), abs(stored)))
-        assert (abs(now.astype(float) - stored) <= step).all(), f"{name}: features have changed"
+    def _compare_text(self, name: str, content: str | bytes) -> str:
+        """How a text differs from the stored one, line by line; empty if it does not."""
+        text = content.decode("utf-8", "surrogateescape") if isinstance(content, bytes) else content
+        text = text.replace(str(self._place), "<place>")
+        now = text.encode("utf-8", "surrogateescape")
+        stored = self._exchange(name, now)
+        if now == stored:
+            return ""
+        before = stored.decode("utf-8", "surrogateescape")
+        lines = difflib.unified_diff(before.split("\n"), text.split("\n"), "stored", "now", n=1)
+        return "\n".join(lines)
+
+    def _compare_array(self, name: str, now: bytes, steps: int) -> str:
+        """How a .npy file differs from the stored one, by more than `steps` of its floats."""
+        stored = self._exchange(name, now)
+        if now == stored:
+            return ""
+        one, other = np.load(io.BytesIO(stored)), np.load(io.BytesIO(now))
+        if (one.dtype, one.shape) != (other.dtype, other.shape):
+            return f"stored {one.dtype} {one.shape}, now {other.dtype} {other.shape}"
+        if steps:
+            allowed = steps * np.spacing(np.maximum(abs(one), abs(other)))
+            changed = abs(one.astype(float) - other) > allowed
+        else:
+            changed = one != other
+        rows = np.flatnonzero(changed.reshape(len(one), -1).any(axis=1))
+        if not len(rows):
+            return "" if steps else "the same values, written in another way"
+        first = rows[0]
+        return f"rows {rows.tolist()}; in {first} stored {one[first]}, now {other[first]}"
 
     def _exchange(self, name: str, now: bytes) -> bytes:
         """What was stored by this name; while storing, `now` is put there."""
@@ -116,7 +140,7 @@ class Stored:
         file = self._folder / name
         if self.storing:
             file.write_bytes(now)
-        assert file.is_file(), f"{file} is missing: compare with nothing? See {STORE}"
+        assert file.is_file(), f"{file} is missing; to store it: {STORE}"
         return file.read_bytes()
 
     def _plain(self, value: Any, varying: Collection[str]) -> Any:
@@ -188,14 +212,6 @@ def _differences(stored: Any, now: Any, tolerance: float, at: str = "") -> Itera
             yield f"{at}: stored {stored}, now {now}"
     elif stored != now:
         yield f"{at}: stored {stored!r}, now {now!r}"
-
-
-def _array_difference(name: str, stored: Path, now: Path) -> str:
-    one, other = np.load(stored), np.load(now)
-    if (one.dtype, one.shape) != (other.dtype, other.shape):
-        return f"{name}: stored {one.dtype} {one.shape}, now {other.dtype} {other.shape}"
-    rows = np.flatnonzero((one != other).reshape(len(one), -1).any(axis=1))
-    return f"{name}: rows {rows.tolist()} differ: stored {one[rows]}, now {other[rows]}"
 
 
 class _Items(HTMLParser):

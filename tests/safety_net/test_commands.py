@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safety_net import inputs
-from safety_net.stored import Stored, check_page
+from safety_net.stored import Stored, check_header, check_page
 
 Run = Callable[..., Any]
 
@@ -282,6 +282,19 @@ def test_info(searched: Path, bitcodes: Run, stored: Stored) -> None:
     bitcodes("info", expect=1)
 
 
+def test_export(searched: Path, bitcodes: Run) -> None:
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(name)
+    bitcodes("export", "model.onnx", "--run", "runs/exact")
+    bitcodes("export", "model.onnx", "--run", "runs/exact", expect=1)
+    assert bitcodes("info", "model.onnx", "--json").json["fingerprint"] == inputs.FINGERPRINT
+    model = ("--run", "model.onnx", "--workers", 0, "--features")
+    bitcodes("encode", "photos", *model, "-o", "onnx.npy")
+    for suffix in (".npy", ".paths.txt", ".features.npy", ".stat.npy"):
+        assert Path(f"onnx{suffix}").read_bytes() == Path(f"codes{suffix}").read_bytes()
+    assert check_header(searched / "onnx.npy")["engine"] == "onnx"
+
+
 # evaluate
 
 
@@ -313,6 +326,17 @@ def test_evaluate_a_run(place: Path, bitcodes: Run, stored: Stored) -> None:
     stored.code_set("runs/exact/evaluation/queries.npy")
     stored.code_set("runs/exact/evaluation/database.npy")
     assert bitcodes(*evaluate).json == document
+
+
+def test_compare_runs(place: Path, bitcodes: Run, stored: Stored) -> None:
+    inputs.make_dataset(place / "data", 24, 9)
+    inputs.make_model(place / "runs/other/model.safetensors", "other")
+    for name in ("exact", "other"):
+        inputs.write(place / f"runs/{name}/config.yaml", b"data: data\n")
+    evaluate = ("evaluate", "runs/exact", "runs/other", "--workers", 0, "--device", "cpu")
+    document = bitcodes(*evaluate, "--json").json
+    stored.document("differences", document["differences"])
+    stored.document("other", document["runs"][1])
 
 
 # finetune
