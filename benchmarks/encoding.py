@@ -289,7 +289,7 @@ def pools(arguments: argparse.Namespace) -> None:
     table([f"{core_count()} workers", "images/s"], *rows)
 
 
-# -- Must show 1: speed, and what it does to bits --------------------------------------------------
+# -- speed, and what it does to bits ---------------------------------------------------------------
 
 USUAL = """
 import sys, time
@@ -502,7 +502,7 @@ def nearest_the_same(exact: CodeSet, other: CodeSet) -> float:
     same = []
     for query in range(exact.count):
         (distances, rows), (_, found) = near
-        wanted = set(rows[query][rows[query] != query][:10].tolist())
+        nearest = set(rows[query][rows[query] != query][:10].tolist())
         got = found[query][found[query] != query][:10].tolist()
         reach = distances[query][10]
         tied = {
@@ -510,11 +510,11 @@ def nearest_the_same(exact: CodeSet, other: CodeSet) -> float:
             for row in got
             if (np.bitwise_count(exact.codes[row] ^ exact.codes[query])).sum() <= reach
         }
-        same.append(len(wanted & set(got) | tied) / 10)
+        same.append(len(nearest & set(got) | tied) / 10)
     return float(np.mean(same))
 
 
-# -- Must show 2, 3: sources and memory ------------------------------------------------------------
+# -- sources and memory ----------------------------------------------------------------------------
 
 
 def sources(arguments: argparse.Namespace) -> None:
@@ -642,7 +642,7 @@ def watched(command: list[str]) -> tuple[float, float, float]:
     return seconds, peaks["Pss:"], peaks["Rss:"]
 
 
-# -- Must show 4, 5: stopped, killed, and a full disk ----------------------------------------------
+# -- stopped, killed, and a full disk --------------------------------------------------------------
 
 STOPS_IMAGES = 2000
 
@@ -830,7 +830,7 @@ def read_bytes(file: Path) -> bytes:
         return b""
 
 
-# -- Must show 6, 7: append and start-up -----------------------------------------------------------
+# -- append and start-up ---------------------------------------------------------------------------
 
 
 APPENDED_TO = (0, 1000, 10_000, 59_000)
