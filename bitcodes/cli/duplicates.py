@@ -1,6 +1,5 @@
 """`bitcodes duplicates`: groups of images whose codes are the same, or nearly."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -46,25 +45,10 @@ def duplicates(
     Into a pipe or a file goes a line an image, parted by tabs: group, keep or duplicate, distance
     to the one to keep, path.
     """
-    from bitcodes.cli.console import note, out, print_json, progress
-    from bitcodes.codes.codeset import CodeSet
-    from bitcodes.report.duplicates import duplicate_lines, duplicate_tables
+    from bitcodes.cli.console import progress
+    from bitcodes.cli.show import show
     from bitcodes.tasks.duplicates import find_duplicates
 
     with progress("comparing codes") as report:
-        found = find_duplicates(CodeSet.open(codes), radius, keep.value, threads, report)
-    if html is not None:
-        from bitcodes.report.duplicates_page import duplicates_page
-        from bitcodes.report.page import write_page
-
-        write_page(duplicates_page(found), html)
-        note(f"{html}: open it in a browser")
-    if json:
-        print_json(found.to_dict())
-    elif out.is_terminal:
-        for part in duplicate_tables(found):
-            out.print(part)
-    else:
-        for line in duplicate_lines(found):
-            sys.stdout.write(line + "\n")
-        note(found.describe())
+        result = find_duplicates(codes, radius, keep.value, threads, report)
+    show(result, json=json, html=html)

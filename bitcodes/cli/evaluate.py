@@ -1,5 +1,6 @@
 """`bitcodes evaluate`: retrieval figures of runs, or of two stored code sets."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,14 @@ from bitcodes.cli.options import (
     JsonOption,
     WorkersOption,
 )
+
+
+class Compat(StrEnum):
+    """Whose way of counting to add."""
+
+    deephash = "deephash"
+    lin2015 = "lin2015"
+    seed = "seed"
 
 
 def evaluate(
@@ -49,7 +58,7 @@ def evaluate(
         ),
     ] = False,
     compat: Annotated[
-        str | None,
+        Compat | None,
         typer.Option(
             "--compat",
             help="Also count as others do, to lay figures beside their tables: deephash, lin2015 "
@@ -92,71 +101,22 @@ def evaluate(
     An image is relevant to a query of the same class, or with a label in common. Images at equal
     distance count by their mean over all orders. docs/metrics.md defines every figure.
     """
-    from bitcodes.cli.console import note, out, print_json, progress
-    from bitcodes.metrics.comparison import evaluation_name, paired_differences
-    from bitcodes.metrics.compat import NAMES, compat_figures
-    from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
-    from bitcodes.tasks import evaluate as evaluation
-    from bitcodes.tasks.examples import examples
+    from bitcodes.cli.console import progress
+    from bitcodes.cli.show import show
+    from bitcodes.tasks.compare import compare
 
-    if compat is not None and compat not in NAMES:
-        raise typer.BadParameter(f"known are {', '.join(NAMES)}", param_hint="--compat")
-    chosen: list[Path | None] = [*(runs or []), *([run] if run else [])]
-    results = [
-        evaluation.evaluate(
-            one,
-            data=data,
-            queries=queries,
-            database=database,
-            exclude_self=exclude_self,
-            stages=stages,
-            force=force,
-            device=device,
-            batch_size=batch_size,
-            workers=workers,
-            progress=progress,
-        )
-        for one in chosen or [None]
-    ]
-    differences = [paired_differences(results[0], other) for other in results[1:]]
-    counted = [compat_figures(compat, result) for result in results] if compat else []
-
-    if report is not None:
-        from bitcodes.report.evaluation_page import evaluation_page
-        from bitcodes.report.page import write_page
-
-        looked_at = examples(results[0]) if len(results) == 1 else ()
-        write_page(evaluation_page(results, differences, looked_at), report)
-        note(f"{report}: open it in a browser")
-    if json:
-        documents = [result.to_dict() for result in results]
-        for document, figures in zip(documents, counted, strict=False):
-            document["compat"] = {compat: [vars(figure) for figure in figures]}
-        if len(results) == 1:
-            print_json(documents[0])
-            return
-        print_json(
-            {
-                "runs": documents,
-                "differences": [
-                    {
-                        "run": evaluation_name(result),
-                        "against": evaluation_name(results[0]),
-                        "figures": {name: found.to_dict() for name, found in known.items()},
-                    }
-                    for result, known in zip(results[1:], differences, strict=True)
-                ],
-            }
-        )
-        return
-    parts = (
-        evaluation_tables(results[0])
-        if len(results) == 1
-        else comparison_tables(results, differences)
+    result = compare(
+        [*(runs or []), *([run] if run else [])],
+        data=data,
+        queries=queries,
+        database=database,
+        compat=compat.value if compat else None,
+        exclude_self=exclude_self,
+        stages=stages,
+        force=force,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        progress=progress,
     )
-    for part in parts:
-        out.print(part)
-    for result, figures in zip(results, counted, strict=False):
-        out.print()
-        of = f"{compat}, {evaluation_name(result)}," if len(results) > 1 else str(compat)
-        out.print(compat_table(of, figures))
+    show(result, json=json, html=report)

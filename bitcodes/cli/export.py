@@ -23,20 +23,7 @@ def export(
     output > 0. encode --run model.onnx uses it, and so can any ONNX Runtime: the settings are JSON
     under "bitcodes" in the file's metadata.
     """
-    from bitcodes.cli.console import out as console
-    from bitcodes.errors import ModelError
-    from bitcodes.models.checkpoint import load_model
-    from bitcodes.models.modelfile import ONNX
-    from bitcodes.models.onnx import export_onnx
+    from bitcodes.cli.show import show
+    from bitcodes.tasks.export import export_model
 
-    if out.suffix != ONNX:
-        raise ModelError(f"{out}: expected a name that ends in {ONNX}")
-    if out.exists() and not force:
-        raise ModelError(f"{out} exists already; write to another name, or replace it with --force")
-    model = load_model(run, "cpu")
-    export_onnx(model, out)
-    side = model.preprocessing.image_size
-    console.print(
-        f"{out}: {model.backbone_name}, {model.bits} bits, images of {side} x {side} pixels",
-        markup=False,
-    )
+    show(export_model(run, out, force=force))

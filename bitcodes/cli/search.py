@@ -86,12 +86,10 @@ def search(
     distance of features or hash outputs. Where labels are known, of a query also by the class
     folder it lies in, results are marked as correct or not.
     """
-    from bitcodes.cli.console import note, out, print_json, progress
-    from bitcodes.codes.codeset import CodeSet
-    from bitcodes.report.text import printable
-    from bitcodes.sources.lists import ImageList
-    from bitcodes.sources.source import open_images
-    from bitcodes.tasks import search as searching
+    from bitcodes.cli.console import note, progress
+    from bitcodes.cli.show import show
+    from bitcodes.tasks import search as task
+    from bitcodes.tasks.queries import is_code_set
 
     if rerank and asymmetric:
         raise typer.BadParameter("give it or --rerank, not both", param_hint="--asymmetric")
@@ -99,19 +97,13 @@ def search(
         raise typer.BadParameter("it needs --rerank or --asymmetric", param_hint="--shortlist")
     if shortlist is not None and radius is not None:
         raise typer.BadParameter("give it or --radius, not both", param_hint="--shortlist")
-    if len(queries) > 1 and any(name.lower().endswith(".npy") for name in queries):
-        raise typer.BadParameter("a code set (.npy) goes alone", param_hint="QUERIES")
+    if len(queries) > 1 and any(map(is_code_set, queries)):
+        raise typer.BadParameter("give one code set (.npy), or images", param_hint="QUERIES")
 
-    database = CodeSet.open(codes)
-    asked: CodeSet | ImageList
-    if queries[0].lower().endswith(".npy"):
-        asked = CodeSet.open(queries[0])
-    else:
-        asked = open_images(queries, stdin=sys.stdin.buffer if "-" in queries else None)
     with progress("encoding queries") as report:
-        results = searching.search(
-            asked,
-            database,
+        results = task.search(
+            queries,
+            codes,
             k=k,
             radius=radius,
             rerank=rerank,
@@ -124,26 +116,6 @@ def search(
             force=force,
             progress=report,
             note=note,
+            stdin=sys.stdin.buffer if "-" in queries else None,
         )
-    for path, reason in results.skipped:
-        note(f"query {printable(path)} left out: {reason}")
-    if results.tie_note is not None:
-        note(f"note: {results.tie_note}")
-    if html is not None:
-        from bitcodes.report.page import write_page
-        from bitcodes.report.search_page import search_page
-
-        write_page(search_page(results), html)
-        note(f"{html}: open it in a browser")
-    if json:
-        print_json(results.to_dict())
-    elif out.is_terminal:
-        from bitcodes.report.result_tables import result_tables
-
-        for part in result_tables(results):
-            out.print(part)
-    else:
-        from bitcodes.report.result_tables import result_lines
-
-        for line in result_lines(results):
-            sys.stdout.write(line + "\n")
+    show(results, json=json, html=html)

@@ -7,6 +7,7 @@ means are over all queries: those with nothing to find count as 0.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,8 @@ from bitcodes.metrics.ranking import (
 from bitcodes.metrics.scoring import RANKS, Evaluation
 from bitcodes.metrics.two_stage import two_stage_radius
 
-NAMES = ("deephash", "lin2015", "seed")
+CompatName = Literal["deephash", "lin2015", "seed"]
+NAMES: tuple[CompatName, ...] = get_args(CompatName)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class CompatFigure:
     high: float
 
 
-def compat_figures(name: str, evaluation: Evaluation) -> tuple[CompatFigure, ...]:
+def compat_figures(name: CompatName, evaluation: Evaluation) -> tuple[CompatFigure, ...]:
     """The figures of one of NAMES from the counts of an evaluation; docs/metrics.md has sources.
 
     Raises ConfigError for an unknown name, and for `seed` where features were missing.

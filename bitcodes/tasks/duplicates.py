@@ -76,8 +76,8 @@ class Duplicates:
 
 
 def find_duplicates(
-    code_set: CodeSet,
-    radius: int,
+    code_set: CodeSet | Path | str = "codes.npy",
+    radius: int = 0,
     keep: Keep = "first",
     threads: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
@@ -88,6 +88,8 @@ def find_duplicates(
     path; images that cannot be read count as the smallest). Raises CodeSetError where that needs
     files and the set does not know where they lie.
     """
+    if not isinstance(code_set, CodeSet):
+        code_set = CodeSet.open(code_set)
     if keep == "largest" and code_set.root is None:
         raise CodeSetError(
             f"{code_set.path or 'this code set'} does not say where its images lie, so the largest "

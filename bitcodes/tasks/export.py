@@ -1,0 +1,36 @@
+"""Export: a model as an ONNX file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitcodes.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ONNX file and the model in it."""
+
+    file: Path
+    backbone: str
+    bits: int
+    image_size: int
+    """Pixels per side of the images that the model takes."""
+
+
+def export_model(run: Path | None, out: Path, *, force: bool = False) -> Exported:
+    """Write the model of `run` (a run or model file; None: the newest run) to `out`, a .onnx file.
+
+    Raises ModelError if `out` has another suffix, or exists and `force` does not allow replacing
+    it; and if there is no model.
+    """
+    from bitcodes.models.checkpoint import load_model
+    from bitcodes.models.modelfile import ONNX
+    from bitcodes.models.onnx import export_onnx
+
+    if out.suffix != ONNX:
+        raise ModelError(f"{out}: expected a name that ends in {ONNX}")
+    if out.exists() and not force:
+        raise ModelError(f"{out} exists already; write to another name, or replace it with --force")
+    model = load_model(run, "cpu")
+    export_onnx(model, out)
+    return Exported(out, model.backbone_name, model.bits, model.preprocessing.image_size)

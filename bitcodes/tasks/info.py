@@ -1,0 +1,116 @@
+"""Info: what a code set, a run or a model file holds."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bitcodes.codes.codeset import CodeSet
+
+
+@dataclass(frozen=True)
+class CodeSetInfo:
+    """What a code set holds. Its files have been verified."""
+
+    codes: str
+    count: int
+    bits: int
+    root: str | None
+    model: str | None
+    """Fingerprint of the model."""
+    run: str | None
+    backbone: str | None
+    engine: str | None
+    dtype: str | None
+    decode: str | None
+    class_names: list[str]
+    columns: dict[str, str]
+    """Optional column -> its shape per row, such as 1280 or 4x2."""
+    skipped: int
+    bytes: int
+    checksums: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file holds."""
+
+    model: str
+    fingerprint: str | None
+    backbone: str
+    bits: int
+    class_names: list[str]
+    preprocessing: dict[str, Any]
+    exported: bool
+    """Whether an ONNX file of the model is there."""
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form."""
+        return asdict(self)
+
+
+def describe(path: Path | str = "codes.npy") -> CodeSetInfo | ModelInfo:
+    """Describe a code set (.npy), a run or a model file.
+
+    Raises CodeSetError if a file of the set does not match its header, ModelError if there is no
+    model.
+    """
+    path = Path(path)
+    return _describe_code_set(path) if path.suffix == ".npy" else _describe_model(path)
+
+
+def _describe_code_set(path: Path) -> CodeSetInfo:
+    code_set = CodeSet.open(path, verify=False)
+    code_set.verify()
+    header = code_set.header
+    columns = {
+        name: "x".join(map(str, array.shape[1:])) or "1"
+        for name in ("labels", "features", "stat")
+        if (array := getattr(code_set, name)) is not None
+    }
+    return CodeSetInfo(
+        codes=str(path),
+        count=code_set.count,
+        bits=code_set.bits,
+        root=code_set.root_name,
+        model=header.fingerprint,
+        run=None if code_set.run is None else str(code_set.run),
+        backbone=header.backbone,
+        engine=header.engine,
+        dtype=header.dtype,
+        decode=header.decode,
+        class_names=list(header.class_names),
+        columns=columns,
+        skipped=len(code_set.skipped),
+        bytes=sum(entry.size for entry in header.files.values()) or code_set.codes.nbytes,
+        checksums="none (a bare file)" if code_set.is_bare else "good",
+    )
+
+
+def _describe_model(path: Path) -> ModelInfo:
+    from bitcodes.models.modelfile import ONNX, find_model, read_info
+    from bitcodes.models.onnx import OnnxModel
+
+    file = find_model(path)
+    if file.suffix == ONNX:
+        model = OnnxModel(file, threads=1)
+        names, bits, backbone = model.class_names, model.bits, model.backbone_name
+        preprocessing, fingerprint = model.preprocessing, model.fingerprint()
+    else:
+        header = read_info(file)
+        names, bits, backbone = header.class_names, header.bits, header.backbone
+        preprocessing, fingerprint = header.preprocessing, header.fingerprint
+    return ModelInfo(
+        model=str(file),
+        fingerprint=fingerprint or None,
+        backbone=backbone,
+        bits=bits,
+        class_names=list(names),
+        preprocessing=preprocessing.model_dump(mode="json"),
+        exported=file.suffix == ONNX or file.with_suffix(ONNX).is_file(),
+        bytes=file.stat().st_size,
+    )

@@ -1,0 +1,198 @@
+"""Queries of a search: opened, encoded with the model that made the database, or read as codes."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.pack import pack_outputs
+from bitcodes.errors import CodeSetError, ConfigError, DataError
+from bitcodes.runs import LATEST, RUNS
+from bitcodes.sources.lists import ImageList, shown
+
+# The model and encoding are imported only for queries that are images: codes need no torch.
+if TYPE_CHECKING:
+    from bitcodes.models.encoder import Encoder
+    from bitcodes.sources.reading import Decode
+
+QuerySource = ImageList | CodeSet | str | Path | Sequence[str | Path]
+"""Images or stored codes, or what names them: files, folders, lists, or one .npy file."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Q queries as codes, with what is known of each."""
+
+    codes: NDArray[np.uint8]  # (Q, B)
+    features: NDArray[np.floating] | None  # (Q, D)
+    outputs: NDArray[np.float32] | None  # (Q, K)
+    paths: Sequence[str]
+    root: Path | None
+    labels: NDArray[Any] | None  # (Q,) classes or (Q, C)
+    class_names: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Path and reason of each image that cannot be read."""
+
+    def file(self, query: int) -> Path | None:
+        """Where the image of a query is, if that is known."""
+        if self.root is None:
+            return None
+        return Path(os.path.abspath(self.root / self.paths[query]))  # noqa: PTH100 - keeps links
+
+
+def open_queries(source: QuerySource, stdin: IO[bytes] | None = None) -> ImageList | CodeSet:
+    """Open what names queries; "-" stands for paths on `stdin`.
+
+    Raises ConfigError if a code set comes with others, DataError or CodeSetError if something is
+    missing or malformed.
+    """
+    if isinstance(source, ImageList | CodeSet):
+        return source
+    several = [source] if isinstance(source, str | Path) else source
+    names = [os.fspath(name) for name in several]
+    if any(is_code_set(name) for name in names):
+        if len(names) > 1:
+            raise ConfigError("queries are images, or one code set (.npy): give one kind")
+        return CodeSet.open(names[0])
+    from bitcodes.sources.source import open_images
+
+    return open_images(names, stdin=stdin)
+
+
+def is_code_set(name: str) -> bool:
+    """Whether a query's name is that of a code set."""
+    return name.lower().endswith(".npy")
+
+
+def stored_queries(queries: CodeSet, database: CodeSet, rerank: bool, force: bool) -> Queries:
+    """Stored codes as queries; raises CodeSetError if they do not fit the database."""
+    if queries.bits != database.bits:
+        raise CodeSetError(
+            f"{name_of(queries)} has codes of {queries.bits} bits and {name_of(database)} of "
+            f"{database.bits}: they are not of one model"
+        )
+    _check_same_model(database, queries.fingerprint, name_of(queries), force)
+    if rerank and queries.features is None:
+        raise CodeSetError(
+            f"{name_of(queries)} has no features to re-rank by; encode it again with --features"
+        )
+    return Queries(
+        queries.codes,
+        queries.features,
+        None,
+        queries.paths,
+        queries.root,
+        queries.labels,
+        queries.class_names,
+    )
+
+
+def encode_queries(
+    queries: ImageList,
+    model: "Encoder",
+    decode: "Decode",
+    batch_size: int,
+    workers: int | None,
+    progress: Callable[[int, int | None], None] | None,
+) -> Queries:
+    """Encode images as queries; those that cannot be read are listed as skipped."""
+    from bitcodes.models.encoding import encode_batches
+    from bitcodes.sources.reading import batches_of
+    from bitcodes.sources.source import listed
+
+    outputs = [np.empty((0, model.bits), np.float32)]
+    features = [np.empty((0, model.feature_dim), np.float32)]
+    positions: list[int] = []
+    skipped: list[tuple[str, str]] = []
+    batches = batches_of(listed(queries), batch_size)
+    for batch in encode_batches(
+        model, batches, decode=decode, batch_size=batch_size, workers=workers
+    ):
+        begin = len(positions) + len(skipped)
+        outputs.append(batch.outputs)
+        features.append(batch.features)
+        positions += (batch.good + begin).tolist()
+        skipped += [(batch.items[number].path, reason) for number, reason in batch.skipped]
+        if progress is not None:
+            progress(len(positions) + len(skipped), len(queries))
+    all_outputs = np.concatenate(outputs)
+    return Queries(
+        pack_outputs(all_outputs),
+        np.concatenate(features),
+        all_outputs,
+        [queries.paths[position] for position in positions],
+        queries.root,
+        None if queries.labels is None else queries.labels[positions],
+        queries.class_names,
+        tuple(skipped),
+    )
+
+
+def find_model(database: CodeSet, run: Path | None, device: str, force: bool) -> "Encoder":
+    """The model that made the database: `run`, else the one that its header names.
+
+    Raises CodeSetError if there is none, or it is another model and `force` does not allow that.
+    """
+    from bitcodes.models.engines import load_like
+
+    if run is None:
+        run = _recorded_run(database)
+    model = load_like(database.header, run, device)
+    if model.bits != database.bits:
+        raise CodeSetError(
+            f"{model.path} makes codes of {model.bits} bits and {name_of(database)} has codes of "
+            f"{database.bits}: it was made by another model; name that one with --run"
+        )
+    _check_same_model(database, model.fingerprint(), str(model.path), force)
+    return model
+
+
+def check_not_empty(queries: Queries) -> None:
+    """Raise DataError, with the reason, if there is no query."""
+    if queries.codes.shape[0]:
+        return
+    skipped = queries.skipped
+    if not skipped:
+        raise DataError("there are no queries: the code set of the queries is empty")
+    path, reason = skipped[0]
+    if len(skipped) == 1:
+        raise DataError(f"the query {shown(path)} cannot be read: {reason}")
+    raise DataError(f"none of the {len(skipped):,} queries can be read; {shown(path)}: {reason}")
+
+
+def name_of(code_set: CodeSet) -> str:
+    """What messages call a code set: its file, if it has one."""
+    return "the code set" if code_set.path is None else str(code_set.path)
+
+
+def _recorded_run(database: CodeSet) -> Path:
+    """The run that the header names, if it is still there, else the newest one."""
+    recorded = database.header.run
+    if recorded is not None and database.path is not None:
+        run = database.path.parent / recorded
+        if run.exists():
+            return run
+    latest = RUNS / LATEST
+    if recorded is not None and latest.exists():
+        return latest  # it may be the same model in another place: the fingerprint will tell
+    if recorded is None:
+        reason = "does not say which model made it"
+    else:
+        reason = f"was made with {recorded}, which is not there"
+    raise CodeSetError(f"{name_of(database)} {reason}; name the run or the model file with --run")
+
+
+def _check_same_model(database: CodeSet, fingerprint: str | None, name: str, force: bool) -> None:
+    if None in (database.fingerprint, fingerprint) or database.fingerprint == fingerprint or force:
+        return
+    recorded = "" if database.header.run is None else f", from {database.header.run}"
+    raise CodeSetError(
+        f"{name_of(database)} is of model {database.fingerprint}{recorded}, but {name} is of model "
+        f"{fingerprint}: distances between their codes mean nothing. If the run was trained on, "
+        "encode the images again (encode --force); --force here compares them all the same"
+    )
