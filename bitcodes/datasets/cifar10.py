@@ -4,9 +4,7 @@ Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html: 60,000 pictures of
 ten classes, 5,000 a class to train and 1,000 a class to test.
 """
 
-import io
 import json
-import pickle
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,6 +38,7 @@ from bitcodes.sources.lists import (
     single_labels,
     write_list,
 )
+from bitcodes.unpickle import Expected, RefusedPickle, unpickle
 
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
 PER_CLASS = {"train": 5000, "test": 1000}
@@ -49,6 +48,9 @@ Protocol = Literal["full", "low-data", "low-data-54k", "unseen"]
 UNSEEN_SPLITS = (1, 2, 3)
 
 _BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+_PICKLED = Expected(
+    [f"{kind}{size}" for kind in "uif" for size in (1, 2, 4, 8)], "numbers", longest=10_000
+)
 
 
 def prepare_cifar10(
@@ -321,31 +323,13 @@ def _same_end(path: str, known: set[str]) -> str | None:
     return next((end for end in ends if end in known), None)
 
 
-class _Unpickler(pickle.Unpickler):
-    """Reads only what a batch of CIFAR-10 consists of; a pickle could otherwise run any code."""
-
-    _ALLOWED = frozenset(
-        {
-            ("numpy", "dtype"),
-            ("numpy", "ndarray"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("_codecs", "encode"),  # how Python 3 writes bytes in old protocols
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        # NumPy 2 has moved this module, and warns of the old name.
-        return super().find_class(module.replace("numpy.core.", "numpy._core."), name)
-
-
 def _read_batch(content: bytes, where: str) -> _Batch:
     try:
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-        pixels = np.asarray(batch[b"data"])
-        labels = np.asarray(batch[b"labels"])
+        batch = unpickle(content, _PICKLED)
+        pixels = np.asarray(batch["data"])
+        labels = np.asarray(batch["labels"])
+    except RefusedPickle as refused:
+        raise DataError(f"refused {where}: not a batch of CIFAR-10 (it holds {refused})") from None
     except Exception as error:  # a damaged pickle raises nearly everything
         raise DataError(f"refused {where}: not a batch of CIFAR-10 ({error})") from error
     shape = (len(labels), 3 * 32 * 32)

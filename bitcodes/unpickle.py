@@ -1,0 +1,186 @@
+"""Pickles of text, numbers and arrays, read without trusting them.
+
+A pickle is a program that may call any function that Python can import. Here it may call three
+things only, and not even NumPy's own: stand-ins take the place of its array constructor, array
+class and dtype class. They record their arguments, and an array is made only of what was checked.
+"""
+
+import io
+import pickle
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GLOBALS = {
+    ("numpy.core.multiarray", "_reconstruct"): "_reconstruct",
+    ("numpy._core.multiarray", "_reconstruct"): "_reconstruct",
+    ("numpy", "ndarray"): "ndarray",
+    ("numpy", "dtype"): "dtype",
+    ("_codecs", "encode"): "encode",  # how Python 3 writes bytes in an old protocol
+}
+
+
+class RefusedPickle(Exception):
+    """The pickle holds something that it should not; the message says what."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a pickle may hold: dicts, lists, text, numbers, and arrays of these dtypes."""
+
+    dtypes: Collection[str]
+    """Kinds and sizes, such as "f4"."""
+    kind: str
+    """The same in words."""
+    longest: int
+    """Items of a list."""
+    deepest: int = 2
+    """Dicts and lists within each other."""
+
+
+def unpickle(content: bytes, expected: Expected, boxed: bool = False) -> Any:
+    """The value in a pickle of Python 2 or 3: text as str, tuples as lists.
+
+    `boxed`: it is the one object in a NumPy array, as numpy.save writes objects. Raises
+    RefusedPickle if it holds anything unexpected; a damaged pickle raises exceptions of any kind.
+    """
+    # Python 2 knew no bytes: what it wrote of arrays would be spoiled as text.
+    value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+    return _plain(_unbox(value) if boxed else value, expected, 0)
+
+
+# The unpickler in C keeps what it remembers in an array, as long as the largest number that a file
+# names: twenty bytes could ask for gigabytes. The one in Python has a dict.
+class _Unpickler(pickle._Unpickler):  # type: ignore[misc, name-defined, unused-ignore]
+    def find_class(self, module: str, name: str) -> "_StandIn":
+        try:
+            return _StandIn(_GLOBALS[module, name])
+        except KeyError:
+            raise RefusedPickle(ascii(f"{module}.{name}"[:80])) from None
+
+    def get_extension(self, code: int) -> None:
+        raise RefusedPickle(f"extension {code}")
+
+    def persistent_load(self, key: Any) -> None:
+        raise RefusedPickle("a reference to something outside it")
+
+
+class _StandIn:
+    """One of _GLOBALS by its name; calling it makes a stand-in for what NumPy would make."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._name == "dtype":
+            return _Dtype(*arguments[:1])
+        if self._name == "_reconstruct":
+            return _Array()
+        if self._name == "encode":
+            text, encoding = arguments
+            if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+                raise RefusedPickle("encoded text that is not latin1")
+            return text.encode("latin1")
+        raise RefusedPickle(f"a call of numpy.{self._name}")
+
+    def __setstate__(self, state: Any) -> None:
+        raise RefusedPickle(f"a change of numpy.{self._name}")
+
+
+class _Dtype:
+    """A dtype as pickled: its kind and size, then its byte order."""
+
+    def __init__(self, code: Any = None) -> None:
+        self.code = _text(code)
+        self.order = "="
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, tuple) or len(state) < 2:
+            raise RefusedPickle("a dtype of an unknown form")
+        self.order = _text(state[1])
+
+    def numpy(self, expected: Expected) -> np.dtype[Any]:
+        if self.code not in expected.dtypes or self.order not in ("<", ">", "=", "|"):
+            raise RefusedPickle(f"an array of {self.code!r}, where {expected.kind} are expected")
+        return np.dtype(self.order + self.code)
+
+
+class _Array:
+    """An array as pickled: the shape, the dtype, the order of axes and the bytes."""
+
+    def __init__(self) -> None:
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def parts(self) -> tuple[tuple[int, ...], _Dtype, bool, Any]:
+        state = self.state
+        if isinstance(state, tuple) and len(state) == 5:
+            _, shape, dtype, fortran, data = state
+            sizes = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
+            if sizes and len(shape) <= 8 and isinstance(dtype, _Dtype):
+                return shape, dtype, bool(fortran), data
+        raise RefusedPickle("an array of an unknown form")
+
+    def numpy(self, expected: Expected) -> NDArray[Any]:
+        shape, dtype, fortran, data = self.parts()
+        kind = dtype.numpy(expected)
+        if not isinstance(data, bytes):
+            raise RefusedPickle("an array whose numbers are not bytes")
+        count = 1
+        for size in shape:
+            count *= size
+        if len(data) != count * kind.itemsize:
+            raise RefusedPickle(f"an array of shape {shape} with {len(data)} bytes")
+        return np.frombuffer(data, kind).reshape(shape, order="F" if fortran else "C")
+
+
+def _unbox(value: Any) -> Any:
+    """The object in an array of one object."""
+    if not isinstance(value, _Array):
+        raise RefusedPickle("a pickle that is not an array")
+    shape, dtype, _, data = value.parts()
+    if dtype.code not in ("O", "O8", "O4") or shape != () or not isinstance(data, list):
+        raise RefusedPickle("an array that is not one object")
+    if len(data) != 1:
+        raise RefusedPickle(f"an array of one object with {len(data)}")
+    return data[0]
+
+
+def _plain(value: Any, expected: Expected, depth: int) -> Any:
+    """The value with arrays in place of stand-ins; raises RefusedPickle for anything else."""
+    if depth > expected.deepest:
+        raise RefusedPickle("more than arrays in lists in a dict")
+    if isinstance(value, _Array):
+        return value.numpy(expected)
+    if isinstance(value, dict):
+        return {_key(key): _plain(inner, expected, depth + 1) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        if len(value) > expected.longest:
+            raise RefusedPickle(f"a list of {len(value)}")
+        return [_plain(inner, expected, depth + 1) for inner in value]
+    if isinstance(value, bytes):
+        return _text(value)
+    if isinstance(value, (str, int, float, type(None))):
+        return value
+    raise RefusedPickle(f"a thing of the kind {type(value).__name__.lstrip('_')}")
+
+
+def _key(key: Any) -> str | int:
+    if isinstance(key, (str, bytes)):
+        return _text(key)
+    if type(key) is int:
+        return key
+    raise RefusedPickle(f"a key of the kind {type(key).__name__}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin1")
+    if isinstance(value, str):
+        return value
+    raise RefusedPickle("text of another kind")
