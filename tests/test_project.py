@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from typing import Any
 import grimp
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 import bitcodes
@@ -103,6 +105,35 @@ def test_one_version_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == bitcodes.__version__
     assert f"## {bitcodes.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_tests_run_on_every_python_that_the_package_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == named
+    assert project["requires-python"] == f">={named[0]}"
+
+
+@pytest.mark.parametrize(
+    ("tag", "changelog", "error"),
+    [
+        ("v1.2.0", "## 1.2.0\n", None),
+        ("v1.2", "## 1.2.0\n", "expected v1.2.0"),
+        ("v1.2.0", "## 1.2.0 (unreleased)\n", "no heading '## 1.2.0'"),
+    ],
+)
+def test_a_release_is_of_the_version_in_its_tag(
+    tmp_path: Path, tag: str, changelog: str, error: str | None
+) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/check_tag.py", tmp_path / ".ci")
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.0"\n')
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n{changelog}")
+    command = [sys.executable, tmp_path / ".ci/check_tag.py", tag]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode == 0) == (error is None)
+    assert (error or "") in done.stderr
 
 
 def test_the_version_is_printed() -> None:
