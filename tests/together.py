@@ -51,7 +51,7 @@ def _train(rank: int, port: int, settings: Settings, run: Path, at: str, step: i
         if at and trainer.step == step:
             if at == "error":
                 raise BitcodesError("this process has had enough")
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return inner(trainer, *arguments)
 
     loop.Trainer._train_step = train_step  # type: ignore[method-assign]

@@ -1,7 +1,6 @@
 """Training: what it learns, what it leaves, and that no stop of any kind changes the outcome."""
 
 import json
-import os
 import shutil
 import signal
 import threading
@@ -85,7 +84,7 @@ def interrupt_at(step: int, epoch_done: bool = False) -> Any:
 
     def report(now: Progress) -> None:
         if now.step == step and now.epoch_done == epoch_done:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     return report
 
@@ -695,7 +694,7 @@ def test_interrupted_in_validation(
     validate = loop.Trainer._validate
 
     def press(trainer: loop.Trainer) -> tuple[float, float]:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return validate(trainer)
 
     with monkeypatch.context() as patch:
@@ -718,7 +717,7 @@ def test_a_step_is_never_saved_half_done(
         sgd_step(optimizer)
         if optimizer.param_groups[0]["lr"] < optimizer.param_groups[0]["peak"] / 2:
             for _ in range(presses):
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
     finetune(make_settings(data), Path("kept"))  # the patch below must find the optimizer's hooks
     with monkeypatch.context() as patch:
@@ -731,7 +730,7 @@ def test_a_step_is_never_saved_half_done(
 
 def test_interrupted_while_images_are_read(data: Path, undisturbed: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        finetune(make_settings(data), loading=lambda *now: os.kill(os.getpid(), signal.SIGINT))
+        finetune(make_settings(data), loading=lambda *now: signal.raise_signal(signal.SIGINT))
     finetune(make_settings(data))
     assert_equal_outcome(Path("run"), undisturbed)
 

@@ -1,6 +1,5 @@
 """Layers that learn and layers that stay; plain SGD, steps and dropout of a recipe."""
 
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -213,7 +212,7 @@ def test_frozen_stages_outlive_a_stop(data: Path) -> None:
 
     def press(now: Progress) -> None:
         if now.step == 7:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         finetune(settings, report=press)
@@ -253,7 +252,7 @@ def test_steps_beyond_the_epochs_change_nothing(data: Path) -> None:
 def test_interrupted_before_the_last_step_it_ends_the_same(data: Path, step: int) -> None:
     def report(now: Progress) -> None:
         if now.step == step and not now.epoch_done:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     settings = make_settings(data, max_steps=7)
     with pytest.raises(KeyboardInterrupt):

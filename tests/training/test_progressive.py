@@ -1,7 +1,6 @@
 """Growing image sizes: which epoch has which, what is compared, and stops at any moment."""
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def test_stopped_anywhere_it_ends_as_if_it_had_not_been(data: Path) -> None:
 
         def press(now: Progress, stop: int = stop) -> None:
             if now.step == stop and not now.epoch_done:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
         with pytest.raises(KeyboardInterrupt):
             finetune(settings, report=press)
