@@ -1,4 +1,4 @@
-"""`bitcodes duplicates`: groups of images whose codes are the same, or nearly."""
+"""`bitcodes duplicates`: groups of images with the same codes, or nearly the same."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bitcodes.cli.options import JsonOption, ThreadsOption
+from bitcodes.cli.options import HtmlOption, JsonOption, ThreadsOption
 
 
 class Keep(StrEnum):
@@ -17,33 +17,31 @@ class Keep(StrEnum):
 
 
 def duplicates(
-    codes: Annotated[Path, typer.Argument(help="The code set.")] = Path("codes.npy"),
+    codes: Annotated[Path, typer.Argument(metavar="CODES", help="Code set.")] = Path("codes.npy"),
     radius: Annotated[
         int,
-        typer.Option(
-            "--radius", min=0, help="Hamming distance up to which codes are taken for the same."
-        ),
+        typer.Option("--radius", min=0, help="Largest Hamming distance between near-duplicates."),
     ] = 0,
     keep: Annotated[
         Keep,
-        typer.Option("--keep", help="Which image of a group to keep: first by path, or largest."),
+        typer.Option(
+            "--keep",
+            help="Which image of a group to keep: the first by path, or the largest in pixels.",
+        ),
     ] = Keep.first,
     json: JsonOption = False,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", help="Write a page with thumbnails: one file, for any browser."),
-    ] = None,
+    html: HtmlOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Find groups of near-duplicate images in a code set. Nothing is removed.
+    """Find groups of near-duplicate images in a code set. No file is changed.
 
     ```
     bitcodes duplicates codes.npy --radius 2 --html duplicates.html
     ```
 
-    Images are in one group if their codes are within the radius, directly or by a chain of others.
-    Into a pipe or a file goes a line an image, parted by tabs: group, keep or duplicate, distance
-    to the one to keep, path.
+    Two images are in one group if their codes are within the radius, directly or through a chain
+    of other images. When piped, prints one tab-separated line per image: group, keep or duplicate,
+    distance to the image to keep, path.
     """
     from bitcodes.cli.console import progress
     from bitcodes.cli.show import show

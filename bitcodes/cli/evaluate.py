@@ -6,17 +6,11 @@ from typing import Annotated
 
 import typer
 
-from bitcodes.cli.options import (
-    BatchSizeOption,
-    DeviceOption,
-    ForceOption,
-    JsonOption,
-    WorkersOption,
-)
+from bitcodes.cli.options import BatchSizeOption, DeviceOption, JsonOption, WorkersOption
 
 
 class Compat(StrEnum):
-    """Whose way of counting to add."""
+    """Another project's way of counting."""
 
     deephash = "deephash"
     lin2015 = "lin2015"
@@ -27,66 +21,72 @@ def evaluate(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Runs (folders that finetune wrote); several are compared on the same queries. "
+            metavar="RUNS",
+            help="Runs (folders that finetune wrote). Several are compared on the same queries. "
             "Default: the newest run, runs/latest.",
             show_default=False,
         ),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="The same as naming one run.", show_default=False)
+        Path | None, typer.Option("--run", help="One more run to evaluate.", show_default=False)
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data",
-            help="Evaluate on this prepared dataset. Default: the one the run was trained on.",
+            "--data", help="Prepared dataset to evaluate on. Default: the one of the training."
         ),
     ] = None,
     queries: Annotated[
         Path | None,
-        typer.Option("--queries", help="Code set of the queries, instead of a run's."),
+        typer.Option("--queries", help="Code set of the queries; with --database, not a run."),
     ] = None,
     database: Annotated[
         Path | None,
-        typer.Option("--database", help="Code set of the images that are searched."),
+        typer.Option("--database", help="Code set of the images to search; with --queries."),
     ] = None,
     exclude_self: Annotated[
         bool,
         typer.Option(
             "--exclude-self",
-            help="Pass over each query's own file in the database, found by its path.",
+            help="Leave each query's own file out of its results. Files are compared by path.",
         ),
     ] = False,
     compat: Annotated[
         Compat | None,
         typer.Option(
             "--compat",
-            help="Also count as others do, to lay figures beside their tables: deephash, lin2015 "
-            "or seed.",
+            help="Also print the figures as another project counts them, to compare with its "
+            "tables. docs/metrics.md says how each counts.",
         ),
     ] = None,
     stages: Annotated[
         bool,
         typer.Option(
             "--stages",
-            help="Also search with 1,000 of the queries, re-ranked and asymmetric beside plain "
-            "Hamming: what each stage buys, and the queries a second.",
+            help="Also compare the search modes (plain, re-ranked, asymmetric) on 1,000 of the "
+            "queries: quality and queries per second.",
         ),
     ] = False,
     report: Annotated[
         Path | None,
         typer.Option(
             "--report",
-            help="Write a page with figures, curves, codes, and the best and worst queries.",
+            help="Write a page with figures, curves, bit statistics, and the best and worst "
+            "queries: one file for any browser.",
         ),
     ] = None,
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = 64,
     workers: WorkersOption = None,
-    force: ForceOption = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Evaluate even if --queries and --database are of different models."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Measure how well codes retrieve: mAP, precision and recall, with a table by class.
+    """Measure retrieval quality: mAP, precision and recall, in total and per class.
 
     ```
     bitcodes evaluate
@@ -94,12 +94,13 @@ def evaluate(
     bitcodes evaluate --queries queries.npy --database codes.npy
     ```
 
-    A run is evaluated on the data it was trained for: the queries (test.txt) against the database
-    (database.txt). Their codes are kept in the run, so a second call is instant. Code sets need
-    labels.
+    A run is evaluated on the data that it was trained for: the queries (test.txt) search the
+    database (database.txt). Their codes are kept in the run, so a second call takes no time. Code
+    sets need labels.
 
-    An image is relevant to a query of the same class, or with a label in common. Images at equal
-    distance count by their mean over all orders. docs/metrics.md defines every figure.
+    An image is relevant to a query if they share a label. Images at equal distance have no order
+    among themselves, so each figure is the mean over all their orders. docs/metrics.md defines
+    every figure.
     """
     from bitcodes.cli.console import progress
     from bitcodes.cli.show import show

@@ -5,23 +5,23 @@ from typing import Annotated
 
 import typer
 
-from bitcodes.cli.options import ForceOption, RunOption
+from bitcodes.cli.options import RunOption
 
 
 def export(
-    out: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="The file to write.")],
+    out: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="File to write.")],
     run: RunOption = None,
-    force: ForceOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write the model with its preprocessing settings as one ONNX file.
+    """Write a model and its preprocessing as one ONNX file.
 
     ```
     bitcodes export model.onnx
     ```
 
-    It takes uint8 images (B, S, S, 3) and gives hash outputs (B, K) and features (B, D); a bit is
-    output > 0. encode --run model.onnx uses it, and so can any ONNX Runtime: the settings are JSON
-    under "bitcodes" in the file's metadata.
+    The ONNX model takes uint8 images (B, S, S, 3) and returns hash outputs (B, K) and features
+    (B, D). A bit is 1 if its output is above 0. Use the file with encode --run model.onnx, or with
+    any ONNX Runtime: its metadata holds the preprocessing as JSON, under "bitcodes".
     """
     from bitcodes.cli.show import show
     from bitcodes.tasks.export import export_model

@@ -5,32 +5,35 @@ from typing import Annotated
 
 import typer
 
-from bitcodes.cli.options import ForceOption, JsonOption
+from bitcodes.cli.options import JsonOption
 
 
 def index(
-    codes: Annotated[Path, typer.Argument(help="The code set.")] = Path("codes.npy"),
+    codes: Annotated[Path, typer.Argument(metavar="CODES", help="Code set.")] = Path("codes.npy"),
     tables: Annotated[
         bool | None,
         typer.Option(
             "--tables/--no-tables",
-            help="Whether to add tables. Default: from 1,000,000 distinct codes on, if they have "
-            "128 bits at most.",
+            help="Add tables of code parts. Default: add them to 1,000,000 or more distinct codes of "
+            "at most 128 bits.",
             show_default=False,
         ),
     ] = None,
-    force: ForceOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build the index again, even if it is up to date.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Build the index of a code set and save it beside it, in a folder (codes.index).
+    """Build the index of a code set, for faster searches with the same results.
 
-    The index keeps each distinct code once, with the rows that have it: where many images share a
-    code, searches take a fraction of the time. Tables of the codes by their parts (multi-index
-    hashing) let a search read only the codes that can be near: many times faster again in sets of
-    millions, for which they take some 40 bytes a code. Results are the same, always.
+    The index is saved beside the code set, in a folder (codes.index). `search` uses it by
+    itself. If the code set has changed, run this command again: it adds new rows to the index,
+    or builds it again if other rows have changed.
 
-    `search` uses the index by itself. After the code set has changed, run this again: if rows were
-    only added, they are merged in.
+    The index stores each distinct code once. If many images share a code, a search takes a
+    fraction of the time. Tables of code parts (multi-index hashing) let a search read only the
+    codes that can be near. With millions of codes this is many times faster still; the tables take
+    about 40 bytes per code.
     """
     from bitcodes.cli.show import show
     from bitcodes.tasks.index import build_index

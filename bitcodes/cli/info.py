@@ -1,4 +1,4 @@
-"""`bitcodes info`: what a code set or a run holds."""
+"""`bitcodes info`: what a code set, a run or a model file holds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +9,12 @@ from bitcodes.cli.options import JsonOption
 
 
 def info(
-    what: Annotated[
-        Path, typer.Argument(metavar="CODES|RUN", help="A code set, a run or a model file.")
+    path: Annotated[
+        Path, typer.Argument(metavar="CODES|RUN", help="Code set, run or model file.")
     ] = Path("codes.npy"),
     json: JsonOption = False,
 ) -> None:
-    """Say what a code set, a run or a model file holds; of a code set, verify the checksums.
+    """Describe a code set, a run or a model file. Verify the checksums of a code set.
 
     ```
     bitcodes info codes.npy
@@ -23,4 +23,4 @@ def info(
     from bitcodes.cli.show import show
     from bitcodes.tasks.info import describe
 
-    show(describe(what), json=json)
+    show(describe(path), json=json)

@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 
-from bitcodes.cli.options import ForceOption
-
 
 def merge(
-    sets: Annotated[list[Path], typer.Argument(help="Code sets, in the order of their rows.")],
+    sets: Annotated[
+        list[Path],
+        typer.Argument(metavar="CODES", help="Code sets, in the order that rows shall have."),
+    ],
     out: Annotated[
-        Path, typer.Option("--output", "-o", help="The code set to write, a .npy file.")
+        Path, typer.Option("--output", "-o", help="Code set to write, a .npy file.")
     ] = Path("codes.npy"),
-    force: ForceOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing code set.")] = False,
 ) -> None:
     """Join code sets of one model into one.
 
@@ -21,15 +22,15 @@ def merge(
     bitcodes merge part1.npy part2.npy -o codes.npy
     ```
 
-    All must be of the same model, engine, dtype and decoding, with the same sidecars. The parts
-    that encode --part made give the same set as encoding all at once.
+    All code sets must be of the same model, engine, dtype and decoding, and have the same sidecar
+    files. The parts that encode --part writes give the same code set as encoding all at once.
     """
     from bitcodes.cli.console import out as console
     from bitcodes.cli.console import progress
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.codes.merge import merge as merge_sets
 
-    opened = [CodeSet.open(path) for path in sets]
+    code_sets = [CodeSet.open(path) for path in sets]
     with progress("merging") as report:
-        made = merge_sets(opened, out, force=force, progress=report)
-    console.print(f"{out}: {made.count:,} codes of {made.bits} bits", markup=False)
+        merged = merge_sets(code_sets, out, force=force, progress=report)
+    console.print(f"{out}: {merged.count:,} codes of {merged.bits} bits", markup=False)

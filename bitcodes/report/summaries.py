@@ -1,11 +1,34 @@
-"""Results of a few facts as plain lines: an index, what a file holds, an exported model."""
+"""Short results as plain lines: a new code set, an index, what a file holds, an exported model."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from bitcodes.sources.lists import shown
 from bitcodes.tasks.export import Exported
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
+from bitcodes.tasks.results import Encoded
+
+_SKIPPED_SHOWN = 5
+
+
+def encoded_line(encoded: Encoded) -> str:
+    """How many codes a set has, and how many images were skipped."""
+    code_set = encoded.code_set
+    line = f"{encoded.file}: {code_set.count:,} codes of {code_set.bits} bits"
+    if code_set.skipped:
+        name = encoded.file.with_suffix(".skipped.txt").name
+        line += f", {len(code_set.skipped):,} images skipped ({name})"
+    return line
+
+
+def skipped_lines(encoded: Encoded) -> Iterator[str]:
+    """The first images that were skipped, with the reason, and how many more there are."""
+    skipped = encoded.code_set.skipped
+    for path, reason in skipped[:_SKIPPED_SHOWN]:
+        yield f"skipped {shown(path)}: {reason}"
+    if len(skipped) > _SKIPPED_SHOWN:
+        yield f"skipped {len(skipped) - _SKIPPED_SHOWN:,} more"
 
 
 def index_lines(index: IndexSummary) -> Iterator[str]:

@@ -12,7 +12,13 @@ from rich.text import Text
 from bitcodes.metrics.comparison import evaluation_name
 from bitcodes.report.duplicates import duplicate_lines, duplicate_tables
 from bitcodes.report.result_tables import result_lines, result_tables
-from bitcodes.report.summaries import exported_line, index_lines, info_lines
+from bitcodes.report.summaries import (
+    encoded_line,
+    exported_line,
+    index_lines,
+    info_lines,
+    skipped_lines,
+)
 from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
 from bitcodes.report.text import printable
 from bitcodes.tasks.compare import Comparison
@@ -20,7 +26,7 @@ from bitcodes.tasks.duplicates import Duplicates
 from bitcodes.tasks.export import Exported
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
-from bitcodes.tasks.results import SearchResults
+from bitcodes.tasks.results import Encoded, SearchResults
 
 
 @singledispatch
@@ -123,6 +129,16 @@ def _(result: Comparison) -> str:
 
     looks = examples(result.evaluations[0]) if len(result.evaluations) == 1 else ()
     return evaluation_page(result.evaluations, result.differences, looks)
+
+
+@tables.register
+def _(result: Encoded) -> Iterable[RenderableType]:
+    yield Text(encoded_line(result))
+
+
+@remarks.register
+def _(result: Encoded) -> Iterable[str]:
+    return skipped_lines(result)
 
 
 @tables.register

@@ -1,9 +1,10 @@
-"""The results of a search: queries, and the images found for each."""
+"""The results of encoding and of searching."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 
 Fine = Literal["features", "outputs"]
@@ -11,8 +12,16 @@ _FINE_WORDS: dict[Fine, str] = {"features": "features", "outputs": "hash outputs
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """A code set and the file that it was written to."""
+
+    code_set: CodeSet
+    file: Path
+
+
+@dataclass(frozen=True)
 class Hit:
-    """One image found for a query."""
+    """One image of the code set, as an answer to a query."""
 
     rank: int
     """From 1."""
@@ -21,42 +30,42 @@ class Hit:
     path: str
     """As the code set has it."""
     file: Path | None
-    """Where the image lies, if that is known."""
+    """Where the image is, if that is known."""
     distance: int
     """Hamming distance to the query."""
     similarity: float
     """Share of the bits that agree, 0 to 1."""
     fine_distance: float | None
-    """What a shortlist was ordered by, if it was: the distance of features or of hash outputs."""
+    """The distance of features or of hash outputs, if these order the hits."""
     labels: tuple[str, ...]
     """Class names, or numbers where there are no names; empty where unknown."""
     relevant: bool | None
-    """Whether it shares a label with the query; None where either has none."""
+    """Whether it shares a label with the query; None if either has none."""
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """One query and what was found for it, nearest first."""
+    """One query and its hits, nearest first."""
 
     path: str
     file: Path | None
     labels: tuple[str, ...]
     hits: tuple[Hit, ...]
     more: bool
-    """Whether there were more images within the radius than were asked for."""
+    """Whether more than k images are within the radius."""
     tied: bool = False
-    """Whether further codes are as near as the last one taken: which were taken is by row."""
+    """Whether further codes are as near as the last hit: which of them are hits depends on rows."""
 
     @property
     def correct(self) -> int | None:
-        """How many of the hits are relevant; None where that is not known of any."""
+        """How many of the hits are relevant; None if that is known of none."""
         known = [hit.relevant for hit in self.hits if hit.relevant is not None]
         return sum(known) if known else None
 
 
 @dataclass(frozen=True)
 class SearchResults:
-    """The answer to one call of search."""
+    """What one call of search returns."""
 
     codes: str
     """Name of the code set searched."""
@@ -64,18 +73,18 @@ class SearchResults:
     count: int
     """Images in the code set."""
     k: int | None
-    """How many were asked for at most; None for all within the radius."""
+    """The most hits per query; None for all within the radius."""
     radius: int | None
     shortlist: int | None
-    """How many nearest codes were re-ranked, where no radius says which."""
+    """How many nearest codes were re-ranked; None if a radius decides."""
     reranked: Fine | None
-    """By what a shortlist was ordered; None for results ordered by codes alone."""
+    """What a shortlist was ordered by; None for results ordered by codes alone."""
     queries: tuple[QueryResult, ...]
     skipped: tuple[tuple[str, str], ...]
-    """Path and reason of the queries that could not be read."""
+    """Path and reason of each query that could not be read."""
 
     def describe(self) -> str:
-        """What was searched and how, in one line."""
+        """What was searched, and how, in one line."""
         nearest = "all" if self.k is None else f"the {self.k:,} nearest"
         by_codes = "" if self.radius is None else f" within distance {self.radius}"
         if self.reranked is not None:
@@ -86,14 +95,14 @@ class SearchResults:
                 else f"of the {min(self.shortlist, self.count):,} nearest"
             )
             order = f"all by {fine}" if self.k is None else f"{nearest} in {fine}"
-            found = f"{order}, {of}{by_codes}"
+            scope = f"{order}, {of}{by_codes}"
         else:
-            found = nearest + by_codes
-        return f"{found} by {self.bits}-bit codes, among {self.count:,} images"
+            scope = nearest + by_codes
+        return f"{scope} by {self.bits}-bit codes, among {self.count:,} images"
 
     @property
     def tie_note(self) -> str | None:
-        """What to know, and to do, where codes tie at the end of a list; None if none does."""
+        """What to know, and to do, if codes tie at the end of a list; None if none do."""
         if not any(query.tied for query in self.queries):
             return None
         if self.reranked is not None:

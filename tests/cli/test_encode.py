@@ -114,7 +114,7 @@ def test_ctrl_c_stops_at_once_and_the_next_run_continues(
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert errors.endswith("interrupted; the same command goes on where this stopped\n")
+    assert errors.endswith("interrupted; the same command continues where it stopped\n")
     assert not Path("codes.npy").exists()
 
     assert run("photos", "--batch-size", "2") == 0
