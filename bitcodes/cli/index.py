@@ -14,8 +14,8 @@ def index(
         bool | None,
         typer.Option(
             "--tables/--no-tables",
-            help="Add tables of code parts. Default: add them to 1,000,000 or more distinct codes of "
-            "at most 128 bits.",
+            help="Add tables of code parts. Default: add them to 1,000,000 or more distinct codes, "
+            "if these have at most 128 bits.",
             show_default=False,
         ),
     ] = None,
