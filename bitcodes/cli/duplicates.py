@@ -17,7 +17,9 @@ class Keep(StrEnum):
 
 
 def duplicates(
-    codes: Annotated[Path, typer.Argument(metavar="CODES", help="Code set.")] = Path("codes.npy"),
+    codes: Annotated[Path, typer.Argument(metavar="CODES", help="The code set.")] = Path(
+        "codes.npy"
+    ),
     radius: Annotated[
         int,
         typer.Option("--radius", min=0, help="Largest Hamming distance between near-duplicates."),

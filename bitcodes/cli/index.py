@@ -9,7 +9,9 @@ from bitcodes.cli.options import JsonOption
 
 
 def index(
-    codes: Annotated[Path, typer.Argument(metavar="CODES", help="Code set.")] = Path("codes.npy"),
+    codes: Annotated[Path, typer.Argument(metavar="CODES", help="The code set.")] = Path(
+        "codes.npy"
+    ),
     tables: Annotated[
         bool | None,
         typer.Option(
