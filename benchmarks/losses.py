@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+from bitcodes.losses import LOSSES, LossName
 from bitcodes.runs import CONFIG_FILE, LAST_MODEL_FILE, MODEL_FILE
-from bitcodes.settings import LabelFree, LossName, Settings, backbone_name
+from bitcodes.settings import Settings, backbone_name
 from bitcodes.training.validation import kept_epoch
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -71,14 +72,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("work", type=Path, nargs="?", default=Path("data/losses"))
     parser.add_argument("--source", type=Path, help="CIFAR-10 as prepare --source takes it")
-    parser.add_argument("--losses", nargs="+", choices=get_args(LossName), default=None)
+    parser.add_argument("--losses", nargs="+", choices=list(LossName), default=None)
     parser.add_argument("--bits", nargs="+", type=int, default=[16, 32, 48, 64])
     parser.add_argument("--backbones", nargs="+", default=["auto"])
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=["low-data"])
     default = RESULTS / f"{date.today():%Y-%m-%d}-losses.md"
     parser.add_argument("--out", type=Path, default=default)
     arguments, options = parser.parse_known_args()
-    losses = arguments.losses or [x for x in get_args(LossName) if x not in get_args(LabelFree)]
+    losses = arguments.losses or LOSSES
     out = arguments.out.absolute()
     source = None if arguments.source is None else arguments.source.absolute()
     (arguments.work / "cells").mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,12 @@
 """The settings of a run: what each means, its default, and how they are read from files."""
 
-import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Generic, Literal, Never, Self
 
 import yaml
 from pydantic import (
@@ -18,238 +19,325 @@ from pydantic import (
     model_validator,
 )
 from pydantic.config import JsonDict
+from typing_extensions import TypeVar
 
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
+from bitcodes.losses import LossName, families
+
+Auto = Literal["auto"]
+# What a setting may be beside its own values: "auto" in Settings, nothing in ResolvedSettings.
+OrAuto = TypeVar("OrAuto", default=Auto, covariant=True)
 
 _Size = Annotated[int, Field(ge=32, le=1024)]
 _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
-
-LabelFree = Literal["itq", "itq-nn", "lsh"]  # fitted to features, without training
-LossName = Literal["ce", "csq", "ortho", "greedy", "dpn", "hashnet", "dch", LabelFree]
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:\d+)?")
 
 
-def _setting(default: Any, meaning: str, auto: str = "", metavar: str | None = None) -> Any:
-    """A setting: its default, what it means, what the default comes to, what stands for a value."""
-    extra: JsonDict = {"auto": auto, "metavar": metavar}
+class Optimizer(StrEnum):
+    """How gradients change the weights."""
+
+    SGD = "sgd"
+    ADAMW = "adamw"
+
+
+class Schedule(StrEnum):
+    """The learning rates after warm-up."""
+
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class Precision(StrEnum):
+    """Mixed precision of training steps."""
+
+    OFF = "off"
+    BFLOAT16 = "bfloat16"
+
+
+class Panel(StrEnum):
+    """The parts of the help of finetune, those that most people need first."""
+
+    GENERAL = "Options"
+    MODEL = "Model"
+    TRAINING = "Training"
+    MACHINE = "Machine"
+    AUGMENTATION = "Augmentation"
+    FREEZING = "Frozen layers"
+    OPTIMIZATION = "Optimization"
+
+
+def _setting(
+    panel: Panel, default: Any, meaning: str, auto: str = "", metavar: str | None = None
+) -> Any:
+    """A setting: its panel, its default, its help.
+
+    `auto` says what the default comes to, `metavar` what stands for a value.
+    """
+    extra: JsonDict = {"panel": panel, "auto": auto, "metavar": metavar}
     return Field(default, description=meaning, json_schema_extra=extra)
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, Generic[OrAuto]):
     """Everything that decides what a run learns; saved with it as config.yaml.
 
-    A value of "auto" is replaced by what was chosen before training starts (`training.resolve`),
-    so that a saved file says what was done and repeats it. Each is an option of `bitcodes finetune`
-    too, by the same name: what is written here is its help.
+    A setting is declared here once. It is an option of `bitcodes finetune` by the same name, whose
+    help is its text. `Settings` alone may have values of "auto"; `training.resolve` chooses them
+    and returns `ResolvedSettings`, so that a saved file says what was done and repeats it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    data: Path = Field(
-        description="Folder of a prepared dataset (see `bitcodes prepare`); for a loss without "
-        "labels any folder of images."
+    data: Path = _setting(
+        Panel.GENERAL,
+        ...,
+        "Folder of a prepared dataset (see `bitcodes prepare`). A loss without labels takes any "
+        "folder of images.",
     )
     backbone: str = _setting(
+        Panel.MODEL,
         "auto",
-        "Pretrained network to start from: alexnet, or any of these libraries' as "
-        "torchvision/resnet50 or timm/vit_small_patch16_224.",
+        "Pretrained network to start from: alexnet, or a network of torchvision or timm, for "
+        "example torchvision/resnet50 or timm/vit_small_patch16_224.",
         "tf_efficientnet_lite0_stages, EfficientNet-Lite0 with the features of all its stages; "
         "tf_efficientnet_lite0_trunk, with those of the last one, without labels",
         metavar="NAME",
     )
     weights: Literal["pretrained", "random"] | Path = _setting(
+        Panel.MODEL,
         "pretrained",
-        "Weights for the backbone from a file: .safetensors, .pth, for bvlc_alexnet .npy; a model "
-        "of bitcodes will do.",
-        "those published for it, downloaded if they do not come with a package",
+        "File with weights for the backbone: .safetensors, .pth, or .npy for bvlc_alexnet. A model "
+        "of bitcodes works too.",
+        "the published weights, downloaded if no installed package has them",
         metavar="FILE",
     )
-    hidden: Literal["auto"] | Annotated[int, Field(ge=0, le=65536)] = _setting(
+    hidden: OrAuto | Annotated[int, Field(ge=0, le=65536)] = _setting(
+        Panel.MODEL,
         "auto",
-        "Width of a layer between backbone and hash layer, trained from random weights; 0: none.",
+        "Width of a layer between backbone and hash layer. It starts from random weights. "
+        "0 leaves it out.",
         "1024 for tf_efficientnet_lite0_stages and with --freeze, else 0",
         metavar="N",
     )
-    loss: LossName = _setting(
-        "csq",
-        "What training minimises. csq, dpn, ortho: pull codes to a center for each class; ce, "
-        "greedy: classify through it; hashnet, dch: bring pairs of a class together. Without "
-        "labels and in seconds, for any folder of images: itq, itq-nn, lsh.",
-        metavar="NAME",
+    loss: LossName = _setting(Panel.MODEL, LossName.CSQ, f"Loss to minimise. {families()}")
+    bits: Annotated[int, Field(ge=1, le=1024)] = _setting(
+        Panel.MODEL, 48, "Length of a code. Longer codes find more and take more memory."
     )
-    bits: Annotated[int, Field(ge=1, le=1024)] = _setting(48, "Length of a code.")
-    image_size: Literal["auto"] | _Size | Annotated[list[_Size], Field(min_length=2)] = _setting(
+    image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = _setting(
+        Panel.MODEL,
         "auto",
-        "Pixels on a side that the network sees; several, such as 64,128, each for an equal share "
-        "of the epochs.",
-        "by the images' own size: 128 for small ones, up to what the backbone was trained with; "
-        "half of it for the first epochs",
+        "Side in pixels of the images that the network sees. Several sizes, for example 64,128, "
+        "share the epochs equally: small images first make training faster.",
+        "by the size of the images: 128 for small ones, at most what the backbone was trained "
+        "with; half of it for the first epochs",
         metavar="N,...",
     )
-    epochs: Literal["auto"] | Annotated[int, Field(ge=1)] = _setting(
+    epochs: OrAuto | Annotated[int, Field(ge=1)] = _setting(
+        Panel.TRAINING,
         "auto",
-        "Passes over the training images. A finished run trains on when given more.",
+        "Passes over the training images. With more epochs, a finished run trains on.",
         "10 for 50,000 images, 32 for 5,000; 30 with --freeze",
         metavar="N",
     )
     max_steps: Annotated[int, Field(ge=0)] = _setting(
-        0, "Steps to stop after, if the epochs have more; 0: no such limit."
+        Panel.TRAINING, 0, "Stop after this many steps, for example for a trial. 0 sets no limit."
     )
-    batch_size: Annotated[int, Field(ge=2)] = _setting(32, "Images in a training step.")
-    optimizer: Literal["auto", "sgd", "adamw"] = _setting(
+    batch_size: Annotated[int, Field(ge=2)] = _setting(
+        Panel.TRAINING, 32, "Images per training step. Reduce it if memory runs out."
+    )
+    optimizer: OrAuto | Optimizer = _setting(
+        Panel.OPTIMIZATION,
         "auto",
         "How gradients change the weights.",
         "adamw for networks with layer norms, else sgd",
-        metavar="sgd|adamw",
     )
-    learning_rate: Literal["auto"] | _Positive = _setting(
+    learning_rate: OrAuto | _Positive = _setting(
+        Panel.OPTIMIZATION,
         "auto",
-        "Peak learning rate of the backbone and of a hidden layer: warm-up, then cosine to zero.",
-        "in a batch of 64: 0.05, without batch norms 0.01; with layer norms 0.0001",
+        "Peak learning rate of the backbone and the hidden layer.",
+        "for batches of 64: 0.05, without batch norms 0.01, with layer norms 0.0001",
         metavar="X",
     )
-    head_learning_rate: Literal["auto"] | _Positive = _setting(
+    head_learning_rate: OrAuto | _Positive = _setting(
+        Panel.OPTIMIZATION,
         "auto",
-        "Peak learning rate of hash layer and classifier.",
-        "0.02 to 0.5 by the loss, without batch norms a fifth of it; with layer norms 0.001",
+        "Peak learning rate of the hash layer and the classifier.",
+        "0.02 to 0.5 depending on the loss, a fifth of it without batch norms, 0.001 with layer "
+        "norms",
         metavar="X",
     )
-    weight_decay: Literal["auto"] | Annotated[float, Field(ge=0)] = _setting(
+    weight_decay: OrAuto | Annotated[float, Field(ge=0)] = _setting(
+        Panel.OPTIMIZATION,
         "auto",
         "Penalty on the weights.",
         "0.0005, with layer norms 0.05",
         metavar="X",
     )
     warm_up: _Share = _setting(
-        0.1, "Share of the steps in which the learning rates rise to their peaks."
+        Panel.OPTIMIZATION,
+        0.1,
+        "Share of the steps in which the learning rates rise to their peaks.",
     )
-    schedule: Literal["cosine", "constant"] = _setting(
-        "cosine",
-        "Learning rates after warm-up: along a cosine to zero, or constant.",
-        metavar="cosine|constant",
+    schedule: Schedule = _setting(
+        Panel.OPTIMIZATION,
+        Schedule.COSINE,
+        "Learning rates after the warm-up: fall to zero along a cosine, or stay constant.",
     )
-    momentum: _Share = _setting(0.9, "Nesterov momentum; 0: plain SGD.")
+    momentum: _Share = _setting(
+        Panel.OPTIMIZATION, 0.9, "Nesterov momentum of sgd. 0 turns it off."
+    )
     dropout: _Share = _setting(
+        Panel.OPTIMIZATION,
         0.0,
-        "Share of the features that a step leaves out before the hash layer, and in the backbone's "
-        "own dropout layers; 0: as the backbone has it.",
+        "Leave out this share of the features before the hash layer, and in the backbone's own "
+        "dropout layers. 0 keeps the backbone as it is.",
     )
     label_smoothing: _Share = _setting(
-        0.0, "Probability spread over all classes, in ce, greedy and ortho."
+        Panel.OPTIMIZATION,
+        0.0,
+        "Spread this much probability over all classes. Used by ce, greedy and ortho.",
     )
     dither: _Share = _setting(
+        Panel.OPTIMIZATION,
         0.9,
-        "Share of the outputs' range over which the bits' thresholds are spread, in csq and dpn: "
-        "codes then tell how sure the network is. 0: all at zero, as in the papers.",
+        "Spread the thresholds of the bits over this share of the output range, so that codes "
+        "show how sure the network is. Used by csq and dpn. 0 sets all thresholds to zero, as in "
+        "the papers.",
     )
     ema: _Share = _setting(
+        Panel.OPTIMIZATION,
         0.0,
-        "Decay, a step, of averaged weights, which are validated and saved in place of the last "
-        "step's; such as 0.99. 0: off.",
+        "Validate and save a moving average of the weights with this decay per step, for example "
+        "0.99. 0 turns it off.",
     )
     freeze_norms: bool = _setting(
-        False, "Keep the statistics of batch norms as they were pretrained."
+        Panel.FREEZING, False, "Keep the pretrained statistics of batch norms."
     )
-    augment: bool = _setting(True, "Change training images at random, as the next four say.")
-    flip: bool = _setting(True, "Mirror half of them.")
+    augment: bool = _setting(
+        Panel.AUGMENTATION,
+        True,
+        "Augment training images (see --flip, --shift, --zoom, --rand-augment).",
+    )
+    flip: bool = _setting(
+        Panel.AUGMENTATION, True, "Mirror half of the images. Turn it off for text or maps."
+    )
     shift: Annotated[float, Field(ge=0, le=0.5)] = _setting(
-        0.125, "Shift them by up to this share of their side."
+        Panel.AUGMENTATION, 0.125, "Shift images by up to this share of their side."
     )
-    zoom: Literal["auto"] | _Share = _setting(
+    zoom: OrAuto | _Share = _setting(
+        Panel.AUGMENTATION,
         "auto",
-        "Enlarge them, so that up to this share of their side is cut off.",
+        "Enlarge images so that up to this share of their side is cut off.",
         "0.2 for fewer than 20,000 images, else 0.0",
         metavar="X",
     )
-    rand_augment: Literal["auto"] | Annotated[float, Field(ge=0, le=10)] = _setting(
+    rand_augment: OrAuto | Annotated[float, Field(ge=0, le=10)] = _setting(
+        Panel.AUGMENTATION,
         "auto",
-        "Two random changes to each (RandAugment), of this strength, to 10; 0: none.",
+        "Apply two random changes of this strength to each image (RandAugment), at most 10. "
+        "0 turns it off.",
         "4 for fewer than 20,000 images, else 0.0",
         metavar="X",
     )
     freeze: bool = _setting(
+        Panel.FREEZING,
         False,
-        "Train only what follows the backbone, on features computed once and kept in "
-        "runs/.features: seconds an epoch.",
+        "Freeze the whole backbone and train only the layers after it. Its features are computed "
+        "once and kept in runs/.features; an epoch then takes seconds.",
     )
-    freeze_stages: Literal["auto"] | Annotated[int, Field(ge=0)] = _setting(
+    freeze_stages: OrAuto | Annotated[int, Field(ge=0)] = _setting(
+        Panel.FREEZING,
         "auto",
-        "Keep the first N stages of the backbone as they are, its stem with them, and train the "
-        "others: faster steps.",
-        "three of seven: 1 of ResNets' 4; 0 where there are none",
+        "Freeze the stem and the first N stages (layer groups) of the backbone. Steps are faster.",
+        "three sevenths, rounded down: 1 of 4 for a ResNet; 0 for a backbone without stages",
         metavar="N",
     )
     retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = _setting(
+        Panel.FREEZING,
         "none",
-        "Layers of the backbone to train from random weights while its others stay frozen, such as "
+        "Train these layers of the backbone from random weights and freeze the others, for example "
         "fc6,fc7.",
-        "all learn, from the weights that they have",
+        "all layers train from their pretrained weights",
         metavar="LAYERS",
     )
     val: Annotated[float, Field(ge=0, lt=1)] = _setting(
+        Panel.TRAINING,
         0.05,
-        "Share of the training list held out (at most 2,000 images), to keep an earlier epoch's "
-        "weights where they are clearly better; 0: train on everything and keep the last.",
+        "Share of the training list to hold out for validation, at most 2,000 images. The model "
+        "is the last epoch's, unless an earlier one is clearly better on them. 0 trains on "
+        "everything.",
     )
-    seed: Annotated[int, Field(ge=0)] = _setting(0, "Seed of everything random.")
+    seed: Annotated[int, Field(ge=0)] = _setting(
+        Panel.TRAINING, 0, "Random seed: the same seed repeats a run."
+    )
     summary_steps: Annotated[int, Field(ge=1)] = _setting(
-        20, "Steps between two points of TensorBoard's curves."
+        Panel.TRAINING, 20, "Steps between two points of the curves in TensorBoard."
     )
     device: str = _setting(
-        "auto", "Where to train: cpu, cuda, cuda:N or mps.", "the best there is", metavar="NAME"
+        Panel.MACHINE,
+        "auto",
+        "Where to train: cpu, cuda, cuda:N or mps.",
+        "the fastest device of this machine",
+        metavar="NAME",
     )
-    amp: Literal["auto", "off", "bfloat16"] = _setting(
+    amp: OrAuto | Precision = _setting(
+        Panel.MACHINE,
         "auto",
         "Mixed precision.",
-        "bfloat16 where a trial at the start finds it faster",
-        metavar="off|bfloat16",
+        "bfloat16 if a short trial at the start finds it faster, else off",
     )
     compile: bool = _setting(
+        Panel.MACHINE,
         False,
-        "Compile the training step: minutes at the start, then faster steps on a CUDA card.",
+        "Compile the training step. This takes minutes at the start and makes steps on a CUDA "
+        "card faster.",
     )
 
     @field_validator("image_size", mode="before")
     @classmethod
-    def _sizes(cls, value: object) -> object:
+    def _split_sizes(cls, value: object) -> object:
         """Sizes as the command line has them, "64,128"."""
         return value.split(",") if isinstance(value, str) and "," in value else value
 
     @field_validator("image_size")
     @classmethod
-    def _growing(cls, value: str | int | list[int]) -> str | int | list[int]:
+    def _check_sizes_grow(cls, value: str | int | list[int]) -> str | int | list[int]:
         if isinstance(value, list) and value != sorted(value):
             raise ValueError("input should be sizes that grow, such as 64,128")
         return value
 
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str) -> str:
+        if not _DEVICE.fullmatch(value):
+            raise ValueError("input should be auto, cpu, cuda, cuda:N or mps")
+        return value
+
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if (
-            isinstance(self.image_size, list)
-            and self.epochs != "auto"
-            and len(self.image_size) > self.epochs
-        ):
+    def _check_together(self) -> Self:
+        sizes, epochs = self.image_size, self.epochs
+        if isinstance(sizes, list) and isinstance(epochs, int) and len(sizes) > epochs:
             raise ValueError(
-                f"'image_size' has {len(self.image_size)} sizes for {self.epochs} epochs: "
-                "input should be at most one an epoch"
+                f"'image_size' has {len(sizes)} sizes for {epochs} epochs: "
+                "input should be at most one per epoch"
             )
-        if isinstance(self.image_size, list) and self.freeze:
+        if isinstance(sizes, list) and self.freeze:
             raise ValueError("'image_size' should be one size with freeze: there is one pass")
-        learning = {
+        meanings = {
             "freeze": "'freeze' trains no layer of the backbone",
             "freeze_stages": f"'freeze_stages' all but the first {self.freeze_stages} stages",
             "retrain": f"'retrain' trains {self.retrain}",
         }
         unset = (0, "none", "auto")
-        said = [text for name, text in learning.items() if getattr(self, name) not in unset]
-        if len(said) > 1:
-            raise ValueError(f"{', '.join(said)}: choose one")
+        conflicts = [text for name, text in meanings.items() if getattr(self, name) not in unset]
+        if len(conflicts) > 1:
+            raise ValueError(f"{', '.join(conflicts)}: choose one")
         return self
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_booleans(cls, value: object, info: ValidationInfo) -> object:
+    def _refuse_booleans(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, bool) or cls.model_fields[str(info.field_name)].annotation is bool:
             return value
         if info.field_name == "amp" and not value:
@@ -258,7 +346,7 @@ class Settings(BaseModel):
 
     @field_validator("data", "weights")
     @classmethod
-    def _absolute(cls, value: Path | str) -> Path | str:
+    def _make_absolute(cls, value: Path | str) -> Path | str:
         if isinstance(value, str):
             return value
         return Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links
@@ -271,18 +359,13 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise ConfigError(explain(error, where, cls.model_fields)) from None
 
-    @property
-    def label_free(self) -> bool:
-        """Whether the loss is one that fits codes without labels and without training."""
-        return self.loss in get_args(LabelFree)
-
-    def size_in(self, epoch: int) -> int:
+    def size_in(self: "ResolvedSettings", epoch: int) -> int:
         """The image size in an epoch, from 0; -1 is the last one: the size of the model."""
         sizes = self.image_size if isinstance(self.image_size, list) else [self.image_size]
         if epoch < 0:
-            return int(sizes[-1])
-        share = int(self.epochs) // len(sizes)  # what is left over goes to the last size
-        return int(sizes[min(epoch // share, len(sizes) - 1)])
+            return sizes[-1]
+        share = self.epochs // len(sizes)  # the remainder goes to the last size
+        return sizes[min(epoch // share, len(sizes) - 1)]
 
     def differences(self, other: "Settings") -> dict[str, tuple[Any, Any]]:
         """The settings that differ, as name -> (own value, other's value)."""
@@ -297,6 +380,9 @@ class Settings(BaseModel):
         """Write the settings as YAML, whole or not at all."""
         with atomic_write(path, "w") as file:
             yaml.safe_dump(self.to_dict(), file, sort_keys=False, allow_unicode=True)
+
+
+ResolvedSettings = Settings[Never]  # the same settings without "auto"
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
@@ -322,7 +408,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
 
 def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
-    """A line for each wrong setting, beginning with `where`; `known` are the names there are."""
+    """One line per wrong setting, beginning with `where`; `known` are the names of all settings."""
     lines: dict[str, str] = {}
     for problem in error.errors():
         if not problem["loc"]:  # of the settings together
@@ -330,7 +416,7 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
             continue
         key = str(problem["loc"][0])
         if problem["type"] == "list_type" and key in lines:
-            continue  # what else it may be has been said
+            continue  # the line names the other types already
         if problem["type"] == "extra_forbidden":
             line = f"{where}: unknown setting '{key}'; known are {', '.join(known)}"
         elif problem["type"] == "missing":
@@ -340,21 +426,17 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
         else:
             reason = problem["msg"].removeprefix("Value error, ").lower()
             line = f"{where}: '{key}' is {problem['input']!r}: {reason}"
-            if key in lines:  # a union of types reports once for each of them
+            if key in lines and problem["type"] == "enum":  # choices beside "auto"
+                line = f"{lines[key]}, {problem['ctx']['expected']}"
+            elif key in lines:  # a union of types reports once for each of them
                 line = f"{lines[key]}, or {reason}"
         lines[key] = line
     return "\n".join(lines.values())
 
 
 def backbone_name(settings: Settings) -> str:
-    """The backbone: as named, or else by whether its features are learned from or only coded."""
+    """The backbone of these settings: "auto" depends on whether the loss trains it."""
     if settings.backbone != "auto":
         return settings.backbone
-    variant = "trunk" if settings.label_free else "stages"
+    variant = "trunk" if settings.loss.label_free else "stages"
     return f"tf_efficientnet_lite0_{variant}"
-
-
-def stable_seed(*parts: object) -> int:
-    """A 63-bit seed from any values, the same on every machine and version."""
-    digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1

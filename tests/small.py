@@ -10,7 +10,8 @@ from PIL import Image
 from torch import nn
 
 from bitcodes.images.transforms import Preprocessing
-from bitcodes.losses import LOSSES, HashLoss
+from bitcodes.losses import LossName
+from bitcodes.losses.base import HashLoss, loss_class
 from bitcodes.models.backbones import BACKBONES, Backbone
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import DATASET_FILE, write_list
@@ -104,7 +105,8 @@ def make_dataset(
 def make_settings(data: Path, **values: Any) -> Settings:
     """Three epochs of five steps on the CPU, with all that is random switched on."""
     quick = {"backbone": "small", "bits": 12, "image_size": 32, "epochs": 3, "batch_size": 8}
-    loss = LOSSES.get(values.get("loss", "csq"), HashLoss)
+    name = LossName(values.get("loss", "csq"))
+    loss = HashLoss if name.label_free else loss_class(name)
     rates = {"learning_rate": 0.05, "head_learning_rate": loss.head_learning_rate}
     plain: dict[str, Any] = {"zoom": 0.0, "rand_augment": 0.0, "freeze_stages": 0, "dither": 0.0}
     machine = {"device": "cpu", "amp": "off"}  # no trial of speed decides anything

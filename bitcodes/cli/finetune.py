@@ -1,7 +1,5 @@
 """`bitcodes finetune`."""
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,124 +7,76 @@ import typer
 
 from bitcodes.cli import console
 from bitcodes.cli.options import JsonOption, WorkersOption
+from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
+from bitcodes.predecessor.params import Recipe, find_recipe, is_params, read_params
 from bitcodes.settings import Settings, read_settings_file
 
 if TYPE_CHECKING:
     from bitcodes.training import Finetuned
 
 
-_PANELS = {
-    "Model": ("backbone", "weights", "hidden", "loss", "bits", "image_size"),
-    "Training": (
-        *("epochs", "max_steps", "batch_size", "optimizer", "learning_rate", "head_learning_rate"),
-        *("weight_decay", "warm_up", "schedule", "momentum", "dropout", "label_smoothing"),
-        *("dither", "ema", "freeze", "freeze_stages", "freeze_norms", "retrain", "val", "seed"),
-        "summary_steps",
-    ),
-    "Augmentation": ("augment", "flip", "shift", "zoom", "rand_augment"),
-    "Machine": ("device", "amp", "compile"),
-}
-
-
-def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with an option for every setting, as Typer reads it; they come as `flags`."""
-    parameters = dict(inspect.signature(command).parameters)
-    del parameters["flags"]
-    settings = {name: _option(name, panel) for panel in _PANELS for name in _PANELS[panel]}
-    order = {"data": _option("data"), **parameters, **settings}
-    for name in ("pretrained", "workers", "fresh", "as_json"):
-        order[name] = order.pop(name)
-    typed: Any = command
-    typed.__signature__ = inspect.Signature(list(order.values()))
-    return command
-
-
-def _option(name: str, panel: str | None = None) -> inspect.Parameter:
-    field = Settings.model_fields[name]
-    kind: Any = field.annotation if field.annotation in (bool, int, float, Path) else str
-    extra: Any = field.json_schema_extra or {}
-    flag = name.replace("_", "-")
-    if field.is_required():
-        told = "required, here or in --config"
-    else:
-        value = ("" if field.default else "no-") + flag if kind is bool else field.default
-        told = f"default: {value}" + (f", {extra['auto']}" if extra["auto"] else "")
-    option = typer.Option(
-        f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
-        help=f"{field.description} [{told}]",
-        metavar=extra.get("metavar") or {int: "N", float: "X"}.get(kind),
-        show_default=False,
-        rich_help_panel=panel,
-    )
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        default=None,
-        annotation=Annotated[kind | None, option],
-    )
-
-
-@_with_settings
+@with_settings
 def finetune(
+    options: dict[str, Any],
+    *,
     config: Annotated[
         Path | None,
         typer.Option(
             "--config",
-            help="Settings from a .yaml or .json file; flags win over it. A run's own "
-            "config.yaml repeats that run.",
+            help="File of settings, .yaml or .json. Options override it. The config.yaml of a run "
+            "repeats that run; the params.json of Learning-bit-codes-for-images works too.",
         ),
     ] = None,
     recipe: Annotated[
-        str | None,
+        Recipe | None,
         typer.Option(
-            help="Settings to start from, over which --config and flags win. seed: those of "
-            "Learning-bit-codes-for-images, whose params.json --config understands.",
+            help="Named settings to start from. --config and options override them. seed: those "
+            "of Learning-bit-codes-for-images.",
         ),
     ] = None,
     run: Annotated[
         Path | None,
         typer.Option(
             "--run",
-            help="Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS, from the settings.",
+            help="Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS.",
         ),
     ] = None,
     pretrained: Annotated[
         bool | None,
         typer.Option(
             "--pretrained/--no-pretrained",
-            help="Start the backbone with its published weights, or with random ones.",
+            help="Start with the published weights of the backbone, or with random weights.",
             show_default=False,
             rich_help_panel="Model",
         ),
     ] = None,
     workers: WorkersOption = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over, discarding what is in the run folder.")
+        bool, typer.Option("--fresh", help="Start over and delete the files of the run.")
     ] = False,
     as_json: JsonOption = False,
-    **flags: Any,
 ) -> None:
     """Fine-tune a pretrained network with a hash layer on a dataset.
 
-    Writes a run: the settings, the weights, chosen by mean average precision on held-out training
-    images, the state to resume from, and curves for TensorBoard (`tensorboard --logdir runs`).
+    Writes a run folder: the settings, the model, chosen by mean average precision on held-out
+    training images, a checkpoint to resume from, and curves for TensorBoard
+    (`tensorboard --logdir runs`).
 
-    On several GPUs: `torchrun --nproc-per-node 4 -m bitcodes finetune ...`, each with its part of
-    every batch.
+    Ctrl-C saves and stops. The same command resumes where it stopped.
 
-    Ctrl-C saves and stops; the same command goes on where it stopped.
+    On several GPUs, run `torchrun --nproc-per-node 4 -m bitcodes finetune ...`. Each GPU trains on
+    its part of every batch.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
     if pretrained is not None:
-        given["weights"] = _weights(given.get("weights"), pretrained)
-    settings, calls, note = _settings(recipe, config, given)
-    workers = calls if workers is None else workers
+        options["weights"] = _weights(options.get("weights"), pretrained)
+    settings, file_workers, note = _settings(recipe, config, options)
+    workers = file_workers if workers is None else workers
 
     from bitcodes import training
     from bitcodes.training.distributed import StoppedElsewhere, rank
 
-    if rank() > 0:  # the first process does the telling
+    if rank() > 0:  # the first process reports
         try:
             training.finetune(settings, run, fresh=fresh, workers=workers)
         except (StoppedElsewhere, KeyboardInterrupt):
@@ -157,7 +107,7 @@ def finetune(
                 "history": done.history,
             }
         )
-    if done.already and done.settings.label_free:
+    if done.already and done.settings.loss.label_free:
         console.note(f"{done.run} is finished: nothing to do. Start over with --fresh.")
     elif done.already:
         console.note(
@@ -166,12 +116,12 @@ def finetune(
         )
     else:
         minutes = duration(done.history[-1]["train_seconds"])
-        outcome = "" if done.settings.label_free else f"; {_outcome(done)}"
+        outcome = "" if done.settings.loss.label_free else f"; {_outcome(done)}"
         console.note(f"finished {done.run} in {minutes} of training{outcome}")
 
 
 def _outcome(done: "Finetuned") -> str:
-    """The last epoch beside the one that validation chose: the better for having been chosen."""
+    """Which epoch the model is of, and its score beside that of the last epoch."""
     last, kept = done.history[-1], done.kept
     if "val_map" not in last:
         return "the model is that of the last epoch"
@@ -182,20 +132,18 @@ def _outcome(done: "Finetuned") -> str:
 
 
 def _settings(
-    recipe: str | None, config: Path | None, flags: dict[str, Any]
+    recipe: Recipe | None, config: Path | None, options: dict[str, Any]
 ) -> tuple[Settings, int | None, str | None]:
-    """The settings, how many processes read images if the file says so, and a note on the file."""
-    from bitcodes.predecessor.params import find_recipe, is_params, read_params
-
+    """The settings; from a params.json also the number of workers, and a note about it."""
     values = {} if config is None else read_settings_file(config)
     where = "settings" if config is None else f"{config} and flags"
     if not is_params(values):
         base = {} if recipe is None else find_recipe(recipe)
-        return Settings.build(base | values | flags, where), None, None
+        return Settings.build(base | values | options, where), None, None
 
     params = read_params(values, str(config))
     base = find_recipe(recipe or "seed")
-    settings = Settings.build(base | params.settings | flags, where)
+    settings = Settings.build(base | params.settings | options, where)
     note = f"{config}: settings of Learning-bit-codes-for-images, over --recipe {recipe or 'seed'}"
     if params.ignored:
         note += f"; without meaning here: {', '.join(params.ignored)}"
@@ -209,11 +157,11 @@ def _check_classes(data: Path, classes: int, where: str) -> None:
     from bitcodes.errors import ConfigError
     from bitcodes.sources.lists import LIST_NAMES, read_list
 
-    listed = data / LIST_NAMES["train"]
-    labels = read_list(listed, check_exists=False).labels if listed.is_file() else None
+    path = data / LIST_NAMES["train"]
+    labels = read_list(path, check_exists=False).labels if path.is_file() else None
     if labels is not None and labels.shape[1] != classes:
         raise ConfigError(
-            f"{where}: 'num_classes' is {classes}, but {listed} has labels of {labels.shape[1]} "
+            f"{where}: 'num_classes' is {classes}, but {path} has labels of {labels.shape[1]} "
             "classes: put it right or leave it out"
         )
 

@@ -1,7 +1,9 @@
-"""What all losses have in common."""
+"""What all losses have in common, and the class of a loss by name."""
 
 import torch
 from torch import nn
+
+from bitcodes.losses import LossName
 
 
 class HashLoss(nn.Module):
@@ -51,3 +53,9 @@ def classification_loss(
     if multi_label:
         return nn.functional.binary_cross_entropy_with_logits(logits, targets)
     return nn.functional.cross_entropy(logits, targets)
+
+
+def loss_class(name: LossName) -> type[HashLoss]:
+    """The class of a loss that trains a network, by its name."""
+    loss: type[HashLoss] = name.load()
+    return loss

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.errors import ConfigError
+from bitcodes.losses import LossName
 
 ITERATIONS = 50
 _SAMPLE = 10_000  # images among which neighbours are looked for
@@ -29,6 +30,9 @@ class Planes:
     def through(cls, center: Array, weight: Array) -> "Planes":
         """Hyperplanes with normals `weight` (K, D) that meet at `center` (D,)."""
         return cls(weight.astype(np.float32), (-weight @ center).astype(np.float32))
+
+
+Fit = Callable[[NDArray[np.float32], int, int], Planes]  # features (N, D), bits, seed
 
 
 def fit_lsh(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
@@ -149,8 +153,7 @@ def _rotation(projected: Array, bits: int, seed: int) -> Array:
     return rotation
 
 
-LABEL_FREE: dict[str, Callable[[NDArray[np.float32], int, int], Planes]] = {
-    "itq": fit_itq,
-    "itq-nn": fit_neighbours,
-    "lsh": fit_lsh,
-}
+def fit_function(name: LossName) -> Fit:
+    """The function that fits a hash layer, by the name of its loss."""
+    fit: Fit = name.load()
+    return fit

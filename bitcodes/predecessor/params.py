@@ -1,6 +1,7 @@
 """Named sets of settings, and those of the project that this one succeeds."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -30,7 +31,14 @@ _SEED = {
     "val": 0.0,
 }
 
-RECIPES: dict[str, dict[str, Any]] = {"seed": _SEED}
+
+class Recipe(StrEnum):
+    """The values of --recipe."""
+
+    SEED = "seed"
+
+
+RECIPES: dict[str, dict[str, Any]] = {Recipe.SEED: _SEED}
 
 
 def find_recipe(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bitcodes.losses import HashLoss
+from bitcodes.losses.base import HashLoss
 from bitcodes.models.hashing import HashModel
 
 

@@ -9,13 +9,13 @@ from typing import Any
 from bitcodes import runs
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
-from bitcodes.settings import Settings
+from bitcodes.settings import ResolvedSettings, Settings
 from bitcodes.sources.lists import read_dataset
 from bitcodes.sources.workers import default_workers
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.loop import Progress, Trainer
-from bitcodes.training.resolving import resolve
+from bitcodes.training.resolving import resolve, resolve_to_fit
 from bitcodes.training.resuming import clear, read_state, same_settings, sweep
 from bitcodes.training.validation import kept_epoch
 
@@ -66,16 +66,16 @@ def finetune(
         if not group.first:
             report = loading = log = None
         log = log or (lambda line: None)
-        if group.size > 1 and (settings.freeze or settings.label_free):
+        if group.size > 1 and (settings.freeze or settings.loss.label_free):
             raise ConfigError(
                 "a frozen backbone takes seconds an epoch: one process is enough; "
                 "leave out torchrun"
             )
-        if settings.label_free:
+        if settings.loss.label_free:
             return _fit(settings, run, fresh, workers, loading, log)
         dataset = read_dataset(settings.data)
 
-        def prepare() -> tuple[Settings, dict[str, Any] | None]:
+        def prepare() -> tuple[ResolvedSettings, dict[str, Any] | None]:
             _make_folder(run)
             held.enter_context(lock(run / ".lock", f"run {run}"))
             sweep(run)
@@ -113,7 +113,7 @@ def _fit(
     with lock(run / ".lock", f"run {run}"):
         sweep(run)
         if fresh or not (run / runs.CONFIG_FILE).exists():
-            settings = resolve(settings, images, log)
+            settings = resolve_to_fit(settings, images)
         else:
             settings = same_settings(settings, run)
             if (line := fitted(run, images)) is not None:
@@ -125,10 +125,10 @@ def _fit(
         return Finetuned(run, settings, [line], already=False)
 
 
-def _finished(settings: Settings, history: list[dict[str, Any]]) -> bool:
+def _finished(settings: ResolvedSettings, history: list[dict[str, Any]]) -> bool:
     """Whether these epochs are all; of those that were begun, each is a line once it has ended."""
     last = history[-1]["step"] if history else 0
-    return len(history) >= int(settings.epochs) or 0 < settings.max_steps <= last
+    return len(history) >= settings.epochs or 0 < settings.max_steps <= last
 
 
 def _make_folder(run: Path) -> None:

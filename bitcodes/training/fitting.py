@@ -11,15 +11,16 @@ import torch
 from bitcodes import runs
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write
-from bitcodes.losses import LABEL_FREE
+from bitcodes.losses.label_free import fit_function
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
-from bitcodes.settings import Settings, stable_seed
+from bitcodes.settings import Settings
 from bitcodes.sources.lists import LIST_NAMES, ImageList, read_list
 from bitcodes.sources.source import open_images
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.resuming import clear, data_digest
+from bitcodes.training.seeds import stable_seed
 
 
 def images_to_fit(data: Path) -> ImageList:
@@ -40,11 +41,14 @@ def fit(
     Images that cannot be read are left out. Raises DataError if fewer than two can be.
     """
     started = time.monotonic()
+    sizes = settings.image_size  # several are for training, which ends with the last
+    size = sizes[-1] if isinstance(sizes, list) else sizes
+    assert size != "auto", "`resolve_to_fit` chooses it"
     torch.manual_seed(stable_seed(settings.seed, "weights"))
     model = HashModel(
         settings.backbone,
         settings.bits,
-        find_backbone(settings.backbone).preprocessing(settings.size_in(-1)),
+        find_backbone(settings.backbone).preprocessing(size),
         images.class_names,
         settings.weights,
     ).to(choose_device(settings.device))
@@ -60,17 +64,17 @@ def fit(
             f"{settings.data}: expected at least 2 images that can be read, found {len(features)}"
         )
     log(
-        f"{len(features):,} images to fit to, {settings.size_in(-1)} pixels, {settings.bits} bits, "
+        f"{len(features):,} images to fit to, {size} pixels, {settings.bits} bits, "
         f"on {model.device}; labels are not used"
     )
-    planes = LABEL_FREE[settings.loss](features, settings.bits, settings.seed)
+    planes = fit_function(settings.loss)(features, settings.bits, settings.seed)
     with torch.no_grad():
         model.hash_layer.weight.copy_(torch.from_numpy(planes.weight))
         model.hash_layer.bias.copy_(torch.from_numpy(planes.bias))
     seconds = time.monotonic() - started
     line = {
         "epoch": 1,
-        "image_size": settings.size_in(-1),
+        "image_size": size,
         "images": len(features),
         "images_per_second": round(len(features) / seconds, 1),
         "train_seconds": round(seconds, 1),

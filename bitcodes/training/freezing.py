@@ -4,7 +4,7 @@ from torch import nn
 
 from bitcodes.errors import ConfigError
 from bitcodes.models.backbones import find_backbone
-from bitcodes.settings import Settings
+from bitcodes.settings import ResolvedSettings, Settings
 
 
 def retrained_layers(settings: Settings) -> tuple[str, ...]:
@@ -12,7 +12,7 @@ def retrained_layers(settings: Settings) -> tuple[str, ...]:
     return () if settings.retrain == "none" else tuple(settings.retrain.split(","))
 
 
-def freeze(backbone: nn.Module, settings: Settings) -> None:
+def freeze(backbone: nn.Module, settings: ResolvedSettings) -> None:
     """Make those parameters of the backbone ask for gradients that the settings let learn.
 
     Where the first layers do not learn, autograd keeps nothing of them: images ask for no gradient.
@@ -33,9 +33,9 @@ def freeze(backbone: nn.Module, settings: Settings) -> None:
         backbone.get_parameter(name).requires_grad_(False)
 
 
-def _frozen_stages(backbone: nn.Module, settings: Settings) -> list[str]:
+def _frozen_stages(backbone: nn.Module, settings: ResolvedSettings) -> list[str]:
     """The names of the parameters of the stem and of the stages that are frozen."""
-    count = int(settings.freeze_stages)
+    count = settings.freeze_stages
     if count == 0:
         return []
     stages = find_backbone(settings.backbone).stages(backbone)

@@ -18,12 +18,12 @@ from bitcodes import runs
 from bitcodes.errors import BitcodesError, ConfigError, DataError
 from bitcodes.files import atomic_write
 from bitcodes.images.augmentation import Augmentation
-from bitcodes.losses import LOSSES, HashLoss
+from bitcodes.losses.base import HashLoss, loss_class
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.memory import keep_freed_memory
-from bitcodes.settings import Settings, stable_seed
+from bitcodes.settings import Precision, ResolvedSettings
 from bitcodes.sources.lists import Dataset
 from bitcodes.sources.workers import default_workers
 from bitcodes.training.averaging import AveragedWeights
@@ -35,6 +35,7 @@ from bitcodes.training.interrupts import interruptible
 from bitcodes.training.loading import TrainingImages
 from bitcodes.training.optimizing import make_optimizer, schedule
 from bitcodes.training.resuming import data_digest
+from bitcodes.training.seeds import stable_seed
 from bitcodes.training.validation import kept_epoch, ranking_score, split
 
 CHECKPOINT_SECONDS = 300.0
@@ -67,7 +68,7 @@ class Trainer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ResolvedSettings,
         run: Path,
         dataset: Dataset,
         saved: dict[str, Any] | None,
@@ -104,10 +105,10 @@ class Trainer:
             dataset.class_names,
             settings.weights,
             retrained_layers(settings),
-            int(settings.hidden),
+            settings.hidden,
         ).to(self.device)
         multi_label = bool((self.labels.sum(axis=1) != 1).any())
-        self.loss: HashLoss = LOSSES[settings.loss](
+        self.loss: HashLoss = loss_class(settings.loss)(
             settings.bits, self.labels.shape[1], multi_label, settings.seed
         ).to(self.device)
         if group.size > 1 and self.device.type == "cuda":
@@ -124,7 +125,7 @@ class Trainer:
             [self.model.hash_layer, self.loss],
         )
         self.augmentation = Augmentation(
-            settings.flip, settings.shift, float(settings.zoom), float(settings.rand_augment)
+            settings.flip, settings.shift, settings.zoom, settings.rand_augment
         )
 
         self.train_rows, self.val_rows, self.ranked_rows = split(
@@ -134,7 +135,7 @@ class Trainer:
         self.features: torch.Tensor | None = None  # (N, backbone_dim), with --freeze
         self.batch_size = self._batch_size()
         self.steps_per_epoch = len(self.train_rows) // self.batch_size
-        self.steps = self.steps_per_epoch * int(settings.epochs)
+        self.steps = self.steps_per_epoch * settings.epochs
         if settings.max_steps:
             self.steps = min(self.steps, settings.max_steps)
         self.epochs = -(-self.steps // self.steps_per_epoch)  # the last may be cut short
@@ -238,7 +239,7 @@ class Trainer:
     def _describe(self) -> None:
         settings = self.settings
         sizes = dict.fromkeys(settings.size_in(epoch) for epoch in range(self.epochs))
-        frozen = int(settings.freeze_stages)
+        frozen = settings.freeze_stages
         self.log(
             f"{len(self.train_rows)} images to train on, {len(self.val_rows)} to validate, "
             f"{self.epochs} epochs, {' then '.join(map(str, sizes))} pixels, "
@@ -387,7 +388,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
-        with torch.autocast(self.device.type, torch.bfloat16, self.settings.amp == "bfloat16"):
+        mixed = settings.amp == Precision.BFLOAT16
+        with torch.autocast(self.device.type, torch.bfloat16, mixed):
             outputs = self._outputs(inputs)
         outputs = self.group.gather(outputs.float())  # (B, K)
         loss, logits = self.loss(outputs, self._smoothed(targets), self.step / self.steps)

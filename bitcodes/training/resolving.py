@@ -11,10 +11,11 @@ from torch import nn
 
 from bitcodes.errors import ConfigError, DataError, ImageError
 from bitcodes.images.decode import open_image
-from bitcodes.losses import LOSSES
+from bitcodes.losses.base import loss_class
+from bitcodes.models.backbone import Backbone
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
-from bitcodes.settings import Settings, backbone_name
+from bitcodes.settings import Optimizer, Precision, ResolvedSettings, Settings, backbone_name
 from bitcodes.sources.lists import ImageList
 from bitcodes.training.freezing import freeze, set_modes
 
@@ -27,70 +28,97 @@ _FEW = 20_000  # images: fewer are changed more
 _TRIAL_BATCH = {"cpu": 8, "cuda": 64}  # images, enough to show which precision is faster
 
 
-def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) -> Settings:
+def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) -> ResolvedSettings:
     """The settings with every "auto" replaced by what it means here and for these images."""
-    settings = settings.model_copy(update={"backbone": backbone_name(settings)})
-    values = settings.to_dict()
-    device = choose_device(settings.device)
-    values["device"] = str(device)
-    backbone = find_backbone(settings.backbone)
-    values |= _if_auto(values, _by_images(settings, train))
-    hidden = _HIDDEN_FROZEN if settings.freeze else backbone.hidden
-    values |= _if_auto(values, {"hidden": 0 if settings.label_free else hidden})
-    if settings.image_size == "auto":
-        size = backbone.default_image_size
-        if backbone.any_size:
-            size = image_size_for(train, size)
-        half = -(-size // 64) * 32  # in whole 32s, what most networks reduce maps by
-        at_once = settings.freeze or settings.label_free or values["epochs"] == 1
-        values["image_size"] = [half, size] if backbone.any_size and not at_once else size
-    if isinstance(settings.image_size, list) and not backbone.any_size:
-        raise ConfigError(
-            f"settings: 'image_size' has several sizes, but {settings.backbone} is built for one: "
-            f"give one, or leave it out for {backbone.default_image_size}"
-        )
-    if settings.label_free and values["hidden"]:
+    values = _without_network(settings, train)
+    if "auto" not in values.values():
+        return ResolvedSettings.build(values)
+    backbone = find_backbone(values["backbone"])
+    network = backbone.build(_last_size(values["image_size"]))
+    values = _fill(values, {"freeze_stages": _stages_to_freeze(settings, backbone, network)})
+    values = _fill(values, recipe_for(network, settings))
+    resolved = ResolvedSettings.build(_fill(values, {"amp": Precision.OFF}))
+    freeze(network, resolved)
+    if settings.amp != "auto":
+        return resolved
+    amp = _precision(network, resolved, torch.device(values["device"]), log)
+    return resolved.model_copy(update={"amp": amp})
+
+
+def resolve_to_fit(settings: Settings, images: ImageList) -> Settings:
+    """The same for a loss without labels; what only means something to training stays "auto"."""
+    values = _without_network(settings, images)
+    if values["hidden"]:
         raise ConfigError(
             f"settings: 'hidden' is {values['hidden']}, but loss {settings.loss} trains no layer: "
             "expected 0"
         )
-    if not settings.label_free and "auto" in values.values():
-        network = backbone.build(Settings.build(values).size_in(-1))
-        values |= _if_auto(values, {"freeze_stages": _stages_to_freeze(settings, network)})
-        chosen = Settings.build(values)
-        freeze(network, chosen)
-        values |= _if_auto(values, recipe_for(network, chosen))
-        if settings.amp == "auto":
-            values["amp"] = _precision(network, chosen, device, log)
     return Settings.build(values)
 
 
-def _if_auto(values: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
-    """The part of a choice that was left to us."""
-    return {key: value for key, value in choice.items() if values[key] == "auto"}
+def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
+    """The settings as values, of which those are chosen that need no network to look at."""
+    name = backbone_name(settings)
+    backbone = find_backbone(name)
+    values = settings.to_dict()
+    values |= {"backbone": name, "device": str(choose_device(settings.device))}
+    few = len(images) < _FEW
+    values = _fill(
+        values,
+        {
+            "epochs": _EPOCHS_FROZEN if settings.freeze else epochs_for(len(images)),
+            "zoom": 0.2 if few else 0.0,
+            "rand_augment": 4.0 if few else 0.0,
+            "hidden": _hidden_width(settings, backbone),
+        },
+    )
+    if settings.image_size == "auto":
+        one_pass = settings.freeze or settings.loss.label_free or values["epochs"] == 1
+        values["image_size"] = _image_sizes(images, backbone, one_pass)
+    if isinstance(settings.image_size, list) and not backbone.any_size:
+        raise ConfigError(
+            f"settings: 'image_size' has several sizes, but {name} is built for one: "
+            f"give one, or leave it out for {backbone.default_image_size}"
+        )
+    return values
 
 
-def _by_images(settings: Settings, train: ImageList) -> dict[str, Any]:
-    """What depends on how many images there are to train on."""
-    few = len(train) < _FEW
-    return {
-        "epochs": _EPOCHS_FROZEN if settings.freeze else epochs_for(len(train)),
-        "zoom": 0.2 if few else 0.0,
-        "rand_augment": 4.0 if few else 0.0,
-    }
+def _fill(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
+    """The values with these choices in place of "auto"."""
+    return values | {key: choice for key, choice in choices.items() if values[key] == "auto"}
+
+
+def _hidden_width(settings: Settings, backbone: Backbone) -> int:
+    if settings.loss.label_free:
+        return 0
+    return _HIDDEN_FROZEN if settings.freeze else backbone.hidden
+
+
+def _image_sizes(images: ImageList, backbone: Backbone, one_pass: bool) -> int | list[int]:
+    """The size that suits images and backbone, after half of it unless there is only one pass."""
+    size = backbone.default_image_size
+    if not backbone.any_size:
+        return size
+    size = image_size_for(images, size)
+    half = -(-size // 64) * 32  # in whole 32s, what most networks reduce maps by
+    return size if one_pass else [half, size]
+
+
+def _last_size(sizes: int | list[int]) -> int:
+    return sizes[-1] if isinstance(sizes, list) else sizes
 
 
 def epochs_for(images: int) -> int:
     """10 for 50,000 images, and 5 to 60 for others: by the square root, fewer are seen oftener."""
-    wanted = round(_EPOCHS * math.sqrt(_IMAGES / max(images, 1)))
-    return min(max(wanted, _FEWEST_EPOCHS), _MOST_EPOCHS)
+    epochs = round(_EPOCHS * math.sqrt(_IMAGES / max(images, 1)))
+    return min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
 
 
-def _stages_to_freeze(settings: Settings, network: nn.Module) -> int:
+def _stages_to_freeze(settings: Settings, backbone: Backbone, network: nn.Module) -> int:
     """Three of seven: the first layers have the largest maps, and least to learn."""
     if settings.freeze or settings.retrain != "none" or settings.weights == "random":
         return 0
-    stages = find_backbone(settings.backbone).stages(network)  # the stem is the first
+    stages = backbone.stages(network)  # the stem is the first
     return max(len(stages) - 1, 0) * 3 // 7
 
 
@@ -103,11 +131,11 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
     square root.
     """
     batches = settings.batch_size / 64
-    head = LOSSES[settings.loss].head_learning_rate
+    head = loss_class(settings.loss).head_learning_rate
     if _has(network, nn.LayerNorm) and not settings.freeze:
         rate = 1e-4 * batches**0.5
         return {
-            "optimizer": "adamw",
+            "optimizer": Optimizer.ADAMW,
             "learning_rate": rate,
             "head_learning_rate": 10 * rate,
             "weight_decay": 0.05,
@@ -115,7 +143,7 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
     adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
     scale = batches if adapting or settings.freeze else 0.2 * batches
     return {
-        "optimizer": "sgd",
+        "optimizer": Optimizer.SGD,
         "learning_rate": 0.05 * scale,
         "head_learning_rate": head * scale,
         "weight_decay": 5e-4,
@@ -127,13 +155,16 @@ def _has(network: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def _precision(
-    network: nn.Module, settings: Settings, device: torch.device, log: Callable[[str], None]
-) -> str:
+    network: nn.Module,
+    settings: ResolvedSettings,
+    device: torch.device,
+    log: Callable[[str], None],
+) -> Precision:
     """bfloat16 where it makes training steps faster by a tenth at least, by a trial; else off."""
     if settings.freeze or device.type not in ("cpu", "cuda"):
-        return "off"
+        return Precision.OFF
     if device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        return "off"
+        return Precision.OFF
     network = network.to(device).to(memory_format=torch.channels_last)
     set_modes(network)
     size = settings.size_in(-1)
@@ -142,7 +173,7 @@ def _precision(
     single = _step_seconds(network, images, mixed=False)
     mixed = _step_seconds(network, images, mixed=True, give_up=3 * single)
     log(f"bfloat16 takes {mixed / single:.0%} of the time of float32 here")
-    return "bfloat16" if mixed < 0.9 * single else "off"
+    return Precision.BFLOAT16 if mixed < 0.9 * single else Precision.OFF
 
 
 def _step_seconds(

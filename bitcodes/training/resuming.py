@@ -36,19 +36,22 @@ def sweep(run: Path) -> None:
 
 
 def same_settings(settings: Settings, run: Path) -> Settings:
-    """The settings as the run in that folder has them; raises ConfigError where others are asked.
+    """The settings of the run in that folder; raises ConfigError if `settings` are others.
 
-    More epochs are asked for to train on.
+    More epochs are allowed: the run is trained on.
     """
     before = runs.load_settings(run)
     chosen = before.to_dict()
     # What was chosen automatically then is what automatic means now.
-    asked = {
-        key: chosen[key] if value == "auto" else value for key, value in settings.to_dict().items()
-    }
-    settings = Settings.build(asked)
+    settings = Settings.build(
+        {
+            key: chosen[key] if value == "auto" else value
+            for key, value in settings.to_dict().items()
+        }
+    )
     differences = settings.differences(before)
-    if int(settings.epochs) > int(before.epochs):
+    epochs, epochs_before = differences.get("epochs", (0, 0))
+    if epochs > epochs_before:
         differences.pop("epochs")  # training on
     if differences:
         lines = [

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bitcodes.errors import ConfigError
-from bitcodes.losses import LOSSES
+from bitcodes.losses import LossName
+from bitcodes.losses.base import loss_class
 from bitcodes.losses.centers import hash_centers, minimum_distance, spread_levels
 
 
@@ -72,7 +73,7 @@ def test_more_classes_than_codes_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"11 classes .* 3 bits have only 8; raise .* at least 4"):
         hash_centers(3, 11, seed=0)
     with pytest.raises(ConfigError, match="raise --bits"):
-        LOSSES["csq"](1, 3, False, 0)
+        loss_class(LossName.CSQ)(1, 3, False, 0)
 
 
 def test_minimum_distance_of_one_center_is_the_length() -> None:

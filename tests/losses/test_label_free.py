@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from bitcodes.errors import ConfigError
-from bitcodes.losses import LABEL_FREE
+from bitcodes.losses import LABEL_FREE, LossName
 from bitcodes.losses.label_free import (
     Planes,
+    fit_function,
     fit_itq,
     fit_lsh,
     fit_neighbours,
@@ -81,7 +82,7 @@ def test_itq_turns_four_heaps_into_the_corners_of_a_square() -> None:
 )
 def test_more_bits_than_the_images_have_directions(name: str, count: int) -> None:
     features = random_features(count, 16)
-    planes = LABEL_FREE[name](features, 64, 0)
+    planes = fit_function(LossName(name))(features, 64, 0)
     assert planes.weight.shape == (64, 16)
     assert np.isfinite(planes.weight).all()
     assert len(np.unique(outputs(planes, features) > 0, axis=0)) == count
@@ -133,14 +134,14 @@ def test_neighbours_find_the_heaps_where_the_largest_variance_is_noise() -> None
 @pytest.mark.parametrize("name", LABEL_FREE)
 def test_the_seed_decides(name: str) -> None:
     features = random_features(60, 8)
-    one, again, other = (LABEL_FREE[name](features, 8, seed) for seed in (0, 0, 1))
+    one, again, other = (fit_function(name)(features, 8, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.weight, again.weight)
     np.testing.assert_array_equal(one.bias, again.bias)
     assert (one.weight != other.weight).any()
     assert one.weight.dtype == one.bias.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", ["itq", "itq-nn"])
+@pytest.mark.parametrize("name", [LossName.ITQ, LossName.ITQ_NN])
 def test_images_that_do_not_differ_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="all images have the same features"):
-        LABEL_FREE[name](np.ones((5, 4), np.float32), 8, 0)
+        fit_function(name)(np.ones((5, 4), np.float32), 8, 0)

@@ -8,7 +8,8 @@ import torch
 from by_hand import cosine
 from torch import nn
 
-from bitcodes.losses import LOSSES
+from bitcodes.losses import LOSSES, LossName
+from bitcodes.losses.base import loss_class
 from bitcodes.losses.pointwise import (
     CenterLoss,
     DeepPolarizedNetwork,
@@ -142,8 +143,8 @@ def test_hash_centers_loss_is_least_at_the_center() -> None:
 
 
 def test_gradients_point_to_the_center_however_far_the_outputs_are() -> None:
-    for name in ("csq", "dpn"):
-        loss = LOSSES[name](16, 3, multi_label=False, seed=0)
+    for name in (LossName.CSQ, LossName.DPN):
+        loss = loss_class(name)(16, 3, multi_label=False, seed=0)
         assert isinstance(loss, CenterLoss)
         outputs = (-loss.centers * 50).requires_grad_()  # every bit saturated, and wrong
         value, _ = loss(outputs, torch.eye(3))
@@ -247,7 +248,7 @@ BOUNDED = {"ce", "csq", "dpn", "hashnet", "dch"}  # the others square or cube
 def test_gradients_are_finite(name: str, labels: list[list[int]], size: float) -> None:
     if size > 1e4 and name not in BOUNDED:
         pytest.skip("beyond float32 by its formula")
-    loss = LOSSES[name](16, 3, labels is MULTI, 0)
+    loss = loss_class(name)(16, 3, labels is MULTI, 0)
     outputs, targets = outputs_and_targets(labels, 16)
     outputs = (outputs * size).requires_grad_()
     value, logits = loss(outputs, targets, 0.5)
@@ -264,7 +265,7 @@ def test_gradients_are_finite(name: str, labels: list[list[int]], size: float) -
 @pytest.mark.parametrize("name", LOSSES)
 def test_descent_brings_the_bits_of_a_class_together(name: str) -> None:
     torch.manual_seed(0)
-    loss = LOSSES[name](16, 3, False, 0)
+    loss = loss_class(name)(16, 3, False, 0)
     layer, targets = nn.Linear(6, 16), torch.eye(3).repeat(4, 1)
     features = targets @ torch.randn(3, 6) * 2 + torch.randn(12, 6) * 0.3
     optimizer = torch.optim.SGD([*layer.parameters(), *loss.parameters()], lr=0.3)
@@ -286,12 +287,12 @@ def test_descent_brings_the_bits_of_a_class_together(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - {"ortho"}))
 def test_a_loss_that_adds_nothing_leaves_the_hash_layer_as_it_is(name: str) -> None:
     layer = nn.Linear(4, 8)
-    assert LOSSES[name](8, 3, False, 0).fold(layer) is layer
+    assert loss_class(name)(8, 3, False, 0).fold(layer) is layer
 
 
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - {"csq", "dpn"}))
 def test_other_losses_are_not_dithered(name: str) -> None:
-    layer, loss = nn.Linear(4, 8), LOSSES[name](8, 3, False, 0).eval()
+    layer, loss = nn.Linear(4, 8), loss_class(name)(8, 3, False, 0).eval()
     assert torch.equal(loss.fold(layer, 0.9).bias, loss.fold(layer).bias)
 
 
@@ -336,8 +337,8 @@ def test_dithered_codes_tell_how_far_apart_the_outputs_are() -> None:
 
 
 def test_the_minimum_distance_is_reported() -> None:
-    for name, loss in LOSSES.items():
-        said = loss(48, 10, False, 0).describe()
+    for name in LOSSES:
+        said = loss_class(name)(48, 10, False, 0).describe()
         centers = name in ("csq", "dpn", "ortho")
         assert said == ({"minimum distance of hash centers": 24} if centers else {})
 

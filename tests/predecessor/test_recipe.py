@@ -95,8 +95,8 @@ def test_the_recipe_without_a_file(params: Path, capsys: pytest.CaptureFixture[s
     assert run(*flags, "--bits", 16) == 0
     settings = load_settings(Path("runs/colours-bvlc_alexnet-ce-16"))
     assert (settings.retrain, settings.learning_rate, settings.epochs) == ("fc6,fc7", 0.01, 1250)
-    assert run("--recipe", "sead") == 1
-    assert "--recipe sead: unknown; expected one of: " in capsys.readouterr().err
+    assert run("--recipe", "sead") == 2
+    assert "'sead' is not one of 'seed'" in capsys.readouterr().err
 
 
 def test_what_is_wrong_in_the_file_is_told_before_training(

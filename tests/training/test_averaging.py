@@ -10,7 +10,8 @@ from small import make_settings, weights
 
 from bitcodes import training
 from bitcodes.images.transforms import Preprocessing
-from bitcodes.losses import LOSSES
+from bitcodes.losses import LossName
+from bitcodes.losses.base import loss_class
 from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Settings
 from bitcodes.training import Progress, loop
@@ -20,7 +21,7 @@ from bitcodes.training.averaging import AveragedWeights
 def test_it_is_the_average_that_the_formula_says() -> None:
     half = (0.5, 0.5, 0.5)
     model = HashModel("small", 4, Preprocessing(image_size=32, mean=half, std=half))
-    loss = LOSSES["ce"](4, 3, False, 0)
+    loss = loss_class(LossName.CE)(4, 3, False, 0)
     average = AveragedWeights(model, loss, decay=0.2)
     expected = {name: value.clone() for name, value in model.state_dict().items()}
     expected_classifier = loss.state_dict()["classifier.weight"].clone()

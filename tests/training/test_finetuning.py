@@ -25,7 +25,8 @@ from bitcodes import files, runs, training
 from bitcodes.errors import BitcodesError, ConfigError, DataError, ModelError
 from bitcodes.files import lock
 from bitcodes.images.decode import open_image
-from bitcodes.losses import LOSSES
+from bitcodes.losses import LOSSES, LossName
+from bitcodes.losses.base import loss_class
 from bitcodes.metrics.ranking import average_precision
 from bitcodes.models import checkpoint
 from bitcodes.models.backbones import BACKBONES
@@ -219,7 +220,7 @@ def test_a_run_with_a_hidden_layer_lends_its_backbone(data: Path) -> None:
 def test_the_model_has_the_thresholds_in_its_bias(data: Path) -> None:
     finetune(make_settings(data, dither=0.5))
     last = torch.load("run/checkpoint.pt", weights_only=True)["model"]
-    loss = LOSSES["csq"](12, 4, False, 0)
+    loss = loss_class(LossName.CSQ)(12, 4, False, 0)
     thresholds = torch.atanh(0.5 * loss.get_buffer("levels"))
     for name, tensor in load_file("run/model.safetensors").items():
         wanted = last[name] - thresholds if name == "hash_layer.bias" else last[name]

@@ -13,12 +13,13 @@ from small import make_settings
 from torch import nn
 
 from bitcodes.errors import ConfigError
-from bitcodes.losses import LOSSES
+from bitcodes.losses import LossName
+from bitcodes.losses.base import loss_class
 from bitcodes.models.backbones import BACKBONES
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import read_list
 from bitcodes.training import resolving
-from bitcodes.training.resolving import epochs_for, recipe_for, resolve
+from bitcodes.training.resolving import epochs_for, recipe_for, resolve, resolve_to_fit
 
 
 def recipe(*layers: nn.Module, **values: Any) -> dict[str, str | float]:
@@ -27,7 +28,7 @@ def recipe(*layers: nn.Module, **values: Any) -> dict[str, str | float]:
 
 
 def test_the_recipe_follows_the_norms_of_the_backbone() -> None:
-    head = LOSSES["csq"].head_learning_rate
+    head = loss_class(LossName.CSQ).head_learning_rate
     assert recipe(nn.BatchNorm2d(3)) == {
         "optimizer": "sgd",
         "learning_rate": 0.05,
@@ -75,7 +76,10 @@ def test_fewer_images_are_seen_oftener(images: int, epochs: int) -> None:
 def automatic(data: Path, **values: Any) -> Settings:
     names = ("image_size", "epochs", "zoom", "rand_augment", "freeze_stages", "hidden")
     settings = make_settings(data, **{**dict.fromkeys(names, "auto"), **values})
-    return resolve(settings, read_list(data / "train.txt"), print)
+    train = read_list(data / "train.txt")
+    if settings.loss.label_free:
+        return resolve_to_fit(settings, train)
+    return resolve(settings, train, print)
 
 
 def test_few_images_are_changed_more(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
