@@ -1,4 +1,4 @@
-"""Evaluate two stored code sets from Python, and look at the queries that did worst.
+"""Evaluate two stored code sets from Python, and show the queries with the worst results.
 
 python examples/evaluate_codes.py queries.npy database.npy
 """
@@ -11,7 +11,7 @@ from bitcodes import CodeSet, evaluate
 
 
 def main(queries_file: str, database_file: str) -> None:
-    """Print mAP with its interval, by class, and the queries that did worst."""
+    """Print mAP with its interval, mAP by class, and the three queries with the worst results."""
     queries, database = CodeSet.open(queries_file), CodeSet.open(database_file)
     evaluation = evaluate(queries=queries, database=database)
 
@@ -20,7 +20,7 @@ def main(queries_file: str, database_file: str) -> None:
     for entry in evaluation.classes:
         print(f"  {entry.name:12} {entry.map:.4f}")
 
-    # Every figure is the mean of a score that each query has: find the hardest ones.
+    # Every figure is a mean over the queries. The scores are the values of the single queries.
     scores = evaluation.scores["map"]  # (queries,)
     for row in np.argsort(scores)[:3]:
         print(f"worst: {queries.paths[row]} with average precision {scores[row]:.4f}")

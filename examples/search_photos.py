@@ -1,4 +1,4 @@
-"""Encode a folder of photos from Python, and find those that look most like one of them.
+"""Encode a folder of photos from Python, and find the photos nearest to a query image.
 
 python examples/search_photos.py RUN PHOTOS QUERY
 """
@@ -21,7 +21,7 @@ def main(run: str, photos: str, query: str) -> None:
     index = HammingIndex(code_set)
     distances, rows = index.search(pack_outputs(outputs), k=5)  # both (1, 5)
     for distance, row in zip(distances[0], rows[0], strict=True):
-        if row >= 0:  # -1 where there are fewer photos than asked for
+        if row >= 0:  # -1 if there are fewer than 5 photos
             print(f"{distance:3} bits apart: {code_set.absolute_path(row)}")
 
 
