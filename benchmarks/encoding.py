@@ -280,7 +280,7 @@ def pools(arguments: argparse.Namespace) -> None:
     times: dict[str, list[float]] = {"processes": [], "threads": []}
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        list(in_order(work, batches, core_count()))
+        list(in_order(work, ((None, batch) for batch in batches), core_count()))
         times["processes"].append(len(files) / (time.perf_counter() - start))
         start = time.perf_counter()
         in_threads()

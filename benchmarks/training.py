@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from machine import processor
 
+from bitcodes.datasets.dataset import Dataset, read_dataset
 from bitcodes.machine import core_count
 from bitcodes.settings import Settings, backbone_name
-from bitcodes.sources.lists import Dataset, read_dataset
 from bitcodes.training.distributed import Group
 from bitcodes.training.loop import Trainer
 from bitcodes.training.resolving import resolve

@@ -12,13 +12,20 @@ import numpy as np
 import PIL
 from PIL import Image, features
 
+from bitcodes.sources.folders import walk_files
+
 WIDTH, HEIGHT = 40, 30
+
+
+def find_images(folder: Path) -> list[str]:
+    """What is taken for an image in a folder and its subfolders: paths relative to it, sorted."""
+    return [path for path, is_image in walk_files(str(folder)) if is_image]
 
 
 def make_hostile_folder(folder: Path) -> dict[str, str | None]:
     """Fill `folder` with well over 100 files that go wrong, or nearly so.
 
-    Returns, for each path relative to `folder` (as find_images gives them), None where it must
+    Returns, for each path relative to `folder` (as find_images gives it), None where it must
     open as an image, else a word of the reason why it cannot.
     """
     expected: dict[str, str | None] = {}

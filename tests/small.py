@@ -14,7 +14,8 @@ from bitcodes.losses import LossName
 from bitcodes.losses.base import HashLoss, loss_class
 from bitcodes.models.backbones import BACKBONES, Backbone
 from bitcodes.settings import Settings
-from bitcodes.sources.lists import DATASET_FILE, write_list
+from bitcodes.sources.description import DATASET_FILE
+from bitcodes.sources.lists import write_list
 
 FEATURES = 16
 CLASSES = ("red", "green", "blue", "grey")

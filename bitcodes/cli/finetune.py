@@ -154,8 +154,9 @@ def _settings(
 
 def _check_classes(data: Path, classes: int, where: str) -> None:
     """Raise ConfigError if the training list has another number of classes than a file says."""
+    from bitcodes.datasets.dataset import LIST_NAMES
     from bitcodes.errors import ConfigError
-    from bitcodes.sources.lists import LIST_NAMES, read_list
+    from bitcodes.sources.lists import read_list
 
     path = data / LIST_NAMES["train"]
     labels = read_list(path, check_exists=False).labels if path.is_file() else None

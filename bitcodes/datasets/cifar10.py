@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bitcodes.datasets.archives import members
+from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.datasets.prepared import (
     Prepared,
     Progress,
@@ -28,16 +29,9 @@ from bitcodes.datasets.prepared import (
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
-from bitcodes.sources.lists import (
-    DATASET_FILE,
-    LIST_NAMES,
-    ImageList,
-    parse_list,
-    read_description,
-    shown,
-    single_labels,
-    write_list,
-)
+from bitcodes.sources.description import DATASET_FILE, read_description
+from bitcodes.sources.lists import ImageList, parse_list, single_labels, write_list
+from bitcodes.sources.paths import quote_path
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
 
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
@@ -305,13 +299,13 @@ def _own_lists(folder: Path, found: _Found) -> dict[str, ImageList]:
     lists = {}
     for key, content in found.lists.items():
         name = f"{found.source}: {LIST_NAMES[key]}"
-        listed = parse_list(content, name, folder, check_exists=False)
+        listed = parse_list(content, name, folder)
         paths = [_same_end(path, known) for path in listed.paths]
         missing = [old for old, new in zip(listed.paths, paths, strict=True) if new is None]
         if missing:
             raise DataError(
                 f"{name}: {len(missing):,} of {len(paths):,} images are not in the source "
-                f"(such as {shown(missing[0])})"
+                f"(such as {quote_path(missing[0])})"
             )
         lists[key] = replace(listed, paths=[path for path in paths if path is not None])
     return lists

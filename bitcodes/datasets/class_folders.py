@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bitcodes.datasets.dataset import LIST_NAMES, class_folders
 from bitcodes.datasets.prepared import Prepared, check_settings, write_dataset
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
+from bitcodes.sources.description import DATASET_FILE
 from bitcodes.sources.folders import walk_files
-from bitcodes.sources.lists import DATASET_FILE, LIST_NAMES, class_folders
 
 DEFAULT_QUERIES = 0.1
 

@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.errors import DataError
 from bitcodes.files import lock, write_json_atomic
-from bitcodes.sources.lists import DATASET_FILE, LIST_NAMES, Labels, read_description, write_list
+from bitcodes.sources.description import DATASET_FILE, read_description
+from bitcodes.sources.lists import Labels, write_list
 
 Progress = Callable[[int, int | None], None]
 Items = Mapping[str, Sequence[tuple[str, int]]]

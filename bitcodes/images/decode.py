@@ -53,7 +53,7 @@ def open_reduced(
     8: a JPEG is then decoded to that size, which saves most of the work. Sizes are rounded up, and
     what is beyond the box of the picture in the last column and row is no part of it.
     """
-    with _reasons(), _open_file(source) as file:
+    with _reasons(), _open(source) as file:
         return _decode(file, reduction)
 
 
@@ -62,7 +62,7 @@ def image_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
 
     Raises ImageError as open_image does.
     """
-    with _reasons(), _open_file(source) as file, _identify(file) as image:
+    with _reasons(), _open(source) as file, _identify(file) as image:
         return image.size
 
 
@@ -84,21 +84,52 @@ def _reasons() -> Iterator[None]:
         raise ImageError(_reason(error)) from error
 
 
-def _open_file(source: str | Path | bytes | BinaryIO) -> BinaryIO:
-    """Open for reading without ever blocking: a pipe or a device is refused, not read."""
+def open_file(path: str | Path, is_regular: bool = False) -> io.BufferedReader:
+    """Open a file to read an image from, without ever waiting for a pipe or a device.
+
+    `is_regular`: the caller has looked it up already. Raises ImageError as open_image does.
+    """
+    with _reasons():
+        if not is_regular:
+            _check_regular(os.stat(path).st_mode, path)  # noqa: PTH116 - takes any str
+        try:
+            file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - takes any str
+        except OSError:
+            _check_regular(os.stat(path).st_mode, path)  # noqa: PTH116 - it is no longer one
+            raise
+        try:
+            _check_regular(os.fstat(file.fileno()).st_mode, path)
+        except ImageError:
+            file.close()
+            raise
+        return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a pipe that nobody writes to without waiting, as `opener` of open."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+@contextmanager
+def _open(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
+    """A source as a file that can seek and is not empty; closed at the end if opened here."""
+    file: BinaryIO
     if isinstance(source, bytes):
-        file: BinaryIO = io.BytesIO(source)
-    elif isinstance(source, (str, Path)):
-        _check_regular(os.stat(source).st_mode, source)  # noqa: PTH116 - takes any str
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        file = os.fdopen(os.open(source, flags), "rb")
+        file = io.BytesIO(source)
+    elif isinstance(source, str | Path):
+        file = open_file(source)
+    elif isinstance(source, io.BufferedReader) and source.seekable():
+        file = source
     else:
         file = io.BytesIO(source.read())
-    if file.seek(0, io.SEEK_END) == 0:
-        file.close()
-        raise ImageError("the file is empty (0 bytes)")
-    file.seek(0)
-    return file
+    try:
+        if file.seek(0, io.SEEK_END) == 0:
+            raise ImageError("the file is empty (0 bytes)")
+        file.seek(0)
+        yield file
+    finally:
+        if file is not source:
+            file.close()
 
 
 def _check_regular(mode: int, path: str | Path) -> None:

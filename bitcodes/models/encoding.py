@@ -1,8 +1,8 @@
 """Encoding batches of images with a model: read, then hash outputs and features, in order."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -14,15 +14,16 @@ from bitcodes.machine import core_count
 from bitcodes.models.encoder import Encoded, Encoder
 from bitcodes.models.onnx import OnnxModel
 from bitcodes.sources.cluster import in_order_on_ray
-from bitcodes.sources.item import Item, Place
+from bitcodes.sources.item import Place
 from bitcodes.sources.reading import (
+    AnyBatch,
     Decode,
     ReadBatch,
     read_batch,
     read_batches,
     read_pixels,
-    several,
-    work_batches,
+    useful_workers,
+    with_places,
 )
 from bitcodes.sources.workers import default_workers, in_order
 
@@ -31,14 +32,13 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """What the model made of one batch of items: n images, and those that could not be read."""
+    """A batch of images, encoded: n of them, and those that could not be read."""
 
-    items: tuple[Item, ...]
-    good: NDArray[np.intp]  # (n,) which of the items these are
+    good: NDArray[np.intp]  # (n,) their positions in the batch
     outputs: NDArray[np.float32]  # (n, K)
-    features: NDArray[np.float32]  # (n, D), or (n, 0) where not asked for
+    features: NDArray[np.float32]  # (n, D), or (n, 0) if they are not to be kept
     stat: NDArray[np.int64]  # (n, 2): bytes and modification time in ns of the files
-    skipped: tuple[tuple[int, str], ...]  # which of the items, and the reason
+    skipped: tuple[tuple[int, str], ...]  # position in the batch, and the reason
 
 
 def encode_images(
@@ -64,78 +64,60 @@ def encode_images(
 
 def encode_batches(
     model: Encoder,
-    batches: Iterable[tuple[Item, ...]],
+    batches: Iterable[AnyBatch],
     *,
     decode: Decode = "full",
     features: bool = True,
-    batch_size: int = BATCH_SIZE,
     workers: int | None = 0,
     ray: str | None = None,
-) -> Iterator[EncodedBatch]:
-    """Encode batches of at most `batch_size` items, in their order.
+) -> Iterator[tuple[AnyBatch, EncodedBatch]]:
+    """Encode batches: each with what the model makes of it, in their order.
 
-    With torch the workers read, and hand the pixels over; an exported model runs in each worker,
-    and either in each process of a cluster, if `ray` is its address ("": one on this machine).
-    Without `features` there may be none, (n, 0): they are a hundred times as large as codes.
+    With torch the workers read images and hand the pixels over. An exported model runs in each
+    worker, and both run in each process of a cluster if `ray` is its address ("": one on this
+    machine). Without `features` there may be none, (n, 0): they are a hundred times the size of
+    codes.
     """
     if ray is not None:
-        address = ray
-        one = model.with_threads(1) if isinstance(model, OnnxModel) else model
-        alone = _Whole(one, decode, features)
-        done = work_batches(
-            batches, lambda tasks: in_order_on_ray(_encode_places, alone, tasks, address)
-        )
-    elif isinstance(model, OnnxModel):
-        done = _encode_in_workers(
-            model, batches, decode, features, core_count() if workers is None else workers
-        )
-    else:
-        processes = default_workers() if workers is None else workers
-        read_ahead = read_batches(batches, model.preprocessing, decode, batch_size, processes)
-        done = ((items, _encoded(model, read)) for items, read in read_ahead)
-    for items, batch in done:
-        yield replace(batch, items=items)
+        state = _Encoding(_one_thread(model), decode, features)
+        return in_order_on_ray(_encode_places, state, with_places(batches), ray)
+    if isinstance(model, OnnxModel):
+        workers, batches = useful_workers(core_count() if workers is None else workers, batches)
+        state = _Encoding(_one_thread(model) if workers else model, decode, features)
+        return in_order(partial(_encode_places, state), with_places(batches), workers)
+    workers = default_workers() if workers is None else workers
+    return (
+        (batch, _encode(model, read))
+        for batch, read in read_batches(batches, model.preprocessing, decode, workers)
+    )
 
 
 @dataclass(frozen=True)
-class _Whole:
-    """All that a worker needs which does the whole of the work."""
+class _Encoding:
+    """How a process encodes that does the whole of the work."""
 
     model: Encoder
     decode: Decode
     features: bool
 
 
-def _encode_places(whole: _Whole, places: Sequence[Place]) -> EncodedBatch:
-    batch = _encoded(whole.model, read_batch(places, whole.model.preprocessing, whole.decode))
-    return batch if whole.features else replace(batch, features=batch.features[:, :0])
+def _one_thread(model: Encoder) -> Encoder:
+    """The model for one of many processes: an exported one computes with one thread."""
+    return model.with_threads(1) if isinstance(model, OnnxModel) else model
 
 
-def _encode_in_workers(
-    model: OnnxModel,
-    batches: Iterable[tuple[Item, ...]],
-    decode: Decode,
-    features: bool,
-    workers: int,
-) -> Iterator[tuple[tuple[Item, ...], EncodedBatch]]:
-    here = os.getpid()
-    whole = _Whole(model, decode, features)
-    alone = replace(whole, model=model.with_threads(1))  # a worker a core
-
-    def work(places: Sequence[Place]) -> EncodedBatch:
-        return _encode_places(whole if os.getpid() == here else alone, places)
-
-    more, batches = several(batches)
-    return work_batches(batches, lambda tasks: in_order(work, tasks, workers if more else 0))
+def _encode_places(state: _Encoding, places: Sequence[Place]) -> EncodedBatch:
+    batch = _encode(state.model, read_batch(places, state.model.preprocessing, state.decode))
+    return batch if state.features else replace(batch, features=batch.features[:, :0])
 
 
-def _encoded(model: Encoder, read: ReadBatch) -> EncodedBatch:
-    """What the model makes of a batch that was read; its items are left to be put in."""
+def _encode(model: Encoder, read: ReadBatch) -> EncodedBatch:
+    """What the model makes of a batch that was read."""
     if len(read.pixels):
-        made = model.encode_batch(read.pixels)
+        encoded = model.encode_batch(read.pixels)
     else:
-        made = Encoded(_no_rows(model.bits), _no_rows(model.feature_dim))
-    return EncodedBatch((), read.good, made.outputs, made.features, read.stat, read.skipped)
+        encoded = Encoded(_no_rows(model.bits), _no_rows(model.feature_dim))
+    return EncodedBatch(read.good, encoded.outputs, encoded.features, read.stat, read.skipped)
 
 
 def _no_rows(columns: int) -> NDArray[np.float32]:

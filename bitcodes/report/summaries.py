@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from bitcodes.sources.lists import shown
+from bitcodes.sources.paths import quote_path
 from bitcodes.tasks.export import Exported
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
@@ -26,7 +26,7 @@ def skipped_lines(encoded: Encoded) -> Iterator[str]:
     """The first images that were skipped, with the reason, and how many more there are."""
     skipped = encoded.code_set.skipped
     for path, reason in skipped[:_SKIPPED_SHOWN]:
-        yield f"skipped {shown(path)}: {reason}"
+        yield f"skipped {quote_path(path)}: {reason}"
     if len(skipped) > _SKIPPED_SHOWN:
         yield f"skipped {len(skipped) - _SKIPPED_SHOWN:,} more"
 

@@ -1,4 +1,4 @@
-"""Work done in order by the processes of a Ray cluster, which does what dead ones had anew."""
+"""Work done in order by the processes of a Ray cluster; what a killed one had is done again."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -6,35 +6,37 @@ from typing import Any, TypeVar
 
 from bitcodes.errors import BitcodesError
 
+Context = TypeVar("Context")
 State = TypeVar("State")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_AHEAD = 2  # tasks a core
+_AHEAD = 2  # tasks per core
 _RETRIES = 3
 
-_states: dict[str, Any] = {}  # in a process of the cluster: what it got for all tasks
+_states: dict[str, Any] = {}  # in a process of the cluster, by reference
 
 
 def in_order_on_ray(
     work: Callable[[State, Task], Result],
     state: State,
-    tasks: Iterable[Task],
+    tasks: Iterable[tuple[Context, Task]],
     address: str | None = None,
-) -> Iterator[Result]:
-    """Do `work(state, task)` on each task in a Ray cluster; the results come in their order.
+) -> Iterator[tuple[Context, Result]]:
+    """Do `work(state, task)` on each task in a Ray cluster; results come in their order.
 
-    `address` of the cluster; None or "" starts one on this machine. `work` must be a function of a
-    module that the cluster can import; `state` goes once to each process. Tasks are taken from
-    their iterator as they are needed, two a core ahead. Raises BitcodesError without the extra
-    `ray`, where the cluster cannot be reached, and for a task that costs four processes their life.
+    Each task comes with its context, which stays here and is returned with the result. `address`
+    is that of the cluster; None or "" starts one on this machine. `work` must be a function of a
+    module that the cluster can import; `state` goes once to each process. Tasks are taken as they
+    are needed, two per core ahead. Raises BitcodesError without the extra `ray`, if the cluster
+    cannot be reached, and for a task that has killed four processes.
     """
     try:
         import ray
     except ImportError:
         raise BitcodesError("--ray needs Ray: pip install 'bitcodes[ray]'") from None
-    begun = not ray.is_initialized()
-    if begun:
+    is_ours = not ray.is_initialized()
+    if is_ours:
         try:
             ray.init(
                 address=address or "local",
@@ -46,18 +48,19 @@ def in_order_on_ray(
             reason = " ".join(str(error).split())[:200]
             raise BitcodesError(f"--ray {address or 'local'}: no cluster there: {reason}") from None
     try:
-        held = [ray.put(state)]  # in a list it is not fetched anew for each task
+        reference = [ray.put(state)]  # in a list it is not fetched again for each task
         remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_do)
         limit = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        running: deque[Any] = deque()
-        for task in tasks:
-            running.append(remote.remote(work, held, task))
+        running: deque[tuple[Context, Any]] = deque()
+        for context, task in tasks:
+            running.append((context, remote.remote(work, reference, task)))
             if len(running) >= limit:
-                yield _result(ray, running.popleft())
-        while running:
-            yield _result(ray, running.popleft())
+                context, result = running.popleft()
+                yield context, _result(ray, result)
+        for context, result in running:
+            yield context, _result(ray, result)
     finally:
-        if begun:
+        if is_ours:
             ray.shutdown()
 
 
@@ -71,11 +74,11 @@ def _result(ray: Any, reference: Any) -> Any:
         raise BitcodesError(f"the Ray cluster lost a batch for good: {reason}") from None
 
 
-def _do(work: Callable[[Any, Any], Any], held: list[Any], task: Any) -> Any:
+def _do(work: Callable[[Any, Any], Any], reference: list[Any], task: Any) -> Any:
     import ray
 
-    key = held[0].hex()
+    key = reference[0].hex()
     if key not in _states:
         _states.clear()
-        _states[key] = ray.get(held[0])
+        _states[key] = ray.get(reference[0])
     return work(_states[key], task)

@@ -1,28 +1,41 @@
 """The files of a folder and its subfolders."""
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
+from bitcodes.sources.item import File, Item, regular_stat
+from bitcodes.sources.spool import Spool
 
 
-def find_images(folder: Path) -> list[str]:
-    """Paths of the images in a folder and its subfolders, relative to it and sorted.
+def folder_images(root: str) -> Callable[[], Iterator[Item]]:
+    """The images of a folder and its subfolders, to be gone through any number of times.
 
-    An image is whatever has an image's suffix (IMAGE_SUFFIXES), even if it is a broken link or a
-    pipe, so that reading it says why it is not one. A subfolder that cannot be listed stands for
-    itself, for the same reason. Hidden files and folders are left out; links are followed.
+    The folder is walked once, and each image looked up once: later rounds give what was there then.
     """
-    return [path for path, is_image in walk_files(str(folder)) if is_image]
+    spool = Spool(_records(root))
+
+    def items() -> Iterator[Item]:
+        for line in spool:
+            size, time, name = line[:-1].split(b" ", 2)
+            path = name.replace(b"\0", b"\n").decode("utf-8", "surrogateescape")
+            known = (int(size), int(time)) if size else None
+            yield Item(path, File(os.path.join(root, path), known))  # noqa: PTH118
+
+    return items
 
 
 def walk_files(root: str) -> Iterator[tuple[str, bool]]:
-    """Each file below `root`: its path, and whether find_images takes it for an image.
+    """Each file below `root`: its path relative to it, and whether it is taken for an image.
 
-    In the order of the paths, with the names of one folder at a time in memory. A link to a folder
-    within `root` is left out, for that folder is found by its own name.
+    An image is whatever has an image's suffix (IMAGE_SUFFIXES), even if it is a broken link or a
+    pipe, so that reading it says why it is not one. A subfolder that cannot be listed stands for
+    itself, for the same reason. Hidden files and folders are left out. Links are followed, but for
+    a link to a folder within `root`, which is found by its own name.
+
+    Paths have forward slashes and come in their order; the names of one folder at a time are in
+    memory.
     """
     seen: set[tuple[int, int]] = set()
     own: set[tuple[int, int]] | None = None  # the folders below root, without following links
@@ -54,22 +67,25 @@ def walk_files(root: str) -> Iterator[tuple[str, bool]]:
             continue
         try:
             if is_new(absolute, is_link):
-                waiting.append(iter(_listed(absolute, path)))
+                waiting.append(iter(_children(absolute, path)))
         except OSError as error:
             if not path:
                 raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
             yield path.rstrip("/"), True
 
 
-def below(path: str, base: str | Path) -> str:
-    """An absolute path, made relative to `base` if it lies below it."""
-    prefix = os.path.join(base, "")  # noqa: PTH118 - ends with one separator
-    return path[len(prefix) :] if path.startswith(prefix) else path
+def _records(root: str) -> Iterator[bytes]:
+    """A line per image: size and time, both empty unless it is a regular file, and its path."""
+    for path, is_image in walk_files(root):
+        if is_image:
+            known = regular_stat(os.path.join(root, path))  # noqa: PTH118
+            name = path.encode("utf-8", "surrogateescape").replace(b"\n", b"\0")
+            yield b"%d %d %s\n" % (*known, name) if known else b"  %s\n" % name
 
 
-def _listed(folder: str, prefix: str) -> list[tuple[str, str, bool]]:
+def _children(folder: str, prefix: str) -> list[tuple[str, str, bool]]:
     """What is in a folder: path, whether image, folder or other file, and whether it is a link."""
-    found = []
+    children = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -79,19 +95,19 @@ def _listed(folder: str, prefix: str) -> list[tuple[str, str, bool]]:
             except OSError:  # a link that leads to itself
                 is_folder = False
             if is_folder:
-                found.append((f"{prefix}{entry.name}/", "folder", entry.is_symlink()))
+                children.append((f"{prefix}{entry.name}/", "folder", entry.is_symlink()))
             else:
                 suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
                 kind = "image" if suffix in IMAGE_SUFFIXES else "other"
-                found.append((prefix + entry.name, kind, False))
-    found.sort()
-    return found
+                children.append((prefix + entry.name, kind, False))
+    children.sort()
+    return children
 
 
 def _own_folders(root: str) -> set[tuple[int, int]]:
-    found = set()
+    identities = set()
     for parent, folders, _ in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         status = os.stat(parent)  # noqa: PTH116
-        found.add((status.st_dev, status.st_ino))
-    return found
+        identities.add((status.st_dev, status.st_ino))
+    return identities

@@ -1,92 +1,66 @@
-"""Where the bytes of one image are: a file, a member of an archive, memory, or far away."""
+"""One image of a source: its path in the code set, and the place that its bytes come from."""
 
 import os
 import stat
-import zlib
 from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple, Protocol
+from io import BufferedReader
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.errors import ImageError
+from bitcodes.images.decode import open_file
 
 Stat = tuple[int, int]
 """Size in bytes and modification time in ns, as a code set keeps them; -1 where unknown."""
 GONE: Stat = (-1, -1)
-MAX_MEMBER = 2**30
-"""Larger members of archives are refused: no image is that large, but a bomb may be."""
 
-_CHANGED = "it changed while it was being read"
+Result = TypeVar("Result")
+Decode = Callable[[bytes | BufferedReader], Result]
+"""What becomes of an image's bytes, or of its file, open for reading."""
 
 
 class Place(Protocol):
-    """Where an image is. What goes wrong comes as an ImageError with the reason."""
+    """Where the bytes of an image are. Errors are ImageErrors whose message is the reason."""
 
     def stat(self) -> Stat:
-        """What tells whether the image has changed since."""
+        """Size and time, which tell whether the image has changed since."""
 
-    def load(self) -> str | bytes:
-        """What bitcodes.images.open_image reads."""
+    def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
+        """Decode the image: the result, and the stat of what was decoded.
 
-    def check(self, before: Stat) -> None:
-        """Raise ImageError unless it is still as `stat` said before it was loaded."""
+        Raises ImageError if that fails, or if the image changes meanwhile.
+        """
 
 
 class Item(NamedTuple):
     """One image of a source."""
 
-    path: str  # in the code set
+    path: str  # in the code set, with forward slashes
     place: Place
     labels: NDArray[np.uint8] | None = None  # (C,)
 
 
 class File(NamedTuple):
-    """A file on this machine."""
+    """A file on this machine; `known` is its stat if it was looked up and is a regular file."""
 
     path: str
+    known: Stat | None = None
 
     def stat(self) -> Stat:
-        return file_stat(self.path)
+        return self.known or file_stat(self.path)
 
-    def load(self) -> str:
-        return self.path
-
-    def check(self, before: Stat) -> None:
-        if file_stat(self.path) != before:
-            raise ImageError(_CHANGED)
-
-
-class Member(NamedTuple):
-    """A stretch of an archive file on this machine: stored, or deflated within a zip."""
-
-    archive: str
-    archive_stat: Stat
-    offset: int
-    stored: int  # bytes in the archive
-    size: int
-    mtime: int
-    kind: str  # "tar", or "stored" or "deflated" in a zip, where a local header comes first
-    crc32: int = 0
-
-    def stat(self) -> Stat:
-        return self.size, self.mtime
-
-    def load(self) -> bytes:
-        self.check(self.stat())
-        try:
-            opened = _open_archive(self.archive, self.archive_stat)
-            return extract(opened.read, self.offset, self.stored, self.size, self.kind, self.crc32)
-        except OSError as error:
-            raise ImageError(f"its archive cannot be read: {error.strerror}") from None
-
-    def check(self, before: Stat) -> None:
-        if file_stat(self.archive) != self.archive_stat:
-            raise ImageError("its archive changed while it was being read")
+    def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
+        with open_file(self.path, is_regular=self.known is not None) as file:
+            before = stat_of(os.fstat(file.fileno()))
+            result = decode(file)
+            if stat_of(os.fstat(file.fileno())) != before:
+                raise ImageError("it changed while it was being read")
+        return result, before
 
 
-class Loaded(NamedTuple):
+class Bytes(NamedTuple):
     """The bytes themselves, of a member of a stream."""
 
     data: bytes
@@ -95,29 +69,8 @@ class Loaded(NamedTuple):
     def stat(self) -> Stat:
         return len(self.data), self.mtime
 
-    def load(self) -> bytes:
-        return self.data
-
-    def check(self, before: Stat) -> None:
-        pass
-
-
-class Remote(NamedTuple):
-    """A file that fsspec reads."""
-
-    url: str
-    known: Stat
-
-    def stat(self) -> Stat:
-        return self.known
-
-    def load(self) -> bytes:
-        from bitcodes.sources.remote import read_remote
-
-        return read_remote(self.url)
-
-    def check(self, before: Stat) -> None:
-        pass
+    def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
+        return decode(self.data), self.stat()
 
 
 class Refused(NamedTuple):
@@ -128,70 +81,27 @@ class Refused(NamedTuple):
     def stat(self) -> Stat:
         return GONE
 
-    def load(self) -> bytes:
+    def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
         raise ImageError(self.reason)
 
-    def check(self, before: Stat) -> None:
-        pass
 
-
-def extract(
-    read: Callable[[int, int], bytes], offset: int, stored: int, size: int, kind: str, crc32: int
-) -> bytes:
-    """A member of an archive (see Member), `read(offset, size)` from it; raises ImageError."""
-    if kind != "tar":
-        head = _all(read, offset, 30)
-        if head[:4] != b"PK\x03\x04":
-            raise ImageError("the archive is damaged where it should begin")
-        offset += 30 + int.from_bytes(head[26:28], "little")
-        offset += int.from_bytes(head[28:30], "little")
-    data = _all(read, offset, stored)
-    if kind == "deflated":
-        try:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
-        except zlib.error as error:
-            raise ImageError(f"damaged in its archive: {error}") from None
-    if len(data) != size or (kind != "tar" and zlib.crc32(data) != crc32):
-        raise ImageError("damaged in its archive: its size or checksum is another")
-    return data
-
-
-def _all(read: Callable[[int, int], bytes], offset: int, size: int) -> bytes:
-    parts = []
-    while size > 0:
-        part = read(offset, size)
-        if not part:
-            raise ImageError("its archive is cut short")
-        parts.append(part)
-        offset, size = offset + len(part), size - len(part)
-    return b"".join(parts)
+def stat_of(status: os.stat_result) -> Stat:
+    """Size and modification time."""
+    return status.st_size, status.st_mtime_ns
 
 
 def file_stat(path: str | os.PathLike[str]) -> Stat:
     """Size in bytes and modification time in ns; -1 where there is no such file."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - twice as fast
+        return stat_of(os.stat(path))  # noqa: PTH116 - twice as fast
     except (OSError, ValueError):
         return GONE
-    return status.st_size, status.st_mtime_ns
 
 
-@lru_cache(maxsize=4)
-def _open_archive(path: str, as_of: Stat) -> "_Opened":
-    return _Opened(path)
-
-
-class _Opened:
-    """A file open for reading, closed when it is forgotten."""
-
-    def __init__(self, path: str) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
-            raise OSError(0, "not a regular file")
-
-    def read(self, offset: int, size: int) -> bytes:
-        return os.pread(self.descriptor, size, offset)
-
-    def __del__(self) -> None:
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+def regular_stat(path: str) -> Stat | None:
+    """The stat of a regular file, or None for a folder, a pipe, or nothing at all."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - twice as fast
+    except (OSError, ValueError):
+        return None
+    return stat_of(status) if stat.S_ISREG(status.st_mode) else None

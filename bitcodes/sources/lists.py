@@ -1,13 +1,12 @@
-"""List files and the folders that hold them: a line an image, its path and its labels."""
+"""List files: a line per image, its path and its labels."""
 
-import json
 import os
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +14,11 @@ import numpy.typing as npt
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write
 from bitcodes.images.decode import IMAGE_SUFFIXES
+from bitcodes.sources.description import DATASET_FILE, recorded_names
+from bitcodes.sources.item import File, Item, Stat, regular_stat
+from bitcodes.sources.paths import quote_path, with_slashes
 
-DATASET_FILE = "dataset.json"
-_NAMED = 3  # missing images named in a message
-LIST_NAMES = {"train": "train.txt", "test": "test.txt", "database": "database.txt"}
+_EXAMPLES = 3  # missing images named in a message
 
 Labels = npt.NDArray[np.uint8]
 
@@ -44,17 +44,6 @@ class ImageList:
         return self.root / self.paths[i]
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A prepared folder: what to train on, the queries (test) and the database searched."""
-
-    train: ImageList
-    test: ImageList
-    database: ImageList
-    class_names: tuple[str, ...]
-    protocol: str | None
-
-
 def single_labels(labels: Labels) -> npt.NDArray[np.int32] | None:
     """Class numbers int32 (N,) of one-hot labels (N, C), or None if a row has not exactly one 1."""
     if not (labels.sum(axis=1, dtype=np.int64) == 1).all():
@@ -64,46 +53,42 @@ def single_labels(labels: Labels) -> npt.NDArray[np.int32] | None:
 
 
 def read_list(file: Path, root: Path | None = None, check_exists: bool = True) -> ImageList:
-    """Read a list file: a line an image, its path, then its labels as 0s and 1s (or none at all).
+    """Read a list file: a line per image, its path, then its labels as 0s and 1s (or none at all).
 
     Paths are absolute or relative to `root` (default: the folder of the list). Class names come
     from dataset.json beside the list, else from class folders that agree with the labels.
     Raises DataError naming file and line for a malformed line and, with `check_exists`, for
     images that are not there.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the list file {file}: {error.strerror}") from None
     base = Path(file.parent if root is None else root).absolute()
-    return parse_list(content, str(file), base, recorded_names(file.parent), check_exists)
+    names = recorded_names(file.parent)
+    return _collect(ListStream(file_lines(file), str(file), base, names, check_exists))
 
 
-def parse_list(
-    content: bytes,
-    name: str,
-    root: Path,
-    class_names: tuple[str, ...] = (),
-    check_exists: bool = True,
-) -> ImageList:
+def parse_list(content: bytes, name: str, root: Path) -> ImageList:
     """Parse the bytes of a list file; `name` stands for it in errors. See read_list."""
-    rows = list(_rows(content.split(b"\n"), name))
-    count = _label_count(rows, name, class_names)
-    paths = [row.path(count, name) for row in rows]
-    if check_exists:
-        _check_exist(paths, [row.line for row in rows], name, root)
-    if count == 0:
-        return ImageList(paths, None, root)
-    digits = "".join(row.labels[len(row.labels) - count :] for row in rows).encode()
-    labels = (np.frombuffer(digits, np.uint8) - ord("0")).reshape(-1, count)  # (N, C)
-    return ImageList(paths, labels, root, class_names or _folder_names(paths, labels))
+    return _collect(ListStream(lambda: content.split(b"\n"), name, root, check_exists=False))
+
+
+def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
+    """The lines of a file, opened for each round; raises DataError if it cannot be read."""
+
+    def lines() -> Iterator[bytes]:
+        try:
+            with file.open("rb") as opened:
+                yield from opened
+        except OSError as error:
+            raise DataError(f"cannot read the list file {file}: {error.strerror}") from None
+
+    return lines
 
 
 class ListStream:
-    """A list file read line by line, twice: once to see what it holds, then for its rows.
+    """A list file read line by line, each time it is gone through; `lines` opens it anew.
 
-    `lines` opens it anew each time. `columns` labels a line, `single` whether each line has exactly
-    one 1, `class_names` as read_list finds them, `count` lines. Raises DataError as read_list does.
+    Attributes, for which it is read twice at first: `columns`, the number of labels per line;
+    `single`, whether each line has exactly one 1; `class_names`, as read_list gives them; `count`,
+    the number of lines. Raises DataError as read_list does.
     """
 
     def __init__(
@@ -118,37 +103,98 @@ class ListStream:
         self.columns = _label_count(_rows(lines(), name), name, class_names)
         self.count = 0
         self.single = True
-        folders: dict[str, str] = {}  # labels of a class -> the folder that its images lie in
-        agree = True
-        examples: list[tuple[int, str]] = []
-        missing = 0
+        folders = _ClassFolders(self.columns)
+        stats = _Stats(root) if check_exists else None
         for row in _rows(lines(), name):
             path = row.path(self.columns, name)
             self.count += 1
             if self.columns:
-                labels = row.labels[-self.columns :]
+                labels = row.label_digits(self.columns)
                 self.single &= labels.count("1") == 1
-                folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120
-                agree = agree and self.single and folders.setdefault(labels, folder) == folder
-            if check_exists and not os.path.isfile(os.path.join(root, path)):  # noqa: PTH113, PTH118
-                missing += 1
-                if len(examples) < _NAMED:
-                    examples.append((row.line, path))
-        if missing:
-            raise _not_there(name, examples, missing, self.count, root)
-        names = [folders[key] for key in sorted(folders, reverse=True)]  # 100, 010, 001
-        if not agree or len(set(names)) != self.columns or "" in names:
-            names = []
-        self.class_names = class_names or tuple(names)
+                folders.add(path, labels)
+            if stats is not None:
+                stats.add(row.line, path)
+        if stats is not None and stats.missing:
+            raise stats.error(name, self.count)
+        self._stats = stats
+        self.class_names = class_names or folders.names()
 
-    def __iter__(self) -> Iterator[tuple[str, Labels | None]]:
-        """Each path, and its labels (C,) if the list has labels."""
-        for row in _rows(self._lines(), self._name):
+    def __iter__(self) -> Iterator[Item]:
+        """The images, each a file that was looked up at first, if it was to be there."""
+        for number, row in enumerate(_rows(self._lines(), self._name)):
+            path = row.path(self.columns, self._name)
+            known = None if self._stats is None else self._stats[number]
             labels = None
             if self.columns:
-                digits = row.labels[-self.columns :].encode()
+                digits = row.label_digits(self.columns).encode()
                 labels = np.frombuffer(digits, np.uint8) - ord("0")  # (C,)
-            yield row.path(self.columns, self._name), labels
+            yield Item(path, File(os.path.join(self.root, path), known), labels)  # noqa: PTH118
+
+
+def _collect(stream: ListStream) -> ImageList:
+    paths: list[str] = []
+    rows: list[Labels] = []
+    for item in stream:
+        paths.append(item.path)
+        if item.labels is not None:
+            rows.append(item.labels)
+    if not rows:
+        return ImageList(paths, None, stream.root)
+    return ImageList(paths, np.stack(rows), stream.root, stream.class_names)
+
+
+class _ClassFolders:
+    """The folders that the images of the classes lie in: class names, if they agree with labels."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._folders: dict[str, str] = {}  # by the labels of a class
+        self._agree = classes > 0
+
+    def add(self, path: str, labels: str) -> None:
+        if self._agree:
+            folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120
+            is_single = labels.count("1") == 1
+            self._agree = is_single and self._folders.setdefault(labels, folder) == folder
+
+    def names(self) -> tuple[str, ...]:
+        """A name for each class, or none at all."""
+        names = [self._folders[key] for key in sorted(self._folders, reverse=True)]  # 100, 010, 001
+        if not self._agree or len(set(names)) != self._classes or "" in names:
+            return ()
+        return tuple(names)
+
+
+class _Stats:
+    """The stats of the images in a list, and which of them are missing; 16 bytes per image."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._numbers = array("q")  # size and time of each image in turn
+        self._examples: list[tuple[int, str]] = []  # the first missing ones: line and path
+        self.missing = 0
+
+    def add(self, line: int, path: str) -> None:
+        known = regular_stat(os.path.join(self._root, path))  # noqa: PTH118
+        if known is not None:
+            self._numbers.extend(known)
+            return
+        self.missing += 1
+        if len(self._examples) < _EXAMPLES:
+            self._examples.append((line, path))
+
+    def __getitem__(self, number: int) -> Stat | None:
+        size_and_time = self._numbers[2 * number : 2 * number + 2]
+        return (size_and_time[0], size_and_time[1]) if size_and_time else None  # it has grown
+
+    def error(self, name: str, total: int) -> DataError:
+        first = "; ".join(f"line {line}: {quote_path(path)}" for line, path in self._examples)
+        more = ", ..." if self.missing > len(self._examples) else ""
+        other = _other_root(self._examples[0][1], self._root)
+        return DataError(
+            f"{name}: {self.missing:,} of {total:,} images are not there ({first}{more}). "
+            f"Relative paths are taken from {self._root}{other}"
+        )
 
 
 def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
@@ -159,68 +205,17 @@ def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
     for path in paths:
         if path != path.strip(" \t") or not path or "\n" in path or "\r" in path:
             raise DataError(
-                f"a list file cannot hold the path {shown(path)}: it begins or ends with a space, "
-                "or has a line break; rename it"
+                f"a list file cannot hold the path {quote_path(path)}: it begins or ends with a "
+                "space, or has a line break; rename it"
             )
-    lines: Iterable[str] = paths
+    lines: Iterable[str] = map(with_slashes, paths)
     if labels is not None:
         suffixes = {
             row.tobytes(): " " + " ".join(map(str, row)) for row in np.unique(labels, axis=0)
         }
-        lines = (path + suffixes[row.tobytes()] for path, row in zip(paths, labels, strict=True))
+        lines = (path + suffixes[row.tobytes()] for path, row in zip(lines, labels, strict=True))
     with atomic_write(file) as out:
         out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
-
-
-def read_dataset(folder: Path) -> Dataset:
-    """Read train.txt, test.txt (the queries), database.txt and dataset.json of a prepared folder.
-
-    Raises DataError for what is missing or malformed; for a folder of images that is not prepared
-    yet, it names the `bitcodes prepare` command to run.
-    """
-    if not folder.is_dir():
-        raise DataError(
-            f"there is no data folder {folder}; make one with `bitcodes prepare` "
-            "(cifar10, folder or demo), or name another one"
-        )
-    missing = [name for name in LIST_NAMES.values() if not (folder / name).is_file()]
-    if missing:
-        raise DataError(_unprepared(folder, missing))
-    lists = {key: read_list(folder / name) for key, name in LIST_NAMES.items()}
-    columns = {name: _columns(lists[key]) for key, name in LIST_NAMES.items()}
-    if len(set(columns.values())) > 1 or 0 in columns.values():
-        found = ", ".join(f"{name} has {number}" for name, number in columns.items())
-        raise DataError(
-            f"{folder}: expected the same number of labels in all lists, found: {found}"
-        )
-    return Dataset(**lists, class_names=_shared_names(lists), protocol=_protocol(folder))
-
-
-def read_description(folder: Path) -> dict[str, Any] | None:
-    """What dataset.json of a prepared folder says, or None where there is none."""
-    file = folder / DATASET_FILE
-    try:
-        value = json.loads(file.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {file}: {error}") from None
-    names = value.get("class_names") if isinstance(value, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f'{file}: expected an object with "class_names", a list of names')
-    return dict(value)
-
-
-def class_folders(folder: Path) -> list[str]:
-    """Names of the folders in `folder` that hold images or folders, sorted, without hidden ones."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name[0] != "."]
-    return sorted(name for name in names if _holds_images(folder / name))
-
-
-def shown(path: str) -> str:
-    """A path for messages: quoted, and printable whatever bytes are in it."""
-    return repr(path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 @dataclass(frozen=True)
@@ -233,16 +228,20 @@ class _Row:
         """What stands before the last `count` labels."""
         number = min(count, len(self.labels))
         path = self.text.rsplit(None, number)[0] if number else self.text
-        found = str(number)
+        ending = str(number)
         if wrong := _BEYOND_SUFFIX.search(path):
-            found = repr(" ".join([wrong[1], *self.labels[len(self.labels) - number :]]))
+            ending = repr(" ".join([wrong[1], *self.label_digits(number)]))
         elif number == count:
-            return path
-        wanted = f"{count} labels, each" if count else "no labels, or labels that are"
+            return with_slashes(path)
+        expected = f"{count} labels, each" if count else "no labels, or labels that are"
         raise DataError(
-            f"{name}, line {self.line}: expected {wanted} 0 or 1 (one-hot or multi-hot), "
-            f"after the path, as on the other lines; found {found}: {shown(self.text)}"
+            f"{name}, line {self.line}: expected {expected} 0 or 1 (one-hot or multi-hot), "
+            f"after the path, as on the other lines; found {ending}: {quote_path(self.text)}"
         )
+
+    def label_digits(self, count: int) -> str:
+        """The last `count` labels."""
+        return self.labels[len(self.labels) - count :]
 
 
 _SUFFIXES = "|".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
@@ -269,7 +268,9 @@ def _label_count(rows: Iterable[_Row], name: str, class_names: tuple[str, ...]) 
     """How many labels most lines have, 0 for none."""
     widths = Counter(len(row.labels) for row in rows)
     if not widths:
-        raise DataError(f"{name}: the list is empty; expected a line an image: a path, then labels")
+        raise DataError(
+            f"{name}: the list is empty; expected a line per image: its path, then its labels"
+        )
     count = widths.most_common(1)[0][0]
     if class_names and count not in (0, len(class_names)):
         raise DataError(
@@ -291,47 +292,8 @@ def _trailing_labels(text: str) -> str:
     return "".join(words[last_long + 1 :])
 
 
-def _check_exist(paths: list[str], lines: list[int], name: str, root: Path) -> None:
-    """Raise DataError if images are missing; listing folders is faster than asking for each."""
-    absolute = [os.path.join(root, path) for path in paths]  # noqa: PTH118 - 5 times as fast
-    parents = Counter(map(os.path.dirname, absolute))
-    there: dict[str, set[str]] = {}
-    for parent, number in parents.items():
-        # A folder may hold millions of other files, so few images are asked for one by one.
-        there[parent] = _file_names(parent) if number > 20 else set()
-    missing = [
-        i
-        for i, path in enumerate(absolute)
-        if os.path.basename(path) not in there[os.path.dirname(path)]  # noqa: PTH119, PTH120
-        and not os.path.isfile(path)  # noqa: PTH113
-    ]
-    if missing:
-        examples = [(lines[i], paths[i]) for i in missing[:_NAMED]]
-        raise _not_there(name, examples, len(missing), len(paths), root)
-
-
-def _not_there(
-    name: str, examples: list[tuple[int, str]], missing: int, total: int, root: Path
-) -> DataError:
-    """The error about images that a list names in vain: the first few as (line, path)."""
-    first = "; ".join(f"line {line}: {shown(path)}" for line, path in examples)
-    more = ", ..." if missing > len(examples) else ""
-    return DataError(
-        f"{name}: {missing:,} of {total:,} images are not there ({first}{more}). "
-        f"Relative paths are taken from {root}{_other_root(examples[0][1], root)}"
-    )
-
-
-def _file_names(folder: str) -> set[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError:
-        return set()
-
-
 def _other_root(path: str, root: Path) -> str:
-    """The end of the sentence on missing images: the root under which the first one is found."""
+    """The end of the sentence on missing images: a root under which the image is there."""
     for other in (Path.cwd(), *root.parents):
         if other != root and not Path(path).is_absolute() and (other / path).is_file():
             return f"; this one lies under {other}: move the list there or name that root"
@@ -340,69 +302,3 @@ def _other_root(path: str, root: Path) -> str:
     except UnicodeEncodeError:
         return "; the line is not UTF-8: is the list in another encoding?"
     return ""
-
-
-def recorded_names(folder: Path) -> tuple[str, ...]:
-    """The class names that dataset.json in a folder gives, or none."""
-    description = read_description(folder)
-    return () if description is None else tuple(description["class_names"])
-
-
-def _folder_names(paths: Sequence[str], labels: Labels) -> tuple[str, ...]:
-    """Class names from folders: if each class lies in a folder of its own name, else none."""
-    classes = single_labels(labels)
-    if classes is None:
-        return ()
-    names: dict[int, str] = {}
-    for path, number in zip(paths, classes.tolist(), strict=True):
-        folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120
-        if names.setdefault(number, folder) != folder:
-            return ()
-    if (
-        len(names) < labels.shape[1]
-        or len(set(names.values())) < len(names)
-        or "" in names.values()
-    ):
-        return ()
-    return tuple(names[number] for number in range(len(names)))
-
-
-def _shared_names(lists: dict[str, ImageList]) -> tuple[str, ...]:
-    """The class names that the lists agree on (a list may miss a class and so have none)."""
-    named = {images.class_names for images in lists.values()} - {()}
-    return named.pop() if len(named) == 1 else ()
-
-
-def _columns(images: ImageList) -> int:
-    return 0 if images.labels is None else images.labels.shape[1]
-
-
-def _protocol(folder: Path) -> str | None:
-    description = read_description(folder)
-    protocol = None if description is None else description.get("protocol")
-    return protocol if isinstance(protocol, str) else None
-
-
-def _holds_images(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    with os.scandir(folder) as entries:
-        return any(
-            entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in entries
-        )
-
-
-def _unprepared(folder: Path, missing: list[str]) -> str:
-    text = f"{folder} has no {', '.join(missing)}"
-    classes = class_folders(folder)
-    if {"train", "test"} <= set(classes) and len(class_folders(folder / "train")) == 10:
-        return (
-            f"{text}. If it is CIFAR-10, run `bitcodes prepare cifar10 {folder} --source {folder}`,"
-            f" else `bitcodes prepare folder {folder} {folder}`"
-        )
-    if len(classes) > 1:
-        return (
-            f"{text}. It holds class folders: "
-            f"run `bitcodes prepare folder {folder} {folder}-lists` and use {folder}-lists"
-        )
-    return f"{text}; make a data folder with `bitcodes prepare` (cifar10, folder or demo)"

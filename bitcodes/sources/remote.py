@@ -1,18 +1,34 @@
 """Images far away, through fsspec: s3://, https:// and whatever else it has a driver for."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from bitcodes.errors import DataError, ImageError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import stream_images
-from bitcodes.sources.item import GONE, Item, Remote, Stat
+from bitcodes.sources.item import GONE, Decode, Item, Result, Stat
+
+_URL = re.compile(r"[^/\\]{2,}://")  # a single letter is a drive of Windows
+
+
+class Remote(NamedTuple):
+    """A file that fsspec reads; `known` is its stat as its folder lists it."""
+
+    url: str
+    known: Stat
+
+    def stat(self) -> Stat:
+        return self.known
+
+    def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
+        return decode(_fetch(self.url)), self.known
 
 
 def is_remote(argument: str) -> bool:
     """Whether an argument is a URL."""
-    return "://" in argument
+    return _URL.match(argument) is not None
 
 
 def remote_files(url: str) -> Iterator[Item]:
@@ -26,11 +42,11 @@ def remote_files(url: str) -> Iterator[Item]:
     while waiting:
         current = waiting.pop()
         try:
-            listed = system.ls(current, detail=True)
+            entries = system.ls(current, detail=True)
         except Exception as error:  # each driver has its own
             raise DataError(f"{url} cannot be listed: {_reason(error)}") from None
         folders = []
-        for entry in sorted(listed, key=lambda entry: str(entry["name"])):
+        for entry in sorted(entries, key=lambda entry: str(entry["name"])):
             name = str(entry["name"]).rstrip("/")
             if name == current or name.rsplit("/", 1)[-1].startswith("."):
                 continue
@@ -44,7 +60,7 @@ def remote_files(url: str) -> Iterator[Item]:
 
 def remote_archive(url: str) -> Iterator[Item]:
     """The images in an archive far away, as they arrive."""
-    with _opened(url) as file:
+    with _open(url) as file:
         yield from stream_images(file, url)
 
 
@@ -67,7 +83,7 @@ def _info(url: str) -> Any:
         raise DataError(f"{url} cannot be read: {_reason(error)}") from None
 
 
-def read_remote(url: str) -> bytes:
+def _fetch(url: str) -> bytes:
     """The bytes of a file far away; raises ImageError."""
     try:
         system, path = _system(url)
@@ -79,7 +95,7 @@ def read_remote(url: str) -> bytes:
     return data
 
 
-def _opened(url: str) -> IO[bytes]:
+def _open(url: str) -> IO[bytes]:
     system, path = _system(url)
     try:
         file: IO[bytes] = system.open(path, "rb")

@@ -3,8 +3,8 @@
 import hashlib
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -16,16 +16,20 @@ import numpy as np
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import archive_images, is_archive
-from bitcodes.sources.folders import below, walk_files
-from bitcodes.sources.item import File, Item, Remote, file_stat
-from bitcodes.sources.lists import ImageList, ListStream, recorded_names, shown, single_labels
+from bitcodes.sources.description import recorded_names
+from bitcodes.sources.folders import folder_images
+from bitcodes.sources.item import File, Item, file_stat, regular_stat
+from bitcodes.sources.lists import ImageList, ListStream, file_lines, single_labels
+from bitcodes.sources.paths import absolute, below, quote_path
 from bitcodes.sources.remote import (
+    Remote,
     is_remote,
     remote_archive,
     remote_files,
     remote_stat,
     remote_version,
 )
+from bitcodes.sources.spool import Spool
 
 LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})
 
@@ -34,11 +38,11 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Images in a fixed order, found anew each time they are gone through.
+    """Images in a fixed order, to be gone through any number of times.
 
-    `root` is the folder, archive or URL that their paths are relative to. `columns` labels an image
-    has, none where 0; `single` tells that exactly one of them is 1. `versions` tells of archives
-    which they are, so that they need not be read to see whether they changed.
+    `root` is the folder, archive or URL that their paths are relative to. `columns` is the number
+    of labels per image, or 0; `single` says whether exactly one of them is 1. `versions` are those
+    of archives, which need not be read then to see whether they have changed.
     """
 
     root: str
@@ -53,12 +57,12 @@ class Source:
 
     @property
     def count(self) -> int | None:
-        """How many images there are; None for archives, which are not read for it."""
+        """How many images there are; None for archives, which would have to be read."""
         return self._survey[0]
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of all that decides the rows of a set but the model."""
+        """SHA-256, in hex, of all that decides the rows of a code set, except the model."""
         return self._survey[1]
 
     @cached_property
@@ -79,9 +83,9 @@ class Source:
         return count, digest.hexdigest()
 
     def part(self, number: int, of: int) -> "Source":
-        """The number-th (from 1) of `of` parts, equal but for one image, in order.
+        """Part `number`, from 1, of `of` parts that are equal to within one image, in order.
 
-        Counting the images of archives takes going through them.
+        Archives are read once more for it, to count their images.
         """
         count = self.count
         if count is None:
@@ -123,7 +127,7 @@ def listed(images: ImageList) -> Source:
 
     labels = images.labels
     return Source(
-        str(Path(os.path.abspath(images.root))),  # noqa: PTH100 - resolve() would follow links
+        absolute(images.root),
         items,
         images.class_names,
         0 if labels is None else labels.shape[1],
@@ -145,51 +149,21 @@ def open_stream(
     """
     if not arguments:
         raise DataError("no images named: expected images, folders, list files, archives or -")
-    base = _absolute(Path.cwd() if root is None else root)
-    expanded = [_expand(argument) for argument in arguments]
-    parts = [_open_one(name, root, base, stdin) for _, names in expanded for name in names]
+    base = absolute(Path.cwd() if root is None else root)
+    names = [name for argument in arguments for name in _expand(argument)]
+    parts = [_open_one(name, root, base, stdin) for name in names]
     if len(parts) == 1:
         return parts[0]
-    widths = {part.columns for part in parts}
-    if len(widths) > 1:
-        found = ", ".join(
-            f"{shown(name)} has {part.columns or 'none'}"
-            for name, part in zip((n for _, names in expanded for n in names), parts, strict=True)
-        )
-        raise DataError(f"expected the same number of labels in all sources, found: {found}")
-    class_names = {part.class_names for part in parts}
-    if len(expanded) == 1:  # shards
-        root_name = expanded[0][0]
-        root_name = root_name if is_remote(root_name) else str(_absolute(Path(root_name)))
-    else:
-        root_name = str(base)
-
-    def items() -> Iterator[Item]:
-        for part in parts:
-            for item in part:
-                if part.versions:  # of archives
-                    yield item
-                else:
-                    path = below(os.path.join(part.root, item.path), root_name)  # noqa: PTH118
-                    yield item._replace(path=path)
-
-    versions: tuple[str, ...] = ()
-    if any(part.versions for part in parts):
-        versions = tuple(version for part in parts for version in (part.versions or (part.digest,)))
-    return Source(
-        root_name,
-        items,
-        class_names.pop() if len(class_names) == 1 else (),
-        widths.pop(),
-        all(part.single for part in parts),
-        versions,
-    )
+    if len(arguments) > 1:
+        return _join(names, parts, base)
+    shards = arguments[0]
+    return _join(names, parts, shards if is_remote(shards) else absolute(shards))
 
 
 def open_images(
     arguments: Sequence[str], root: Path | None = None, stdin: IO[bytes] | None = None
 ) -> ImageList:
-    """What open_stream finds, as a list in memory, where it is files: images, folders and lists.
+    """What open_stream gives, as a list in memory, where it is files: images, folders and lists.
 
     Raises DataError as open_stream does, and for archives and URLs.
     """
@@ -198,8 +172,9 @@ def open_images(
     for item in source:
         if not isinstance(item.place, File):
             raise DataError(
-                f"expected images, folders or lists, found an archive or a URL: {shown(item.path)} "
-                "is no file of its own; encode it, and name the code set (.npy)"
+                "expected images, folders or lists, found an archive or a URL: "
+                f"{quote_path(item.path)} is no file of its own; encode it, and name the code set "
+                "(.npy)"
             )
         paths.append(item.path)
         if item.labels is not None:
@@ -209,39 +184,74 @@ def open_images(
     )
 
 
-def _open_one(argument: str, root: Path | None, base: Path, stdin: IO[bytes] | None) -> Source:
+def _join(names: Sequence[str], parts: Sequence[Source], root: str) -> Source:
+    """Several sources one after the other; `names` stand for them in errors."""
+    widths = {part.columns for part in parts}
+    if len(widths) > 1:
+        numbers = ", ".join(
+            f"{quote_path(name)} has {part.columns or 'none'}"
+            for name, part in zip(names, parts, strict=True)
+        )
+        raise DataError(f"expected the same number of labels in all sources, found: {numbers}")
+    class_names = {part.class_names for part in parts}
+
+    def items() -> Iterator[Item]:
+        for part in parts:
+            for item in part:
+                yield item if part.versions else rebased(item, part.root, root)
+
+    versions: tuple[str, ...] = ()
+    if any(part.versions for part in parts):
+        versions = tuple(version for part in parts for version in (part.versions or (part.digest,)))
+    return Source(
+        root,
+        items,
+        class_names.pop() if len(class_names) == 1 else (),
+        widths.pop(),
+        all(part.single for part in parts),
+        versions,
+    )
+
+
+def rebased(item: Item, root: str, base: str) -> Item:
+    """An item whose path is relative to `root`, with its path relative to `base` or absolute."""
+    return item._replace(path=below(os.path.join(root, item.path), base))  # noqa: PTH118
+
+
+def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | None) -> Source:
     if argument == "-":
-        return _list(_spooled(stdin), "standard input", base, ())
+        lines = Spool(() if stdin is None else stdin)
+        return _list(ListStream(lambda: lines, "standard input", Path(base)))
     if is_remote(argument):
         return _open_remote(argument)
     path = Path(argument)
-    if path.is_dir():
-        source = Source(str(_absolute(path)), lambda: _folder_items(str(_absolute(path))))
-        if next(iter(source), None) is None:
-            suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-            raise DataError(f"no images in the folder {shown(argument)} (looked for {suffixes})")
-        return source
-    if not os.path.lexists(path):
-        raise DataError(f"no such file or folder: {shown(argument)}")
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        is_folder = False
+        if not os.path.lexists(argument):
+            raise DataError(f"no such file or folder: {quote_path(argument)}") from None
+    full_path = absolute(path)
+    if is_folder:
+        return _open_folder(argument, full_path)
     if path.suffix.lower() in LIST_SUFFIXES:
-        names = recorded_names(path.parent)
         list_root = (path.parent if root is None else root).absolute()
-        return _list(_file_lines(path), str(path), list_root, names)
-    absolute = str(_absolute(path))
+        names = recorded_names(path.parent)
+        return _list(ListStream(file_lines(path), str(path), list_root, names))
     if is_archive(path.name):
-        size, time = file_stat(absolute)
-        return Source(
-            absolute,
-            lambda: archive_images(absolute),
-            versions=(f"{absolute} {size} {time}",),
-        )
-    return Source(str(base), lambda: iter([Item(below(absolute, str(base)), File(absolute))]))
+        size, time = file_stat(full_path)
+        version = f"{full_path} {size} {time}"
+        return Source(full_path, lambda: archive_images(full_path), versions=(version,))
+    image = Item(below(full_path, base), File(full_path, regular_stat(full_path)))
+    return Source(base, lambda: iter([image]))
 
 
-def _folder_items(root: str) -> Iterator[Item]:
-    for path, is_image in walk_files(root):
-        if is_image:
-            yield Item(path, File(os.path.join(root, path)))  # noqa: PTH118
+def _open_folder(argument: str, root: str) -> Source:
+    source = Source(root, folder_images(root))
+    if next(iter(source), None) is None:
+        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError(f"no images in the folder {quote_path(argument)} (looked for {suffixes})")
+    return source
 
 
 def _open_remote(url: str) -> Source:
@@ -253,67 +263,32 @@ def _open_remote(url: str) -> Source:
             raise DataError(f"no images below {url}")
         return source
     folder, _, name = url.rpartition("/")
-    known = remote_stat(url)
-    return Source(folder, lambda: iter([Item(name, Remote(url, known))]))
+    image = Item(name, Remote(url, remote_stat(url)))
+    return Source(folder, lambda: iter([image]))
 
 
-def _list(
-    lines: Callable[[], Iterable[bytes]], name: str, root: Path, class_names: tuple[str, ...]
-) -> Source:
-    stream = ListStream(lines, name, root, class_names)
-
-    def items() -> Iterator[Item]:
-        for path, labels in stream:
-            yield Item(path, File(os.path.join(root, path)), labels)  # noqa: PTH118
-
-    return Source(str(_absolute(root)), items, stream.class_names, stream.columns, stream.single)
+def _list(stream: ListStream) -> Source:
+    return Source(
+        absolute(stream.root),
+        lambda: iter(stream),
+        stream.class_names,
+        stream.columns,
+        stream.single,
+    )
 
 
-def _file_lines(path: Path) -> Callable[[], Iterator[bytes]]:
-    def lines() -> Iterator[bytes]:
-        try:
-            with path.open("rb") as file:
-                yield from file
-        except OSError as error:
-            raise DataError(f"cannot read the list file {path}: {error.strerror}") from None
-
-    return lines
-
-
-def _spooled(stdin: IO[bytes] | None) -> Callable[[], Iterator[bytes]]:
-    """Standard input on disk, for it is gone through more than once."""
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the source is
-    while stdin is not None and (data := stdin.read(1 << 20)):
-        spool.write(data)
-
-    def lines() -> Iterator[bytes]:
-        place = 0
-        while True:
-            spool.seek(place)  # others may be reading it too
-            if not (line := spool.readline()):
-                return
-            place = spool.tell()
-            yield line
-
-    return lines
-
-
-def _expand(argument: str) -> tuple[str, list[str]]:
-    """shards-{0000..0099}.tar -> itself and its hundred names."""
+def _expand(argument: str) -> list[str]:
+    """The hundred names that shards-{0000..0099}.tar stands for; any other name alone."""
     match = _RANGE.search(argument)
     if match is None or os.path.lexists(argument):
-        return argument, [argument]
+        return [argument]
     first, last = int(match[1]), int(match[2])
     if last < first:
-        raise DataError(f"{shown(argument)}: expected a range that ascends, found {match[0]}")
+        raise DataError(f"{quote_path(argument)}: expected a range that ascends, found {match[0]}")
     width = len(match[1])
     head, tail = argument[: match.start()], argument[match.end() :]
     names = [f"{head}{number:0{width}}{tail}" for number in range(first, last + 1)]
-    return argument, [name for one in names for name in _expand(one)[1]]
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    return [name for one in names for name in _expand(one)]
 
 
 def _bytes(text: str) -> bytes:

@@ -1,39 +1,160 @@
-"""Work done in order by processes that may die: what a killed one had is done by its successor."""
+"""Work done in order by processes that may die: what a killed one had is done by another.
+
+concurrent.futures.ProcessPoolExecutor is no replacement: its processes share one pipe for results,
+and if one is killed while it writes there, the executor waits for the rest of its message for ever.
+"""
 
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
 from bitcodes.errors import BitcodesError
 from bitcodes.machine import core_count
 
+Context = TypeVar("Context")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _TRIES = 3  # how often one task may cost a process its life
-_AHEAD = 2  # tasks a process may be ahead of what was taken, itself included
-
-# Forked, a worker has the work and shared memory without their being sent, and needs no guard in
-# the program's main module. It runs nothing of the parent's but `work`.
-_context = multiprocessing.get_context("fork")
+_AHEAD = 2  # tasks per process that are taken before their results are
 
 
-class _Worker(Generic[Task, Result]):
-    """A process that does one task at a time. One pipe each: a death leaves no lock held."""
+def default_workers() -> int:
+    """Processes that read images for one model: one per core, at most eight."""
+    return min(8, core_count())
 
-    def __init__(self, work: Callable[[Task], Result], others: list[Connection]) -> None:
-        self.connection, theirs = _context.Pipe()
-        self.number: int | None = None  # of the task that it has
-        self.process = _context.Process(
-            target=_serve, args=(work, theirs, [self.connection, *others]), daemon=True
+
+def in_order(
+    work: Callable[[Task], Result], tasks: Iterable[tuple[Context, Task]], workers: int
+) -> Iterator[tuple[Context, Result]]:
+    """Do `work` on each task in `workers` processes; results come in the order of the tasks.
+
+    Each task comes with its context, which stays in this process and is returned with the result.
+    `work`, tasks and results are pickled. Tasks are taken as they are needed, a few ahead. With 0
+    workers all is done in this process.
+
+    A process that dies is replaced and its task done again; BitcodesError if one task has killed
+    three. What `work` raises is raised here.
+    """
+    if workers == 0:
+        for context, task in tasks:
+            yield context, work(task)
+        return
+    pool: _Pool[Context, Task, Result] = _Pool(work, workers)
+    try:
+        yield from pool.run(tasks)
+    finally:
+        pool.stop()
+
+
+@dataclass
+class _Job(Generic[Context, Task, Result]):
+    context: Context
+    task: Task
+    result: tuple[Result] | None = None
+    deaths: int = 0
+
+
+class _Pool(Generic[Context, Task, Result]):
+    """Processes that do one job at a time, started as they are needed."""
+
+    def __init__(self, work: Callable[[Task], Result], size: int) -> None:
+        self._work = work
+        self._size = size
+        self._start = _start_method()
+        self._workers: list[_Worker] = []
+        self._jobs: dict[_Worker, _Job[Context, Task, Result]] = {}  # being done
+        self._waiting: deque[_Job[Context, Task, Result]] = deque()
+
+    def run(self, tasks: Iterable[tuple[Context, Task]]) -> Iterator[tuple[Context, Result]]:
+        source = iter(tasks)
+        jobs: deque[_Job[Context, Task, Result]] = deque()  # taken, in the order of the tasks
+        more = True
+        while True:
+            while more and len(jobs) < self._size * _AHEAD:
+                pair = next(source, None)
+                if pair is None:
+                    more = False
+                else:
+                    jobs.append(_Job(*pair))
+                    self._waiting.append(jobs[-1])
+            if not jobs:
+                return
+            self._assign()
+            if jobs[0].result is None:
+                self._receive()
+            else:
+                job = jobs.popleft()
+                assert job.result is not None
+                yield job.context, job.result[0]
+
+    def stop(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+
+    def _assign(self) -> None:
+        """Give waiting jobs to processes that have none."""
+        while self._waiting:
+            worker = next((each for each in self._workers if each not in self._jobs), None)
+            if worker is None:
+                if len(self._workers) == self._size:
+                    return
+                others = [each.connection for each in self._workers]
+                worker = _Worker(self._start, self._work, others)
+                self._workers.append(worker)
+            job = self._waiting.popleft()
+            self._jobs[worker] = job
+            with suppress(OSError):  # if it has died, receiving says so
+                _send(worker.connection, job.task)
+
+    def _receive(self) -> None:
+        """Wait for results, and for deaths."""
+        connections = {worker.connection: worker for worker in self._jobs}
+        for connection in wait(list(connections)):
+            worker = connections[connection]  # type: ignore[index]
+            job = self._jobs.pop(worker)
+            try:
+                succeeded, result = _receive(worker.connection)
+            except (EOFError, OSError):
+                self._replace(worker, job)
+                continue
+            if not succeeded:
+                raise result
+            job.result = (result,)
+
+    def _replace(self, worker: "_Worker", job: _Job[Context, Task, Result]) -> None:
+        self._workers.remove(worker)
+        worker.stop()
+        job.deaths += 1
+        if job.deaths == _TRIES:
+            raise BitcodesError(
+                f"{_TRIES} processes that read images were killed at the same batch, perhaps "
+                "because the memory was used up; run this again to go on, with fewer --workers"
+            )
+        self._waiting.appendleft(job)  # the others wait for its result
+
+
+class _Worker:
+    """A process with a pipe of its own, so that a death leaves no lock held and is noticed."""
+
+    def __init__(
+        self, start: BaseContext, work: Callable[[Any], Any], others: list[Connection]
+    ) -> None:
+        self.connection, theirs = start.Pipe()
+        inherited = [self.connection, *others] if start.get_start_method() == "fork" else []
+        self.process = start.Process(  # type: ignore[attr-defined]
+            target=_serve, args=(work, theirs, inherited), daemon=True
         )
         with warnings.catch_warnings():
             # Python 3.12 warns of forking beside threads; the child takes none of their locks.
@@ -48,94 +169,27 @@ class _Worker(Generic[Task, Result]):
         self.connection.close()
 
 
-def in_order(
-    work: Callable[[Task], Result], tasks: Iterable[Task], workers: int
-) -> Iterator[Result]:
-    """Do `work` on each task in `workers` processes; the results come in the order of the tasks.
+def _start_method() -> BaseContext:
+    """How processes are started: by fork on Linux, which takes milliseconds, else by spawn.
 
-    Tasks are taken from their iterator as they are needed, a few ahead. A worker that dies is
-    replaced, and its task done anew; BitcodesError when one task has killed three. What `work`
-    raises comes up here. With 0 workers it is done in this process.
+    A program whose processes are spawned must guard its main module. On macOS fork is unsafe.
     """
-    if workers == 0:
-        yield from map(work, tasks)
-        return
-    pool: list[_Worker[Task, Result]] = []
-    source = enumerate(tasks)
-    open_tasks: dict[int, Task] = {}  # not yet done
-    again: deque[int] = deque()  # those whose worker died
-    deaths: dict[int, int] = {}
-    done: dict[int, Result] = {}
-    first, more = 0, True  # the result that comes next; whether there are tasks left
-    try:
-        while more or open_tasks or done:
-            # The ones to give: those of dead workers first, for the others wait for them.
-            idle = [worker for worker in pool if worker.number is None]
-            while again or more:
-                if not idle and len(pool) < workers:
-                    others = [worker.connection for worker in pool]
-                    pool.append(_Worker(work, others))
-                    idle = [pool[-1]]
-                if not idle:
-                    break
-                if again:
-                    number = again.popleft()
-                elif len(open_tasks) + len(done) >= workers * _AHEAD:
-                    break
-                else:
-                    number, task = next(source, (-1, None))
-                    if number < 0:
-                        more = False
-                        break
-                    open_tasks[number] = task  # type: ignore[assignment]
-                worker = idle.pop()
-                worker.number = number
-                with suppress(OSError):  # it died: found out below
-                    worker.connection.send_bytes(pickle.dumps(open_tasks[number]))
-            if first in done:
-                yield done.pop(first)
-                first += 1
-                continue
-            busy = {worker.connection: worker for worker in pool if worker.number is not None}
-            for connection in wait(list(busy)) if busy else ():
-                worker = busy[connection]  # type: ignore[index]
-                assert worker.number is not None
-                try:
-                    good, result = pickle.loads(worker.connection.recv_bytes())
-                except (EOFError, OSError):
-                    number = worker.number
-                    deaths[number] = deaths.get(number, 0) + 1
-                    pool.remove(worker)
-                    worker.stop()
-                    if deaths[number] == _TRIES:
-                        raise BitcodesError(
-                            f"{_TRIES} processes that read images were killed at the same batch, "
-                            "perhaps because the memory was used up; run this again to go on, "
-                            "with fewer --workers"
-                        ) from None
-                    again.append(number)
-                    continue
-                if not good:
-                    raise result
-                done[worker.number] = result
-                del open_tasks[worker.number]
-                deaths.pop(worker.number, None)
-                worker.number = None
-    finally:
-        for worker in pool:
-            worker.stop()
+    if sys.platform == "linux" and hasattr(os, "fork"):
+        with suppress(ValueError):
+            return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("spawn")
 
 
-def _serve(work: Callable[[Any], Any], connection: Connection, others: list[Connection]) -> None:
+def _serve(work: Callable[[Any], Any], connection: Connection, inherited: list[Connection]) -> None:
     """A worker's life: until its parent closes the pipe, or dies."""
     # Ctrl-C reaches the whole group of processes: the parent stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for other in others:  # else the pipes of a dead parent would stay open
+    for other in inherited:  # else the pipes of a dead parent would stay open
         other.close()
     while True:
         try:
-            task = pickle.loads(connection.recv_bytes())
+            task = _receive(connection)
         except (EOFError, OSError):
             os._exit(0)
         answer: tuple[bool, Any]
@@ -145,11 +199,22 @@ def _serve(work: Callable[[Any], Any], connection: Connection, others: list[Conn
             error.add_note("in a worker:\n" + traceback.format_exc())
             answer = False, error
         try:
-            connection.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+            _send(connection, answer)
         except OSError:
             os._exit(0)
 
 
-def default_workers() -> int:
-    """Processes for reading images for one model: one a core, at most eight."""
-    return min(8, core_count())
+def _send(connection: Connection, value: object) -> None:
+    """Send a value; the memory of its arrays goes as it is, without being copied first."""
+    buffers: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
+    connection.send_bytes(len(buffers).to_bytes(4, "little") + data)
+    for buffer in buffers:
+        connection.send_bytes(buffer.raw())
+
+
+def _receive(connection: Connection) -> Any:
+    message = connection.recv_bytes()
+    count = int.from_bytes(message[:4], "little")
+    buffers = [bytearray(connection.recv_bytes()) for _ in range(count)]  # arrays can be written to
+    return pickle.loads(memoryview(message)[4:], buffers=buffers)

@@ -1,8 +1,7 @@
 """Encoding: a model and a source of images -> a code set, continued where it was interrupted."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ from bitcodes.models.encoder import Encoder
 from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
 from bitcodes.models.modelfile import ONNX
 from bitcodes.runs import MODEL_FILE
-from bitcodes.sources.item import Item
-from bitcodes.sources.lists import ImageList, shown
+from bitcodes.sources.lists import ImageList
+from bitcodes.sources.paths import quote_path
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, listed, open_stream
 from bitcodes.tasks.update import Keep, New, Update
@@ -68,8 +67,8 @@ def encode(
     existing = _existing(out, force)
     if existing is not None and decode is None and existing.header.decode in ("reduced", "full"):
         decode = existing.header.decode  # type: ignore[assignment]
-    wanted = _Wanted(model, source, features, decode or "reduced")
-    if existing is not None and (differences := wanted.differences(existing, append)):
+    target = _Target(model, source, features, decode or "reduced")
+    if existing is not None and (differences := target.differences(existing, append)):
         if not force:
             raise CodeSetError(
                 f"{out} exists already and is not what this would make: "
@@ -84,23 +83,23 @@ def encode(
         log(f"{out} is up to date: {same}")
         _check_strict(existing.skipped, strict)
         return existing
-    with _writer(out, wanted, update) as writer:
+    with _writer(out, target, update) as writer:
         if writer.dropped:
             log(f"starting over: images or settings changed since {writer.dropped:,} were encoded")
         elif writer.position:
             of = "" if update.count is None else f" of {update.count:,}"
             log(f"continuing after {writer.position:,}{of} images")
-        _encode_rest(writer, wanted, update, batch_size, workers, ray, strict, progress)
+        _encode_rest(writer, target, update, batch_size, workers, ray, strict, progress)
         if existing is not None:
-            log(update.told())
+            log(update.summary())
         return writer.commit()
 
 
 # -- one code set ---------------------------------------------------------------------------------
 
 
-class _Wanted:
-    """The code set that a call of `encode` is to leave."""
+class _Target:
+    """The code set that a call of `encode` is to make."""
 
     def __init__(self, model: Encoder, source: Source, features: bool, decode: Decode) -> None:
         self.model = model
@@ -114,45 +113,46 @@ class _Wanted:
         header = existing.header
         if existing.is_bare:
             return ["it has no header that says what it was made of"]
-        found = []
+        differences = []
         if header.fingerprint != self.fingerprint:
-            found.append(
+            differences.append(
                 f"it is of model {header.fingerprint} ({header.run or 'of an unknown run'}), this "
                 f"model is {self.fingerprint}"
             )
-        made = (header.engine, header.dtype, header.decode)
-        if made != (now := (self.model.engine, self.model.dtype, self.decode)):
-            found.append(f"it was encoded with {made}, this would be {now}")
+        before = (header.engine, header.dtype, header.decode)
+        now = (self.model.engine, self.model.dtype, self.decode)
+        if before != now:
+            differences.append(f"it was encoded with {before}, this would be {now}")
         if self.features and existing.features is None:
-            found.append("it has no features")
+            differences.append("it has no features")
         labels = existing.labels
         columns = 0 if labels is None else labels.shape[1] if labels.ndim == 2 else None
         if append:
             if (labels is None) != (not self.source.columns):
-                found.append("of it and the images to append only one has labels")
+                differences.append("of it and the images to append only one has labels")
             elif columns not in (None, self.source.columns) or (
                 columns is None and not self.source.single
             ):
-                found.append("the images to append have other labels")
-            return found
+                differences.append("the images to append have other labels")
+            return differences
         if labels is not None and not self.source.columns:
-            found.append("it has labels, and these images have none")
+            differences.append("it has labels, and these images have none")
         if existing.root_name != self.source.root:
-            found.append(
+            differences.append(
                 f"its images lie in {existing.root_name}, these in {self.source.root} "
                 "(--append adds them to it)"
             )
-        return found
+        return differences
 
 
-def _writer(out: Path, wanted: _Wanted, update: Update) -> CodeSetWriter:
-    model, base = wanted.model, update.base
+def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
+    model, base = target.model, update.base
     if base is not None:
-        wanted.features = base.features is not None
+        target.features = base.features is not None
     columns = ["stat"]
-    if wanted.source.columns:
+    if target.source.columns:
         columns.append("labels")
-    if wanted.features:
+    if target.features:
         columns.append("features")
     file = model.path
     run = file.parent if file is not None and file.name in _RUN_FILES else file
@@ -162,12 +162,12 @@ def _writer(out: Path, wanted: _Wanted, update: Update) -> CodeSetWriter:
         columns=tuple(columns),
         root=update.root,
         class_names=update.class_names,
-        fingerprint=wanted.fingerprint,
+        fingerprint=target.fingerprint,
         backbone=model.backbone_name,
         run=run,
         engine=model.engine,
         dtype=model.dtype,
-        decode=wanted.decode,
+        decode=target.decode,
         source=update.digest,
         force=True,  # what may be replaced was looked at before
     )
@@ -178,7 +178,7 @@ _RUN_FILES = (MODEL_FILE, Path(MODEL_FILE).with_suffix(ONNX).name)
 
 def _encode_rest(
     writer: CodeSetWriter,
-    wanted: _Wanted,
+    target: _Target,
     update: Update,
     batch_size: int,
     workers: int | None,
@@ -192,59 +192,52 @@ def _encode_rest(
             f"{writer.skipped:,} of the images encoded before cannot be read; repair them or take "
             "them out, or let them be skipped, without --strict (strict=False)"
         )
-    plans: deque[list[Keep | New]] = deque()
-
-    def batches() -> Iterator[tuple[Item, ...]]:
-        for plan in update.steps(writer.position, batch_size):
-            plans.append(plan)
-            yield tuple(item for step in plan if isinstance(step, New) for item in step.items)
-
     if progress is not None:
         progress(writer.position, update.count)
     last = ("", "")
-    for batch in encode_batches(
-        wanted.model,
-        batches(),
-        decode=wanted.decode,
-        features=wanted.features,
-        batch_size=batch_size,
+    for step, batch in encode_batches(
+        target.model,
+        update.steps(writer.position, batch_size),
+        decode=target.decode,
+        features=target.features,
         workers=workers,
         ray=ray,
     ):
-        for number, reason in batch.skipped:
-            last = batch.items[number].path, reason
+        for position, reason in batch.skipped:
+            last = step.items[position].path, reason
             _check_strict([last], strict)
         begin = 0
-        for step in plans.popleft():
-            if isinstance(step, Keep):
+        for part in step.parts:
+            if isinstance(part, Keep):
                 assert update.base is not None
-                writer.copy(update.base, step.start, step.stop, _labels(step.labels, update))
+                writer.copy(update.base, part.start, part.stop, _labels(part.labels, update))
             else:
-                _append(writer, batch, begin, begin + len(step.items), wanted.features, update)
-                begin += len(step.items)
+                _append(writer, part, batch, begin, target.features, update)
+                begin += len(part.items)
         if progress is not None:
             progress(writer.position, update.count)
     if writer.done == 0:
         raise DataError(
             f"none of the {writer.skipped:,} images could be read; the last one, "
-            f"{shown(last[0])}: {last[1]}"
+            f"{quote_path(last[0])}: {last[1]}"
         )
 
 
 def _append(
     writer: CodeSetWriter,
+    new: New,
     batch: EncodedBatch,
     begin: int,
-    end: int,
     features: bool,
     update: Update,
 ) -> None:
-    """Write what became of the items `begin` to `end` of a batch."""
-    for number, reason in batch.skipped:
-        if begin <= number < end:
-            writer.skip(batch.items[number].path, reason)
+    """Write what the model made of new images, which begin at position `begin` of a batch."""
+    end = begin + len(new.items)
+    for position, reason in batch.skipped:
+        if begin <= position < end:
+            writer.skip(new.items[position - begin].path, reason)
     rows = slice(*np.searchsorted(batch.good, [begin, end]).tolist())
-    items = [batch.items[number] for number in batch.good[rows]]
+    items = [new.items[position - begin] for position in batch.good[rows]]
     if items:
         writer.append(
             pack_outputs(batch.outputs[rows]),
@@ -282,8 +275,8 @@ def _check_strict(skipped: Sequence[tuple[str, str]], strict: bool) -> None:
         path, reason = skipped[0]
         more = f" (and {len(skipped) - 1:,} more)" if len(skipped) > 1 else ""
         raise DataError(
-            f"{shown(path)} cannot be read: {reason}{more}; repair it or take it out, or let it be "
-            "skipped, without --strict (strict=False)"
+            f"{quote_path(path)} cannot be read: {reason}{more}; repair it or take it out, or let "
+            "it be skipped, without --strict (strict=False)"
         )
 
 

@@ -187,8 +187,8 @@ def _encode(
     progress: Progress | None,
 ) -> tuple[tuple[CodeSet, CodeSet], str | None]:
     """Encode queries and database of the data into `folder`; returns them and the protocol."""
+    from bitcodes.datasets.dataset import read_dataset
     from bitcodes.models.engines import load_encoder
-    from bitcodes.sources.lists import read_dataset
     from bitcodes.tasks.encode import encode
 
     dataset = read_dataset(data)

@@ -13,7 +13,8 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.runs import LATEST, RUNS
-from bitcodes.sources.lists import ImageList, shown
+from bitcodes.sources.lists import ImageList
+from bitcodes.sources.paths import quote_path
 
 # The model and encoding are imported only for queries that are images: codes need no torch.
 if TYPE_CHECKING:
@@ -110,14 +111,12 @@ def encode_queries(
     positions: list[int] = []
     skipped: list[tuple[str, str]] = []
     batches = batches_of(listed(queries), batch_size)
-    for batch in encode_batches(
-        model, batches, decode=decode, batch_size=batch_size, workers=workers
-    ):
+    for images, batch in encode_batches(model, batches, decode=decode, workers=workers):
         begin = len(positions) + len(skipped)
         outputs.append(batch.outputs)
         features.append(batch.features)
         positions += (batch.good + begin).tolist()
-        skipped += [(batch.items[number].path, reason) for number, reason in batch.skipped]
+        skipped += [(images.items[number].path, reason) for number, reason in batch.skipped]
         if progress is not None:
             progress(len(positions) + len(skipped), len(queries))
     all_outputs = np.concatenate(outputs)
@@ -161,8 +160,10 @@ def check_not_empty(queries: Queries) -> None:
         raise DataError("there are no queries: the code set of the queries is empty")
     path, reason = skipped[0]
     if len(skipped) == 1:
-        raise DataError(f"the query {shown(path)} cannot be read: {reason}")
-    raise DataError(f"none of the {len(skipped):,} queries can be read; {shown(path)}: {reason}")
+        raise DataError(f"the query {quote_path(path)} cannot be read: {reason}")
+    raise DataError(
+        f"none of the {len(skipped):,} queries can be read; {quote_path(path)}: {reason}"
+    )
 
 
 def name_of(code_set: CodeSet) -> str:

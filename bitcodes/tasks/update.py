@@ -1,7 +1,6 @@
 """What a code set must change to follow its source: rows to keep, images to encode."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.sources.folders import below
 from bitcodes.sources.item import GONE, Item
-from bitcodes.sources.source import Source
+from bitcodes.sources.reading import Batch
+from bitcodes.sources.source import Source, rebased
 
 _BUFFER = 256  # paths read ahead
 _RUN = 1 << 14  # rows kept in one step
@@ -42,6 +41,13 @@ class New:
     def count(self) -> int:
         """How many images."""
         return len(self.items)
+
+
+@dataclass(frozen=True)
+class Step(Batch):
+    """What to do next: rows to keep and images to encode, which are the items of this batch."""
+
+    parts: Sequence[Keep | New]
 
 
 class Update:
@@ -103,12 +109,12 @@ class Update:
             return self.base.count - len(changed) + added
         return self.source.count
 
-    def steps(self, position: int, batch_size: int) -> Iterator[list[Keep | New]]:
-        """What to do from the image `position` on: in each list at most `batch_size` new ones.
+    def steps(self, position: int, batch_size: int) -> Iterator[Step]:
+        """What to do from the image `position` on, in steps of at most `batch_size` new images.
 
-        New images that lie apart come together in a list, so that the model has something to do.
+        New images that lie apart come together in a step, so that the model has something to do.
         """
-        step: list[Keep | New] = []
+        parts: list[Keep | New] = []
         new = kept = 0
         for entry in self._entries():
             if position >= entry.count:
@@ -119,7 +125,7 @@ class Update:
                 labels = None if entry.labels is None else entry.labels[position:]
                 entry = Keep(entry.start + position, entry.stop, labels)
                 position = 0
-            last = step[-1] if step else None
+            last = parts[-1] if parts else None
             if isinstance(entry, Keep):
                 kept += entry.count
                 if isinstance(last, Keep) and last.stop == entry.start:
@@ -127,20 +133,20 @@ class Update:
                     if last.labels is not None and entry.labels is not None:
                         last.labels += entry.labels
                 else:
-                    step.append(entry)
+                    parts.append(entry)
             else:
                 new += entry.count
                 if isinstance(last, New):
                     last.items += entry.items
                 else:
-                    step.append(entry)
+                    parts.append(entry)
             if new >= batch_size or kept >= _RUN:
-                yield step
-                step, new, kept = [], 0, 0
-        if step:
-            yield step
+                yield _step(parts)
+                parts, new, kept = [], 0, 0
+        if parts:
+            yield _step(parts)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """What was done, in words."""
         gone = (
             ""
@@ -200,8 +206,13 @@ class Update:
         return count, frozenset(changed)
 
 
+def _step(parts: Sequence[Keep | New]) -> Step:
+    items = [item for part in parts if isinstance(part, New) for item in part.items]
+    return Step(items, parts)
+
+
 class _Rows:
-    """The rows of a set by path: at once for the row after the last one found, else by a table."""
+    """The rows of a set by path: at once for the row after the last match, else by a table."""
 
     def __init__(self, base: CodeSet) -> None:
         self._base = base
@@ -235,9 +246,9 @@ class _Rows:
 
     def _look_up(self, path: str) -> int | None:
         hashes, order = self._table
-        wanted = hash(path)
-        place = int(np.searchsorted(hashes, wanted))
-        while place < len(hashes) and hashes[place] == wanted:
+        value = hash(path)
+        place = int(np.searchsorted(hashes, value))
+        while place < len(hashes) and hashes[place] == value:
             row = int(order[place])
             if self._base.paths[row] == path:
                 return row
@@ -257,9 +268,4 @@ def _rebased(source: Source, root: str | None) -> Source:
     if source.versions or root is None or root == source.root:
         return source
 
-    def items() -> Iterator[Item]:
-        for item in source:
-            path = os.path.join(source.root, item.path)  # noqa: PTH118
-            yield item._replace(path=below(path, root))
-
-    return replace(source, images=items)
+    return replace(source, images=lambda: (rebased(item, source.root, root) for item in source))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bitcodes import runs
+from bitcodes.datasets.dataset import read_dataset
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
 from bitcodes.settings import ResolvedSettings, Settings
-from bitcodes.sources.lists import read_dataset
 from bitcodes.sources.workers import default_workers
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from bitcodes import runs
+from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write
 from bitcodes.losses.label_free import fit_function
@@ -16,7 +17,7 @@ from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Settings
-from bitcodes.sources.lists import LIST_NAMES, ImageList, read_list
+from bitcodes.sources.lists import ImageList, read_list
 from bitcodes.sources.source import open_images
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.resuming import clear, data_digest

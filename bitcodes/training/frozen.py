@@ -94,9 +94,9 @@ class FrozenFeatures:
         """Features (B, D) from position `start` on, batch by batch."""
         preprocessing = self._model.preprocessing
         batches = batches_of(islice(listed(self.images), start, None), _BATCH)
-        for items, read in read_batches(batches, preprocessing, "full", _BATCH, workers):
+        for batch, read in read_batches(batches, preprocessing, "full", workers):
             between()
-            computed = torch.full((len(items), self._model.backbone_dim), torch.nan)
+            computed = torch.full((len(batch.items), self._model.backbone_dim), torch.nan)
             if len(read.good):
                 pixels = torch.from_numpy(read.pixels).to(self._model.device)
                 computed[torch.from_numpy(read.good)] = self._model.pooled(pixels).cpu()

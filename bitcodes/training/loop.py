@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bitcodes import runs
+from bitcodes.datasets.dataset import Dataset
 from bitcodes.errors import BitcodesError, ConfigError, DataError
 from bitcodes.files import atomic_write
 from bitcodes.images.augmentation import Augmentation
@@ -24,7 +25,6 @@ from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.memory import keep_freed_memory
 from bitcodes.settings import Precision, ResolvedSettings
-from bitcodes.sources.lists import Dataset
 from bitcodes.sources.workers import default_workers
 from bitcodes.training.averaging import AveragedWeights
 from bitcodes.training.curves import Curves, cut_back, event_sizes

@@ -8,7 +8,7 @@ import pytest
 
 from bitcodes.cli.app import main
 from bitcodes.datasets import demo as shapes
-from bitcodes.sources.lists import read_dataset
+from bitcodes.datasets.dataset import read_dataset
 
 
 def run(*arguments: object) -> int:

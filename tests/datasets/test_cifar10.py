@@ -16,9 +16,10 @@ from PIL import Image
 from bitcodes.datasets import cifar10
 from bitcodes.datasets.archives import members
 from bitcodes.datasets.cifar10 import CLASSES, prepare_cifar10, unseen_classes
+from bitcodes.datasets.dataset import read_dataset
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
-from bitcodes.sources.lists import read_dataset, single_labels
+from bitcodes.sources.lists import single_labels
 
 TRAIN, TEST = 5, 2  # images a class, instead of 5,000 and 1,000
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from bitcodes.datasets.class_folders import prepare_folder
+from bitcodes.datasets.dataset import read_dataset
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
-from bitcodes.sources.lists import read_dataset, single_labels
+from bitcodes.sources.lists import single_labels
 
 
 def touch(folder: Path, *names: str) -> Path:

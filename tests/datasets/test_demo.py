@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bitcodes.datasets import demo as shapes
+from bitcodes.datasets.dataset import read_dataset
 from bitcodes.datasets.demo import CLASSES, SIZE, draw, prepare_demo
 from bitcodes.errors import DataError
 from bitcodes.images.decode import open_image
-from bitcodes.sources.lists import read_dataset
 
 
 def test_the_pixels_are_the_same_on_every_machine() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitcodes.datasets.dataset import read_dataset
 from bitcodes.datasets.prepared import check_settings, one_hot, staged_folder, write_dataset
 from bitcodes.errors import BitcodesError, DataError
 from bitcodes.files import lock
-from bitcodes.sources.lists import read_dataset
 
 SETTINGS = {"name": "pets", "protocol": "full", "seed": 0}
 

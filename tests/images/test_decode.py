@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import make_hostile_folder, picture, png, saved, scan_bomb
+from hostile import find_images, make_hostile_folder, picture, png, saved, scan_bomb
 from PIL import Image
 
 from bitcodes.errors import ImageError
 from bitcodes.images.decode import MAX_PIXELS, image_size, open_image
 from bitcodes.images.thumbnails import thumbnail_jpeg
-from bitcodes.sources.folders import find_images
 
 
 def pixels(source: Path | bytes) -> np.ndarray:

@@ -46,7 +46,8 @@ def test_results_come_in_order_though_a_worker_is_killed(two_workers: None, tmp_
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     assert ray.is_initialized()
-    assert list(in_order_on_ray(_square, tmp_path, range(20))) == [n * n for n in range(20)]
+    results = in_order_on_ray(_square, tmp_path, ((-n, n) for n in range(20)))
+    assert list(results) == [(-n, n * n) for n in range(20)]
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -84,6 +85,6 @@ def test_the_set_is_the_same_though_a_worker_is_killed(two_workers: None, tmp_pa
 
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    tasks: Sequence[Any] = [1]
+    tasks: Sequence[Any] = [(1, 1)]
     with pytest.raises(BitcodesError, match=r"pip install 'bitcodes\[ray\]'"):
         list(in_order_on_ray(_square, Path(), tasks))

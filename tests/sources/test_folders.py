@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile import make_hostile_folder
+from hostile import find_images, make_hostile_folder
 
 from bitcodes.errors import DataError
-from bitcodes.sources.folders import find_images, walk_files
+from bitcodes.sources.folders import walk_files
 
 
 def test_images_of_a_folder_are_found_and_sorted(here: Path) -> None:

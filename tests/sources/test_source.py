@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import make_hostile_folder
+from hostile import find_images, make_hostile_folder
 from tiny import make_pictures
 
 from bitcodes.errors import DataError, ImageError
 from bitcodes.images.transforms import Preprocessing
-from bitcodes.sources.folders import find_images
 from bitcodes.sources.item import Item
 from bitcodes.sources.lists import ImageList, read_list
 from bitcodes.sources.reading import read_batch
@@ -33,8 +32,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def content(item: Item) -> bytes:
-    loaded = item.place.load()
-    return loaded if isinstance(loaded, bytes) else Path(loaded).read_bytes()
+    return item.place.read(lambda image: image if isinstance(image, bytes) else image.read())[0]
 
 
 def paths(source: Source) -> list[str]:
@@ -229,7 +227,7 @@ def entry_of(name: str, data: bytes) -> tarfile.TarInfo:
 
 def reason_of(item: Item) -> str | None:
     try:
-        item.place.load()
+        content(item)
     except ImageError as error:
         return str(error)
     return None

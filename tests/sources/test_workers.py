@@ -3,13 +3,26 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from bitcodes.errors import BitcodesError
-from bitcodes.sources.workers import in_order
+from bitcodes.sources import workers as pool
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def in_order(
+    work: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+) -> Generator[Result, None, None]:
+    """The results alone, each of which must come with the context of its task."""
+    for number, (context, result) in enumerate(pool.in_order(work, enumerate(tasks), workers)):
+        assert context == number
+        yield result
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -537,10 +537,10 @@ def test_an_image_that_changes_while_it_is_read_is_skipped(
 ) -> None:
     whole = reading.open_reduced
 
-    def open_reduced(path: str, reduction: Any) -> Any:
-        image = whole(path, reduction)
-        if path.endswith("02.png"):
-            os.utime(path, ns=(5, 5))
+    def open_reduced(file: BinaryIO, reduction: Any) -> Any:
+        image = whole(file, reduction)
+        if file.name.endswith("02.png"):
+            os.utime(file.name, ns=(5, 5))
         return image
 
     monkeypatch.setattr(reading, "open_reduced", open_reduced)
@@ -558,10 +558,10 @@ def test_an_image_that_vanishes_before_it_is_read_is_skipped(
 ) -> None:
     whole = reading.open_reduced
 
-    def open_reduced(path: str, reduction: Any) -> Any:
-        if path.endswith("02.png"):
+    def open_reduced(file: BinaryIO, reduction: Any) -> Any:
+        if file.name.endswith("02.png"):
             (photos / "03.png").unlink()
-        return whole(path, reduction)
+        return whole(file, reduction)
 
     monkeypatch.setattr(reading, "open_reduced", open_reduced)
     made = encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4, workers=workers)
@@ -578,11 +578,15 @@ def _deadly(monkeypatch: pytest.MonkeyPatch, often: int, marks: Path) -> None:
     here = os.getpid()
     whole = reading.open_reduced
 
-    def open_reduced(path: str, reduction: Any) -> Any:
-        if path.endswith("20.png") and os.getpid() != here and len(list(marks.iterdir())) < often:
+    def open_reduced(file: BinaryIO, reduction: Any) -> Any:
+        if (
+            file.name.endswith("20.png")
+            and os.getpid() != here
+            and len(list(marks.iterdir())) < often
+        ):
             (marks / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return whole(path, reduction)
+        return whole(file, reduction)
 
     marks.mkdir()
     monkeypatch.setattr(reading, "open_reduced", open_reduced)

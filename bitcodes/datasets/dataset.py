@@ -1,0 +1,95 @@
+"""A prepared folder: lists of images to train on, to search for and to search in."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitcodes.errors import DataError
+from bitcodes.images.decode import IMAGE_SUFFIXES
+from bitcodes.sources.description import read_description
+from bitcodes.sources.lists import ImageList, read_list
+
+LIST_NAMES = {"train": "train.txt", "test": "test.txt", "database": "database.txt"}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared folder: what to train on, the queries (test) and the database searched."""
+
+    train: ImageList
+    test: ImageList
+    database: ImageList
+    class_names: tuple[str, ...]
+    protocol: str | None
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read train.txt, test.txt (the queries), database.txt and dataset.json of a prepared folder.
+
+    Raises DataError for what is missing or malformed; for a folder of images that is not prepared
+    yet, it names the `bitcodes prepare` command to run.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"there is no data folder {folder}; make one with `bitcodes prepare` "
+            "(cifar10, folder or demo), or name another one"
+        )
+    missing = [name for name in LIST_NAMES.values() if not (folder / name).is_file()]
+    if missing:
+        raise DataError(_unprepared(folder, missing))
+    lists = {key: read_list(folder / name) for key, name in LIST_NAMES.items()}
+    columns = {name: _columns(lists[key]) for key, name in LIST_NAMES.items()}
+    if len(set(columns.values())) > 1 or 0 in columns.values():
+        numbers = ", ".join(f"{name} has {number}" for name, number in columns.items())
+        raise DataError(
+            f"{folder}: expected the same number of labels in all lists, found: {numbers}"
+        )
+    return Dataset(**lists, class_names=_shared_names(lists), protocol=_protocol(folder))
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Names of the folders in `folder` that hold images or folders, sorted, without hidden ones."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name[0] != "."]
+    return sorted(name for name in names if _holds_images(folder / name))
+
+
+def _shared_names(lists: dict[str, ImageList]) -> tuple[str, ...]:
+    """The class names that the lists agree on (a list may miss a class and so have none)."""
+    names = {images.class_names for images in lists.values()} - {()}
+    return names.pop() if len(names) == 1 else ()
+
+
+def _columns(images: ImageList) -> int:
+    return 0 if images.labels is None else images.labels.shape[1]
+
+
+def _protocol(folder: Path) -> str | None:
+    description = read_description(folder)
+    protocol = None if description is None else description.get("protocol")
+    return protocol if isinstance(protocol, str) else None
+
+
+def _holds_images(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(
+            entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in entries
+        )
+
+
+def _unprepared(folder: Path, missing: list[str]) -> str:
+    text = f"{folder} has no {', '.join(missing)}"
+    classes = class_folders(folder)
+    if {"train", "test"} <= set(classes) and len(class_folders(folder / "train")) == 10:
+        return (
+            f"{text}. If it is CIFAR-10, run `bitcodes prepare cifar10 {folder} --source {folder}`,"
+            f" else `bitcodes prepare folder {folder} {folder}`"
+        )
+    if len(classes) > 1:
+        return (
+            f"{text}. It holds class folders: "
+            f"run `bitcodes prepare folder {folder} {folder}-lists` and use {folder}-lists"
+        )
+    return f"{text}; make a data folder with `bitcodes prepare` (cifar10, folder or demo)"

@@ -1,0 +1,30 @@
+"""dataset.json, which describes the lists of a prepared folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bitcodes.errors import DataError
+
+DATASET_FILE = "dataset.json"
+
+
+def read_description(folder: Path) -> dict[str, Any] | None:
+    """What dataset.json of a prepared folder says, or None where there is none."""
+    file = folder / DATASET_FILE
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {error}") from None
+    names = value.get("class_names") if isinstance(value, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f'{file}: expected an object with "class_names", a list of names')
+    return dict(value)
+
+
+def recorded_names(folder: Path) -> tuple[str, ...]:
+    """The class names that dataset.json in a folder gives, or none."""
+    description = read_description(folder)
+    return () if description is None else tuple(description["class_names"])
