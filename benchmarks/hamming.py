@@ -518,7 +518,7 @@ del codes
 before = resident("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")
 index.search(queries, int(sys.argv[3]))
-print(f"{resident('VmHWM') - before:.1f} {index._lanes.nbytes / 2**20:.1f}")
+print(f"{resident('VmHWM') - before:.1f} {index.scanner.lanes.nbytes / 2**20:.1f}")
 """
 
 

@@ -32,7 +32,7 @@ from machine import processor
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.hamming import multi
 from bitcodes.hamming.grouped import group
-from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.index import HammingIndex, Index
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
 from bitcodes.machine import core_count
 
@@ -75,7 +75,7 @@ def compare(
     def search(method: str) -> Any:
         start = turn[method] % limit * asked
         turn[method] += 1
-        searched: HammingIndex = index
+        searched: Index = index
         if method == "rows":
             assert by_row is not None
             searched = by_row
@@ -141,8 +141,8 @@ def sizes(report: Report, options: argparse.Namespace) -> None:
             index, grouping, tabling = build(codes, 64, options.threads)
             index.compile()
             points += searches(report, str(data), index, queries)
-            tables = index.tables
-            groups = sum(array.nbytes for array in (index.distinct, index.starts, index.rows))
+            tables, grouped = index.tables, index.grouped
+            groups = sum(array.nbytes for array in (grouped.distinct, grouped.starts, grouped.rows))
             built.append(
                 [
                     *(data, f"{count:.0e}", f"{len(index.distinct):,}", len(tables.offsets)),

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 import bitcodes
 from bitcodes.errors import BitcodesError
-from bitcodes.hamming import on_compile
+from bitcodes.hamming import on_compile, on_fallback
 
 # In the order in which a newcomer needs them. A module is imported when its command is used.
 _COMMANDS = (
@@ -81,11 +81,16 @@ def _root(
     """Learn short binary codes for images and search them by Hamming distance."""
 
 
+def _print_note(message: str) -> None:
+    print(f"note: {message}", file=sys.stderr)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
     on_compile(
         lambda: print("compiling the search kernels, once on this machine...", file=sys.stderr)
     )
+    on_fallback(_print_note)
     try:
         app(arguments)
     except BitcodesError as error:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-_compile_callbacks: list[Callable[[], None]] = []
+compile_callbacks: list[Callable[[], None]] = []
+fallback_callbacks: list[Callable[[str], None]] = []
 
 
 def on_compile(callback: Callable[[], None]) -> None:
@@ -11,4 +12,15 @@ def on_compile(callback: Callable[[], None]) -> None:
     That happens once on a machine for each kind of search and length of codes, takes seconds, and
     should be announced. It is called once at most, from whatever thread searches.
     """
-    _compile_callbacks.append(callback)
+    compile_callbacks.append(callback)
+
+
+def on_fallback(callback: Callable[[str], None]) -> None:
+    """Have `callback` called with a message if the kernels cannot be compiled on this machine.
+
+    Searches then use NumPy: the answers are the same, but large searches take longer. It is called
+    once at most, from whatever thread searches. Without a callback, the message is a
+    RuntimeWarning.
+    """
+    if callback not in fallback_callbacks:
+        fallback_callbacks.append(callback)

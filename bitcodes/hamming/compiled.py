@@ -16,9 +16,11 @@ from numba.core import event
 from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_bits, to_lanes
-from bitcodes.hamming import _compile_callbacks, kernels
+from bitcodes.hamming import compile_callbacks, kernels
+from bitcodes.hamming.kernels import count as counting
+from bitcodes.hamming.kernels import scan, sliced
+from bitcodes.hamming.kernels.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
 from bitcodes.hamming.plain import MISSING
-from bitcodes.hamming.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
 from bitcodes.hamming.threads import THREADED_FROM, in_company, in_order
 
 _SLICED_FROM = 10
@@ -109,7 +111,7 @@ def _nearest(
     if threads == 1 or asked * lanes.size < THREADED_FROM:
         if asked < _SLICED_FROM:
             words = (0,) * len(lanes)
-            few = kernels.nearest_of_few(lanes, _rows(queries), k, min(radius, bits), room, words)
+            few = scan.nearest_of_few(lanes, _rows(queries), k, min(radius, bits), room, words)
             return cast(Keys, few)
         return search_alone(queries)
     if asked >= _QUERIES * threads and count <= _FEW_CODES:
@@ -231,7 +233,7 @@ def _count_ranges(
     relevant: NDArray[np.int64],
     threads: int,
 ) -> None:
-    """kernels.count_ranges, the queries shared out among threads."""
+    """counting.count_ranges, the queries shared out among threads."""
     bits = total.shape[1] - 1
     places = _places(bits)
     groups = len(places) // 3
@@ -239,9 +241,9 @@ def _count_ranges(
     def count(some: slice) -> None:
         ranges = (first[some], last[some], total[some], relevant[some])
         if bits > _SLICED_COUNT_BITS:
-            kernels.count_ranges(lanes, _rows(queries[:, some]), *ranges, (0,) * len(lanes))
+            counting.count_ranges(lanes, _rows(queries[:, some]), *ranges, (0,) * len(lanes))
             return
-        kernels.count_ranges_sliced(
+        counting.count_ranges_sliced(
             lanes,
             *ranges,
             _patterns(queries[:, some], places, bits),
@@ -264,14 +266,14 @@ def _count_shared(
     relevant: NDArray[np.int64],
     threads: int,
 ) -> None:
-    """kernels.count_shared, the queries shared out among threads."""
+    """counting.count_shared, the queries shared out among threads."""
     rows, words = _rows(queries), (0,) * len(lanes)
     masks = to_lanes(pack_bits(labels != 0), labels.shape[1])  # (V, N)
     query_masks = _rows(to_lanes(pack_bits(query_labels != 0), labels.shape[1]))  # (Q, V)
     label_words = (0,) * len(masks)
 
     def count(some: slice) -> None:
-        kernels.count_shared(
+        counting.count_shared(
             lanes,
             rows[some],
             masks,
@@ -299,7 +301,7 @@ class _Scan:
     ) -> None:
         count = queries.shape[1]
         self._k = k
-        self._found = kernels.Candidates(
+        self._found = scan.Candidates(
             bounds=np.full(count, min(radius, bits) + 1, np.int64),
             keys=np.empty((count, room), np.int64),
             counts=np.zeros(count, np.int64),
@@ -309,9 +311,9 @@ class _Scan:
         words = (0,) * len(lanes)
         arguments: list[Any] = [_rows(queries), self._found, k, words]
         if count < _SLICED_FROM:
-            self._scan: Callable[..., int] = kernels.scan
+            self._scan: Callable[..., int] = scan.scan
         else:
-            self._scan = kernels.scan_sliced
+            self._scan = sliced.scan_sliced
             arguments += _sliced_arguments(queries, bits)
         self._lanes, self._arguments = lanes, arguments
 
@@ -321,11 +323,11 @@ class _Scan:
 
     def share(self, best: NDArray[np.int64]) -> None:
         """Lower the bounds by those of other threads, `best` (Q,), and these by the own ones."""
-        kernels.share_bounds(self._found, best)
+        scan.share_bounds(self._found, best)
 
     def nearest(self) -> NDArray[np.int64]:
         """The k least keys of each query, sorted, MISSING behind them."""
-        return cast(Keys, kernels.sort_nearest(self._found, self._k))
+        return cast(Keys, scan.sort_nearest(self._found, self._k))
 
     def drain(self) -> Piece:
         """Hand over all candidates, in the order of queries, then rows."""
@@ -416,9 +418,9 @@ class _Announcer(event.Listener):
     """Tells the callbacks of `on_compile` when numba is about to compile one of the kernels."""
 
     def on_start(self, event: Any) -> None:
-        if event.data["dispatcher"].py_func.__module__ == kernels.__name__:
-            while _compile_callbacks:
-                _compile_callbacks.pop()()
+        if event.data["dispatcher"].py_func.__module__.startswith(f"{kernels.__name__}."):
+            while compile_callbacks:
+                compile_callbacks.pop()()
 
     def on_end(self, event: Any) -> None:
         pass

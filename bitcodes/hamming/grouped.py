@@ -4,8 +4,7 @@ A trained hash layer sends thousands of images to one code. Searching the distin
 expanding them into rows then saves most of the work, and gives the same answers.
 """
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,16 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.pack import to_lanes
 from bitcodes.hamming import plain
-from bitcodes.hamming.index import HammingIndex, Pairs
-
-_ROW = (1 << plain.ROW_BITS) - 1
+from bitcodes.hamming.finders import Ball, CodeFinder, Histograms, Keys, Lanes, Pairs, Progress
+from bitcodes.hamming.index import Index
+from bitcodes.hamming.scanner import Scanner
 
 _PAIRS = 1 << 20
 """About how many pairs of rows are expanded at a time."""
 
 
-class GroupedIndex(HammingIndex):
-    """A HammingIndex that keeps each distinct code once, with the rows that have it.
+class GroupedIndex(Index):
+    """An index that keeps each distinct code once, with the rows that have it.
 
     `codes` (M, B) are the distinct codes in the order of their first rows, `starts` (M + 1,) and
     `rows` (N,) int64 the rows of each in order: code m is that of `rows[starts[m]:starts[m + 1]]`.
@@ -37,49 +36,59 @@ class GroupedIndex(HammingIndex):
         bits: int,
         threads: int | None = None,
     ) -> None:
-        self.bits = bits
-        self._prepare(threads)
+        scanner = Scanner(codes, bits, threads)
+        super().__init__(scanner, RowFinder(codes, starts, rows, scanner, scanner))
         self.distinct = codes
         self.starts = starts
         self.rows = rows
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    def code_pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:
+        """`pairs` of distinct codes, by their numbers, instead of rows."""
+        return self.scanner.pairs(radius, progress)
 
-    @property
-    def _count(self) -> int:
-        return len(self.distinct)
+
+class RowFinder:
+    """The rows of the distinct codes that `codes_finder` and, for counts and pairs, a scan find."""
+
+    def __init__(
+        self,
+        codes: NDArray[np.uint8],
+        starts: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        finder: CodeFinder,
+        scanner: Scanner,
+    ) -> None:
+        self._codes = codes
+        self._starts = starts
+        self._rows = rows
+        self._finder = finder
+        self._scanner = scanner
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def compile(self) -> None:
+        """See Index.compile."""
+        self._finder.compile()
 
     @property
     def _all_distinct(self) -> bool:
         """Whether the number of a code is its row."""
-        return len(self.rows) == len(self.distinct)
+        return len(self._rows) == len(self._codes)
 
-    @cached_property
-    def _lanes(self) -> NDArray[np.uint64]:  # type: ignore[override]  # made when needed
-        return to_lanes(self.distinct, self.bits)
-
-    def code_pairs(
-        self, radius: int, progress: Callable[[int, int | None], None] | None = None
-    ) -> Iterator[Pairs]:
-        """`pairs` of distinct codes, by their numbers, instead of rows."""
-        return super().pairs(radius, progress)
-
-    def pairs(
-        self, radius: int, progress: Callable[[int, int | None], None] | None = None
-    ) -> Iterator[Pairs]:
-        """See HammingIndex.pairs."""
+    def pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:
+        """See Index.pairs."""
         # A row with the rows behind it in its group, and with all those of a near group.
-        group = np.repeat(np.arange(len(self.distinct)), np.diff(self.starts))
-        behind = np.arange(1, len(self.rows) + 1)
-        none = np.zeros(len(self.rows), np.int32)
-        yield from self._expand(self.rows, behind, self.starts[group + 1], none)
-        for first, second, distances in self.code_pairs(radius, progress):
+        group = np.repeat(np.arange(len(self._codes)), np.diff(self._starts))
+        behind = np.arange(1, len(self._rows) + 1)
+        none = np.zeros(len(self._rows), np.int32)
+        yield from self._expand(self._rows, behind, self._starts[group + 1], none)
+        for first, second, distances in self._scanner.pairs(radius, progress):
             sizes = self._sizes(first)
-            places = _ranges(self.starts[first], sizes)
+            places = _ranges(self._starts[first], sizes)
             second, distances = np.repeat(second, sizes), np.repeat(distances, sizes)
             yield from self._expand(
-                self.rows[places], self.starts[second], self.starts[second + 1], distances
+                self._rows[places], self._starts[second], self._starts[second + 1], distances
             )
 
     def _expand(
@@ -98,7 +107,7 @@ class GroupedIndex(HammingIndex):
             until = max(int(np.searchsorted(ends, before + _PAIRS, "right")), done + 1)
             here = slice(done, until)
             one = np.repeat(rows[here], sizes[here])
-            other = self.rows[_ranges(starts[here], sizes[here])]
+            other = self._rows[_ranges(starts[here], sizes[here])]
             if len(one):
                 yield Pairs(
                     np.minimum(one, other),
@@ -107,74 +116,62 @@ class GroupedIndex(HammingIndex):
                 )
             done = until
 
-    def _nearest(self, query_lanes: NDArray[np.uint64], k: int, radius: int) -> NDArray[np.int64]:
+    def nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
+        """See plain.nearest."""
         # The k codes that come first by (distance, first row) hold the k first rows: a code behind
         # them has k rows before its own first one.
-        keys = self._nearest_codes(query_lanes, k, radius)
+        keys = self._finder.nearest(queries, k, radius)
         if self._all_distinct:
             return keys
-        for found in keys:
-            codes = found[: np.searchsorted(found, plain.MISSING)]
+        for keys_of_query in keys:
+            codes = keys_of_query[: np.searchsorted(keys_of_query, plain.MISSING)]
             if not len(codes):
                 continue
-            taken = np.minimum(self._sizes(codes & _ROW), k)
+            sizes = np.minimum(self._sizes(codes & plain.ROW), k)
             # As many codes as hold k rows, and the others at the distance of the last of them.
-            last = codes[min(np.searchsorted(np.cumsum(taken), k), len(codes) - 1)]
-            codes = codes[: np.searchsorted(codes, last | _ROW, "right")]
-            expanded = np.sort(self._rows_of(codes, taken[: len(codes)]))[:k]
-            found[: len(expanded)] = expanded
+            last = codes[min(np.searchsorted(np.cumsum(sizes), k), len(codes) - 1)]
+            codes = codes[: np.searchsorted(codes, last | plain.ROW, "right")]
+            expanded = np.sort(self._rows_of(codes, sizes[: len(codes)]))[:k]
+            keys_of_query[: len(expanded)] = expanded
         return keys
 
-    def _ball(
-        self, query_lanes: NDArray[np.uint64], radius: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        offsets, codes = self._ball_codes(query_lanes, radius)
+    def ball(self, queries: Lanes, radius: int) -> Ball:
+        """See plain.ball."""
+        offsets, codes = self._finder.ball(queries, radius)
         if self._all_distinct:
             return offsets, codes
-        sizes = self._sizes(codes & _ROW)
+        sizes = self._sizes(codes & plain.ROW)
         offsets = np.concatenate([[0], np.cumsum(sizes)])[offsets]
         keys = self._rows_of(codes, sizes)
         for query in range(len(offsets) - 1):
             keys[offsets[query] : offsets[query + 1]].sort()
         return offsets, keys
 
-    def _nearest_codes(
-        self, query_lanes: NDArray[np.uint64], k: int, radius: int
-    ) -> NDArray[np.int64]:
-        """`_nearest` of the distinct codes; they need to be as many only as have k rows."""
-        return super()._nearest(query_lanes, k, radius)
-
-    def _ball_codes(
-        self, query_lanes: NDArray[np.uint64], radius: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """`_ball` of the distinct codes."""
-        return super()._ball(query_lanes, radius)
-
     def _sizes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many rows have each of some distinct codes."""
-        sizes: NDArray[np.int64] = self.starts[codes + 1] - self.starts[codes]
+        sizes: NDArray[np.int64] = self._starts[codes + 1] - self._starts[codes]
         return sizes
 
     def _rows_of(self, keys: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Keys of the first `sizes` rows of each code, from keys of codes."""
-        rows = self.rows[_ranges(self.starts[keys & _ROW], sizes)]
-        expanded: NDArray[np.int64] = np.repeat(keys & ~_ROW, sizes) | rows
+        rows = self._rows[_ranges(self._starts[keys & plain.ROW], sizes)]
+        expanded: NDArray[np.int64] = np.repeat(keys & ~plain.ROW, sizes) | rows
         return expanded
 
-    def _histograms(self, query_lanes: NDArray[np.uint64]) -> NDArray[np.int64]:
-        return self._by_row()._histograms(query_lanes)
+    def histograms(self, queries: Lanes) -> Histograms:
+        """See plain.histograms."""
+        return self._row_scanner().histograms(queries)
 
-    def _labelled_histograms(
-        self, query_lanes: NDArray[np.uint64], query_labels: NDArray[Any], labels: NDArray[Any]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return self._by_row()._labelled_histograms(query_lanes, query_labels, labels[self.rows])
+    def labelled_histograms(
+        self, queries: Lanes, query_labels: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[Histograms, Histograms]:
+        """See plain.labelled_histograms."""
+        return self._row_scanner().labelled_histograms(queries, query_labels, labels[self._rows])
 
-    def _by_row(self) -> HammingIndex:
-        """An index with a code for each of `rows`, for counting."""
-        codes = np.repeat(self.distinct, np.diff(self.starts), axis=0)
-        index = HammingIndex(codes, self.bits, self.threads)
-        index._asked = self._asked
-        return index
+    def _row_scanner(self) -> Scanner:
+        """A scanner with a code for each of `rows`, for counting."""
+        codes = np.repeat(self._codes, np.diff(self._starts), axis=0)
+        return Scanner(codes, self._scanner.bits, self._scanner.threads, self._scanner.work)
 
 
 def group(codes: NDArray[np.uint8], bits: int, threads: int | None = None) -> GroupedIndex:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_bits, to_lanes
-from bitcodes.hamming import kernels
+from bitcodes.hamming.kernels.pairs import compare_in_groups
 from bitcodes.hamming.plain import equal_runs
 from bitcodes.hamming.threads import in_order
 
@@ -56,6 +56,13 @@ def sort_by_parts(
     return masks, by_part
 
 
+def compile_comparison(lanes: NDArray[np.uint64]) -> None:
+    """Compile or load the kernel of `near_pairs` for codes as long as those of `lanes`."""
+    none = np.empty(0, np.int64)
+    masks, matches = np.empty((0, len(lanes)), np.uint64), np.empty((3, 0), np.int64)
+    compare_in_groups(lanes, 0, 0, none, masks, 0, 0, matches, (0,) * len(lanes))
+
+
 def near_pairs(
     lanes: NDArray[np.uint64],
     masks: NDArray[np.uint64],
@@ -78,12 +85,12 @@ def near_pairs(
     def compare(chunk: tuple[int, int]) -> list[NDArray[np.int64]]:
         start, stop = chunk
         before = comparisons[start - 1] if start else 0
-        found = np.empty((3, comparisons[stop - 1] - before), np.int64)
-        size = kernels.compare_in_groups(
-            ordered, start, stop, codes.ends, masks, part, radius, found, words
+        matches = np.empty((3, comparisons[stop - 1] - before), np.int64)
+        size = compare_in_groups(
+            ordered, start, stop, codes.ends, masks, part, radius, matches, words
         )
-        one, other = codes.order[found[0, :size]], codes.order[found[1, :size]]
-        return [np.minimum(one, other), np.maximum(one, other), found[2, :size].copy()]
+        one, other = codes.order[matches[0, :size]], codes.order[matches[1, :size]]
+        return [np.minimum(one, other), np.maximum(one, other), matches[2, :size].copy()]
 
     chunks = list(zip(places[:-1].tolist(), places[1:].tolist(), strict=True))
     for first, second, distances in in_order(compare, chunks, threads):

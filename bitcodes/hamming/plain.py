@@ -14,11 +14,19 @@ from numpy.typing import NDArray
 ROW_BITS = 48
 """Bits of a key that hold the row; the distance lies above them."""
 
+ROW = (1 << ROW_BITS) - 1
+"""The bits of a key that hold the row."""
+
 MISSING = np.iinfo(np.int64).max
 """The key of no result: it sorts last."""
 
 BLOCK = 1 << 16
 """Distances computed at a time."""
+
+
+def split_keys(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The distances and the rows of keys."""
+    return (keys >> ROW_BITS).astype(np.int32), keys & ROW
 
 
 def block_distances(queries: NDArray[np.uint64], lanes: NDArray[np.uint64]) -> NDArray[np.uint16]:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from bitcodes.codes.codeset import VERIFY_BYTES
 from bitcodes.errors import CodeSetError
 from bitcodes.files import fsync_dir, write_json_atomic
+from bitcodes.hamming.fallback import kernels_load
 from bitcodes.hamming.grouped import GroupedIndex, group
-from bitcodes.hamming.index import HammingIndex
-from bitcodes.hamming.multi import MultiIndex, Tables, extend, with_tables
+from bitcodes.hamming.index import HammingIndex, Index
+from bitcodes.hamming.multi import MultiIndex, extend, with_tables
+from bitcodes.hamming.tables import Tables
 
 if TYPE_CHECKING:
     from bitcodes.codes.codeset import CodeSet
@@ -29,12 +31,16 @@ TABLES_FROM, TABLES_UP_TO = 10**6, 128
 codes need more tables, and longer ones."""
 
 
+SavedIndex = GroupedIndex | MultiIndex
+"""What can be saved."""
+
+
 def index_path(codes: Path) -> Path:
     """The folder that holds the grouped index of the code set stored at `codes`."""
     return codes.with_suffix(".index")
 
 
-def save_index(index: GroupedIndex, code_set: "CodeSet") -> Path:
+def save_index(index: SavedIndex, code_set: "CodeSet") -> Path:
     """Store the index of a stored code set beside it, replacing another; return the folder."""
     if code_set.path is None:
         raise CodeSetError(
@@ -74,7 +80,7 @@ def save_index(index: GroupedIndex, code_set: "CodeSet") -> Path:
     return folder
 
 
-def load_index(code_set: "CodeSet", threads: int | None = None) -> GroupedIndex | None:
+def load_index(code_set: "CodeSet", threads: int | None = None) -> SavedIndex | None:
     """The saved index of a code set, its files mapped; None where there is none.
 
     Sizes are compared with the header always, checksums where the files are small enough, as when a
@@ -93,7 +99,7 @@ def load_outgrown_index(code_set: "CodeSet", threads: int | None = None) -> Mult
     return index if isinstance(index, MultiIndex) else None
 
 
-def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> GroupedIndex | None:
+def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> SavedIndex | None:
     if code_set.path is None or not index_path(code_set.path).exists():
         return None
     folder = index_path(code_set.path)
@@ -122,11 +128,12 @@ def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> GroupedIndex
             if expected != found:
                 raise CodeSetError(f"{file} was changed or cut off; {again}")
             arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
-        grouped = {name: arrays.pop(name) for name in ("codes", "starts", "rows")}
+        groups = {name: arrays.pop(name) for name in ("codes", "starts", "rows")}
+        grouped = GroupedIndex(**groups, bits=code_set.bits, threads=threads)
         if not arrays:
-            return GroupedIndex(**grouped, bits=code_set.bits, threads=threads)
+            return grouped
         tables = Tables(**{name.removeprefix("table-"): array for name, array in arrays.items()})
-        return MultiIndex(**grouped, bits=code_set.bits, tables=tables, threads=threads)
+        return MultiIndex(grouped, tables)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CodeSetError(f"{folder}: cannot be read ({error}); {again}") from error
 
@@ -135,7 +142,7 @@ def open_index(
     code_set: "CodeSet",
     threads: int | None = None,
     note: Callable[[str], None] | None = None,
-) -> HammingIndex:
+) -> Index:
     """The saved index of a code set where it has a good one, else an index of its rows.
 
     Both give the same answers. `note` is told why a saved index was not used.
@@ -158,14 +165,36 @@ def _checksum_of(code_set: "CodeSet") -> dict[str, int]:
     return {"size": data.nbytes, "crc32": zlib.crc32(data.data)}
 
 
+def open_groups(code_set: "CodeSet", threads: int | None = None) -> GroupedIndex:
+    """The grouped index of a code set: the saved one if there is a good one, else a new one."""
+    index = open_index(code_set, threads)
+    if isinstance(index, MultiIndex):
+        return index.grouped
+    return (
+        index if isinstance(index, GroupedIndex) else group(code_set.codes, code_set.bits, threads)
+    )
+
+
 def update_index(
     code_set: "CodeSet", tables: bool | None = None, afresh: bool = False
-) -> tuple[GroupedIndex, str]:
+) -> tuple[SavedIndex, str]:
     """Build and save the index of a stored code set; also what was done, "built" or "updated".
 
-    With `tables` (default: see TABLES_FROM) it is a multi-index. One of
-    the same set with fewer rows is extended, unless `afresh`.
+    `tables` says whether it has tables; None: if there are TABLES_FROM distinct codes or more, and
+    the kernels can be compiled. An index with tables of the set's first rows is extended, unless
+    `afresh`.
     """
+    try:
+        index, done = _updated(code_set, tables, afresh)
+    except CodeSetError:
+        if tables or kernels_load():
+            raise
+        index, done = _updated(code_set, False, afresh)
+    save_index(index, code_set)
+    return index, done
+
+
+def _updated(code_set: "CodeSet", tables: bool | None, afresh: bool) -> tuple[SavedIndex, str]:
     if tables is not False and not afresh:
         try:
             old = load_outgrown_index(code_set)
@@ -173,15 +202,11 @@ def update_index(
             old = None
         # Tables that are made for far fewer codes are not good ones.
         if old is not None and code_set.count <= 2 * len(old):
-            extended = extend(old, np.asarray(code_set.codes[len(old) :]))
-            save_index(extended, code_set)
-            return extended, "updated"
+            return extend(old, np.asarray(code_set.codes[len(old) :])), "updated"
     grouped = group(code_set.codes, code_set.bits)
     if tables is None:
         tables = len(grouped.distinct) >= TABLES_FROM and code_set.bits <= TABLES_UP_TO
-    index = with_tables(grouped) if tables else grouped
-    save_index(index, code_set)
-    return index, "built"
+    return with_tables(grouped) if tables else grouped, "built"
 
 
 def _crc32_of_codes(code_set: "CodeSet", count: int) -> int:
@@ -193,12 +218,13 @@ def _crc32_of_codes(code_set: "CodeSet", count: int) -> int:
     return crc32
 
 
-def _arrays(index: GroupedIndex) -> dict[str, NDArray[Any]]:
+def _arrays(index: SavedIndex) -> dict[str, NDArray[Any]]:
     """The arrays to store, by the names of their files."""
+    grouped = index.grouped if isinstance(index, MultiIndex) else index
     arrays: dict[str, NDArray[Any]] = {
-        "codes": index.distinct,
-        "starts": index.starts,
-        "rows": index.rows,
+        "codes": grouped.distinct,
+        "starts": grouped.starts,
+        "rows": grouped.rows,
     }
     if isinstance(index, MultiIndex):
         arrays |= {f"table-{name}": array for name, array in index.tables._asdict().items()}

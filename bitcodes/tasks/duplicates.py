@@ -11,8 +11,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.errors import CodeSetError, ImageError
 from bitcodes.hamming.duplicates import near_duplicates
-from bitcodes.hamming.grouped import GroupedIndex, group
-from bitcodes.hamming.stored import open_index
+from bitcodes.hamming.stored import open_groups
 from bitcodes.images.decode import image_size
 
 Keep = Literal["first", "largest"]
@@ -95,9 +94,7 @@ def find_duplicates(
             f"{code_set.path or 'this code set'} does not say where its images lie, so the largest "
             "cannot be told; keep the first"
         )
-    index = open_index(code_set, threads)
-    if not isinstance(index, GroupedIndex):
-        index = group(code_set.codes, code_set.bits, threads)
+    index = open_groups(code_set, threads)
     groups = near_duplicates(index, radius, progress)
     return Duplicates(
         codes=str(code_set.path or "a code set in memory"),

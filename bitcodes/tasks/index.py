@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming.grouped import GroupedIndex
 from bitcodes.hamming.multi import MultiIndex
-from bitcodes.hamming.stored import index_path, load_index, update_index
+from bitcodes.hamming.stored import SavedIndex, index_path, load_index, update_index
 
 Outcome = Literal["up to date", "built", "updated"]
 
@@ -72,7 +71,7 @@ def build_index(
     )
 
 
-def _usable(code_set: CodeSet, tables: bool | None) -> GroupedIndex | None:
+def _usable(code_set: CodeSet, tables: bool | None) -> SavedIndex | None:
     """The saved index if it is of these codes, whole, and has tables or not as requested."""
     try:
         index = load_index(code_set)

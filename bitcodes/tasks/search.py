@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming.index import HammingIndex, Within, to_ragged
+from bitcodes.hamming.index import Index, Within, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
 from bitcodes.hamming.stored import open_index
 from bitcodes.tasks.queries import (
@@ -123,7 +123,7 @@ class _Matches:
 
 
 def _find(
-    index: HammingIndex,
+    index: Index,
     queries: Queries,
     database: CodeSet,
     reranked: Fine | None,
@@ -157,9 +157,7 @@ def _find(
     return _Matches(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
 
 
-def _nearest(
-    index: HammingIndex, codes: NDArray[np.uint8], k: int
-) -> tuple[Within, NDArray[np.bool_]]:
+def _nearest(index: Index, codes: NDArray[np.uint8], k: int) -> tuple[Within, NDArray[np.bool_]]:
     """The k nearest, and of which queries the next one is at the distance of the last (Q,)."""
     distances, rows = index.search(codes, k + 1)
     tied = (distances[:, k] >= 0) & (distances[:, k] == distances[:, k - 1])

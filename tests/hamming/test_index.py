@@ -1,6 +1,7 @@
 """HammingIndex against a brute force written with Python integers."""
 
 import os
+import sys
 import threading
 
 import numpy as np
@@ -12,6 +13,7 @@ from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import pairing, plain
 from bitcodes.hamming.index import HammingIndex, to_ragged
+from bitcodes.hamming.scanner import Work
 
 
 def reference_distances(queries, codes):
@@ -176,7 +178,7 @@ def test_compiled_equals_plain_on_more_codes(kind):
         index.compile()
         for k in (1, 100, 5000):
             for some in (queries[:1], queries):
-                expected = plain.nearest(plainly._query_lanes(some), plainly._lanes, k, 48)
+                expected = plain.nearest(to_lanes(some, 48), plainly.scanner.lanes, k, 48)
                 distances, rows = index.search(some, k)
                 np.testing.assert_array_equal(rows, expected & (2**plain.ROW_BITS - 1))
                 np.testing.assert_array_equal(distances, expected >> plain.ROW_BITS)
@@ -286,6 +288,61 @@ def test_threads_searching_one_index_at_once_agree():
     for answer in answers:
         np.testing.assert_array_equal(answer[0], expected[0])
         np.testing.assert_array_equal(answer[1], expected[1])
+
+
+def test_threads_count_every_distance_and_switch_to_the_kernels_together(monkeypatch):
+    monkeypatch.setattr("bitcodes.hamming.scanner.PLAIN_LIMIT", 32 * 3000)
+    rng = np.random.default_rng(5)
+    codes, queries = make_codes(rng, 3000, 64, "clustered"), make_codes(rng, 16, 64, "clustered")
+    expected = HammingIndex(codes).search(queries, 30)
+    index = HammingIndex(codes)
+    together, wrong = threading.Barrier(8), []
+
+    def work():
+        together.wait()
+        for query in range(16):
+            answer = index.search(queries[query : query + 1], 30)
+            for ours, theirs in zip(answer, expected, strict=True):
+                if not np.array_equal(ours[0], theirs[query]):
+                    wrong.append(query)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        workers = [threading.Thread(target=work) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert wrong == []
+    assert index.scanner.work.distances == 8 * 16 * 3000
+    assert not index.scanner.is_small(0)
+
+
+def test_a_lock_keeps_the_count_exact():
+    work = Work()
+
+    def count():
+        for _ in range(20_000):
+            work.add(1)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        workers = [threading.Thread(target=count) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert work.distances == 80_000
+
+
+def test_an_index_has_a_short_repr():
+    assert repr(HammingIndex(np.zeros((3, 2), np.uint8))) == "<HammingIndex: 3 codes of 16 bits>"
 
 
 def test_wrong_arguments_are_refused():

@@ -13,6 +13,7 @@ from bitcodes.codes.writer import save_code_set
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.hamming.multi import MultiIndex, build, default_parts, extend
+from bitcodes.hamming.scanner import Scanner
 from bitcodes.hamming.stored import index_path, load_index, open_index, update_index
 
 
@@ -61,7 +62,7 @@ def test_same_answers_as_scan(seed, count, bits, centers, flips, k, parts, threa
     if parts is not None:
         parts = min(max(parts, -(-bits // 16)), bits)
     index = build(codes, bits, threads, "tables", parts)
-    index._asked = 10**9  # no NumPy
+    index.scanner.work.use_kernels()  # no NumPy
     assert_same_answers(index, codes, queries, bits, k)
 
 
@@ -80,27 +81,27 @@ def test_extending_is_building_anew(seed, counts, bits, flips):
     index, anew = extend(old, codes[counts[0] :]), build(codes, bits, 2, "tables", parts)
     assert index.method == "tables"
     for name in ("distinct", "starts", "rows"):
-        np.testing.assert_array_equal(getattr(index, name), getattr(anew, name))
+        np.testing.assert_array_equal(getattr(index.grouped, name), getattr(anew.grouped, name))
     assert_same(index.tables, anew.tables)
 
 
 def scans(index, monkeypatch):
     """How many queries the index scans for from now on, as a list that grows."""
-    asked = []
-    nearest = HammingIndex._nearest
+    counts = []
+    nearest = Scanner.nearest
 
-    def counted(self, query_lanes, k, radius):
-        asked.append(query_lanes.shape[1])
-        return nearest(self, query_lanes, k, radius)
+    def counted(self, queries, *arguments, **options):
+        counts.append(queries.shape[1])
+        return nearest(self, queries, *arguments, **options)
 
-    monkeypatch.setattr(HammingIndex, "_nearest", counted)
+    monkeypatch.setattr(Scanner, "nearest", counted)
     index.compile()
-    asked.clear()
-    return asked
+    counts.clear()
+    return counts
 
 
 def test_a_query_that_costs_too_much_is_scanned_for(monkeypatch):
-    monkeypatch.setattr("bitcodes.hamming.multi._CALL", 0.0)
+    monkeypatch.setattr("bitcodes.hamming.tables._CALL", 0.0)
     rng = np.random.default_rng(3)
     codes = near_codes(rng, 20000, 64, 400, 0.01)
     queries = np.concatenate([codes[:4], near_codes(rng, 3, 64, 1, 0.5)])
@@ -131,7 +132,7 @@ def test_auto_takes_the_tables_where_samples_say_so(monkeypatch):
 def test_many_threads_may_search_one_index():
     codes = near_codes(np.random.default_rng(6), 3000, 64, 30, 0.05)
     index = build(codes, 64, 2, "tables")
-    index._asked = 10**9
+    index.scanner.work.use_kernels()
     expected = index.search(codes[:40], 7), index.within(codes[:40], 4)
     with ThreadPoolExecutor(8) as pool:
         searches = [pool.submit(index.search, codes[:40], 7) for _ in range(8)]

@@ -3,7 +3,8 @@
 A block of 512 codes, turned on its side, is one plane a bit: 8 words, in which bit r of word l
 belongs to code 8 r + l. LLVM makes of a plane whatever registers the machine has. Numba has no
 vector types, hence the intrinsics; each is a few lines of Python that emit the instructions, and
-the jitted loops around them are in kernels.py.
+the jitted loops around them are in the other
+files here.
 
 All arrays are C-contiguous uint64; planes and tables are aligned to 64 bytes.
 """

@@ -20,8 +20,8 @@ the table, one after another, hence the copies.
 import numpy as np
 from numba import njit
 
+from bitcodes.hamming.kernels.planes import popcount, prefetch
 from bitcodes.hamming.plain import MISSING, ROW_BITS
-from bitcodes.hamming.planes import popcount, prefetch
 
 PROBE = 60.0
 """Nanoseconds that it takes to look up a value and find the place of its codes, about."""

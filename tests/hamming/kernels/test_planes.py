@@ -6,8 +6,8 @@ from numba import njit
 
 from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming.compiled import _aligned_zeros, _sliced_arguments
-from bitcodes.hamming.kernels import _slice_block
-from bitcodes.hamming.planes import BLOCK, WORDS, find_near
+from bitcodes.hamming.kernels.planes import BLOCK, WORDS, find_near
+from bitcodes.hamming.kernels.sliced import slice_block
 
 
 @njit
@@ -29,7 +29,7 @@ def test_a_block_on_its_side(bits):
     lanes = rng.integers(2**64, size=(words, BLOCK + 100), dtype=np.uint64)
     planes = _aligned_zeros(64 * words + 1, WORDS)
     tables = _aligned_zeros(1, 10, WORDS)
-    _slice_block(lanes, 37, planes, np.array([3, 0, 64 * words]), tables, 0)
+    slice_block(lanes, 37, planes, np.array([3, 0, 64 * words]), tables, 0)
     block = lanes[:, 37 : 37 + BLOCK]
     for place in range(64 * words):
         expected = (block[place // 64] >> np.uint64(place % 64)) & np.uint64(1)
@@ -50,7 +50,7 @@ def test_near_codes_are_those_below_the_bound(bits):
     queries = to_lanes(pack_bits(rng.random((9, bits)) < 0.5), bits)
     distances = np.bitwise_count(lanes[:, None] ^ queries[:, :, None]).sum(axis=0, dtype=int)
     places, patterns, carries, planes, tables, numbers, columns = _sliced_arguments(queries, bits)
-    _slice_block(lanes, 0, planes, places, tables, 0)
+    slice_block(lanes, 0, planes, places, tables, 0)
     near = np.zeros(WORDS, np.uint64)
     for bound in {1, 2, bits // 2 + 1, 2 ** len(columns)}:
         for query in range(9):

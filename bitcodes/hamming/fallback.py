@@ -1,0 +1,77 @@
+"""Searching without the compiled kernels where numba cannot build them."""
+
+import threading
+import warnings
+from collections.abc import Callable
+from types import ModuleType, TracebackType
+from typing import TypeVar
+
+from bitcodes.hamming import fallback_callbacks
+
+R = TypeVar("R")
+
+_COMPILERS = ("numba", "llvmlite")
+
+_lock = threading.Lock()
+_failure: str | None = None
+
+
+def with_kernels(work: Callable[[], R], otherwise: Callable[[], R]) -> R:
+    """What `work` returns, which uses the kernels, or `otherwise` if they cannot be compiled.
+
+    A failure is reported once, to the callbacks of `on_fallback` or as a warning; from then on the
+    kernels are not tried again.
+    """
+    if not kernels_load():
+        return otherwise()
+    try:
+        return work()
+    except Exception as error:
+        if not _is_from_compiler(error.__traceback__):
+            raise
+        _give_up(error)
+        return otherwise()
+
+
+def kernels_load() -> bool:
+    """Whether the kernels can be loaded here, as far as is known. Compiles nothing."""
+    if _failure is None:
+        try:
+            load_kernels()
+        except Exception as error:
+            _give_up(error)
+    return _failure is None
+
+
+def load_kernels() -> ModuleType:
+    """The module of the functions that use the kernels."""
+    from bitcodes.hamming import compiled
+
+    return compiled
+
+
+def _is_from_compiler(trace: TracebackType | None) -> bool:
+    """Whether an error came out of the compiler, and not out of compiled or other code."""
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__")).startswith(_COMPILERS):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _give_up(error: Exception) -> None:
+    global _failure
+    lines = str(error).splitlines()
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    with _lock:
+        if _failure is not None:
+            return
+        _failure = reason
+    message = (
+        f"the search kernels cannot be compiled here ({reason}); searches use NumPy: the answers "
+        "are the same, but large searches take longer. Install a version of numba that works"
+    )
+    if not fallback_callbacks:
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    for callback in fallback_callbacks:
+        callback(message)

@@ -1,0 +1,229 @@
+# mypy: disable-error-code="no-untyped-def, call-arg, arg-type, unreachable"
+"""The scan that reads lanes as they are, and the candidates that every scan keeps.
+
+A block of 512 codes is read by xor, popcount and the running minimum, which the compiler turns into
+full vector registers. Only a block whose minimum is below the bound is read again, by its parts. A
+single query so runs at the speed of memory.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bitcodes.hamming.kernels.planes import BLOCK, popcount, prefetch
+from bitcodes.hamming.plain import MISSING, ROW_BITS
+
+_PART = 64
+"""Codes of a block that are looked at again at a time, if one of them may be near enough."""
+
+
+@njit(nogil=True, cache=True, inline="always")
+def distance_from(lanes, row, queries, query, words):
+    """The distance of a code from a query."""
+    place = np.uint64(row)  # signed, it could be negative, and a loop over it is not vectorised
+    distance = 0
+    for word in range(len(words)):
+        distance += popcount(lanes[word, place] ^ queries[query, word])
+    return distance
+
+
+class Candidates(NamedTuple):
+    """The codes found for Q queries so far, and what it takes to be among them."""
+
+    bounds: NDArray[np.int64]
+    """(Q,) only codes nearer than this are wanted."""
+    keys: NDArray[np.int64]
+    """(Q, room), in the order of rows."""
+    counts: NDArray[np.int64]
+    """(Q,) how many there are."""
+    nearer: NDArray[np.int64]
+    """(Q,) how many there are nearer than the bound, for the k nearest."""
+    histograms: NDArray[np.int32]
+    """(Q, 64 W + 1) how many there were at each distance, for the k nearest."""
+
+
+@njit(nogil=True, cache=True)
+def _cut_back(query, k, bounds, keys, counts, nearer):
+    """Keep the k nearest candidates of a query that has more."""
+    ties = k - nearer[query]
+    kept = 0
+    for place in range(counts[query]):
+        key = keys[query, place]
+        distance = key >> ROW_BITS
+        tie = distance == bounds[query]
+        keys[query, kept] = key
+        kept += distance < bounds[query] or (tie and ties > 0)
+        ties -= tie
+    counts[query] = kept
+
+
+@njit(nogil=True, cache=True)
+def share_bounds(found, best):
+    """Lower the bounds of `found` by `best` (Q,), those of other threads, and these by the own."""
+    bounds, _, _, nearer, histograms = found
+    for query in range(len(best)):
+        best[query] = min(best[query], bounds[query])
+        # At the k-th distance of another thread, an earlier row can still win.
+        if best[query] + 1 < bounds[query]:
+            bounds[query] = best[query] + 1
+            nearer[query] = histograms[query, : bounds[query]].sum()
+
+
+@njit(nogil=True, cache=True)
+def sort_nearest(found, k):
+    """The k least keys of each query (Q, k), sorted, MISSING behind them.
+
+    By counting distances: candidates are in the order of rows already.
+    """
+    bounds, keys, counts, nearer, histograms = found
+    nearest = np.full((len(bounds), k), MISSING, np.int64)
+    places = np.empty(histograms.shape[1] + 1, np.int64)
+    for query in range(len(bounds)):
+        _cut_back(query, k, bounds, keys, counts, nearer)
+        places[:] = 0
+        for candidate in range(counts[query]):
+            places[(keys[query, candidate] >> ROW_BITS) + 1] += 1
+        for distance in range(1, len(places)):
+            places[distance] += places[distance - 1]
+        for candidate in range(counts[query]):
+            key = keys[query, candidate]
+            distance = key >> ROW_BITS
+            nearest[query, places[distance]] = key
+            places[distance] += 1
+    return nearest
+
+
+@njit(nogil=True, cache=True)
+def keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
+    """Note the first `size` keys of `hits`; the bound falls as soon as k codes are nearer.
+
+    (Candidates come one by one, for numba counts references to the arrays of a tuple at each use.)
+    """
+    for hit in range(size):
+        key = hits[hit]
+        distance = key >> ROW_BITS
+        if distance >= bounds[query]:
+            continue
+        keys[query, counts[query]] = key
+        counts[query] += 1
+        if k == 0:
+            continue
+        histograms[query, distance] += 1
+        nearer[query] += 1
+        while nearer[query] >= k:
+            # The k-th is nearer than the bound; a later row at its distance loses against it.
+            bounds[query] -= 1
+            nearer[query] -= histograms[query, bounds[query]]
+        if counts[query] == keys.shape[1]:
+            _cut_back(query, k, bounds, keys, counts, nearer)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _least(lanes, start, stop, queries, query, words):
+    """The least distance of the codes `start` to `stop`."""
+    least = 64 * len(words) + 1
+    for row in range(start, stop):
+        least = min(least, distance_from(lanes, row, queries, query, words))
+    return least
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _find_one_by_one(lanes, start, stop, queries, query, bound, hits, size, words):
+    """Add the keys of the codes `start` to `stop` below the bound to the `size` of `hits`."""
+    for row in range(start, stop):
+        distance = distance_from(lanes, row, queries, query, words)
+        hits[size] = (distance << ROW_BITS) | row
+        size += distance < bound
+    return size
+
+
+@njit(nogil=True, cache=True)
+def find(lanes, start, stop, queries, query, bound, hits, likely, words):
+    """Write the keys of the codes `start` to `stop` below the bound in `hits`; return how many.
+
+    A tuple `likely` that is not empty tells that there are some: where there are none, one minimum
+    of all is fastest.
+    """
+    size = 0
+    if len(likely) == 0 and _least(lanes, start, stop, queries, query, words) >= bound:
+        return size
+    parts = (stop - start) // _PART
+    for part in range(parts):
+        first = start + part * _PART  # a part's length is known when it is compiled
+        if _least(lanes, first, first + _PART, queries, query, words) < bound:
+            last = first + _PART
+            size = _find_one_by_one(lanes, first, last, queries, query, bound, hits, size, words)
+    first = start + parts * _PART
+    return _find_one_by_one(lanes, first, stop, queries, query, bound, hits, size, words)
+
+
+@njit(nogil=True, cache=True)
+def finished(k, bounds, keys, counts):
+    """Whether to stop before the next block: none can be nearer, or (k = 0) keys may run over."""
+    wanted = False
+    for query in range(len(bounds)):
+        if bounds[query] > 0:
+            wanted = True
+        if k == 0 and counts[query] > keys.shape[1] - BLOCK:
+            return True
+    return not wanted
+
+
+@njit(nogil=True, cache=True, inline="always")
+def prefetch_block(lanes, block, part, parts):
+    """Ask for one of `parts` parts of the codes of the block at `block`, before they are needed.
+
+    By itself, a processor looks ahead only to the end of a page, which is the end of a block.
+    """
+    size = BLOCK // 8 // parts + 1  # cache lines
+    for word in range(lanes.shape[0]):
+        start = word * lanes.shape[1] + block
+        for line in range(part * size, min((part + 1) * size, BLOCK // 8)):
+            prefetch(lanes, start + 8 * line)
+
+
+@njit(nogil=True, cache=True)
+def _scan(lanes, start, stop, queries, found, k, likely, words):
+    bounds, keys, counts, nearer, histograms = found
+    hits = np.empty(BLOCK, np.int64)
+    for block in range(start, stop, BLOCK):
+        if finished(k, bounds, keys, counts):
+            return block if k == 0 else stop
+        for query in range(len(queries)):
+            prefetch_block(lanes, block + BLOCK, query, len(queries))
+            end = min(block + BLOCK, stop)
+            size = find(lanes, block, end, queries, query, bounds[query], hits, likely, words)
+            if size:
+                keep(hits, size, query, k, bounds, keys, counts, nearer, histograms)
+    return stop
+
+
+@njit(nogil=True, cache=True)
+def scan(lanes, start, stop, queries, found, k, words):
+    """Keep the codes `start` to `stop` that are below the bounds of `found` there.
+
+    With `k`, bounds fall to the k-th distance. With k = 0 they stay, and the scan ends early when
+    less than a block's room is left. Returns the row to go on from.
+    """
+    # In no special order, a code is among the k nearest of the n so far in k of n cases.
+    border = min(max(start, 2 * k * BLOCK), stop)
+    _scan(lanes, start, border, queries, found, k, (0,), words)
+    return _scan(lanes, border, stop, queries, found, k, (), words)
+
+
+@njit(nogil=True, cache=True)
+def nearest_of_few(lanes, queries, k, radius, room, words):
+    """The k least keys (Q, k) of few queries in one call, MISSING where there are fewer.
+
+    For small searches, in which Python would take longer than the scan.
+    """
+    count, highest = len(queries), 64 * len(words)
+    bounds = np.full(count, radius + 1, np.int64)
+    keys = np.empty((count, room), np.int64)
+    counts, nearer = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    histograms = np.zeros((count, highest + 1), np.int32)
+    found = Candidates(bounds, keys, counts, nearer, histograms)
+    scan(lanes, 0, lanes.shape[1], queries, found, k, words)
+    return sort_nearest(found, k)
