@@ -15,11 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from bitcodes.errors import BitcodesError, ImageError
-from bitcodes.files import atomic_write
+from bitcodes.errors import ImageError
 from bitcodes.images.decode import open_image
 from bitcodes.images.thumbnails import thumbnail_jpeg
 from bitcodes.report.text import printable
+from bitcodes.report.writing import write_whole
 
 
 def render(template: str, **values: object) -> str:
@@ -39,12 +39,7 @@ def as_html(value: object) -> object:
 
 def write_page(page: str, file: Path) -> None:
     """Write a page whole or not at all, and make its folder; raises BitcodesError."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file, "w") as out:
-            out.write(page)
-    except OSError as error:
-        raise BitcodesError(f"the page {file} cannot be written: {error.strerror}") from error
+    write_whole(page.encode("utf-8"), file, "page")
 
 
 @dataclass(frozen=True)
