@@ -75,6 +75,14 @@ def evaluate(
             "queries: one file for any browser.",
         ),
     ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            "--plots",
+            help="Write figures for papers into this folder, each as PDF, SVG and PNG: precision "
+            "and recall, precision at k, distances, mAP by class, and the use of the bits.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = 64,
     workers: WorkersOption = None,
@@ -120,4 +128,11 @@ def evaluate(
         workers=workers,
         progress=progress,
     )
+    if plots is not None:
+        from bitcodes.cli.console import note
+        from bitcodes.report.plots import FORMATS, write_plots
+
+        files = write_plots(result.evaluations, plots)
+        names = ", ".join(dict.fromkeys(file.stem for file in files))
+        note(f"{plots}: {names}; each as {', '.join(FORMATS)}")
     show(result, json=json, html=report)

@@ -90,6 +90,21 @@ def test_other_ways_of_counting_stages_and_a_page(
     ]
 
 
+def test_plots_are_written_and_named(
+    stored: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries, database = stored
+    sets = ("--queries", queries, "--database", database)
+    assert run(*sets, "--plots", tmp_path / "plots", "--json") == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["queries"] > 0
+    assert "plots: precision-recall, precision-at-k, distances, classes, bit-balance" in shown.err
+    assert (tmp_path / "plots" / "precision-recall.pdf").is_file()
+    (tmp_path / "file").touch()
+    assert run(*sets, "--plots", tmp_path / "file") == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_wrong_use_is_explained(
     stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

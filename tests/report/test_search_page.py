@@ -4,17 +4,15 @@ import base64
 import io
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from parsed_page import Page
 from PIL import Image
 
 from bitcodes.report import search_page as module
 from bitcodes.report.search_page import search_page
 from bitcodes.tasks.results import Hit, QueryResult, SearchResults
-
-VOID = {"img", "meta", "wbr"}
 
 
 def hit(rank: int, file: Path | None, **changes: object) -> Hit:
@@ -40,33 +38,6 @@ def results(*queries: QueryResult, skipped: tuple[tuple[str, str], ...] = ()) ->
 def photo(tmp_path: Path) -> Path:
     Image.new("RGB", (640, 480), (200, 30, 30)).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
-
-
-class Page(HTMLParser):
-    """Checks that what is opened is closed; keeps elements, attributes and text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def test_a_query_with_its_hits(photo: Path) -> None:
