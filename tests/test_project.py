@@ -27,6 +27,7 @@ from bitcodes.settings import Settings
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bitcodes"
 HEAVY = {"torch", "torchvision", "timm", "numba", "PIL", "tensorboard", "safetensors"}
+HEAVY |= {"jinja2", "matplotlib"}
 TYPER_OF_PAGE = "0.29."  # whose version wrote docs/cli.md: others draw it a little differently
 
 
