@@ -3,33 +3,68 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bitcodes.notebook import set_renderer as _set_renderer
 from bitcodes.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from bitcodes.cli.console import progress as progress
     from bitcodes.codes.codeset import CodeSet as CodeSet
+    from bitcodes.codes.pack import pack_outputs as pack_outputs
+    from bitcodes.datasets.cifar10 import prepare_cifar10 as prepare_cifar10
+    from bitcodes.datasets.class_folders import prepare_folder as prepare_folder
+    from bitcodes.datasets.demo import prepare_demo as prepare_demo
     from bitcodes.errors import BitcodesError as BitcodesError
     from bitcodes.hamming.index import HammingIndex as HammingIndex
     from bitcodes.models.checkpoint import load_model as load_model
+    from bitcodes.models.encoding import encode_images as encode_images
+    from bitcodes.settings import Settings as Settings
+    from bitcodes.tasks.duplicates import find_duplicates
     from bitcodes.tasks.encode import encode as encode
     from bitcodes.tasks.evaluate import evaluate as evaluate
+    from bitcodes.tasks.search import search as search
+    from bitcodes.training.finetuning import finetune as finetune
 
-# Loaded on first use (PEP 562), so that importing bitcodes costs neither torch nor numba.
+    duplicates = find_duplicates
+
+# Public name -> where it is. Loaded on first use (PEP 562): importing bitcodes needs neither torch
+# nor numba.
 _PUBLIC = {
-    "BitcodesError": "bitcodes.errors",
-    "CodeSet": "bitcodes.codes.codeset",
-    "HammingIndex": "bitcodes.hamming.index",
-    "encode": "bitcodes.tasks.encode",
-    "evaluate": "bitcodes.tasks.evaluate",
-    "load_model": "bitcodes.models.checkpoint",
+    "BitcodesError": "bitcodes.errors:BitcodesError",
+    "CodeSet": "bitcodes.codes.codeset:CodeSet",
+    "HammingIndex": "bitcodes.hamming.index:HammingIndex",
+    "Settings": "bitcodes.settings:Settings",
+    "duplicates": "bitcodes.tasks.duplicates:find_duplicates",
+    "encode": "bitcodes.tasks.encode:encode",
+    "encode_images": "bitcodes.models.encoding:encode_images",
+    "evaluate": "bitcodes.tasks.evaluate:evaluate",
+    "finetune": "bitcodes.training.finetuning:finetune",
+    "load_model": "bitcodes.models.checkpoint:load_model",
+    "pack_outputs": "bitcodes.codes.pack:pack_outputs",
+    "prepare_cifar10": "bitcodes.datasets.cifar10:prepare_cifar10",
+    "prepare_demo": "bitcodes.datasets.demo:prepare_demo",
+    "prepare_folder": "bitcodes.datasets.class_folders:prepare_folder",
+    "progress": "bitcodes.cli.console:progress",
+    "search": "bitcodes.tasks.search:search",
 }
-__all__ = [*sorted(_PUBLIC), "__version__"]
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'bitcodes' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    module, _, attribute = _PUBLIC[name].partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def _as_html(result: object) -> str | None:
+    """What a notebook shows of a result. Tasks return results without knowing how they look."""
+    from bitcodes.report.notebook import as_html
+
+    return as_html(result)
+
+
+_set_renderer(_as_html)

@@ -31,6 +31,7 @@ from bitcodes.metrics.ranking import (
 )
 from bitcodes.metrics.stages import Stages
 from bitcodes.metrics.two_stage import two_stage_radius, two_stage_scores
+from bitcodes.notebook import ShownAsHtml
 
 CUTOFFS = (1000, 5000)
 RANKS = (1, 10, 100, 1000)
@@ -47,7 +48,7 @@ class ClassScore:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(ShownAsHtml):
     """What one evaluation found: the scores of every query, and their means, the figures."""
 
     bits: int
@@ -80,6 +81,12 @@ class Evaluation:
     """The code sets evaluated, queries and database."""
     stages: Stages | None = None
     """Re-ranked and asymmetric search beside plain Hamming, where that was asked for."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<Evaluation: mAP {self.figures['map']:.4f}, {self.queries:,} queries against "
+            f"{self.database:,} images, {self.bits} bits>"
+        )
 
     @property
     def figures(self) -> dict[str, float]:

@@ -23,6 +23,9 @@ class Comparison:
     compat_figures: tuple[tuple[CompatFigure, ...], ...] = ()
     """The figures of each evaluation as `compat` counts them; empty without one."""
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {len(self.evaluations)} evaluations>"
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form: that of the evaluation, or of all with their differences."""
         documents = [evaluation.to_dict() for evaluation in self.evaluations]

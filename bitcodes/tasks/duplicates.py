@@ -46,6 +46,9 @@ class Duplicates:
     keep: Keep
     groups: tuple[tuple[Image, ...], ...]
 
+    def __repr__(self) -> str:
+        return f"<Duplicates: {self.describe()}>"
+
     @property
     def extra(self) -> int:
         """How many images there are beside those to keep."""

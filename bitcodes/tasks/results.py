@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
+from bitcodes.notebook import ShownAsHtml
 
 Fine = Literal["features", "outputs"]
 _FINE_WORDS: dict[Fine, str] = {"features": "features", "outputs": "hash outputs"}
@@ -56,6 +57,9 @@ class QueryResult:
     tied: bool = False
     """Whether further codes are as near as the last hit: which of them are hits depends on rows."""
 
+    def __repr__(self) -> str:
+        return f"<QueryResult: {len(self.hits):,} hits for {self.path!r}>"
+
     @property
     def correct(self) -> int | None:
         """How many of the hits are relevant; None if that is known of none."""
@@ -64,7 +68,7 @@ class QueryResult:
 
 
 @dataclass(frozen=True)
-class SearchResults:
+class SearchResults(ShownAsHtml):
     """What one call of search returns."""
 
     codes: str
@@ -82,6 +86,11 @@ class SearchResults:
     queries: tuple[QueryResult, ...]
     skipped: tuple[tuple[str, str], ...]
     """Path and reason of each query that could not be read."""
+
+    def __repr__(self) -> str:
+        count = len(self.queries)
+        queries = "1 query" if count == 1 else f"{count:,} queries"
+        return f"<SearchResults: {queries}, {self.describe()}>"
 
     def describe(self) -> str:
         """What was searched, and how, in one line."""
