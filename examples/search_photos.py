@@ -5,9 +5,7 @@ python examples/search_photos.py RUN PHOTOS QUERY
 
 import sys
 
-from bitcodes import HammingIndex, encode, load_model
-from bitcodes.codes.pack import pack_outputs
-from bitcodes.models.encoding import encode_images
+from bitcodes import HammingIndex, encode, encode_images, load_model, pack_outputs
 
 
 def main(run: str, photos: str, query: str) -> None:

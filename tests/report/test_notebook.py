@@ -1,6 +1,5 @@
 """Results in a notebook: as HTML, escaped, and in a real kernel."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,9 +40,8 @@ def test_what_is_left_out_is_said(results: SearchResults) -> None:
     assert html is not None
     assert html.count("<img") == notebook.MAX_QUERIES * notebook.MAX_HITS
     assert "3 more results" in html and "2 more queries are not shown" in html
-    assert "nothing found" in str(
-        replace(results, queries=(replace(query, hits=()),))._repr_html_()
-    )
+    html = replace(results, queries=(replace(query, hits=()),))._repr_html_()
+    assert html is not None and "nothing found" in html
 
 
 def test_an_evaluation_is_its_table() -> None:
@@ -118,9 +116,8 @@ def test_a_real_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     line, codes = encoding
     assert line.data["text/plain"].startswith("encoding: 12/12, ")
     assert codes.data["text/plain"] == "<CodeSet codes.npy: 12 codes of 24 bits>"
-    assert search[0].data["text/html"].count("<img") == 12 * 0 + 10 * 4
+    assert search[0].data["text/html"].count("<img") == 10 * 4
     assert "2 more queries are not shown" in search[0].data["text/html"]
     assert search[0].data["text/plain"].startswith("<SearchResults: 12 queries, the 3 nearest")
     assert "<table>" in evaluation[0].data["text/html"]
     assert duplicates[0].data["text/plain"].startswith("<Duplicates: ")
-    assert sys.executable  # the kernel is this one
