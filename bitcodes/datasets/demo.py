@@ -1,18 +1,16 @@
-"""The built-in demo set: drawn pictures in ten classes, the same for a seed on every machine.
+"""The built-in demo set: drawn pictures in ten classes.
 
-Everything is computed with integers from SHAKE-256 streams, so neither the mathematics library nor
-the version of NumPy or Pillow can change a pixel. A class is a form (a heart, a star, ...) or an
-all-over pattern (dots, checks, stripes); colours, size, angle, place, filling, background, light,
-noise and clutter vary and say nothing about it.
+A class is a form (a heart, a star, ...) or an all-over pattern (dots, checks, stripes). Colours,
+size, angle, place, filling, background, light, noise and clutter vary and say nothing about it.
 """
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageChops, ImageDraw
 
 from bitcodes.datasets.prepared import (
     Prepared,
@@ -28,17 +26,12 @@ SIZE = 64
 TRAIN_PER_CLASS = 250
 TEST_PER_CLASS = 50
 
-_SCALE = 3  # points a pixel side, for smooth edges
-_UNIT = 1024  # a form's radius in its own coordinates
-_POINTS = SIZE * _SCALE
+_SCALE = 4  # masks are drawn larger and reduced, for smooth edges
+_REACH = 8  # copies of a pattern on each side of the centre: more than the diagonal needs
 
-_Plane = npt.NDArray[np.int32]
-_Mask = npt.NDArray[np.bool_]
-_Picture = npt.NDArray[np.int32]  # (SIZE, SIZE, 3) of 0..255
-
-# Coordinates of the points from the centre of the picture, in halves of their distance.
-_X = np.arange(_POINTS, dtype=np.int32) * 2 - (_POINTS - 1)
-_Y = _X[:, None]
+_Colour = tuple[int, int, int]
+_Outline = NDArray[np.float64]  # corners (P, 2), or of several polygons (M, P, 2); y downwards
+_Form = Sequence[tuple[_Outline, int]]  # outlines and what fills them, one over the other
 
 _COLOURS = (
     *((38, 70, 83), (42, 157, 143), (233, 196, 106), (244, 162, 97), (231, 111, 81)),
@@ -61,7 +54,7 @@ def prepare_demo(out: Path, seed: int | None = None, progress: Progress | None =
     numbers = {"train": TRAIN_PER_CLASS, "test": TEST_PER_CLASS}
     total = len(CLASSES) * sum(numbers.values())
     items: dict[str, list[tuple[str, int]]] = {"train": [], "test": []}
-    done_pictures = 0
+    drawn = 0
     with staged_folder(out) as folder:
         for label, name in enumerate(CLASSES):
             index = 0  # goes on from train to test, so that no picture occurs twice
@@ -69,216 +62,144 @@ def prepare_demo(out: Path, seed: int | None = None, progress: Progress | None =
                 (folder / split / name).mkdir(parents=True)
                 for i in range(number):
                     path = f"{split}/{name}/{i:04}.png"
-                    Image.fromarray(draw(name, index, seed)).save(folder / path)
+                    draw(name, index, seed).save(folder / path)
                     items[split].append((path, label))
                     index += 1
-                    done_pictures += 1
+                    drawn += 1
                     if progress is not None:
-                        progress(done_pictures, total)
+                        progress(drawn, total)
         items["database"] = items["train"]
         settings = {"name": "demo", "protocol": "demo", "seed": seed}
         description = write_dataset(folder, items, CLASSES, settings)
     return Prepared(out, description, "new")
 
 
-class _Dice:
-    """Numbers that depend on the seed and the name of the picture alone."""
-
-    def __init__(self, name: str, size: int = 512) -> None:
-        self._bytes = hashlib.shake_256(name.encode()).digest(size)
-        self._position = 0
-
-    def below(self, end: int) -> int:
-        """An integer from 0 to end - 1 (end up to 65,536)."""
-        two = self._bytes[self._position : self._position + 2]
-        self._position += 2
-        return int.from_bytes(two, "big") * end >> 16
-
-    def between(self, first: int, last: int) -> int:
-        return first + self.below(last - first + 1)
-
-    def chance(self, percent: int) -> bool:
-        return self.below(100) < percent
-
-
-def draw(name: str, index: int, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """Picture `index` of the class `name` (one of CLASSES): uint8 (SIZE, SIZE, 3), RGB."""
-    dice = _Dice(f"{seed}/{name}/{index}")
-    front, back, third = _colours(dice)
+def draw(name: str, index: int, seed: int = 0) -> Image.Image:
+    """Picture `index` of the class `name` (one of CLASSES): RGB, SIZE x SIZE pixels."""
+    rng = np.random.default_rng([seed, CLASSES.index(name), index])
+    front, back, third = _colours(rng)
     if name in _PATTERNS:
-        u, v = _place(dice, dice.between(10, 20), spread=SIZE // 2)
-        picture = _background(dice, back, third, 0)
-        picture = _paint(picture, _PATTERNS[name](u, v, dice), front)
-        picture = _clutter(dice, picture, third)
+        picture = _background(rng, back, third, 0.0)
+        picture.paste(front, mask=_mask(rng, [(_PATTERNS[name](rng), 255)], (10, 20), 10))
+        _add_clutter(rng, picture, third)
     else:
-        u, v = _place(dice, dice.between(13, 25), spread=11)
-        form = _FORMS[name](u, v)
-        picture = _clutter(dice, _background(dice, back, third, 55), third)
-        if dice.chance(50):
-            down, right = dice.between(2, 8), dice.between(-8, 8)
-            shadow = np.roll(form, (down, right), (0, 1))
-            picture = _paint(picture, shadow, (0, 0, 0), dice.between(10, 40))
-        picture = _paint(picture, form, front)
-        if dice.chance(35):
-            picture = _paint(picture, form & _pattern(dice), third, dice.between(25, 60))
-    return _develop(dice, picture)
+        picture = _background(rng, back, third, 0.55)
+        _add_clutter(rng, picture, third)
+        form = _mask(rng, _FORMS[name], (13, 25), 11)
+        if rng.random() < 0.5:
+            shadow = ImageChops.offset(form, int(rng.integers(-8, 9)), int(rng.integers(2, 9)))
+            picture.paste((0, 0, 0), mask=_faint(shadow, rng.uniform(0.1, 0.4)))
+        picture.paste(front, mask=form)
+        if rng.random() < 0.35:
+            filling = _faint(_any_pattern(rng), rng.uniform(0.25, 0.6))
+            picture.paste(third, mask=ImageChops.multiply(form, filling))
+    return _develop(rng, picture)
 
 
-def _colours(dice: _Dice) -> list[tuple[int, int, int]]:
-    """Three colours that differ: what is drawn, what is behind it and what goes with them."""
-    front = _COLOURS[dice.below(len(_COLOURS))]
+def _colours(rng: Generator) -> tuple[_Colour, _Colour, _Colour]:
+    """Three colours that differ: of the form, of what is behind it, of what goes with them."""
+    front = _COLOURS[rng.integers(len(_COLOURS))]
     far = [c for c in _COLOURS if _difference(c, front) > 230]
-    back = far[dice.below(len(far))]
+    back = far[rng.integers(len(far))]
     others = [c for c in _COLOURS if _difference(c, front) > 120 and c != back]
-    return [front, back, others[dice.below(len(others))]]
+    return front, back, others[rng.integers(len(others))]
 
 
-def _difference(a: tuple[int, int, int], b: tuple[int, int, int]) -> int:
-    return 2 * abs(a[0] - b[0]) + 3 * abs(a[1] - b[1]) + abs(a[2] - b[2]) >> 1
+def _difference(a: _Colour, b: _Colour) -> float:
+    """About how far apart the eye sees two colours."""
+    return abs(a[0] - b[0]) + 1.5 * abs(a[1] - b[1]) + 0.5 * abs(a[2] - b[2])
 
 
-def _place(dice: _Dice, radius: int, spread: int) -> tuple[_Plane, _Plane]:
-    """Coordinates (u, v) of all points in a turned and shifted frame, where `radius` is _UNIT."""
-    # An angle by its half's tangent p / 256, as the rational points of the circle go; then by
-    # quarter turns, so that every direction occurs.
-    p = dice.below(256)
-    square = 256 * 256 + p * p
-    cosine, sine = (256 * 256 - p * p) * _UNIT * 64, 2 * 256 * p * _UNIT * 64
-    for _ in range(dice.below(4)):
-        cosine, sine = -sine, cosine
-    length = 2 * _SCALE * radius  # of the radius, in the unit of _X and _Y
-    c, s = cosine // (square * length), sine // (square * length)
-    x = _X - 2 * _SCALE * dice.between(-spread, spread)
-    y = _Y - 2 * _SCALE * dice.between(-spread, spread)
-    return (x * c + y * s) >> 6, (y * c - x * s) >> 6
+def _mask(rng: Generator, form: _Form, radius: tuple[float, float], spread: float) -> Image.Image:
+    """A form of some radius, turned, and up to `spread` pixels off the centre, as a mask."""
+    angle, scale = rng.uniform(0, 2 * np.pi), rng.uniform(*radius) * _SCALE
+    turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    centre = _SCALE * (SIZE / 2 + rng.uniform(-spread, spread, 2))
+    mask = Image.new("L", (SIZE * _SCALE, SIZE * _SCALE))
+    pen = ImageDraw.Draw(mask)
+    for outlines, fill in form:
+        polygons = outlines.reshape(-1, *outlines.shape[-2:]) @ turn + centre
+        for corners in polygons.reshape(len(polygons), -1).tolist():
+            pen.polygon(corners, fill=fill)
+    return mask.reduce(_SCALE)
 
 
-def _paint(
-    picture: _Picture, mask: _Mask, colour: tuple[int, int, int], percent: int = 100
-) -> _Picture:
-    """Lay a colour over the points of a mask, with smooth edges."""
-    points = mask.view(np.uint8)
-    share = np.zeros((SIZE, SIZE, 1), np.int32)
-    for i in range(_SCALE):
-        for j in range(_SCALE):
-            share[..., 0] += points[i::_SCALE, j::_SCALE]
-    share *= percent
-    whole = _SCALE * _SCALE * 100
-    return (picture * (whole - share) + np.array(colour, np.int32) * share + whole // 2) // whole
+def _faint(mask: Image.Image, share: float) -> Image.Image:
+    return mask.point([round(value * share) for value in range(256)])
 
 
-def _background(
-    dice: _Dice, colour: tuple[int, int, int], other: tuple[int, int, int], textured: int
-) -> _Picture:
-    """A colour, plain or fading towards another, or (in `textured` percent) a faint pattern."""
-    picture = np.empty((SIZE, SIZE, 3), np.int32)
-    picture[:] = colour
-    if dice.chance(textured):
-        return _paint(picture, _pattern(dice), other, dice.between(8, 35))
-    a, b = dice.between(-64, 64), dice.between(-64, 64)
-    y, x = np.mgrid[:SIZE, :SIZE].astype(np.int32)
-    slope = np.clip(64 + (a * (2 * x - SIZE) + b * (2 * y - SIZE)) // 128, 0, 128)[..., None]
-    depth = dice.between(0, 60)
-    picture += (np.array(other, np.int32) - picture) * slope * depth // 12800
+def _background(rng: Generator, colour: _Colour, other: _Colour, textured: float) -> Image.Image:
+    """A colour that fades towards another, or for a share of the pictures a faint pattern."""
+    picture = Image.new("RGB", (SIZE, SIZE), colour)
+    if rng.random() < textured:
+        mask = _faint(_any_pattern(rng), rng.uniform(0.08, 0.35))
+    else:
+        slope = Image.linear_gradient("L").rotate(rng.uniform(0, 360)).crop((38, 38, 218, 218))
+        mask = _faint(slope.resize((SIZE, SIZE)), rng.uniform(0, 0.6))
+    picture.paste(other, mask=mask)
     return picture
 
 
-def _pattern(dice: _Dice) -> _Mask:
-    names = sorted(_PATTERNS)
-    u, v = _place(dice, dice.between(8, 22), spread=SIZE // 2)
-    return _PATTERNS[names[dice.below(len(names))]](u, v, dice)
+def _any_pattern(rng: Generator) -> Image.Image:
+    name = sorted(_PATTERNS)[rng.integers(len(_PATTERNS))]
+    return _mask(rng, [(_PATTERNS[name](rng), 255)], (8, 22), 8)
 
 
-def _clutter(dice: _Dice, picture: _Picture, colour: tuple[int, int, int]) -> _Picture:
-    """A few crumbs and a line or two, as distraction."""
-    for _ in range(dice.below(5)):
-        u, v = _place(dice, dice.between(2, 4), spread=30)
-        picture = _paint(picture, np.abs(u) + np.abs(v) < _UNIT, colour)
-    if dice.chance(25):
-        u, _ = _place(dice, 20, spread=28)
-        picture = _paint(picture, np.abs(u) < dice.between(30, 70), colour)
-    return picture
+def _add_clutter(rng: Generator, picture: Image.Image, colour: _Colour) -> None:
+    """Draw a few crumbs, and at times a line, as distraction."""
+    for _ in range(rng.integers(5)):
+        picture.paste(colour, mask=_mask(rng, [(_around(1, 4), 255)], (2, 4), 30))
+    if rng.random() < 0.25:
+        line = _bar(rng.uniform(0.6, 1.4), 4 * SIZE)
+        picture.paste(colour, mask=_mask(rng, [(line, 255)], (1, 1), 28))
 
 
-def _develop(dice: _Dice, picture: _Picture) -> npt.NDArray[np.uint8]:
-    """Light, contrast and noise."""
-    contrast, light = dice.between(60, 115), dice.between(-30, 30)
-    picture = (picture - 128) * contrast // 100 + 128 + light
-    strength = dice.between(0, 40) if dice.chance(70) else 0
-    grain = hashlib.shake_256(dice._bytes).digest(picture.size * 2)
-    noise = np.frombuffer(grain, np.uint8).astype(np.int32).reshape(*picture.shape, 2)
-    picture = picture + (noise[..., 0] + noise[..., 1] - 255) * strength // 256
-    return np.clip(picture, 0, 255).astype(np.uint8)
+def _develop(rng: Generator, picture: Image.Image) -> Image.Image:
+    """The picture in some light, with some contrast and noise."""
+    pixels = (np.asarray(picture, np.float64) - 128) * rng.uniform(0.6, 1.15) + 128
+    noise = rng.uniform(0, 16) if rng.random() < 0.7 else 0
+    pixels += rng.uniform(-30, 30) + rng.normal(0, noise, pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def _circle(u: _Plane, v: _Plane) -> _Mask:
-    return u * u + v * v < 900 * 900
+def _around(radius: ArrayLike, corners: int = 48, x: float = 0.0, y: float = 0.0) -> _Outline:
+    """Corners around a point, the first above it, at these distances in turn: (P, 2)."""
+    angles = np.arange(corners) * 2 * np.pi / corners
+    distances = np.resize(radius, corners)
+    return np.stack([x + distances * np.sin(angles), y - distances * np.cos(angles)], axis=1)
 
 
-def _ring(u: _Plane, v: _Plane) -> _Mask:
-    square = u * u + v * v
-    return (square < 980 * 980) & (square > 600 * 600)
+def _bar(width: float, length: float) -> _Outline:
+    x, y = width / 2, length / 2
+    return np.array([[-x, -y], [x, -y], [x, y], [-x, y]])
 
 
-def _moon(u: _Plane, v: _Plane) -> _Mask:
-    return (u * u + v * v < 1000 * 1000) & ((u - 430) ** 2 + v * v > 820 * 820)
+def _heart() -> _Outline:
+    t = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
+    return np.stack([16 * np.sin(t) ** 3, -2.5 - y], axis=1) / 15
 
 
-def _cross(u: _Plane, v: _Plane) -> _Mask:
-    u, v = np.abs(u), np.abs(v)
-    return (np.minimum(u, v) < 300) & (np.maximum(u, v) < 980)
+def _copies(outline: _Outline, step: float, rows: int) -> _Outline:
+    """Copies of an outline side by side, in 2 rows + 1 rows: (M, P, 2)."""
+    number = int(_REACH / step)
+    x, y = np.mgrid[-number : number + 1, -rows : rows + 1].reshape(2, -1) * step
+    return outline + np.stack([x, y], axis=1)[:, None]
 
 
-def _triangle(u: _Plane, v: _Plane) -> _Mask:
-    # Half planes at 120 degrees: normals (0, 1) and (+-0.866, -0.5), here times 1024.
-    return (v < 560) & (np.abs(u) * 887 - v * 512 < 560 * 1024)
-
-
-def _star(u: _Plane, v: _Plane) -> _Mask:
-    # Five half planes at 72 degrees: a point of the star lies in four of them at least.
-    normals = ((0, 1024), (974, 316), (602, -828), (-602, -828), (-974, 316))
-    outside = np.zeros(u.shape, np.int8)
-    for a, b in normals:
-        outside += u * a + v * b >= 370 * 1024
-    star: _Mask = outside <= 1
-    return star
-
-
-def _heart(u: _Plane, v: _Plane) -> _Mask:
-    # A square that stands on its corner, with a half disc on each of its upper sides.
-    v = v + 140
-    square = np.abs(u) + np.abs(v - 60) < 920
-    discs = (np.abs(u) - 460) ** 2 + (v + 400) ** 2 < 651 * 651
-    return square | discs
-
-
-def _stripes(u: _Plane, v: _Plane, dice: _Dice) -> _Mask:
-    return u % _UNIT < dice.between(380, 620)
-
-
-def _checks(u: _Plane, v: _Plane, dice: _Dice) -> _Mask:
-    checks: _Mask = ((u ^ v) & (_UNIT // 2)) != 0
-    return checks
-
-
-def _dots(u: _Plane, v: _Plane, dice: _Dice) -> _Mask:
-    u, v = u % _UNIT - _UNIT // 2, v % _UNIT - _UNIT // 2
-    return u * u + v * v < dice.between(270, 400) ** 2
-
-
-_FORMS: dict[str, Callable[[_Plane, _Plane], _Mask]] = {
-    "circle": _circle,
-    "cross": _cross,
-    "heart": _heart,
-    "moon": _moon,
-    "ring": _ring,
-    "star": _star,
-    "triangle": _triangle,
+_FORMS: dict[str, _Form] = {  # in units of the radius
+    "circle": [(_around(0.88), 255)],
+    "cross": [(_bar(0.59, 1.91), 255), (_bar(1.91, 0.59), 255)],
+    "heart": [(_heart(), 255)],
+    "moon": [(_around(0.98), 255), (_around(0.8, x=0.42), 0)],
+    "ring": [(_around(0.96), 255), (_around(0.59), 0)],
+    "star": [(_around([1.17, 0.447], 10), 255)],
+    "triangle": [(_around(1.09, 3), 255)],
 }
-_PATTERNS: dict[str, Callable[[_Plane, _Plane, _Dice], _Mask]] = {
-    "checks": _checks,
-    "dots": _dots,
-    "stripes": _stripes,
+_PATTERNS: dict[str, Callable[[Generator], _Outline]] = {  # in units of their period
+    "checks": lambda rng: _copies(_around(0.354, 4), 0.708, int(_REACH / 0.708)),
+    "dots": lambda rng: _copies(_around(rng.uniform(0.26, 0.39), 16), 1, _REACH),
+    "stripes": lambda rng: _copies(_bar(rng.uniform(0.37, 0.6), 2 * _REACH), 1, 0),
 }
 CLASSES = tuple(sorted([*_FORMS, *_PATTERNS]))
 """The ten class names, in the order of their labels."""
