@@ -184,7 +184,7 @@ def _copies(outline: _Outline, step: float, rows: int) -> _Outline:
     """Copies of an outline side by side, in 2 rows + 1 rows: (M, P, 2)."""
     number = int(_REACH / step)
     x, y = np.mgrid[-number : number + 1, -rows : rows + 1].reshape(2, -1) * step
-    return outline + np.stack([x, y], axis=1)[:, None]
+    return np.asarray(outline + np.stack([x, y], axis=1)[:, None])
 
 
 _FORMS: dict[str, _Form] = {  # in units of the radius
