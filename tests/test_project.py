@@ -222,7 +222,6 @@ def test_modules_import_only_what_their_layer_may() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.xfail(strict=False, reason="modules of models and sources are still being divided")
 def test_no_two_modules_import_each_other_in_a_circle() -> None:
     graph = grimp.build_graph("bitcodes", cache_dir=None)  # imports in functions and for types too
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
@@ -232,7 +231,7 @@ def test_no_two_modules_import_each_other_in_a_circle() -> None:
         pytest.fail("a circle: " + " <- ".join(error.args[1]))
 
 
-@pytest.mark.xfail(strict=False, reason="the kernels and the trainer are still being divided")
+@pytest.mark.xfail(strict=False, reason="the trainer is still being divided")
 def test_files_and_constructors_are_short() -> None:
     long = []
     for path in sorted(PACKAGE.rglob("*.py")):
