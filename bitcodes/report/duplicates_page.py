@@ -22,7 +22,7 @@ def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> s
         duplicates=duplicates,
         groups=groups,
         images_per_group=max(2, min(MAX_IMAGES, MAX_PICTURES // max(1, len(groups)))),
-        notes=[f"{hidden:,} smaller groups are not shown."] if hidden else [],
+        notes=[f"Smaller groups that are not shown: {hidden:,}."] if hidden else [],
         thumbnail=Thumbnails(),
         pixels=_PIXELS,
     )

@@ -1,14 +1,14 @@
-"""An evaluation, or several runs beside each other, as one HTML page that needs nothing else."""
+"""An evaluation, or several runs beside each other, as one HTML page that loads nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bitcodes.metrics.comparison import Difference
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.metrics.stages import RANKS
 from bitcodes.report.inline_svg import inline_svg
 from bitcodes.report.page import Thumbnails, render
-from bitcodes.report.plots import Plot, bit_plots, shared_plots
+from bitcodes.report.plots import bit_plots, shared_plots
 from bitcodes.report.tables import (
     class_rows,
     describe,
@@ -38,26 +38,24 @@ def evaluation_page(
 ) -> str:
     """A page of scores, curves, histograms, codes and examples; light, dark, and on a phone.
 
-    `differences` are those of the second and further evaluations to the first. `examples` are shown
-    with thumbnails read from their files.
+    `differences` are those of the second and further evaluations from the first. `examples` are
+    shown with thumbnails read from their files.
     """
     letters = run_letters(evaluations)
-    names = [
-        f"{letter}: {name}" for letter, name in zip(letters, run_names(evaluations), strict=True)
+    runs = [
+        Run(letter, f"{letter}: {name}", evaluation, differences[number - 1] if number else {})
+        for number, (letter, name, evaluation) in enumerate(
+            zip(letters, run_names(evaluations), evaluations, strict=True)
+        )
     ]
     shown, classes_note = class_rows(evaluations[0].classes)
     maps = [{entry.name: entry.map for entry in one.classes} for one in evaluations]
     return render(
         "evaluation.html",
         title=title,
-        several=len(evaluations) > 1,
-        runs=[
-            Run(letter, name, evaluation, against)
-            for letter, name, evaluation, against in zip(
-                letters, names, evaluations, [{}, *differences], strict=False
-            )
-        ],
-        curves=[Chart(plot) for plot in shared_plots(evaluations)],
+        runs=runs,
+        several=len(runs) > 1,
+        plots=shared_plots(evaluations),
         precision_columns=[f"precision@{rank}" for rank in RANKS],
         classes=[(entry, [known.get(entry.name) for known in maps]) for entry in shown],
         classes_note=classes_note,
@@ -65,47 +63,22 @@ def evaluation_page(
         notes=[_FOOTNOTE],
         thumbnail=Thumbnails(),
         pixels=_PIXELS,
+        bit_plots=bit_plots,
         describe=describe,
-        score_text=score_text,
-        range_text=range_text,
         difference_text=difference_text,
+        heading=heading,
+        health_text=health_text,
+        inline_svg=inline_svg,
+        range_text=range_text,
+        score_text=score_text,
     )
 
 
-@dataclass(frozen=True)
-class Run:
-    """What the page shows of one evaluation."""
+class Run(NamedTuple):
+    """An evaluation with what the page calls it."""
 
     letter: str
     name: str
     evaluation: Evaluation
     differences: dict[str, Difference]
-    """Of its scores to those of the first evaluation; empty for the first."""
-
-    @property
-    def heading(self) -> list[str]:
-        """What was evaluated."""
-        return heading(self.evaluation)
-
-    @property
-    def health(self) -> str:
-        """How well the codes use their bits."""
-        return health_text(self.evaluation.health)
-
-    @property
-    def advice(self) -> str | None:
-        """What to change if the codes waste bits."""
-        return self.evaluation.health.advice()
-
-    @property
-    def charts(self) -> list["Chart"]:
-        """Of its bits."""
-        return [Chart(plot) for plot in bit_plots(self.evaluation)]
-
-
-class Chart:
-    """A plot on the page."""
-
-    def __init__(self, plot: Plot) -> None:
-        self.title = plot.title
-        self.svg = inline_svg(plot)
+    """Of its scores from those of the first evaluation; empty for the first."""

@@ -59,7 +59,7 @@ class Thumbnails:
     def __call__(self, file: Path | None, size: int) -> Thumbnail:
         """The picture in `file` with at most `size` pixels per side."""
         if file is None:
-            return Thumbnail(None, "it is not known where this image lies")
+            return Thumbnail(None, "the file of this image is unknown")
         if (file, size) not in self._cache:
             self._cache[file, size] = _thumbnail(file, size)
         return self._cache[file, size]

@@ -159,7 +159,10 @@ def plot_names(evaluations: Sequence[Evaluation]) -> list[str]:
 
 @contextmanager
 def _drawing(**settings: Any) -> Iterator[None]:
-    """Matplotlib with our settings, whatever the user's own are; these come back afterwards."""
+    """Matplotlib with our settings, whatever the user's own are; these come back afterwards.
+
+    Settings are one for all threads, so plots are drawn and saved in one thread at a time.
+    """
     installed = set(fontManager.get_font_names())
     fonts = ["DejaVu Sans", *(font for font in _FALLBACK_FONTS if font in installed)]
     with style.context(["default", {**_STYLE, "font.family": fonts, **settings}]):

@@ -136,7 +136,7 @@ def test_a_missing_picture_is_a_placeholder_with_the_reason(tmp_path: Path, phot
     text = "".join(page.text)
     assert "No picture: no such file (was it removed?)" in text
     assert "No picture: the file is empty (0 bytes)" in text
-    assert "No picture: it is not known where this image lies" in text
+    assert "No picture: the file of this image is unknown" in text
 
 
 def test_nothing_found_and_queries_left_out(photo: Path) -> None:
