@@ -31,8 +31,8 @@ from bitcodes.datasets.dataset import Dataset, read_dataset
 from bitcodes.machine import core_count
 from bitcodes.settings import Settings, backbone_name
 from bitcodes.training.distributed import Group
-from bitcodes.training.loop import Trainer
 from bitcodes.training.resolving import resolve
+from bitcodes.training.trainer import Trainer
 
 RESULTS = Path(__file__).resolve().parent / "results"
 IMAGES = 2048
@@ -43,14 +43,6 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "with zoom": {"zoom": 0.2},
     "with zoom and RandAugment (default for few)": {"zoom": 0.2, "rand_augment": 4},
 }
-
-
-class FixedTrainer(Trainer):
-    """Trains on one batch that the network can take as it is."""
-
-    def _outputs(self, inputs: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = self.forward(inputs)
-        return outputs
 
 
 def main() -> None:
@@ -137,21 +129,23 @@ def few(dataset: Dataset) -> Dataset:
     return replace(dataset, train=replace(train, paths=paths, labels=labels))
 
 
-def trainer(kind: type[Trainer], dataset: Dataset, values: dict[str, Any]) -> Trainer:
+def make_trainer(dataset: Dataset, values: dict[str, Any]) -> Trainer:
     settings = resolve(Settings.build(values), dataset.train, print)
-    made = kind(settings, Path(tempfile.gettempdir()), dataset, None, Group(), None, None, print)
-    made._set_modes()
-    return made
+    run = Path(tempfile.gettempdir())
+    trainer = Trainer(settings, run, dataset, None, Group(), None, None, print)
+    trainer.learner.set_modes()
+    return trainer
 
 
 def full_step(dataset: Dataset, values: dict[str, Any]) -> Callable[[], None]:
     """Steps of finetune: take the images of a batch, move and augment them, train."""
-    full = trainer(Trainer, dataset, values)
+    full = make_trainer(dataset, values)
     rng = np.random.default_rng(0)
 
     def steps() -> None:
-        rows = [rng.choice(full.train_rows, full.batch_size, replace=False) for _ in range(STEPS)]
-        for batch, images in zip(rows, full._training_inputs(rows), strict=True):
+        size = full.plan.batch_size
+        rows = [rng.choice(full.train_rows, size, replace=False) for _ in range(STEPS)]
+        for batch, images in zip(rows, full.inputs.augmented(rows, full.step), strict=True):
             full._train_step(batch, images)
             full.step = 1
 
@@ -160,12 +154,14 @@ def full_step(dataset: Dataset, values: dict[str, Any]) -> Callable[[], None]:
 
 def fixed_step(dataset: Dataset, values: dict[str, Any]) -> Callable[[], None]:
     """The same on one batch, prepared before."""
-    fixed = trainer(FixedTrainer, dataset, values)
-    batch = fixed.train_rows[: fixed.batch_size]
-    images = next(fixed._inputs(batch[None])).to(fixed.device)
-    pixels = fixed.model.preprocessing.normalise(images).contiguous(
+    fixed = make_trainer(dataset, values)
+    learner = fixed.learner
+    batch = fixed.train_rows[: fixed.plan.batch_size]
+    images = next(fixed.inputs.batches(batch[None])).to(fixed.device)
+    pixels = learner.model.preprocessing.normalise(images).contiguous(
         memory_format=torch.channels_last
     )
+    learner.outputs = learner.forward  # which takes the pixels as they are
 
     def steps() -> None:
         for _ in range(STEPS):

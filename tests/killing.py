@@ -77,10 +77,10 @@ def begin(work: Callable[..., None], *arguments: object) -> ForkServerProcess:
 def _finetune(settings: Settings, run: Path, die: Moment | None, save_always: bool) -> None:
     import small  # noqa: F401 - registers its backbone
 
-    from bitcodes.training import finetuning, loop
+    from bitcodes.training import finetuning, trainer
 
     if save_always:
-        loop.CHECKPOINT_SECONDS = -1  # after each step
+        trainer.CHECKPOINT_SECONDS = -1  # after each step
     if die is not None:
         _die_at(die)
     finetuning.finetune(settings, run, workers=0)

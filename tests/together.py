@@ -39,22 +39,22 @@ def _train(rank: int, port: int, settings: Settings, run: Path, at: str, step: i
     import torch
 
     from bitcodes.errors import BitcodesError
-    from bitcodes.training import finetune, loop
+    from bitcodes.training import finetune, trainer
 
     torch.set_num_threads(1)
     group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in {**group, **where}.items()})
-    inner: Callable[..., float] = loop.Trainer._train_step
+    inner: Callable[..., float] = trainer.Trainer._train_step
 
-    def train_step(trainer: loop.Trainer, *arguments: object) -> float:
-        if at and trainer.step == step:
+    def train_step(this: trainer.Trainer, *arguments: object) -> float:
+        if at and this.step == step:
             if at == "error":
                 raise BitcodesError("this process has had enough")
             signal.raise_signal(signal.SIGINT)
-        return inner(trainer, *arguments)
+        return inner(this, *arguments)
 
-    loop.Trainer._train_step = train_step  # type: ignore[method-assign]
+    trainer.Trainer._train_step = train_step  # type: ignore[method-assign]
     with Path(f"{rank}.txt").open("a") as said:
 
         def say(line: object) -> None:

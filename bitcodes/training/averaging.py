@@ -1,10 +1,10 @@
 """The averaged weights (EMA): what is validated and saved in place of the last step's."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from bitcodes.losses.base import HashLoss
 from bitcodes.models.hashing import HashModel
@@ -21,20 +21,28 @@ class AveragedWeights:
     def __init__(self, model: HashModel, loss: HashLoss, decay: float) -> None:
         self.decay = decay
         self.step = 0
-        self.model = copy.deepcopy(model).requires_grad_(False)
-        self.loss = copy.deepcopy(loss).requires_grad_(False)
+        both = nn.ModuleList([model, loss])
+        self._average = AveragedModel(both, multi_avg_fn=self._blend, use_buffers=True)
+        self._average.requires_grad_(False)
+        self._average.n_averaged.fill_(1)  # the weights before the first step count as one
+        copies: Any = self._average.module
+        self.model: HashModel = copies[0]
+        self.loss: HashLoss = copies[1]
 
     @torch.no_grad()
     def update(self, model: HashModel, loss: HashLoss) -> None:
         """Take one more step's weights into the average."""
-        share = 1 - min(self.decay, (1 + self.step) / (10 + self.step))
-        for average, module in ((self.model, model), (self.loss, loss)):
-            for mean, value in zip(_tensors(average), _tensors(module), strict=True):
-                if mean.is_floating_point():
-                    mean.lerp_(value, share)
-                else:
-                    mean.copy_(value)  # a count
+        self._average.update_parameters(nn.ModuleList([model, loss]))
         self.step += 1
+
+    def _blend(self, means: Any, values: Any, count: object) -> None:
+        """The formula for tensors of one type; those that are no floats are counts."""
+        share = 1 - min(self.decay, (1 + self.step) / (10 + self.step))
+        for mean, value in zip(means, values, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, share)
+            else:
+                mean.copy_(value)
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` continues from."""
@@ -45,11 +53,7 @@ class AveragedWeights:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
+        """Continue from what `state_dict` returned."""
         self.step = saved["step"]
         self.model.load_state_dict(saved["model"])
         self.loss.load_state_dict(saved["loss"])
-
-
-def _tensors(module: nn.Module) -> list[torch.Tensor]:
-    return [*module.parameters(), *module.buffers()]

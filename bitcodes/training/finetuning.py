@@ -14,9 +14,11 @@ from bitcodes.settings import ResolvedSettings, Settings
 from bitcodes.sources.workers import default_workers
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
-from bitcodes.training.loop import Progress, Trainer
+from bitcodes.training.progress import Progress
 from bitcodes.training.resolving import resolve, resolve_to_fit
-from bitcodes.training.resuming import clear, read_state, same_settings, sweep
+from bitcodes.training.resuming import clear, same_settings, sweep
+from bitcodes.training.state import Checkpoint, read_checkpoint
+from bitcodes.training.trainer import Trainer
 from bitcodes.training.validation import kept_epoch
 
 
@@ -75,18 +77,18 @@ def finetune(
             return _fit(settings, run, fresh, workers, loading, log)
         dataset = read_dataset(settings.data)
 
-        def prepare() -> tuple[ResolvedSettings, dict[str, Any] | None]:
+        def prepare() -> tuple[ResolvedSettings, Checkpoint | None]:
             _make_folder(run)
             held.enter_context(lock(run / ".lock", f"run {run}"))
             sweep(run)
             if fresh or not (run / runs.CONFIG_FILE).exists():
                 return resolve(settings, dataset.train, log), None
             same = resolve(same_settings(settings, run), dataset.train, log)
-            return same, read_state(run, same, dataset.train)
+            return same, read_checkpoint(run, same, dataset.train)
 
         chosen, saved = group.first_does(prepare)
-        if saved is not None and _finished(chosen, saved["history"]):
-            return Finetuned(run, chosen, saved["history"], already=True)
+        if saved is not None and _finished(chosen, saved.history):
+            return Finetuned(run, chosen, saved.history, already=True)
         trainer = Trainer(chosen, run, dataset, saved, group, workers, loading, log)
         if group.first:
             if saved is None:

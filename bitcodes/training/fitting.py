@@ -20,8 +20,9 @@ from bitcodes.settings import Settings
 from bitcodes.sources.lists import ImageList, read_list
 from bitcodes.sources.source import open_images
 from bitcodes.training.frozen import FrozenFeatures
-from bitcodes.training.resuming import clear, data_digest
+from bitcodes.training.resuming import clear
 from bitcodes.training.seeds import stable_seed
+from bitcodes.training.state import data_digest
 
 
 def images_to_fit(data: Path) -> ImageList:

@@ -1,21 +1,11 @@
-"""A run folder that earlier sessions wrote in: what they left, and whether to go on from it."""
+"""A run folder with files of earlier trainings: what to remove, and whether to resume."""
 
-import hashlib
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
 
 from bitcodes import runs
-from bitcodes.errors import ConfigError, DataError, ModelError
+from bitcodes.errors import ConfigError
 from bitcodes.settings import Settings
-from bitcodes.sources.lists import ImageList
 
-_CHECKPOINT_KEYS = frozenset(
-    {"model", "loss", "average", "optimizer", "step", "history", "loss_sum", "seconds"}
-    | {"data", "events"}
-)
 _FILES = (
     *(runs.CHECKPOINT_FILE, runs.MODEL_FILE, runs.LAST_MODEL_FILE),
     *(runs.METRICS_FILE, runs.CONFIG_FILE),
@@ -62,38 +52,3 @@ def same_settings(settings: Settings, run: Path) -> Settings:
             "repeat its settings, choose another folder with --run, or start over with --fresh"
         )
     return settings
-
-
-def read_state(run: Path, settings: Settings, train: ImageList) -> dict[str, Any] | None:
-    """What `Trainer.save` left in the run, if anything; DataError if it trained on other images."""
-    path = run / runs.CHECKPOINT_FILE
-    if not path.exists():
-        return None
-    saved = _read_checkpoint(path)
-    if saved["data"] != data_digest(train):
-        raise DataError(
-            f"{settings.data / 'train.txt'} has changed since {run} was begun; "
-            "restore it, choose another folder with --run, or start over with --fresh"
-        )
-    return saved
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, zipfile and pickle have many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path}: cannot be read ({reason}); start over with --fresh") from None
-    if not isinstance(saved, dict) or not saved.keys() >= _CHECKPOINT_KEYS:
-        raise ModelError(
-            f"{path}: is not a checkpoint that finetune wrote; start over with --fresh"
-        )
-    return saved
-
-
-def data_digest(images: ImageList) -> str:
-    """SHA-256 of a list's paths and labels, in order: whether a run goes on with its own data."""
-    digest = hashlib.sha256("\0".join(map(str, images.paths)).encode("utf-8", "surrogateescape"))
-    if images.labels is not None:
-        digest.update(np.ascontiguousarray(images.labels).tobytes())
-    return digest.hexdigest()

@@ -20,7 +20,7 @@ from bitcodes.cli import console
 from bitcodes.cli.app import app, main
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
-from bitcodes.training import loop
+from bitcodes.training import trainer
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,7 @@ def test_the_end_tells_of_the_last_epoch_and_the_kept_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     left = iter(scores)
-    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: (next(left), 0.1))
+    monkeypatch.setattr(trainer.Trainer, "_validate", lambda trainer: (next(left), 0.1))
     assert run("--data", data, *QUICK, "--epochs", 2, "--val", 0.15) == 0
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"of training; {said}")
 

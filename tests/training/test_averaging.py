@@ -14,7 +14,7 @@ from bitcodes.losses import LossName
 from bitcodes.losses.base import loss_class
 from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Settings
-from bitcodes.training import Progress, loop
+from bitcodes.training import Progress, trainer
 from bitcodes.training.averaging import AveragedWeights
 
 
@@ -58,7 +58,7 @@ def test_averaged_weights_are_saved_and_outlive_a_stop(
         if now.step == 7:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1)
     with pytest.raises(KeyboardInterrupt):
         finetune(settings, "stopped", report=press)
     finetune(settings, "stopped")

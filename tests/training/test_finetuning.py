@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,17 @@ from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings, read_settings_file
 from bitcodes.sources.lists import read_list, write_list
-from bitcodes.training import Finetuned, Progress, loading, loop, resolving, resuming
+from bitcodes.training import (
+    Finetuned,
+    Progress,
+    inputs,
+    learner,
+    loading,
+    resolving,
+    resuming,
+    state,
+    trainer,
+)
 from bitcodes.training.optimizing import schedule
 from bitcodes.training.resolving import image_size_for
 from bitcodes.training.validation import split
@@ -159,7 +168,7 @@ def test_what_is_automatic_is_resolved_and_stays(
 
 def test_the_best_weights_are_kept(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([(0.5, 0.1), (0.9, 0.01), (0.7, 0.3), (0.89, 0.2), (0.1, 0.0)])
-    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(scores))
+    monkeypatch.setattr(trainer.Trainer, "_validate", lambda trainer: next(scores))
     kept = []
 
     def report(now: Progress) -> None:
@@ -186,7 +195,7 @@ def test_the_last_weights_are_kept_beside_better_ones(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([(0.5, 0.0), (0.9, 0.0), (0.7, 0.0)])
-    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(scores))
+    monkeypatch.setattr(trainer.Trainer, "_validate", lambda trainer: next(scores))
     done = finetune(make_settings(data))
     assert (done.kept["epoch"], done.history[-1]["epoch"]) == (2, 3)
     last = torch.load("run/checkpoint.pt", weights_only=True)["model"]
@@ -312,7 +321,7 @@ def test_however_many_batches_are_augmented_together_the_weights_are_the_same(
     data: Path, undisturbed: Path, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_once = iter([3, 1, 2, 5, 1])  # of 5 an epoch; without this all 5
-    monkeypatch.setattr(loop.Trainer, "_augmented_at_once", lambda trainer: next(at_once))
+    monkeypatch.setattr(inputs, "batches_at_once", lambda *what: next(at_once))
     with pytest.raises(KeyboardInterrupt):
         finetune(make_settings(data), report=interrupt_at(stop))
     finetune(make_settings(data))
@@ -335,25 +344,19 @@ def test_however_many_batches_are_augmented_together_the_weights_are_the_same(
 def test_how_many_batches_are_augmented_together(
     device: str, processes: int, side: int, in_memory: bool, expected: int
 ) -> None:
-    trainer = SimpleNamespace(
-        device=torch.device(device),
-        images=SimpleNamespace(in_memory=in_memory),
-        batch_size=32,
-        group=SimpleNamespace(size=processes),
-        image_size=side,
-    )
-    assert loop.Trainer._augmented_at_once(trainer) == expected  # type: ignore[arg-type]
+    images = 32 // processes
+    assert inputs.batches_at_once(images, side, torch.device(device), in_memory) == expected
 
 
 def test_mixed_precision_sees_the_same_images(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner = loop.Trainer._train_step
+    inner = trainer.Trainer._train_step
     seen: dict[str, list[bytes]] = {"off": [], "bfloat16": []}
 
-    def train_step(trainer: loop.Trainer, batch: Any, inputs: torch.Tensor) -> float:
-        seen[trainer.settings.amp].append(inputs.numpy().tobytes())
-        return inner(trainer, batch, inputs)
+    def train_step(this: trainer.Trainer, batch: Any, inputs: torch.Tensor) -> float:
+        seen[this.settings.amp].append(inputs.numpy().tobytes())
+        return inner(this, batch, inputs)
 
-    monkeypatch.setattr(loop.Trainer, "_train_step", train_step)
+    monkeypatch.setattr(trainer.Trainer, "_train_step", train_step)
     for amp in seen:
         finetune(make_settings(data, amp=amp, zoom=0.2, rand_augment=5, epochs=1), Path(amp))
     assert len(seen["off"]) == 5
@@ -692,14 +695,14 @@ def test_interrupted_again_and_again(data: Path, undisturbed: Path) -> None:
 def test_interrupted_in_validation(
     data: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    validate = loop.Trainer._validate
+    validate = trainer.Trainer._validate
 
-    def press(trainer: loop.Trainer) -> tuple[float, float]:
+    def press(this: trainer.Trainer) -> tuple[float, float]:
         signal.raise_signal(signal.SIGINT)
-        return validate(trainer)
+        return validate(this)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "_validate", press)
+        patch.setattr(trainer.Trainer, "_validate", press)
         with pytest.raises(KeyboardInterrupt):
             finetune(make_settings(data))
     assert torch.load("run/checkpoint.pt", weights_only=True)["step"] == 5
@@ -759,7 +762,7 @@ def test_the_best_weights_before_a_stop_stay_the_best(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([(0.9, 0.0), (0.5, 0.0), (0.6, 0.0)])
-    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(scores))
+    monkeypatch.setattr(trainer.Trainer, "_validate", lambda trainer: next(scores))
     with pytest.raises(KeyboardInterrupt):
         finetune(make_settings(data), report=interrupt_at(7))
     best = Path("run/model.safetensors").read_bytes()
@@ -780,10 +783,10 @@ def test_an_epoch_that_is_done_again_is_not_in_the_metrics_meanwhile(data: Path)
 
 KILLED_IN = {
     "starting": [training.finetune, resuming.clear, runs.set_latest, Settings.save],
-    "going on": [resuming.read_state, loop.Trainer.go_on, loop.Trainer._write_metrics],
-    "a step": [loop.Trainer._train_epoch, loop.Trainer._train_step],
-    "the end of an epoch": [loop.Trainer._finish_epoch, checkpoint.save_model],
-    "saving": [loop.Trainer.save, files.atomic_write.__wrapped__],
+    "going on": [state.read_checkpoint, trainer.Trainer.go_on, trainer.Trainer._write_metrics],
+    "a step": [trainer.Trainer._train_epoch, trainer.Trainer._train_step, learner.Learner.learn],
+    "the end of an epoch": [trainer.Trainer._finish_epoch, checkpoint.save_model],
+    "saving": [trainer.Trainer.save, state.Checkpoint.write, files.atomic_write.__wrapped__],
 }
 
 

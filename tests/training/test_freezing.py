@@ -23,7 +23,7 @@ from bitcodes.models.backbones import BACKBONES
 from bitcodes.models.hashing import HashModel
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
-from bitcodes.training import Finetuned, Progress, loop
+from bitcodes.training import Finetuned, Progress, learner
 from bitcodes.training.freezing import freeze, set_modes
 from bitcodes.training.optimizing import make_optimizer, schedule
 
@@ -181,8 +181,8 @@ def test_frozen_stages_train_as_layers_that_are_frozen_one_by_one(
         for name, child in backbone.named_children():
             child.train(name in "456")
 
-    monkeypatch.setattr(loop, "freeze", freeze_by_name)
-    monkeypatch.setattr(loop, "set_modes", evaluate_by_name)
+    monkeypatch.setattr(learner, "freeze", freeze_by_name)
+    monkeypatch.setattr(learner, "set_modes", evaluate_by_name)
     finetune(settings, "reference")
     assert weights(Path("run")) == weights(Path("reference"))
 

@@ -12,7 +12,7 @@ from bitcodes import training
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
-from bitcodes.training import Progress, loop
+from bitcodes.training import Progress, trainer
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_the_model_has_the_last_size(data: Path) -> None:
 
 def test_scores_at_smaller_sizes_do_not_count(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([(0.9, 0.0), (0.5, 0.0), (0.4, 0.0)])
-    monkeypatch.setattr(loop.Trainer, "_validate", lambda trainer: next(scores))
+    monkeypatch.setattr(trainer.Trainer, "_validate", lambda trainer: next(scores))
     told: list[Progress] = []
     done = finetune(make_settings(data, image_size="32,64"), report=told.append)
     assert done.kept["epoch"] == 2

@@ -1,0 +1,169 @@
+"""What learns: the hash model, its loss, their optimizer and the average of their weights."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from bitcodes.images.transforms import Preprocessing
+from bitcodes.losses.base import HashLoss, loss_class
+from bitcodes.models.backbones import find_backbone
+from bitcodes.models.hashing import HashModel
+from bitcodes.settings import Precision, ResolvedSettings
+from bitcodes.training.averaging import AveragedWeights
+from bitcodes.training.distributed import Group, synchronise_norms
+from bitcodes.training.freezing import freeze, retrained_layers, set_modes
+from bitcodes.training.optimizing import make_optimizer
+from bitcodes.training.seeds import stable_seed
+from bitcodes.training.state import Checkpoint
+
+
+class Learner:
+    """The model in training. Labels (N, C) tell the loss of classes; a step sees a whole batch."""
+
+    def __init__(
+        self,
+        settings: ResolvedSettings,
+        class_names: tuple[str, ...],
+        labels: NDArray[np.uint8],
+        device: torch.device,
+        group: Group,
+    ) -> None:
+        self.settings = settings
+        self.device = device
+        self.group = group
+        preprocessing = find_backbone(settings.backbone).preprocessing(settings.size_in(-1))
+        torch.manual_seed(stable_seed(settings.seed, "weights"))
+        self.model = HashModel(
+            settings.backbone,
+            settings.bits,
+            preprocessing,
+            class_names,
+            settings.weights,
+            retrained_layers(settings),
+            settings.hidden,
+        ).to(device)
+        multi_label = bool((labels.sum(axis=1) != 1).any())
+        self.loss: HashLoss = loss_class(settings.loss)(
+            settings.bits, labels.shape[1], multi_label, settings.seed
+        ).to(device)
+        if group.size > 1 and device.type == "cuda":
+            synchronise_norms(self.model)
+        freeze(self.model.backbone, settings)
+        if settings.dropout:
+            self.model.set_dropout(settings.dropout)
+        self.average = (
+            AveragedWeights(self.model, self.loss, settings.ema) if settings.ema else None
+        )
+        self.optimizer = make_optimizer(
+            settings,
+            nn.ModuleList([self.model.backbone, self.model.hidden]),
+            [self.model.hash_layer, self.loss],
+        )
+        self.forward: nn.Module = self.model  # as `prepare` wraps it
+
+    def prepare(self) -> None:
+        """Wrap the network for the processes of the group and compile it, as the settings say."""
+        self.forward = self.group.wrap(self.model, self.device)
+        if self.settings.compile:
+            self.forward = torch.compile(self.forward)  # type: ignore[assignment]
+
+    def set_image_size(self, size: int) -> Preprocessing:
+        """Have model and average take images of this size; returns their preprocessing."""
+        preprocessing = self.model.preprocessing.model_copy(update={"image_size": size})
+        self.model.preprocessing = preprocessing
+        if self.average is not None:
+            self.average.model.preprocessing = preprocessing
+        return preprocessing
+
+    def set_modes(self) -> None:
+        """Training mode for all that learns, evaluation mode for what stays as it is."""
+        self.model.train()
+        set_modes(self.model.backbone)
+        self.loss.train()
+        if self.settings.freeze_norms:
+            for module in self.model.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    # -- a step -------------------------------------------------------------------------------
+
+    def set_rates(self, share: float) -> None:
+        """Set the learning rates to this share of their peaks."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+
+    @property
+    def rates(self) -> list[float]:
+        """The learning rates of the optimizer's groups, the backbone's first."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def lose(
+        self, inputs: torch.Tensor, targets: torch.Tensor, progress: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """The loss () of the whole batch, its hash outputs (B, K) and its logits (B, C) if any.
+
+        `inputs` are this process's part of the batch, `targets` (B, C) those of the whole batch;
+        `progress` is the share of all steps that are done.
+        """
+        mixed = self.settings.amp == Precision.BFLOAT16
+        with torch.autocast(self.device.type, torch.bfloat16, mixed):
+            outputs = self.outputs(inputs)
+        outputs = self.group.gather(outputs.float())  # (B, K)
+        loss, logits = self.loss(outputs, self._smoothed(targets), progress)
+        return loss, outputs, logits
+
+    def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Hash outputs (B, K) of images, or with --freeze of features."""
+        if self.settings.freeze:
+            return self.model.head(inputs)
+        outputs: torch.Tensor = self.forward(self.model.preprocessing.normalise(inputs))
+        return outputs
+
+    def _smoothed(self, targets: torch.Tensor) -> torch.Tensor:
+        share = self.settings.label_smoothing
+        if not self.loss.has_cross_entropy or self.loss.multi_label:
+            return targets
+        return targets * (1 - share) + share / targets.shape[1]
+
+    def learn(self, loss: torch.Tensor) -> None:
+        """One step of the optimizer, and of the average."""
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.group.average_gradients(self.loss.parameters())
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model, self.loss)
+
+    # -- what it has learned ------------------------------------------------------------------
+
+    def share_buffers(self) -> None:
+        """Give all processes the first one's statistics of batch norms."""
+        self.group.share_buffers(self.model)
+        if self.average is not None:
+            self.group.share_buffers(self.average.model)
+
+    def exported(self) -> HashModel:
+        """The model as it is validated and saved: with what the loss adds to its hash layer."""
+        source = self if self.average is None else self.average
+        layer = source.loss.fold(source.model.hash_layer, self.settings.dither)
+        return source.model.with_hash_layer(layer)
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Continue from the state in a checkpoint."""
+        self.model.load_state_dict(checkpoint.model)
+        self.loss.load_state_dict(checkpoint.loss)
+        if self.average is not None and checkpoint.average is not None:
+            self.average.load_state_dict(checkpoint.average)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+
+    def state(self) -> dict[str, Any]:
+        """Its part of a `Checkpoint`."""
+        return {
+            "model": self.model.state_dict(),
+            "loss": self.loss.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }

@@ -1,0 +1,327 @@
+"""The trainer: steps, epochs, validation, and what is written of them into the run folder."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bitcodes import runs
+from bitcodes.datasets.dataset import Dataset
+from bitcodes.errors import BitcodesError, DataError
+from bitcodes.files import atomic_write
+from bitcodes.models.checkpoint import choose_device, save_model
+from bitcodes.models.memory import keep_freed_memory
+from bitcodes.settings import ResolvedSettings
+from bitcodes.sources.lists import ImageList
+from bitcodes.sources.workers import default_workers
+from bitcodes.training.curves import Curves, cut_back, event_sizes
+from bitcodes.training.distributed import Group, processes_here
+from bitcodes.training.inputs import TrainingInputs
+from bitcodes.training.interrupts import interruptible
+from bitcodes.training.learner import Learner
+from bitcodes.training.optimizing import schedule
+from bitcodes.training.progress import Plan, Progress
+from bitcodes.training.seeds import stable_seed, step_seed
+from bitcodes.training.state import Checkpoint, data_digest
+from bitcodes.training.validation import kept_epoch, ranking_score, split
+
+CHECKPOINT_SECONDS = 300.0
+_EVAL_BATCH = 128
+
+
+class Trainer:
+    """One training: what learns, the images it goes through, and how far it has come.
+
+    `saved` is a checkpoint to resume from. Nothing is written before `train`.
+    """
+
+    def __init__(
+        self,
+        settings: ResolvedSettings,
+        run: Path,
+        dataset: Dataset,
+        saved: Checkpoint | None,
+        group: Group,
+        workers: int | None,
+        loading: Callable[[int, int | None], None] | None,
+        log: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.run = run
+        self.group = group
+        self.log = log
+        self.labels = _labels(settings, dataset.train)  # (N, C)
+        self.targets = torch.from_numpy(self.labels.astype(np.float32))  # (N, C)
+        self.data_digest = data_digest(dataset.train)
+        self.device = group.device(choose_device(settings.device))
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.learner = Learner(settings, dataset.class_names, self.labels, self.device, group)
+        rows = split(len(dataset.train), settings.val, settings.seed)
+        self.train_rows, self.val_rows, self.ranked_rows = rows
+        self.plan = Plan.of(settings, len(self.train_rows), group.size)
+
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.loss_sum = 0.0  # over the steps of the current epoch
+        self.seconds = 0.0  # spent in training steps, also before a stop
+        self.curves: Curves | None = None  # of the first process, while it trains
+        if saved is not None:
+            self._load(saved)
+        self.learner.prepare()
+        workers = max(1, default_workers() // processes_here()) if workers is None else workers
+        model, batch_size = self.learner.model, self.plan.batch_size
+        self.inputs = TrainingInputs(
+            settings, dataset.train, model, batch_size, group, self.device, workers, loading
+        )
+        if not settings.freeze:
+            self._read_images()
+
+    # -- saving and resuming ------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write checkpoint.pt: everything that the rest of the training depends on."""
+        if self.curves is None:  # the first process writes
+            return
+        self.curves.flush()
+        Checkpoint(
+            **self.learner.state(),
+            step=self.step,
+            history=self.history,
+            loss_sum=self.loss_sum,
+            seconds=self.seconds,
+            data=self.data_digest,
+            events=event_sizes(self.run),
+        ).write(self.run)
+
+    def _load(self, saved: Checkpoint) -> None:
+        self.learner.load(saved)
+        self.step = saved.step
+        self.history = saved.history
+        self.loss_sum = saved.loss_sum
+        self.seconds = saved.seconds
+
+    def go_on(self, saved: Checkpoint) -> None:
+        """Remove what was logged of steps after the checkpoint: they are done again."""
+        cut_back(self.run, saved.events)
+        self._write_metrics()
+        self.log(
+            f"resuming at epoch {len(self.history) + 1} of {self.plan.epochs}, "
+            f"step {self.step} of {self.plan.steps}"
+        )
+
+    def _write_metrics(self) -> None:
+        with atomic_write(self.run / runs.METRICS_FILE, "w") as file:
+            file.writelines(json.dumps(line) + "\n" for line in self.history)
+
+    # -- training -----------------------------------------------------------------------------
+
+    def train(self, report: Callable[[Progress], None]) -> None:
+        """Train to the end; on SIGINT save and raise KeyboardInterrupt."""
+        self._describe()
+        self.curves = Curves(self.run, self.settings.summary_steps) if self.group.first else None
+        try:
+            with interruptible(once=self.group.size == 1) as self.interrupted:
+                if self.settings.freeze:
+                    self.log(f"features of all images: computed once, kept in {runs.FEATURES}")
+                    self.inputs.load_features(self._check_interrupted)
+                while len(self.history) < self.plan.epochs:
+                    self._train_epoch(report)
+                    self._finish_epoch(report)
+        finally:
+            if self.curves is not None:
+                self.curves.close()
+
+    def _describe(self) -> None:
+        settings, epochs = self.settings, self.plan.epochs
+        sizes = dict.fromkeys(settings.size_in(epoch) for epoch in range(epochs))
+        stages = settings.freeze_stages
+        self.log(
+            f"{len(self.train_rows)} images to train on, {len(self.val_rows)} to validate, "
+            f"{epochs} epochs, {' then '.join(map(str, sizes))} pixels, "
+            f"{settings.bits} bits, on {self.device}"
+            + (f" and {self.group.size - 1} more" if self.group.size > 1 else "")
+            + (f"; the first {stages} stages stay as they are" if stages else "")
+            + (f"; a hidden layer of {settings.hidden:,}" if settings.hidden else "")
+        )
+        for name, value in self.learner.loss.describe().items():
+            self.log(f"{name}: {value:g}")
+
+    @property
+    def image_size(self) -> int:
+        """Of the current epoch; it never shrinks, even if more epochs are shared out anew."""
+        before = self.history[-1]["image_size"] if self.history else 0
+        return max(before, self.settings.size_in(len(self.history)))
+
+    def _read_images(self) -> None:
+        """Have the images, and the model, at the size of the current epoch."""
+        self.inputs.read_images(self.learner.set_image_size(self.image_size))
+
+    def _check_interrupted(self) -> None:
+        """Called between steps, where the state is whole: never save anywhere else."""
+        if self.group.any(self.interrupted.is_set()):
+            self.save()
+            raise KeyboardInterrupt
+
+    def _train_epoch(self, report: Callable[[Progress], None]) -> None:
+        """Train what is left of the current epoch."""
+        epoch = len(self.history)
+        if self.image_size != self.learner.model.preprocessing.image_size:
+            self.log(f"from here on at {self.image_size} pixels")
+            self._read_images()
+        first = self.step - epoch * self.plan.steps_per_epoch
+        batches = self._batches(epoch)[first:]
+        lines = [line for line in self.history if line["image_size"] == self.image_size]
+        val_map = lines[-1].get("val_map") if lines else None
+        self.learner.set_modes()
+        saved_at = clock = time.monotonic()
+        inputs = self.inputs.augmented(list(batches), self.step)
+        for number, (batch, images) in enumerate(zip(batches, inputs, strict=True), 1):
+            loss = self._train_step(batch, images)
+            self.step += 1
+            self.loss_sum += loss
+            now = time.monotonic()
+            self.seconds += now - clock
+            clock = now
+            done = first + number
+            rate = self._images_per_second(done)
+            report(self._progress(self.loss_sum / done, rate, val_map, done=False))
+            self._check_interrupted()
+            if now - saved_at > CHECKPOINT_SECONDS:
+                self.save()
+                saved_at = clock = time.monotonic()
+
+    def _batches(self, epoch: int) -> NDArray[np.int64]:
+        """The rows of each batch of an epoch, (steps, batch size), in random order."""
+        order = np.random.default_rng(stable_seed(self.settings.seed, "order", epoch))
+        steps, batch_size = self.plan.steps_in(epoch), self.plan.batch_size
+        rows = order.permutation(self.train_rows)[: steps * batch_size]
+        return rows.reshape(steps, batch_size)
+
+    def _progress(self, loss: float, rate: float, val_map: float | None, done: bool) -> Progress:
+        epoch = len(self.history)
+        return Progress(
+            epoch=epoch + 1,
+            epochs=self.plan.epochs,
+            step=self.step,
+            steps=self.plan.steps,
+            loss=loss,
+            images_per_second=rate,
+            seconds_left=self.plan.images_left(self.step, epoch, self.image_size) / rate,
+            val_map=val_map,
+            epoch_done=done,
+        )
+
+    def _images_per_second(self, steps_done: int) -> float:
+        before = self.history[-1]["train_seconds"] if self.history else 0.0
+        return steps_done * self.plan.batch_size / max(self.seconds - before, 1e-9)
+
+    def _train_step(self, batch: NDArray[np.int64], inputs: torch.Tensor) -> float:
+        """One step of the optimizer: `batch` are the rows of the whole batch, over all processes.
+
+        `inputs` are those of this process's part of it. Returns the loss.
+        """
+        torch.manual_seed(step_seed(self.settings.seed, self.step) + self.group.rank)
+        settings, steps = self.settings, self.plan.steps
+        self.learner.set_rates(schedule(self.step, steps, settings.warm_up, settings.schedule))
+        targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
+        loss, outputs, logits = self.learner.lose(inputs, targets, self.step / steps)
+        value: float = loss.item()
+        if not math.isfinite(value):
+            self._stop_not_finite(value)
+        self.learner.learn(loss)
+        if self.curves is not None:
+            self.curves.step(self.step, value, self.learner.rates[0])
+            if self.plan.ends_epoch(self.step):
+                model, loss_module = self.learner.model, self.learner.loss
+                self.curves.distributions(self.step + 1, model, loss_module, outputs, logits)
+        return value
+
+    def _stop_not_finite(self, value: float) -> None:
+        rates = ", ".join(f"{rate:.2g}" for rate in self.learner.rates)
+        raise BitcodesError(
+            f"the loss is {value} at step {self.step + 1} (epoch {len(self.history) + 1}, learning "
+            f"rates {rates}); try a smaller --learning-rate and --head-learning-rate (a third), "
+            "or --amp off. The state before it is kept: --fresh starts over"
+        )
+
+    def _finish_epoch(self, report: Callable[[Progress], None]) -> None:
+        steps = self.plan.steps_in(len(self.history))
+        loss = self.loss_sum / steps
+        rate = self._images_per_second(steps)
+        started = time.monotonic()
+        self.learner.share_buffers()
+        line: dict[str, Any] = {
+            "epoch": len(self.history) + 1,
+            "step": self.step,
+            "image_size": self.image_size,
+            "loss": loss,
+        }
+        score = None
+        if len(self.val_rows):
+            score, error = self._validate()
+            line |= {"val_map": score, "val_error": error}
+        if self.curves is not None:
+            self.curves.epoch(self.step, loss, rate, score)
+            self._save_models(kept_epoch([*self.history, line]) is line)
+        line["images_per_second"] = round(rate, 1)
+        line["train_seconds"] = round(self.seconds, 1)
+        line["validation_seconds"] = round(time.monotonic() - started, 1)
+        done = self._progress(loss, rate, score, done=True)
+        self.history.append(line)
+        self.loss_sum = 0.0
+        if self.curves is not None:
+            self._write_metrics()
+        self.save()
+        report(done)
+
+    def _save_models(self, kept: bool) -> None:
+        """The last weights have a file of their own if they are not the model."""
+        last = self.run / runs.LAST_MODEL_FILE
+        if kept:
+            save_model(self.learner.exported(), self.run / runs.MODEL_FILE)
+            last.unlink(missing_ok=True)
+        else:
+            save_model(self.learner.exported(), last)
+
+    # -- validation ---------------------------------------------------------------------------
+
+    def _validate(self) -> tuple[float, float]:
+        """Rank the images held out: mAP against a fixed sample of the others, standard error."""
+        return ranking_score(
+            self.group.collect(self.val_rows, self._encode),
+            self.labels[self.val_rows],
+            self.group.collect(self.ranked_rows, self._encode),
+            self.labels[self.ranked_rows],
+        )
+
+    def _encode(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Hash outputs (len(rows), K) of images by row, without augmentation."""
+        batches = [rows[i : i + _EVAL_BATCH] for i in range(0, len(rows), _EVAL_BATCH)]
+        outputs = []
+        with torch.inference_mode():
+            model = self.learner.exported().eval()
+            for inputs in self.inputs.batches(batches):
+                self._check_interrupted()
+                inputs = inputs.to(self.device)
+                if self.settings.freeze:
+                    outputs.append(model.head(inputs).cpu().numpy())
+                else:
+                    pixels = model.preprocessing.normalise(inputs)
+                    outputs.append(model(pixels).float().cpu().numpy())
+        return np.concatenate(outputs)
+
+
+def _labels(settings: ResolvedSettings, train: ImageList) -> NDArray[np.uint8]:
+    if train.labels is None:
+        raise DataError(
+            f"{settings.data / 'train.txt'} has no labels; loss '{settings.loss}' needs them: "
+            "expected `path 0 1 0 ...` with a one-hot or multi-hot vector on every line"
+        )
+    return train.labels
