@@ -1,9 +1,10 @@
-"""Run folders: the names of their files, runs/latest, and a run found by its name."""
+"""Run folders: the names of their files, the newest run, and how to find a run by name."""
 
 import os
 from pathlib import Path
 
 from bitcodes.errors import ConfigError
+from bitcodes.files import atomic_write
 from bitcodes.settings import Settings, backbone_name, read_settings_file
 
 RUNS = Path("runs")
@@ -24,31 +25,48 @@ def run_name(settings: Settings) -> str:
 
 
 def set_latest(run: Path) -> None:
-    """Make runs/latest point to the run, wherever that is."""
-    link = RUNS / LATEST
-    if link.exists() and not link.is_symlink():
-        return  # somebody's own folder of that name is not ours to replace
+    """Make runs/latest point to the run, wherever that is.
+
+    It is a link, or a text file with the folder's name if links cannot be made, as on Windows
+    without the right to do so. A folder of that name belongs to somebody else and stays.
+    """
+    latest = RUNS / LATEST
+    if latest.is_dir() and not latest.is_symlink():
+        return
     RUNS.mkdir(parents=True, exist_ok=True)
     inside = run.resolve().parent == RUNS.resolve()
-    fresh = RUNS / f".{LATEST}.{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(run.name if inside else run.resolve(), target_is_directory=True)
-    fresh.replace(link)
+    target = run.name if inside else str(run.resolve())
+    link = RUNS / f".{LATEST}.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    try:
+        link.symlink_to(target, target_is_directory=True)
+        link.replace(latest)
+    except (AttributeError, NotImplementedError, OSError):
+        link.unlink(missing_ok=True)
+        if latest.is_symlink():
+            latest.unlink()
+        with atomic_write(latest) as file:
+            file.write(os.fsencode(target))
+
+
+def follow(path: Path) -> Path:
+    """The folder that a text file runs/latest names; any other path as it is."""
+    if path.name != LATEST or not path.is_file():
+        return path
+    return path.parent / os.fsdecode(path.read_bytes()).strip()
 
 
 def resolve_run(run: Path | None) -> Path:
-    """The run folder meant by `--run`: as given, or the newest one; raises ConfigError."""
+    """The run folder that `--run` means; None is the newest one. Raises ConfigError."""
+    folder = follow(RUNS / LATEST if run is None else run)
+    if folder.is_dir():
+        return folder.resolve() if run is None else folder
     if run is not None:
-        if not run.is_dir():
-            raise ConfigError(f"{run}: no such run; expected a folder that finetune wrote")
-        return run
-    latest = RUNS / LATEST
-    if not latest.is_dir():
-        raise ConfigError(
-            f"there is no {latest}: no run has been made from this folder; "
-            "train one with `bitcodes finetune --data ...`, or name one with --run"
-        )
-    return latest.resolve()
+        raise ConfigError(f"{run}: no such run; expected a folder that finetune wrote")
+    raise ConfigError(
+        f"there is no {RUNS / LATEST}: no run has been made from this folder; "
+        "train one with `bitcodes finetune --data ...`, or name one with --run"
+    )
 
 
 def load_settings(run: Path) -> Settings:

@@ -231,7 +231,6 @@ def test_no_two_modules_import_each_other_in_a_circle() -> None:
         pytest.fail("a circle: " + " <- ".join(error.args[1]))
 
 
-@pytest.mark.xfail(strict=False, reason="the trainer is still being divided")
 def test_files_and_constructors_are_short() -> None:
     long = []
     for path in sorted(PACKAGE.rglob("*.py")):

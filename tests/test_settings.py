@@ -8,7 +8,7 @@ import pytest
 
 from bitcodes.errors import ConfigError
 from bitcodes.losses import LABEL_FREE, LOSSES, LossName
-from bitcodes.runs import load_settings, resolve_run, run_name, set_latest
+from bitcodes.runs import load_settings
 from bitcodes.settings import Settings, backbone_name, read_settings_file
 
 
@@ -193,23 +193,11 @@ def test_saved_settings_read_back_the_same(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "config.yaml"]
 
 
-def test_settings_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config\.yaml: missing; expected a run folder"):
-        load_settings(tmp_path)
-
-
 def test_differences_are_listed_both_ways() -> None:
     one = Settings.build({"data": "d", "bits": 32, "loss": "ce"})
     other = Settings.build({"data": "d", "bits": 48, "loss": "ce", "seed": 1})
     assert one.differences(other) == {"bits": (32, 48), "seed": (0, 1)}
     assert one.differences(one) == {}
-
-
-def test_run_names_come_from_the_settings() -> None:
-    settings = Settings.build({"data": "sets/pets", "bits": 16, "loss": "ce"})
-    assert run_name(settings) == "pets-tf_efficientnet_lite0_stages-ce-16"
-    frozen = settings.model_copy(update={"freeze": True, "backbone": "hub/net"})
-    assert run_name(frozen) == "pets-hub-net-ce-16-frozen"
 
 
 def test_the_backbone_follows_from_what_its_features_are_for() -> None:
@@ -228,52 +216,3 @@ def test_the_losses_without_labels_are_those_that_there_are() -> None:
     assert not any(labels.values())
     assert all(Settings.build({"data": "d", "loss": name}).loss.label_free for name in LABEL_FREE)
     assert set(LossName) == {*LOSSES, *LABEL_FREE}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def make(run: str) -> Path:
-    path = Path(run)
-    path.mkdir(parents=True)
-    return path
-
-
-def test_latest_is_the_newest_run_and_moves_with_its_folder(folder: Path) -> None:
-    for name in ("runs/a", "runs/b"):
-        set_latest(make(name))
-        assert resolve_run(None) == folder / name
-    assert [path.name for path in sorted(Path("runs").iterdir())] == ["a", "b", "latest"]
-    Path("runs").rename("elsewhere")
-    assert Path("elsewhere/latest").resolve() == folder / "elsewhere/b"
-
-
-def test_latest_may_lie_elsewhere(folder: Path) -> None:
-    set_latest(make("experiments/a"))
-    assert resolve_run(None) == folder / "experiments/a"
-    assert sorted(path.name for path in folder.iterdir()) == ["experiments", "runs"]
-
-
-def test_somebodys_own_folder_called_latest_stays(folder: Path) -> None:
-    make("runs/latest")
-    set_latest(make("runs/a"))
-    assert not Path("runs/latest").is_symlink()
-
-
-def test_no_run_yet(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"there is no runs/latest: .*bitcodes finetune"):
-        resolve_run(None)
-    set_latest(make("runs/a"))
-    Path("runs/a").rmdir()
-    with pytest.raises(ConfigError, match="there is no runs/latest"):
-        resolve_run(None)
-
-
-def test_a_named_run_must_be_there(folder: Path) -> None:
-    assert resolve_run(make("runs/a")) == Path("runs/a")
-    with pytest.raises(ConfigError, match=r"runs/b: no such run; expected a folder"):
-        resolve_run(Path("runs/b"))

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bitcodes.errors import ModelError
 from bitcodes.images.transforms import Preprocessing
-from bitcodes.runs import MODEL_FILE, resolve_run
+from bitcodes.runs import MODEL_FILE, follow, resolve_run
 
 FORMAT = "bitcodes-model/1"
 ONNX = ".onnx"
@@ -31,7 +31,7 @@ class ModelInfo(BaseModel):
 
 def find_model(source: Path | str | None = None) -> Path:
     """The model file of a run, or that file itself; None means the newest run, runs/latest."""
-    path = None if source is None else Path(source)
+    path = None if source is None else follow(Path(source))
     if path is not None and path.is_file():
         return path
     path = resolve_run(path) / MODEL_FILE

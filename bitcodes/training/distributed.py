@@ -163,6 +163,11 @@ def joined() -> Iterator[Group]:
     if size == 1:
         yield Group()
         return
+    if not dist.is_available():
+        raise ConfigError(
+            "this build of torch cannot train on several GPUs: leave out torchrun, "
+            "or install a build with torch.distributed"
+        )
     both = torch.cuda.is_available() and dist.is_nccl_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
     yield Group(rank(), size)

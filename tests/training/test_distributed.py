@@ -11,6 +11,7 @@ from small import make_settings
 from together import train_together
 
 from bitcodes import training
+from bitcodes.errors import ConfigError
 from bitcodes.files import lock
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
@@ -94,3 +95,13 @@ def test_a_batch_that_cannot_be_shared_is_refused(data: Path) -> None:
     assert train_together(settings_for(data, batch_size=7), Path("two")) == [1, 1]
     assert "a batch of 7 images cannot be shared evenly among 2 processes" in said(0)[-1]
     assert not Path("two/config.yaml").exists()
+
+
+def test_a_build_of_torch_without_distributed_training_says_so(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="this build of torch cannot train on several GPUs"):
+        training.finetune(settings_for(data), workers=0)
+    assert not Path("runs").exists()

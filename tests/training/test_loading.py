@@ -1,11 +1,14 @@
 """Images for training: the same in memory and streamed, whoever decodes them."""
 
+import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny import make_pictures
+from torch.utils.data import DataLoader
 
 from bitcodes.errors import DataError
 from bitcodes.images.decode import open_image
@@ -41,6 +44,19 @@ def test_batches_hold_the_images_asked_for(
         for image, index in zip(batch, indices, strict=True):
             np.testing.assert_array_equal(image, WAY.to_array(open_image(paths[index])))
     assert list(images.batches([])) == []
+
+
+def test_workers_may_be_started_anew_as_on_windows_and_macos(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+    paths[5].write_bytes(b"")  # what goes wrong comes back from the worker too
+    monkeypatch.setattr(loading, "DataLoader", partial(DataLoader, multiprocessing_context="spawn"))
+    batches = TrainingImages(paths, WAY, 1).batches(BATCHES)
+    for image, index in zip(next(batches), BATCHES[0], strict=True):
+        np.testing.assert_array_equal(image, WAY.to_array(open_image(paths[index])))
+    with pytest.raises(DataError, match=f"^{re.escape(str(paths[5]))}: "):
+        next(batches)
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -1,0 +1,127 @@
+"""Run folders: runs/latest, with links and without, and runs found by name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bitcodes.errors import ConfigError
+from bitcodes.models.modelfile import find_model
+from bitcodes.runs import MODEL_FILE, load_settings, resolve_run, run_name, set_latest
+from bitcodes.settings import Settings
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(run: str) -> Path:
+    path = Path(run)
+    path.mkdir(parents=True)
+    return path
+
+
+def test_latest_is_the_newest_run_and_moves_with_its_folder(folder: Path) -> None:
+    for name in ("runs/a", "runs/b"):
+        set_latest(make(name))
+        assert resolve_run(None) == folder / name
+    assert [path.name for path in sorted(Path("runs").iterdir())] == ["a", "b", "latest"]
+    Path("runs").rename("elsewhere")
+    assert Path("elsewhere/latest").resolve() == folder / "elsewhere/b"
+
+
+def test_latest_may_lie_elsewhere(folder: Path) -> None:
+    set_latest(make("experiments/a"))
+    assert resolve_run(None) == folder / "experiments/a"
+    assert sorted(path.name for path in folder.iterdir()) == ["experiments", "runs"]
+
+
+def test_somebodys_own_folder_called_latest_stays(folder: Path) -> None:
+    make("runs/latest")
+    set_latest(make("runs/a"))
+    assert not Path("runs/latest").is_symlink()
+
+
+def test_no_run_yet(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no runs/latest: .*bitcodes finetune"):
+        resolve_run(None)
+    set_latest(make("runs/a"))
+    Path("runs/a").rmdir()
+    with pytest.raises(ConfigError, match="there is no runs/latest"):
+        resolve_run(None)
+
+
+def test_a_named_run_must_be_there(folder: Path) -> None:
+    assert resolve_run(make("runs/a")) == Path("runs/a")
+    with pytest.raises(ConfigError, match=r"runs/b: no such run; expected a folder"):
+        resolve_run(Path("runs/b"))
+
+
+def test_settings_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config\.yaml: missing; expected a run folder"):
+        load_settings(tmp_path)
+
+
+def test_run_names_come_from_the_settings() -> None:
+    settings = Settings.build({"data": "sets/pets", "bits": 16, "loss": "ce"})
+    assert run_name(settings) == "pets-tf_efficientnet_lite0_stages-ce-16"
+    frozen = settings.model_copy(update={"freeze": True, "backbone": "hub/net"})
+    assert run_name(frozen) == "pets-hub-net-ce-16-frozen"
+
+
+class NoLinks:
+    """The ways in which a system refuses to make a link."""
+
+    @staticmethod
+    def missing(patch: pytest.MonkeyPatch) -> None:
+        patch.delattr(os, "symlink")
+
+    @staticmethod
+    def not_allowed(patch: pytest.MonkeyPatch) -> None:
+        def refuse(*arguments: object, **options: object) -> None:
+            raise OSError("[WinError 1314] A required privilege is not held by the client")
+
+        patch.setattr(os, "symlink", refuse)
+
+
+@pytest.mark.parametrize("refuse", [NoLinks.missing, NoLinks.not_allowed])
+def test_without_links_latest_is_a_text_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, refuse: object
+) -> None:
+    set_latest(make("runs/before"))  # with links, as another program may have made it
+    refuse(monkeypatch)  # type: ignore[operator]
+    for name in ("runs/a", "runs/b", "elsewhere/\N{LATIN SMALL LETTER A WITH DIAERESIS} c"):
+        set_latest(make(name))
+        assert Path("runs/latest").is_file()
+        assert resolve_run(None) == folder / name
+        assert resolve_run(Path("runs/latest")).resolve() == folder / name
+        (folder / name / MODEL_FILE).touch()
+        assert find_model(Path("runs/latest")).resolve() == folder / name / MODEL_FILE
+        assert find_model() == folder / name / MODEL_FILE
+    names = {path.name for path in Path("runs").iterdir()}
+    assert names == {"a", "b", "before", "latest"}
+
+
+def test_a_text_file_moves_with_its_folder_and_gives_way_to_a_link(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.delattr(os, "symlink")
+        set_latest(make("runs/a"))
+    Path("runs").rename("moved")
+    assert resolve_run(Path("moved/latest")) == Path("moved/a")
+    Path("moved").rename("runs")
+    set_latest(make("runs/b"))
+    assert Path("runs/latest").is_symlink()
+    assert resolve_run(None) == folder / "runs/b"
+
+
+def test_a_text_file_whose_run_is_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "symlink")
+    set_latest(make("runs/a"))
+    Path("runs/a").rmdir()
+    with pytest.raises(ConfigError, match="there is no runs/latest"):
+        resolve_run(None)
