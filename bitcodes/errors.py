@@ -5,6 +5,10 @@ class BitcodesError(Exception):
     """What the user can put right; the message says what, where, expected, found, what to do."""
 
 
+class FileInUseError(BitcodesError):
+    """A program has a file open, and the system does not change open files (Windows)."""
+
+
 class ConfigError(BitcodesError):
     """A setting is unknown, of the wrong type, out of range, or contradicts a run."""
 

@@ -3,16 +3,20 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from bitcodes.errors import BitcodesError
+from bitcodes.errors import BitcodesError, FileInUseError
 
 _POSIX = os.name == "posix"
+
+_PAUSES = 0.01, 0.05, 0.1, 0.2
+"""Seconds to wait after each try to change the name of an open file."""
 
 
 def fsync_dir(path: Path) -> None:
@@ -51,16 +55,30 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def replace(new: Path, old: Path) -> None:
-    """Give the file `new` the name `old`. Raises BitcodesError where `old` is open (Windows)."""
-    try:
-        os.replace(new, old)  # noqa: PTH105 - as tests make it fail
-    except PermissionError as error:
-        if _POSIX:  # where open files are replaced, and this is about the folder
-            raise
-        raise BitcodesError(
-            f"{old} cannot be replaced ({error.strerror}): close the programs that have it open, "
-            "and run this again"
-        ) from error
+    """Give the file `new` the name `old`. Raises FileInUseError where `old` is open (Windows)."""
+    change_names(lambda: os.replace(new, old), old)  # noqa: PTH105 - as tests make it fail
+
+
+def change_names(change: Callable[[], object], path: Path) -> None:
+    """Rename or remove `path`, or files below it, by calling `change`.
+
+    Windows does not do that to a file that is open or mapped. Often a virus scanner or a reader has
+    it open that is done soon: so several tries, for a third of a second. Raises FileInUseError.
+    """
+    if _POSIX:  # where open files are renamed and removed, and an error is about the folder
+        change()
+        return
+    for pause in _PAUSES:
+        try:
+            change()
+            return
+        except PermissionError as error:
+            refusal = error
+            time.sleep(pause)
+    raise FileInUseError(
+        f"{path} cannot be replaced ({refusal.strerror}): close the programs that have it open, "
+        "Python sessions and notebooks too, and run this again"
+    ) from refusal
 
 
 def _umask() -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bitcodes.codes import columns
 from bitcodes.codes.header import CodeSetHeader, make_header, parse_header
-from bitcodes.codes.layout import SIDECARS, Layout
+from bitcodes.codes.layout import SIDECARS, Layout, is_foreign
 from bitcodes.codes.pack import check_codes
 from bitcodes.codes.paths import PathList, RowNumbers, unescape
 from bitcodes.errors import CodeSetError
@@ -166,14 +166,14 @@ class CodeSet:
 
     @property
     def root(self) -> Path | None:
-        """The absolute folder that paths are relative to; None where unknown, and for a URL."""
+        """The absolute folder that paths are relative to; None if unknown or not of this system."""
         return self._absolute(self.header.root)
 
     @property
     def root_name(self) -> str | None:
         """What paths are relative to, as text: an absolute path or a URL; None where unknown."""
-        kept = self.header.root
-        return kept if kept is not None and "://" in kept else _text(self.root)
+        text = self.header.root
+        return text if text is not None and _is_elsewhere(text) else _text(self.root)
 
     @property
     def run(self) -> Path | None:
@@ -182,7 +182,7 @@ class CodeSet:
 
     def _absolute(self, kept: str | None) -> Path | None:
         """Undo Layout.kept: relative paths in the header are relative to the folder of the set."""
-        if kept is None or "://" in kept:
+        if kept is None or _is_elsewhere(kept):
             return None
         folder = self.path.parent if self.path else Path()
         return Path(os.path.abspath(folder / kept))  # noqa: PTH100 - resolve() would follow links
@@ -190,6 +190,11 @@ class CodeSet:
     def absolute_path(self, row: int) -> Path:
         """Where the image of a row lies. CodeSetError where the set does not know its root."""
         root = self.root
+        if root is None and self.root_name is not None:
+            raise CodeSetError(
+                f"{self.path or 'this code set'}: its images lie in {self.root_name}, which is no "
+                f"folder of this system; row {row} is {self.paths[row]!r} there"
+            )
         if root is None:
             raise CodeSetError(
                 f"{self.path or 'this code set'} does not say where its images lie: row {row} is "
@@ -226,6 +231,11 @@ def recorded_header(path: Path) -> CodeSetHeader | None:
     except CodeSetError:
         return None
     return header if header.files else None
+
+
+def _is_elsewhere(root: str) -> bool:
+    """Whether a root is no folder of this system: a URL, or a drive of Windows."""
+    return "://" in root or is_foreign(root)
 
 
 def _text(path: Path | None) -> str | None:

@@ -13,10 +13,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from bitcodes.errors import CodeSetError
-from bitcodes.files import atomic_write, fsync_dir
+from bitcodes.files import atomic_write, change_names, fsync_dir, replace
 
 # What each file of a set holds -> how its name goes on after the stem.
 SUFFIXES: Mapping[str, str] = {
@@ -30,6 +30,14 @@ SUFFIXES: Mapping[str, str] = {
 }
 SIDECARS = tuple(role for role in SUFFIXES if role not in ("codes", "header"))
 COMMIT_FORMAT = "bitcodes-commit/1"
+
+
+def is_foreign(path: str) -> bool:
+    """Whether an absolute path is one of Windows, with a drive or a share, and this is not Windows.
+
+    It names no file here.
+    """
+    return os.name != "nt" and path[:1] != "/" and PureWindowsPath(path).is_absolute()
 
 
 @dataclass(frozen=True)
@@ -55,14 +63,17 @@ class Layout:
     def kept(self, path: str | os.PathLike[str]) -> str:
         """A path as the header keeps it: relative to the set's folder if below it, else absolute.
 
-        So a folder that holds images, run and codes can be moved as a whole. A relative `path` is
-        one from the working folder, as always. A URL stays what it is.
+        So a folder that holds images, run and codes can be moved as a whole. Its separators are
+        slashes on every system. A relative `path` is one from the working folder, as always. A URL
+        stays what it is, and so does a path of another system.
         """
-        if "://" in str(path):
-            return str(path)
+        text = str(path)
+        if "://" in text or is_foreign(text):
+            return text
         absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
         folder = Path(os.path.abspath(self.codes)).parent  # noqa: PTH100
-        return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+        below = absolute.is_relative_to(folder)
+        return (absolute.relative_to(folder) if below else absolute).as_posix()
 
     @property
     def staging(self) -> Path:
@@ -131,7 +142,9 @@ class Layout:
     def finish(self) -> bool:
         """Do the renames of a commit that has begun, and clean up; False when none has.
 
-        The caller holds the lock. May be interrupted anywhere and done again.
+        The caller holds the lock. May be interrupted anywhere and done again. Raises FileInUseError
+        where a program has an old file open and the system therefore keeps it (Windows): readers
+        go on to see the new set through the commit.
         """
         committed = self.read_commit()
         if committed is None:
@@ -140,23 +153,26 @@ class Layout:
             return False
         for role in SUFFIXES:
             if role not in committed:
-                self.final(role).unlink(missing_ok=True)
+                self._remove(self.final(role))
             elif os.path.lexists(self.staged(role)):
-                self.staged(role).replace(self.final(role))
+                replace(self.staged(role), self.final(role))
         fsync_dir(self.codes.parent)
         # The commit file goes last: what else lies here must not be taken for interrupted work.
         for leftover in self.staging.iterdir():
             if leftover != self.commit:
-                leftover.unlink()
+                self._remove(leftover)
         fsync_dir(self.staging)
-        self.commit.unlink()
-        self.staging.rmdir()
+        self._remove(self.commit)
+        change_names(self.staging.rmdir, self.staging)
         return True
+
+    def _remove(self, file: Path) -> None:
+        change_names(lambda: file.unlink(missing_ok=True), file)
 
     def discard(self) -> None:
         """Remove the staging folder with everything in it; the caller holds the lock."""
         if os.path.lexists(self.staging):
-            shutil.rmtree(self.staging)
+            change_names(lambda: shutil.rmtree(self.staging), self.staging)
 
 
 def _commit_bytes(roles: Sequence[str]) -> bytes:

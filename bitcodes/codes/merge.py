@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.layout import is_foreign
 from bitcodes.codes.writer import OPTIONAL, CodeSetWriter
 from bitcodes.errors import CodeSetError
 
@@ -104,20 +105,26 @@ def _root(sets: Sequence[CodeSet]) -> str | None:
             "encode them again, or give all of them a root"
         )
     known = [name for name in names if name is not None]
-    if any("://" in name for name in known):
+    if any("://" in name or is_foreign(name) for name in known):
         raise CodeSetError(f"these code sets have roots that do not go together: {set(known)}")
-    return os.path.commonpath(known)
+    try:
+        return os.path.commonpath(known)
+    except ValueError:  # on different drives of Windows
+        raise CodeSetError(
+            f"these code sets have roots that no folder holds together: {', '.join(known)}"
+        ) from None
 
 
 def _prefix(code_set: CodeSet, root: str | None) -> str:
     """What goes before the paths of a set when they are relative to `root`."""
     if root is None or code_set.root_name == root:
         return ""
-    return str(Path(str(code_set.root_name)).relative_to(root))
+    return Path(str(code_set.root_name)).relative_to(root).as_posix()
 
 
 def _moved(path: str, prefix: str) -> str:
-    return path if not prefix or path.startswith("/") else f"{prefix}/{path}"
+    is_absolute = path.startswith("/") or PureWindowsPath(path).is_absolute()
+    return path if not prefix or is_absolute else f"{prefix}/{path}"
 
 
 def _source(sets: Sequence[CodeSet]) -> str | None:

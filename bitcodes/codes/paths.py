@@ -2,6 +2,7 @@
 
 import mmap
 import operator
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,11 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(
         lambda match: _ESCAPES.get(match[0]) or f"\\x{ord(match[0]) - 0xDC00:02x}", text
     )
+
+
+def with_slashes(path: str) -> str:
+    """A path as a set keeps it: with slashes where this system has another separator (Windows)."""
+    return path if os.sep == "/" else path.replace(os.sep, "/")
 
 
 def unescape(line: bytes) -> str:

@@ -91,7 +91,7 @@ class Staging:
     def _recover(self) -> None:
         end = 0
         while (
-            next_ := Progress.unpack(os.pread(self._journal, _RECORD.size, end), self._plan)
+            next_ := Progress.unpack(b"".join(_read(self._journal, end, _RECORD.size)), self._plan)
         ) and self._holds(next_):
             self.progress = next_
             end += _RECORD.size
@@ -161,7 +161,8 @@ class Staging:
             if role == "skipped" and not now.skips:
                 continue
             head = npy_header(*shapes[role]) if role in shapes else b""
-            os.pwrite(descriptor, head, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            _write(descriptor, head)
             os.fsync(descriptor)
             crc, data_crc = zlib.crc32(head), 0
             for data in _read(descriptor, len(head), now.sizes[role]):
@@ -220,7 +221,7 @@ def _start(role: str) -> int:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -230,6 +231,8 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _read(descriptor: int, start: int, size: int) -> Iterator[bytes]:
-    while size > 0 and (data := os.pread(descriptor, min(size, _CHUNK), start)):
+    """Up to `size` bytes from `start` on; moves the position of the file."""
+    os.lseek(descriptor, start, os.SEEK_SET)
+    while size > 0 and (data := os.read(descriptor, min(size, _CHUNK))):
         yield data
-        start, size = start + len(data), size - len(data)
+        size -= len(data)

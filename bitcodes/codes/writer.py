@@ -15,9 +15,9 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.columns import as_codes, as_features, as_labels, as_stat
 from bitcodes.codes.header import make_header
 from bitcodes.codes.layout import SUFFIXES, Layout
-from bitcodes.codes.paths import PathList, escape
+from bitcodes.codes.paths import PathList, escape, with_slashes
 from bitcodes.codes.staging import Staging, plan_file, staged_rows
-from bitcodes.errors import CodeSetError
+from bitcodes.errors import CodeSetError, FileInUseError
 from bitcodes.files import lock
 
 _COPY_ROWS = 1 << 16
@@ -30,12 +30,16 @@ def finish_commit(path: str | os.PathLike[str]) -> bool:
     """Finish a change of the code set at `path` that a killed writer had committed; False if none.
 
     Readers need not call this: they see the new set already. BitcodesError while a writer is busy.
+    Old files that a program has open stay where the system does not replace them (Windows).
     """
     layout = Layout(Path(path))
     if not os.path.lexists(layout.staging):
         return False
     with _file_errors(layout), lock(layout.lock, str(layout.codes)):
-        return layout.finish()
+        try:
+            return layout.finish()
+        except FileInUseError:
+            return True
 
 
 class CodeSetWriter:
@@ -169,7 +173,7 @@ class CodeSetWriter:
             raise CodeSetError(
                 f"expected a path for each of {len(codes)} codes, found {len(paths)}"
             )
-        lines = "".join(f"{escape(path)}\n" for path in paths).encode()
+        lines = "".join(f"{escape(with_slashes(path))}\n" for path in paths).encode()
         self._append(codes, lines, labels, features, stat)
 
     def _append(
@@ -236,7 +240,7 @@ class CodeSetWriter:
     def skip(self, path: str, reason: str) -> None:
         """Note that a source image gives no row, and why; kept with the next batch or commit."""
         self._open()
-        self._pending.append(f"{_field(path)}\t{_field(reason)}\n")
+        self._pending.append(f"{_field(with_slashes(path))}\t{_field(reason)}\n")
 
     def _write(
         self, staging: Staging, parts: dict[str, bytes], rows: int, classes: int, width: int
@@ -262,7 +266,8 @@ class CodeSetWriter:
             self._layout.begin(["header", *files])
             self._staging = None
             staging.close()
-            self._layout.finish()
+            with suppress(FileInUseError):  # the set is the new one; the next writer finishes this
+                self._layout.finish()
         return CodeSet.open(self._layout.codes, verify=False)
 
     def _open(self) -> Staging:
@@ -303,7 +308,7 @@ def _lines(paths: Sequence[str], rows: slice) -> bytes:
     """Some paths as they stand in a paths file."""
     if isinstance(paths, PathList):
         return paths.raw(rows.start, rows.stop)
-    return "".join(f"{escape(path)}\n" for path in paths[rows]).encode()
+    return "".join(f"{escape(with_slashes(path))}\n" for path in paths[rows]).encode()
 
 
 def _field(text: str) -> str:
@@ -323,7 +328,7 @@ def _file_errors(layout: Layout) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
         raise CodeSetError(
             f"{layout.codes} cannot be written: {error.strerror} "
             f"({error.filename or layout.staging}); what is done so far is kept in "

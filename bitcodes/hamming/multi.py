@@ -162,7 +162,8 @@ def _merged(
 
     for _ in in_order(fill, range(parts), grouped.threads):
         pass
-    tables = Tables(old.cuts, offsets, codes, ids, np.empty((0, 0, 2)))
+    cuts = np.array(old.cuts)  # no longer part of a mapped file, which is to be replaced
+    tables = Tables(cuts, offsets, codes, ids, np.empty((0, 0, 2)))
     samples = np.unique(np.linspace(0, max(count - 1, 0), _SAMPLES).astype(np.int64)[:count])
     search = MultiIndex(grouped, tables, method).table_search
     costs = search.costs_of(to_lanes(grouped.distinct[samples], grouped.bits))

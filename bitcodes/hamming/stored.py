@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import VERIFY_BYTES
 from bitcodes.errors import CodeSetError
-from bitcodes.files import fsync_dir, write_json_atomic
+from bitcodes.files import change_names, fsync_dir, write_json_atomic
 from bitcodes.hamming.fallback import kernels_load
 from bitcodes.hamming.grouped import GroupedIndex, group
 from bitcodes.hamming.index import HammingIndex, Index
@@ -65,19 +65,32 @@ def save_index(index: SavedIndex, code_set: "CodeSet") -> Path:
         }
         write_json_atomic(staging / _HEADER, header)
         staging.chmod(0o755)
-        if folder.exists():
-            # Between the two renames there is no index, and a search scans the rows.
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-            folder.rename(old / "old")
-            staging.rename(folder)
-            shutil.rmtree(old)
-        else:
-            staging.rename(folder)
-        fsync_dir(folder.parent)
+        _put_in_place(staging, folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     return folder
+
+
+def _put_in_place(staging: Path, folder: Path) -> None:
+    """Rename a finished index; FileInUseError where one in use cannot be replaced (Windows)."""
+    if folder.exists():
+        # Between the two renames there is no index, and a search scans the rows.
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        old = aside / "old"
+        try:
+            change_names(lambda: folder.rename(old), folder)
+            try:
+                change_names(lambda: staging.rename(folder), folder)
+            except BaseException:
+                old.rename(folder)
+                raise
+        finally:
+            if not old.exists() or folder.exists():
+                shutil.rmtree(aside, ignore_errors=True)
+    else:
+        change_names(lambda: staging.rename(folder), folder)
+    fsync_dir(folder.parent)
 
 
 def load_index(code_set: "CodeSet", threads: int | None = None) -> SavedIndex | None:

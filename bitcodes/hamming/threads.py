@@ -14,13 +14,15 @@ THREADED_FROM = 1 << 23
 """Comparisons of words from which a scan is shared out: waking a thread can take 1 ms."""
 
 
-@cache
 def pool(threads: int) -> ThreadPoolExecutor:
     """The pool of that many threads. Work in it must not wait for other work in it."""
+    return _pool_of(os.getpid(), threads)
+
+
+@cache
+def _pool_of(process: int, threads: int) -> ThreadPoolExecutor:
+    """The pool of a process: a fork of it has none of its threads."""
     return ThreadPoolExecutor(threads, thread_name_prefix="bitcodes")
-
-
-os.register_at_fork(after_in_child=pool.cache_clear)  # a fork has none of the threads
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
