@@ -5,7 +5,8 @@ from pathlib import Path
 
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
-from bitcodes.settings import Settings, backbone_name, read_settings_file
+from bitcodes.settings import Settings, backbone_name
+from bitcodes.settings_file import read_settings_file
 
 RUNS = Path("runs")
 FEATURES = RUNS / ".features"  # of frozen backbones: a cache that may be deleted at any time

@@ -1,9 +1,7 @@
-"""The settings of a run: what each means, its default, and how they are read from files."""
+"""The settings of a run: what each means, its default, and which values it may have."""
 
-import json
 import os
 import re
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Never, Self
@@ -24,6 +22,7 @@ from typing_extensions import TypeVar
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
 from bitcodes.losses import LossName, families
+from bitcodes.settings_file import explain
 
 Auto = Literal["auto"]
 # What a setting may be beside its own values: "auto" in Settings, nothing in ResolvedSettings.
@@ -383,55 +382,6 @@ class Settings(BaseModel, Generic[OrAuto]):
 
 
 ResolvedSettings = Settings[Never]  # the same settings without "auto"
-
-
-def read_settings_file(path: Path) -> dict[str, Any]:
-    """Read a .yaml, .yml or .json file of settings into a dict; raises ConfigError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such settings file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
-    try:
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
-        raise ConfigError(f"{path}: is not valid {kind}: {' '.join(str(error).split())}") from None
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"{path}: expected settings as `name: value` pairs, found {type(values).__name__}"
-        )
-    return {str(key): value for key, value in values.items()}
-
-
-def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
-    """One line per wrong setting, beginning with `where`; `known` are the names of all settings."""
-    lines: dict[str, str] = {}
-    for problem in error.errors():
-        if not problem["loc"]:  # of the settings together
-            lines[""] = f"{where}: {problem['msg'].removeprefix('Value error, ')}"
-            continue
-        key = str(problem["loc"][0])
-        if problem["type"] == "list_type" and key in lines:
-            continue  # the line names the other types already
-        if problem["type"] == "extra_forbidden":
-            line = f"{where}: unknown setting '{key}'; known are {', '.join(known)}"
-        elif problem["type"] == "missing":
-            line = f"{where}: '{key}' is missing"
-            if key == "data":
-                line += "; give the folder of a prepared dataset, such as --data data/cifar10"
-        else:
-            reason = problem["msg"].removeprefix("Value error, ").lower()
-            line = f"{where}: '{key}' is {problem['input']!r}: {reason}"
-            if key in lines and problem["type"] == "enum":  # choices beside "auto"
-                line = f"{lines[key]}, {problem['ctx']['expected']}"
-            elif key in lines:  # a union of types reports once for each of them
-                line = f"{lines[key]}, or {reason}"
-        lines[key] = line
-    return "\n".join(lines.values())
 
 
 def backbone_name(settings: Settings) -> str:

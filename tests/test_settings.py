@@ -9,7 +9,8 @@ import pytest
 from bitcodes.errors import ConfigError
 from bitcodes.losses import LABEL_FREE, LOSSES, LossName
 from bitcodes.runs import load_settings
-from bitcodes.settings import Settings, backbone_name, read_settings_file
+from bitcodes.settings import Settings, backbone_name
+from bitcodes.settings_file import read_settings_file
 
 
 def problem(**values: Any) -> str:

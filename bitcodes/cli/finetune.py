@@ -10,7 +10,8 @@ from bitcodes.cli.options import JsonOption, WorkersOption
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
 from bitcodes.predecessor.params import Recipe, find_recipe, is_params, read_params
-from bitcodes.settings import Settings, read_settings_file
+from bitcodes.settings import Settings
+from bitcodes.settings_file import read_settings_file
 
 if TYPE_CHECKING:
     from bitcodes.training import Finetuned

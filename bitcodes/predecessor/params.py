@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bitcodes.errors import ConfigError
-from bitcodes.settings import Settings, explain
+from bitcodes.settings import Settings
+from bitcodes.settings_file import explain
 
 # How Learning-bit-codes-for-images trained: to 1,250 epochs or 10,000 steps, whichever ends first.
 _SEED = {

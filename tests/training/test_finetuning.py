@@ -31,7 +31,8 @@ from bitcodes.models import checkpoint
 from bitcodes.models.backbones import BACKBONES
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import load_settings
-from bitcodes.settings import Settings, read_settings_file
+from bitcodes.settings import Settings
+from bitcodes.settings_file import read_settings_file
 from bitcodes.sources.lists import read_list, write_list
 from bitcodes.training import (
     Finetuned,

@@ -1,0 +1,60 @@
+"""Files of settings, and what is wrong with the settings in them."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from bitcodes.errors import ConfigError
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """Read a .yaml, .yml or .json file of settings into a dict; raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such settings file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+    try:
+        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
+        raise ConfigError(f"{path}: is not valid {kind}: {' '.join(str(error).split())}") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{path}: expected settings as `name: value` pairs, found {type(values).__name__}"
+        )
+    return {str(key): value for key, value in values.items()}
+
+
+def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
+    """One line per wrong setting, beginning with `where`; `known` are the names of all settings."""
+    lines: dict[str, str] = {}
+    for problem in error.errors():
+        if not problem["loc"]:  # of the settings together
+            lines[""] = f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+            continue
+        key = str(problem["loc"][0])
+        if problem["type"] == "list_type" and key in lines:
+            continue  # the line names the other types already
+        if problem["type"] == "extra_forbidden":
+            line = f"{where}: unknown setting '{key}'; known are {', '.join(known)}"
+        elif problem["type"] == "missing":
+            line = f"{where}: '{key}' is missing"
+            if key == "data":
+                line += "; give the folder of a prepared dataset, such as --data data/cifar10"
+        else:
+            reason = problem["msg"].removeprefix("Value error, ").lower()
+            line = f"{where}: '{key}' is {problem['input']!r}: {reason}"
+            if key in lines and problem["type"] == "enum":  # choices beside "auto"
+                line = f"{lines[key]}, {problem['ctx']['expected']}"
+            elif key in lines:  # a union of types reports once for each of them
+                line = f"{lines[key]}, or {reason}"
+        lines[key] = line
+    return "\n".join(lines.values())
