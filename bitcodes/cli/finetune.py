@@ -9,9 +9,7 @@ from bitcodes.cli import console
 from bitcodes.cli.options import JsonOption, WorkersOption
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
-from bitcodes.predecessor.params import Recipe, find_recipe, is_params, read_params
-from bitcodes.settings import Settings
-from bitcodes.settings_file import read_settings_file
+from bitcodes.recipes import Recipe, gather_settings
 
 if TYPE_CHECKING:
     from bitcodes.training import Finetuned
@@ -32,8 +30,8 @@ def finetune(
     recipe: Annotated[
         Recipe | None,
         typer.Option(
-            help="Named settings to start from. --config and options override them. seed: those "
-            "of Learning-bit-codes-for-images.",
+            help="Named settings to start from. --config and options override them. "
+            "predecessor: those of Learning-bit-codes-for-images.",
         ),
     ] = None,
     run: Annotated[
@@ -71,8 +69,9 @@ def finetune(
     """
     if pretrained is not None:
         options["weights"] = _weights(options.get("weights"), pretrained)
-    settings, file_workers, note = _settings(recipe, config, options)
-    workers = file_workers if workers is None else workers
+    run_settings = gather_settings(recipe, config, options)
+    settings = run_settings.settings
+    workers = run_settings.workers if workers is None else workers
 
     from bitcodes import training
     from bitcodes.training.distributed import StoppedElsewhere, rank
@@ -83,8 +82,8 @@ def finetune(
         except (StoppedElsewhere, KeyboardInterrupt):
             raise typer.Exit(1) from None
         return
-    if note is not None:
-        console.note(note)
+    if run_settings.note is not None:
+        console.note(run_settings.note)
     try:
         with reporting() as (loading, report):
             done = training.finetune(
@@ -130,42 +129,6 @@ def _outcome(done: "Finetuned") -> str:
     if kept is last:
         return f"{score}, whose weights are the model"
     return f"{score}; the model is that of epoch {kept['epoch']}, with {kept['val_map']:.4f}"
-
-
-def _settings(
-    recipe: Recipe | None, config: Path | None, options: dict[str, Any]
-) -> tuple[Settings, int | None, str | None]:
-    """The settings; from a params.json also the number of workers, and a note about it."""
-    values = {} if config is None else read_settings_file(config)
-    where = "settings" if config is None else f"{config} and flags"
-    if not is_params(values):
-        base = {} if recipe is None else find_recipe(recipe)
-        return Settings.build(base | values | options, where), None, None
-
-    params = read_params(values, str(config))
-    base = find_recipe(recipe or "seed")
-    settings = Settings.build(base | params.settings | options, where)
-    note = f"{config}: settings of Learning-bit-codes-for-images, over --recipe {recipe or 'seed'}"
-    if params.ignored:
-        note += f"; without meaning here: {', '.join(params.ignored)}"
-    if params.classes is not None:
-        _check_classes(settings.data, params.classes, str(config))
-    return settings, params.workers, note
-
-
-def _check_classes(data: Path, classes: int, where: str) -> None:
-    """Raise ConfigError if the training list has another number of classes than a file says."""
-    from bitcodes.datasets.dataset import LIST_NAMES
-    from bitcodes.errors import ConfigError
-    from bitcodes.sources.lists import read_list
-
-    path = data / LIST_NAMES["train"]
-    labels = read_list(path, check_exists=False).labels if path.is_file() else None
-    if labels is not None and labels.shape[1] != classes:
-        raise ConfigError(
-            f"{where}: 'num_classes' is {classes}, but {path} has labels of {labels.shape[1]} "
-            "classes: put it right or leave it out"
-        )
 
 
 def _weights(file: str | None, pretrained: bool) -> str:

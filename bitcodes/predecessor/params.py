@@ -1,54 +1,16 @@
-"""Named sets of settings, and those of the project that this one succeeds."""
+"""The `params.json` of Learning-bit-codes-for-images: its names, turned into our settings."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.errors import ConfigError
 from bitcodes.settings import Settings
 from bitcodes.settings_file import explain
-
-# How Learning-bit-codes-for-images trained: to 1,250 epochs or 10,000 steps, whichever ends first.
-_SEED = {
-    "backbone": "bvlc_alexnet",
-    "loss": "ce",
-    "bits": 48,
-    "retrain": "fc6,fc7",
-    "dropout": 0.5,
-    "epochs": 1250,
-    "max_steps": 10_000,
-    "batch_size": 128,
-    "optimizer": "sgd",
-    "learning_rate": 0.01,
-    "head_learning_rate": 0.01,
-    "momentum": 0.0,
-    "weight_decay": 0.0,
-    "schedule": "constant",
-    "warm_up": 0.0,
-    "amp": "off",
-    "augment": False,
-    "val": 0.0,
-}
-
-
-class Recipe(StrEnum):
-    """The values of --recipe."""
-
-    SEED = "seed"
-
-
-RECIPES: dict[str, dict[str, Any]] = {Recipe.SEED: _SEED}
-
-
-def find_recipe(name: str) -> dict[str, Any]:
-    """The settings of a recipe; raises ConfigError listing the recipes there are."""
-    try:
-        return RECIPES[name]
-    except KeyError:
-        known = ", ".join(RECIPES)
-        raise ConfigError(f"--recipe {name}: unknown; expected one of: {known}") from None
+from bitcodes.sources.lists import read_list
 
 
 class _Params(BaseModel):
@@ -135,3 +97,14 @@ def read_params(values: dict[str, Any], where: str) -> Params:
         params.num_classes if params.num_classes is not None else params.num_labels,
         tuple(name for name in _MEANINGLESS if name in values),
     )
+
+
+def check_classes(classes: int, data: Path, where: str) -> None:
+    """Raise ConfigError if the training list has another number of classes than a file says."""
+    path = data / LIST_NAMES["train"]
+    labels = read_list(path, check_exists=False).labels if path.is_file() else None
+    if labels is not None and labels.shape[1] != classes:
+        raise ConfigError(
+            f"{where}: 'num_classes' is {classes}, but {path} has labels of {labels.shape[1]} "
+            "classes: correct it or leave it out"
+        )

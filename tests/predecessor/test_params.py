@@ -1,4 +1,4 @@
-"""Recipes, and the predecessor's params.json."""
+"""The predecessor's params.json."""
 
 from typing import Any
 
@@ -6,27 +6,9 @@ import pytest
 from predecessor import PARAMS
 
 from bitcodes.errors import ConfigError
-from bitcodes.predecessor.params import RECIPES, find_recipe, is_params, read_params
+from bitcodes.predecessor.params import is_params, read_params
+from bitcodes.predecessor.recipe import RECIPE
 from bitcodes.settings import Settings
-
-
-def test_the_recipe_of_the_predecessor() -> None:
-    settings = Settings.build({"data": "d", **find_recipe("seed")})
-    assert (settings.backbone, settings.loss, settings.bits) == ("bvlc_alexnet", "ce", 48)
-    assert (settings.retrain, settings.dropout, settings.max_steps) == ("fc6,fc7", 0.5, 10_000)
-    assert (settings.learning_rate, settings.head_learning_rate) == (0.01, 0.01)
-    assert (settings.momentum, settings.weight_decay, settings.schedule) == (0, 0, "constant")
-    assert (settings.batch_size, settings.augment, settings.val) == (128, False, 0)
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_recipes_are_settings(name: str) -> None:
-    Settings.build({"data": "d", **RECIPES[name]})
-
-
-def test_an_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match=r"--recipe sead: unknown; expected one of: .*seed"):
-        find_recipe("sead")
 
 
 def test_params_are_understood() -> None:
@@ -38,9 +20,9 @@ def test_params_are_understood() -> None:
     }
     assert (params.workers, params.classes) == (8, 10)
     assert params.ignored == ("num_channels", "buffer_size")
-    settings = Settings.build({"data": "d", **find_recipe("seed"), **params.settings})
+    settings = Settings.build({"data": "d", **RECIPE, **params.settings})
     assert settings.to_dict() | {"image_size": "auto", "summary_steps": 20} == (
-        Settings.build({"data": "d", **find_recipe("seed")}).to_dict()
+        Settings.build({"data": "d", **RECIPE}).to_dict()
     )
 
 
