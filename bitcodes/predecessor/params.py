@@ -6,11 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.errors import ConfigError
 from bitcodes.settings import Settings
 from bitcodes.settings_file import explain
-from bitcodes.sources.lists import read_list
 
 
 class _Params(BaseModel):
@@ -101,6 +99,9 @@ def read_params(values: dict[str, Any], where: str) -> Params:
 
 def check_classes(classes: int, data: Path, where: str) -> None:
     """Raise ConfigError if the training list has another number of classes than a file says."""
+    from bitcodes.datasets.dataset import LIST_NAMES  # heavier than help should load
+    from bitcodes.sources.lists import read_list
+
     path = data / LIST_NAMES["train"]
     labels = read_list(path, check_exists=False).labels if path.is_file() else None
     if labels is not None and labels.shape[1] != classes:
