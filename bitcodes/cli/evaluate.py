@@ -14,7 +14,7 @@ class Compat(StrEnum):
 
     deephash = "deephash"
     lin2015 = "lin2015"
-    seed = "seed"
+    predecessor = "predecessor"
 
 
 def evaluate(

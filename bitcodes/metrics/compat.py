@@ -24,7 +24,7 @@ from bitcodes.metrics.ranking import (
 from bitcodes.metrics.scoring import RANKS, Evaluation
 from bitcodes.metrics.two_stage import two_stage_radius
 
-CompatName = Literal["deephash", "lin2015", "seed"]
+CompatName = Literal["deephash", "lin2015", "predecessor"]
 NAMES: tuple[CompatName, ...] = get_args(CompatName)
 
 
@@ -41,7 +41,7 @@ class CompatFigure:
 def compat_figures(name: CompatName, evaluation: Evaluation) -> tuple[CompatFigure, ...]:
     """The figures of one of NAMES from the counts of an evaluation; docs/metrics.md has sources.
 
-    Raises ConfigError for an unknown name, and for `seed` where features were missing.
+    Raises ConfigError for an unknown name, and for `predecessor` if features are missing.
     """
     total, relevant = evaluation.total, evaluation.relevant
     if name == "deephash":
@@ -55,10 +55,11 @@ def compat_figures(name: CompatName, evaluation: Evaluation) -> tuple[CompatFigu
     if name == "lin2015":
         precisions = (_precision_at(k, total, relevant) for k in RANKS if k <= evaluation.database)
         return (_map_over_hits("mAP@1000", total, relevant, 1000), *precisions)
-    if name == "seed":
+    if name == "predecessor":
         if "two_stage" not in evaluation.scores:
             raise ConfigError(
-                "the seed's score needs features in both code sets; encode them with --features"
+                "the predecessor's score needs features in both code sets; encode them with "
+                "--features"
             )
         value = float(np.nan_to_num(evaluation.scores["two_stage"]).mean())
         radius = two_stage_radius(evaluation.bits)

@@ -81,9 +81,11 @@ def test_other_ways_of_counting_stages_and_a_page(
     assert "page.html" in shown.err
     assert "</html>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
-    assert run(*sets, "--compat", "seed", "--stages", "--json") == 0
+    assert run(*sets, "--compat", "predecessor", "--stages", "--json") == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["compat"]["seed"][0]["value"] == pytest.approx(summary["figures"]["two_stage"])
+    assert summary["compat"]["predecessor"][0]["value"] == pytest.approx(
+        summary["figures"]["two_stage"]
+    )
     assert [entry["name"] for entry in summary["stages"]["orders"]] == [
         "by Hamming distance",
         "by features",
@@ -117,7 +119,7 @@ def test_wrong_use_is_explained(
     assert "paths" in capsys.readouterr().err
     assert run("--compat", "mine") == 2
     shown = capsys.readouterr().err
-    assert all(f"'{name}'" in shown for name in ("deephash", "lin2015", "seed"))
+    assert all(f"'{name}'" in shown for name in ("deephash", "lin2015", "predecessor"))
     assert run("--queries", queries, "--database", queries.with_name("none.npy")) == 1
     assert "none.npy" in capsys.readouterr().err
 

@@ -301,7 +301,7 @@ def test_evaluate_code_sets(place: Path, bitcodes: Run, stored: Stored) -> None:
         encode(bitcodes, f"data/{name}.txt", "-o", f"{name}.npy", "--features")
     sets = ("--queries", "test.npy", "--database", "database.npy")
     stored.document("two sets", bitcodes("evaluate", *sets, "--json").json)
-    for compat in ("deephash", "lin2015", "seed"):
+    for compat in ("deephash", "lin2015", "predecessor"):
         document = bitcodes("evaluate", *sets, "--compat", compat, "--json").json
         stored.document(compat, document["compat"])
     same = ("--queries", "database.npy", "--database", "database.npy", "--exclude-self")
