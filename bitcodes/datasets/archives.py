@@ -1,6 +1,6 @@
 """The files in a folder, a .tar (.gz, .bz2, .xz) or a .zip, read one by one and never unpacked.
 
-Nothing is written under a name that an archive chose: a caller decides what becomes of each file.
+Nothing is written under a name from an archive: the caller decides what to do with each file.
 """
 
 import lzma
@@ -26,17 +26,17 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Member:
-    """A file of an archive or a folder: where it lies in it, and its bytes on demand."""
+    """A file of an archive or a folder: its path in it, and its bytes on demand."""
 
     path: PurePosixPath
     read: Callable[[], bytes]
 
 
 def members(source: Path) -> Iterator[Member]:
-    """The files of a folder or an archive; hidden ones are left out.
+    """The files of a folder or an archive, except hidden ones.
 
-    Read a member before going on to the next. Raises DataError for what is not there, is damaged
-    or is no archive, and for an archive with hostile members: absolute paths, "..", links, devices.
+    Read a member before you ask for the next. Raises DataError if the source is missing, damaged or
+    no archive, and for an archive with hostile members: absolute paths, "..", links, devices.
     """
     if source.is_dir():
         yield from _folder(source)

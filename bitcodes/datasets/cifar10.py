@@ -1,4 +1,4 @@
-"""CIFAR-10 in the layout of a data folder, from whatever form people have it in.
+"""CIFAR-10 as a data folder, from any form that people have it in.
 
 Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html: 60,000 pictures of 32 x 32 pixels in
 ten classes, 5,000 a class to train and 1,000 a class to test.
@@ -55,15 +55,16 @@ def prepare_cifar10(
     progress: Progress | None = None,
     split: int | None = None,
 ) -> Prepared:
-    """Make the data folder `out` of CIFAR-10: images, train.txt, test.txt, database.txt.
+    """Prepare CIFAR-10 in the data folder `out`: images, train.txt, test.txt, database.txt.
 
-    source: None downloads the official archive to beside `out`; else that archive, or a folder,
-    .tar or .zip with train/<class>/ and test/<class>/, or with train/, test/ and the three lists.
-    protocol: "full" (the default) trains on and searches the 50,000 training images, the 10,000
-    test images being the queries. "low-data" takes of each class's 6,000 images 100 as queries and
-    500 to train, and searches all 59,000 but the queries; "low-data-54k" leaves the training images
-    out of the database. The choice is by SHA-256 of seed, class and index. With None, a source that
-    brings lists of its own keeps them.
+    source: None downloads the official archive into the parent of `out`. Otherwise that archive, or
+    a folder, .tar or .zip with train/<class>/ and test/<class>/, or with train/, test/ and the
+    three lists.
+    protocol: "full" (the default) trains on the 50,000 training images and searches them; the
+    10,000 test images are the queries. "low-data" takes 100 of the 6,000 images per class as
+    queries, trains on 500 and searches all but the queries, 59,000; "low-data-54k" leaves the
+    training images out of the database. SHA-256 of seed, class and index decides which ones. None
+    keeps the lists of a source that has lists.
     "unseen" trains on 500 images of each of seven classes, queries with the test images of the
     other three and searches their training images: Sablayrolles et al., ICASSP 2017,
     https://arxiv.org/abs/1609.06753. `split`, 1 (the default), 2 or 3, says which three; no class
@@ -79,23 +80,23 @@ def prepare_cifar10(
         )
     in_place = source is not None and out.is_dir() and source.resolve() == out.resolve()
     settings = {"name": "cifar10", "protocol": protocol, "seed": seed, "split": split}
-    done = None
+    ready = None
     if read_description(out) is not None or not in_place:
         advice = f"for another division: bitcodes prepare cifar10 OTHER_FOLDER --source {out} ..."
-        done = check_settings(out, settings, advice)
-    if done is not None:
-        return done
+        ready = check_settings(out, settings, advice)
+    if ready is not None:
+        return ready
     if source is not None and in_place:
-        found = _gather(source, None, progress)
-        return Prepared(out, _write_lists(out, found, protocol, seed or 0, split), "new")
+        content = _gather(source, None, progress)
+        return Prepared(out, _write_lists(out, content, protocol, seed or 0, split), "new")
     with staged_folder(out) as folder:
-        found = _gather(source or download(out.absolute().parent), folder, progress)
-        description = _write_lists(folder, found, protocol, seed or 0, split)
+        content = _gather(source or download(out.absolute().parent), folder, progress)
+        description = _write_lists(folder, content, protocol, seed or 0, split)
     return Prepared(out, description, "new")
 
 
 def download(folder: Path) -> Path:
-    """The official archive in `folder`, downloaded by torchvision if need be, its MD5 checked."""
+    """The official archive in `folder`, its MD5 checked; torchvision downloads it if necessary."""
     from torchvision.datasets import CIFAR10  # heavy, and seldom needed
     from torchvision.datasets.utils import download_url
 
@@ -104,7 +105,7 @@ def download(folder: Path) -> Path:
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"cannot download {CIFAR10.url}: {error}. Fetch it with another tool and pass "
-            f"--source {CIFAR10.filename}, or name a copy of CIFAR-10 that you have"
+            f"--source {CIFAR10.filename}, or a copy of CIFAR-10 in another form"
         ) from error
     return folder / str(CIFAR10.filename)
 
@@ -118,8 +119,8 @@ class _Batch:
 
 
 @dataclass
-class _Found:
-    """What a source holds: images by their new paths, and the lists that came with them."""
+class _Content:
+    """The content of a source: images by their new paths, and its own lists."""
 
     source: Path
     images: list[str] = field(default_factory=list)  # train/... and test/...
@@ -127,9 +128,9 @@ class _Found:
     description: bytes | None = None
 
 
-def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Found:
-    """Go through a source and copy its images into `folder` (None: they stay where they are)."""
-    found = _Found(source)
+def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Content:
+    """Read a source and copy its images into `folder` (None: they stay where they are)."""
+    content = _Content(source)
     batches: dict[str, _Batch] = {}
     prefix: tuple[str, ...] | None = None
     list_keys = {name: key for key, name in LIST_NAMES.items()}
@@ -139,9 +140,9 @@ def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Fo
         if parts[-1] in _BATCHES:
             batches[parts[-1]] = _read_batch(member.read(), f"{source}: {member.path}")
         elif parts[-1] in list_keys:
-            found.lists[list_keys[parts[-1]]] = member.read()
+            content.lists[list_keys[parts[-1]]] = member.read()
         elif parts[-1] == DATASET_FILE:
-            found.description = member.read()
+            content.description = member.read()
         elif (start := _start(member.path)) is not None:
             if prefix not in (None, parts[:start]):
                 raise DataError(
@@ -152,22 +153,22 @@ def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Fo
             path = "/".join(parts[start:])
             if folder is not None:
                 _write_new(folder / path, member.read(), f"{source}: {member.path}")
-            found.images.append(path)
+            content.images.append(path)
             if progress is not None:
-                progress(len(found.images), total)
-    if batches and folder is not None and not found.images:
-        found.images = _write_batches(batches, folder, source, progress)
-    if not found.images:
+                progress(len(content.images), total)
+    if batches and folder is not None and not content.images:
+        content.images = _write_batches(batches, folder, source, progress)
+    if not content.images:
         raise DataError(
             f"{source}: expected cifar-10-python.tar.gz or images in train/<class>/ and "
             "test/<class>/, found neither"
         )
-    found.images.sort()
-    return found
+    content.images.sort()
+    return content
 
 
 def _start(path: PurePosixPath) -> int | None:
-    """Where in a path to an image its train/ or test/ stands; None for other files."""
+    """The position of train/ or test/ in a path to an image; None for other files."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return None
     folders = path.parts[:-1]
@@ -184,24 +185,24 @@ def _write_new(file: Path, content: bytes, where: str) -> None:
 
 
 def _write_lists(
-    folder: Path, found: _Found, protocol: Protocol | None, seed: int, split: int | None
+    folder: Path, content: _Content, protocol: Protocol | None, seed: int, split: int | None
 ) -> dict[str, Any]:
-    """Write the lists of a protocol, or keep the source's own where none is asked for."""
-    if protocol is None and len(found.lists) == len(LIST_NAMES):
-        return _keep_lists(folder, found, seed)
+    """Write the lists of a protocol; None keeps the source's own lists, if it has them."""
+    if protocol is None and len(content.lists) == len(LIST_NAMES):
+        return _keep_lists(folder, content, seed)
     settings: dict[str, Any] = {"name": "cifar10", "protocol": protocol or "full", "seed": seed}
     unseen: list[str] = []
     if protocol == "unseen":
         settings["split"] = split or 1
         unseen = unseen_classes(settings["split"])
-    pools = _pools(folder, found)
+    pools = _pools(folder, content)
     items: dict[str, list[tuple[str, int]]] = {key: [] for key in LIST_NAMES}
     for label, (name, pool) in enumerate(zip(CLASSES, pools, strict=True)):
-        # Classes that are not trained on are queried and searched as in the full protocol.
-        chosen = _choose(pool, name, "full" if name in unseen else settings["protocol"], seed)
+        # The unseen classes are queried and searched as in the full protocol.
+        division = _choose(pool, name, "full" if name in unseen else settings["protocol"], seed)
         if name in unseen:
-            chosen["train"] = []
-        for key, paths in chosen.items():
+            division["train"] = []
+        for key, paths in division.items():
             items[key] += [(path, label) for path in paths]
     return write_dataset(folder, items, CLASSES, settings)
 
@@ -215,13 +216,13 @@ def unseen_classes(split: int) -> list[str]:
 def _choose(
     pool: Mapping[str, list[str]], name: str, protocol: object, seed: int
 ) -> dict[str, list[str]]:
-    """Divide the images of one class, given by their halves train and test, among the lists."""
+    """Divide the images of one class, in halves train and test, among the lists."""
     if protocol == "full":
         return {"train": pool["train"], "test": pool["test"], "database": pool["train"]}
     if protocol == "unseen":
         first = hash_order(seed, name, [str(index) for index in range(len(pool["train"]))])
-        chosen = sorted(first[: LOW_DATA["train"]])
-        return {"train": [pool["train"][i] for i in chosen], "test": [], "database": []}
+        rows = sorted(first[: LOW_DATA["train"]])
+        return {"train": [pool["train"][i] for i in rows], "test": [], "database": []}
     paths = [*pool["train"], *pool["test"]]
     order = hash_order(seed, name, [str(index) for index in range(len(paths))])
     queries, rest = order[: LOW_DATA["test"]], order[LOW_DATA["test"] :]
@@ -232,82 +233,82 @@ def _choose(
     return {key: [paths[i] for i in sorted(indices)] for key, indices in division.items()}
 
 
-def _pools(folder: Path, found: _Found) -> list[dict[str, list[str]]]:
+def _pools(folder: Path, content: _Content) -> list[dict[str, list[str]]]:
     """The images of each class, in train and test; complete, or DataError."""
     pools: list[dict[str, list[str]]] = [{"train": [], "test": []} for _ in CLASSES]
-    for path, label in _labelled(folder, found):
+    for path, label in _labelled(folder, content):
         pools[label][path.split("/", 1)[0]].append(path)
     for pool, name in zip(pools, CLASSES, strict=True):
         for split, number in PER_CLASS.items():
             if len(pool[split]) != number:
                 raise DataError(
-                    f"{found.source}: expected {number:,} images of the class {name} in {split}/, "
-                    f"found {len(pool[split]):,}"
+                    f"{content.source}: expected {number:,} images of the class {name} in "
+                    f"{split}/, found {len(pool[split]):,}"
                 )
     return pools
 
 
-def _labelled(folder: Path, found: _Found) -> Iterable[tuple[str, int]]:
+def _labelled(folder: Path, content: _Content) -> Iterable[tuple[str, int]]:
     """Every image with its class number: from its class folder, else from the lists."""
-    names = {path.split("/")[1] for path in found.images if path.count("/") == 2}
+    names = {path.split("/")[1] for path in content.images if path.count("/") == 2}
     if names == set(CLASSES):
-        return [(path, CLASSES.index(path.split("/")[1])) for path in found.images]
-    if names or not found.lists:
+        return [(path, CLASSES.index(path.split("/")[1])) for path in content.images]
+    if names or not content.lists:
         raise DataError(
-            f"{found.source}: expected the class folders {', '.join(CLASSES)} in train/ and test/, "
-            f"found {', '.join(sorted(names)[:20]) or 'none'}; for other images there is "
+            f"{content.source}: expected the class folders {', '.join(CLASSES)} in train/ and "
+            f"test/, found {', '.join(sorted(names)[:20]) or 'none'}; for other images there is "
             "`bitcodes prepare folder`"
         )
     labels: dict[str, int] = {}
-    for key, images in _own_lists(folder, found).items():
+    for key, images in _own_lists(folder, content).items():
         classes = None if images.labels is None else single_labels(images.labels)
         if classes is None or images.labels is None or images.labels.shape[1] != len(CLASSES):
             raise DataError(
-                f"{found.source}: expected one-hot labels of {len(CLASSES)} classes in "
+                f"{content.source}: expected one-hot labels of {len(CLASSES)} classes in "
                 f"{LIST_NAMES[key]}"
             )
         labels.update(zip(images.paths, classes.tolist(), strict=True))
-    if unlisted := set(found.images) - set(labels):
+    if unlisted := set(content.images) - set(labels):
         raise DataError(
-            f"{found.source}: {len(unlisted):,} images are in no list and so without a class "
+            f"{content.source}: {len(unlisted):,} images are in no list and so without a class "
             f"(such as {min(unlisted)})"
         )
     return sorted(labels.items())
 
 
-def _keep_lists(folder: Path, found: _Found, seed: int) -> dict[str, Any]:
-    """Write the lists that a source brought, with paths that fit the new folder."""
-    lists = _own_lists(folder, found)
-    recorded = json.loads(found.description or "{}")
+def _keep_lists(folder: Path, content: _Content, seed: int) -> dict[str, Any]:
+    """Write the lists that the source has, with paths that fit the new folder."""
+    lists = _own_lists(folder, content)
+    description = json.loads(content.description or "{}")
     settings = {
         "name": "cifar10",
-        "protocol": recorded.get("protocol", "own lists"),
-        "seed": recorded.get("seed", seed),
+        "protocol": description.get("protocol", "own lists"),
+        "seed": description.get("seed", seed),
     }
-    if "split" in recorded:
-        settings["split"] = recorded["split"]
+    if "split" in description:
+        settings["split"] = description["split"]
     paths = {key: images.paths for key, images in lists.items()}
     check_disjoint(folder, paths)
     for key, images in lists.items():
         write_list(folder / LIST_NAMES[key], images.paths, images.labels)
-    return write_description(folder, paths, recorded.get("class_names", CLASSES), settings)
+    return write_description(folder, paths, description.get("class_names", CLASSES), settings)
 
 
-def _own_lists(folder: Path, found: _Found) -> dict[str, ImageList]:
-    """The lists that a source brought, their images found again by the ends of their paths."""
-    known = set(found.images)
+def _own_lists(folder: Path, content: _Content) -> dict[str, ImageList]:
+    """The lists that the source has; their images are matched by the ends of their paths."""
+    known = set(content.images)
     lists = {}
-    for key, content in found.lists.items():
-        name = f"{found.source}: {LIST_NAMES[key]}"
-        listed = parse_list(content, name, folder)
-        paths = [_same_end(path, known) for path in listed.paths]
-        missing = [old for old, new in zip(listed.paths, paths, strict=True) if new is None]
+    for key, text in content.lists.items():
+        name = f"{content.source}: {LIST_NAMES[key]}"
+        images = parse_list(text, name, folder)
+        paths = [_same_end(path, known) for path in images.paths]
+        missing = [old for old, new in zip(images.paths, paths, strict=True) if new is None]
         if missing:
             raise DataError(
                 f"{name}: {len(missing):,} of {len(paths):,} images are not in the source "
                 f"(such as {quote_path(missing[0])})"
             )
-        lists[key] = replace(listed, paths=[path for path in paths if path is not None])
+        lists[key] = replace(images, paths=[path for path in paths if path is not None])
     return lists
 
 

@@ -1,4 +1,4 @@
-"""Class folders of anybody's images made into lists; the images stay where they are."""
+"""Lists for images in class folders; the images stay where they are."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,13 +27,13 @@ def prepare_folder(
 ) -> Prepared:
     """Write train.txt, test.txt (queries) and database.txt for `source`/<class>/ into `out`.
 
-    Of each class, `queries` images (a share below 1, default 0.1, or a number) become queries; the
-    others are the database, and `train` of them (a share or a number, default all) train. SHA-256
-    of seed, class and path decides which ones, so images added later hardly disturb the division.
+    Per class, `queries` images (a share below 1, default 0.1, or a number) become queries. The
+    others are the database, and `train` of them (a share or a number, default all) are trained on.
+    SHA-256 of seed, class and path decides which ones, so new images hardly change the division.
     If `source` has train/ and test/ (or val/) with class folders, these are the database and the
-    queries, and `queries` must not be given. Listed paths are relative for images inside `out`,
-    otherwise absolute. Running it again with the same settings takes new images in.
-    Raises DataError for fewer than two classes, and for classes too small for what is asked.
+    queries, and `queries` must be None. Paths in the lists are relative for images inside `out`,
+    otherwise absolute. Running it again with the same settings adds new images.
+    Raises DataError for fewer than two classes, and for classes that are too small.
     """
     source, out = source.absolute(), out.absolute()
     if not source.is_dir():
@@ -43,16 +43,17 @@ def prepare_folder(
         raise DataError(f"{source} has its queries in {test}/: do not ask for a number of queries")
     for amount in (queries, train):
         _check_amount(amount)
-    asked: dict[str, Any] = {"name": source.name, "protocol": "folder", "source": str(source)}
-    asked |= {"queries": queries, "train": train, "seed": seed}
+    request: dict[str, Any] = {"name": source.name, "protocol": "folder"}
+    request |= {"source": source.as_posix()}
+    request |= {"queries": queries, "train": train, "seed": seed}
     if out == source and not (out / DATASET_FILE).exists():
         before = None
     else:
-        before = check_settings(out, asked)
-    settings = _settled(asked, {} if before is None else before.description)
+        before = check_settings(out, request)
+    settings = _settle(request, {} if before is None else before.description)
     if test is not None:
         settings["queries"] = test
-        names, divisions, notes = _take_given(source, test, settings)
+        names, divisions, notes = _keep_division(source, test, settings)
     else:
         names, divisions, notes = _divide(source, settings)
     items: dict[str, list[tuple[str, int]]] = {key: [] for key in LIST_NAMES}
@@ -62,21 +63,21 @@ def prepare_folder(
     out.mkdir(parents=True, exist_ok=True)
     old = _contents(out)
     description = write_dataset(out, items, names, settings)
-    done = Prepared(out, description, "new", tuple(notes))
+    prepared = Prepared(out, description, "new", tuple(notes))
     if before is None:
-        return done
-    return replace(done, state="unchanged" if _contents(out) == old else "updated")
+        return prepared
+    return replace(prepared, state="unchanged" if _contents(out) == old else "updated")
 
 
-def _settled(asked: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings asked for; else those of the last time; else the defaults."""
+def _settle(request: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in the request; else those of the last time; else the defaults."""
     defaults = {"queries": DEFAULT_QUERIES, "train": None, "seed": 0}
-    given = {key: value for key, value in asked.items() if value is not None}
-    return {**defaults, **{key: recorded[key] for key in defaults if key in recorded}, **given}
+    explicit = {key: value for key, value in request.items() if value is not None}
+    return {**defaults, **{key: last[key] for key in defaults if key in last}, **explicit}
 
 
 def _test_folder(source: Path) -> str | None:
-    """The folder of queries in a source that is divided already, else None."""
+    """The folder of queries in a source that is already divided, else None."""
     folders = class_folders(source)
     if "train" not in folders or not set(folders) <= {"train", *_TEST_FOLDERS}:
         return None
@@ -101,20 +102,20 @@ def _divide(
             notes.append(f"the class {name} has {len(paths)} images: none of them is a query")
         rest = order[number:]
         train = _trained(source / name, rest, settings["train"])
-        chosen = {"train": train, "test": order[:number], "database": rest}
+        division = {"train": train, "test": order[:number], "database": rest}
         divisions.append(
             {
-                key: [str(source / name / paths[i]) for i in sorted(indices)]
-                for key, indices in chosen.items()
+                key: [(source / name / paths[i]).as_posix() for i in sorted(indices)]
+                for key, indices in division.items()
             }
         )
     return list(classes), divisions, notes
 
 
-def _take_given(
+def _keep_division(
     source: Path, test: str, settings: Mapping[str, Any]
 ) -> tuple[list[str], list[_Division], list[str]]:
-    """Like _divide, for a source that has its database in train/ and its queries in test/."""
+    """Like _divide, for a source with its database in train/ and its queries in test/."""
     classes, notes = _read_classes(source / "train")
     queries, more_notes = _read_classes(source / test)
     if unknown := sorted(set(queries) - set(classes)):
@@ -126,16 +127,18 @@ def _take_given(
         train = _trained(folder, order, settings["train"])
         divisions.append(
             {
-                "train": [str(folder / paths[i]) for i in sorted(train)],
-                "test": [str(source / test / name / path) for path in queries.get(name, [])],
-                "database": [str(folder / path) for path in paths],
+                "train": [(folder / paths[i]).as_posix() for i in sorted(train)],
+                "test": [
+                    (source / test / name / path).as_posix() for path in queries.get(name, [])
+                ],
+                "database": [(folder / path).as_posix() for path in paths],
             }
         )
     return list(classes), divisions, notes + more_notes
 
 
 def _read_classes(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
-    """The images of every class folder, relative to it, and notes on what was left out."""
+    """The images of every class folder, relative to it, and notes on other files."""
     classes: dict[str, list[str]] = {}
     notes = []
     others = 0
@@ -169,13 +172,14 @@ def _check_amount(amount: float | None) -> None:
         raise DataError(f"expected a share between 0 and 1 or a whole number, found {amount}")
 
 
-def _number(wanted: float, of: int) -> int:
+def _number(amount: float, of: int) -> int:
     """A share below 1 or a number, as a number."""
-    return max(1, int(wanted * of + 0.5)) if wanted < 1 else int(wanted)
+    return max(1, int(amount * of + 0.5)) if amount < 1 else int(amount)
 
 
 def _listed(path: str, out: Path) -> str:
-    return str(Path(path).relative_to(out)) if Path(path).is_relative_to(out) else path
+    """A path as a list has it: relative inside `out`, else absolute; with forward slashes."""
+    return Path(path).relative_to(out).as_posix() if Path(path).is_relative_to(out) else path
 
 
 def _contents(folder: Path) -> list[bytes]:

@@ -1,8 +1,8 @@
-"""Writing a data folder: whole or not at all, its lists checked, and recognised when it is done."""
+"""Writing a data folder: whole or not at all, with its lists checked, once for its settings."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ Items = Mapping[str, Sequence[tuple[str, int]]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data folder that is ready: what its dataset.json says, and what was done to it."""
+    """A data folder that is ready: its dataset.json, and whether it is new."""
 
     folder: Path
     description: dict[str, Any]
@@ -35,11 +35,10 @@ def check_settings(
     settings: Mapping[str, object],
     advice: str = "name another folder, or delete this one",
 ) -> Prepared | None:
-    """The finished folder `out` if it was made with `settings`, None if there is nothing yet.
+    """The folder `out` if it was prepared with `settings`, None if there is nothing yet.
 
-    A setting that is None was not asked for and may be anything.
-    Raises DataError, ending with `advice`, where `out` was made with other settings, and where it
-    holds something else.
+    A setting that is None may be anything. Raises DataError, which ends with `advice`, if `out` was
+    prepared with other settings, and if it holds something else.
     """
     description = read_description(out)
     if description is None:
@@ -62,23 +61,27 @@ def check_settings(
 def staged_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` if the block succeeds and vanishes if it fails.
 
-    Raises BitcodesError if another process is at it. What a killed process left is cleared away.
+    Raises BitcodesError if another process is preparing it. Deletes what a killed process left.
     """
     out = out.absolute()
     staging = out.parent / f".{out.name}.staging"
     staging.mkdir(parents=True, exist_ok=True)
-    with lock(staging / "lock", f"the data folder {out}"):
-        new = staging / "new"
-        if new.exists():
-            shutil.rmtree(new)
-        new.mkdir()
-        try:
-            yield new
-            if out.exists():
-                out.rmdir()  # empty, as check_settings saw
-            new.rename(out)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    new = staging / "new"
+    try:
+        with lock(staging / "lock", f"the data folder {out}"):
+            if new.exists():
+                shutil.rmtree(new)
+            new.mkdir()
+            try:
+                yield new
+                if out.exists():
+                    out.rmdir()  # empty, as check_settings saw
+                new.rename(out)
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
+    finally:
+        with suppress(OSError):  # another process prepares it
+            staging.rmdir()
 
 
 def write_dataset(

@@ -1,4 +1,4 @@
-"""A model as one portable file: model.safetensors, with all that is needed to use it."""
+"""A model as one portable file, model.safetensors, with everything that using it needs."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bitcodes.models.weights import copy_weights, read_safetensors
 
 
 def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
-    """What a file of the model says of itself; `device` is where it is best run."""
+    """The description in a file of the model; `device` is where it runs best."""
     return ModelInfo(
         backbone=model.backbone_name,
         bits=model.bits,
@@ -36,7 +36,7 @@ def save_model(model: HashModel, path: Path) -> None:
 def load_model(source: Path | str | None = None, device: str = "auto") -> HashModel:
     """Load a model from a run folder or a model file; None means the newest run, runs/latest.
 
-    `device` "auto" is the device it was trained on where that is at hand, else the CPU.
+    `device` "auto" is the device it was trained on if this machine has it, else the CPU.
     Raises ModelError if the file is missing or damaged.
     """
     path = find_model(source)
@@ -47,12 +47,12 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     )
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
-        wanted, there = (
+        model_has, file_has = (
             f"{tensors[name].dtype} {tuple(tensors[name].shape)}" if name in tensors else "nothing"
             for tensors in (expected, weights)
         )
-        if wanted != there:
-            raise ModelError(f"{path}: tensor {name}: expected {wanted}, found {there}")
+        if model_has != file_has:
+            raise ModelError(f"{path}: tensor {name}: expected {model_has}, found {file_has}")
     copy_weights(model, weights)
     if info.fingerprint and (actual := model.fingerprint()) != info.fingerprint:
         raise ModelError(
@@ -65,9 +65,9 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
 
 
 def choose_device(name: str = "auto", strict: bool = True) -> torch.device:
-    """The device called `name`; "auto" is the best at hand. Raises ConfigError if it is not there.
+    """The device called `name`; "auto" is the best one. Raises ConfigError if it is not usable.
 
-    With `strict` false a device that is not at hand is replaced by the CPU.
+    If `strict` is false, the CPU stands in for a device that is not usable.
     """
     if name == "auto":
         if torch.cuda.is_available():

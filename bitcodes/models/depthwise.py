@@ -1,4 +1,4 @@
-"""Depthwise convolutions that are as fast on small maps as on large ones."""
+"""Depthwise convolutions that are fast on small maps too."""
 
 import torch
 import torch.nn.functional as F
@@ -6,11 +6,11 @@ from torch import nn
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that pads by itself where the map is smaller than the kernel.
+    """A depthwise convolution that pads by itself if the map is smaller than the kernel.
 
-    oneDNN's backward pass is up to ten times slower where a depthwise kernel overlaps both borders
-    of the map at once. Cutting off what of the kernel can never meet the map, and padding before
-    the convolution instead of within it, gives the same sums without that case.
+    oneDNN's backward pass is up to ten times slower if a depthwise kernel overlaps both borders of
+    the map at once. To avoid that case, this layer cuts off the part of the kernel that never meets
+    the map, and pads before the convolution. The sums are the same.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -28,7 +28,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def speed_up_depthwise(module: nn.Module) -> nn.Module:
-    """Make plain depthwise convolutions with "same" padding in a network faster ones, in place."""
+    """Replace plain depthwise convolutions with "same" padding in a network, in place."""
     for layer in module.modules():
         if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros":
             continue

@@ -1,4 +1,4 @@
-"""What runs a model: torch, or ONNX Runtime, which on a CPU takes half of the time."""
+"""What runs a model: torch, or ONNX Runtime, which takes half of the time on a CPU."""
 
 import importlib.util
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Engine = Literal["auto", "torch", "onnx"]
 DType = Literal["auto", "float32", "bfloat16"]
 
 WORTH_EXPORTING = 1000
-"""From so many images on, exporting a model first (seconds, once) costs less than it saves."""
+"""For this many images, exporting the model first (seconds, once) saves more than it costs."""
 
 
 def load_encoder(
@@ -27,18 +27,18 @@ def load_encoder(
     like: CodeSetHeader | None = None,
     log: Callable[[str], None] | None = None,
 ) -> Encoder:
-    """Load the model of a run, or a model file, with the engine that is to run it.
+    """Load the model of a run, or a model file, with the engine that runs it.
 
-    "auto" is the engine and dtype of `like`, the set that is added to. Without one, it is onnx on
-    the CPU where ONNX Runtime is installed and the model has been exported, or is worth exporting
-    for `images` (None: unknown, many), else torch; and float32. Raises ModelError, ConfigError.
+    "auto" is the engine and dtype of `like`, the code set to append to. Without `like`, the dtype
+    is float32, and the engine is onnx if the model runs on the CPU, ONNX Runtime is installed, and
+    the model is exported already or `images` (None: unknown, many) are enough to make exporting
+    pay; otherwise it is torch. Raises ModelError, ConfigError.
     """
     path = find_model(source)
     if engine == "auto" and like is not None and like.engine in ("torch", "onnx"):
         engine = like.engine  # type: ignore[assignment]
     if dtype == "auto":
-        recorded = None if like is None else like.dtype
-        dtype = "bfloat16" if recorded == "bfloat16" else "float32"
+        dtype = "bfloat16" if like is not None and like.dtype == "bfloat16" else "float32"
     export = None
     if engine == "auto":
         engine, export = _choose(path, device, dtype, images)
@@ -58,9 +58,9 @@ def load_encoder(
 
 
 def load_like(header: CodeSetHeader, source: Path | str | None, device: str = "auto") -> Encoder:
-    """The model for queries to a set: its engine and dtype where they are at hand, else torch.
+    """The model for queries to a code set: with its engine and dtype if possible, else torch.
 
-    Another engine in float32 turns a bit in ten thousand images or more, which a query survives.
+    Another engine in float32 flips a bit in ten thousand images or more: queries can bear that.
     """
     path = find_model(source)
     if header.engine == "onnx" and _has_runtime():
@@ -74,7 +74,7 @@ def load_like(header: CodeSetHeader, source: Path | str | None, device: str = "a
 def _choose(
     path: Path, device: str, dtype: str, images: int | None
 ) -> tuple[Engine, OnnxModel | None]:
-    """The engine, and the exported model if it was opened to choose."""
+    """The engine, and the exported model if the choice opened it."""
     if path.suffix == ONNX:
         return "onnx", None
     if not _has_runtime() or dtype != "float32" or device not in ("auto", "cpu"):

@@ -28,7 +28,7 @@ class _Whole(nn.Module):
 
 
 def export(model: HashModel) -> bytes:
-    """The model as an ONNX file, with its description in the metadata. ModelError if it fails."""
+    """The model as an ONNX file, with its description in the metadata. Raises ModelError."""
     try:
         import onnx
         import onnxscript  # noqa: F401 - torch's exporter needs it
@@ -40,7 +40,7 @@ def export(model: HashModel) -> bytes:
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8, device=model.device)
     was_training = model.training
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it tells its progress
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it prints its progress
             warnings.simplefilter("ignore")
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             program = torch.onnx.export(
@@ -52,7 +52,7 @@ def export(model: HashModel) -> bytes:
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # whatever of a backbone it cannot translate
+    except Exception as error:  # raised for whatever it cannot translate
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{model.backbone_name} cannot be exported to ONNX: {reason}") from error
     finally:

@@ -1,14 +1,14 @@
-"""The stages of a network: its layers in groups, in the order that images pass them."""
+"""The stages of a network: groups of its layers, in the order of the forward pass."""
 
 from torch import nn
 
 
 def stages_by_timm(network: nn.Module) -> list[list[str]]:
-    """The names of the parameters of a network of timm: of its stem, its first stage, and so on.
+    """The parameter names of a network of timm: of its stem, of its first stage, and so on.
 
-    As timm itself groups them for learning rates that differ by depth: the maps of one size of a
-    convolutional network, or its groups of alike blocks; the blocks of a transformer. What follows
-    the last stage belongs to it. Empty where timm knows no groups.
+    The groups are timm's own, for learning rates that differ by depth: in a convolutional network
+    the layers with maps of one size, or groups of similar blocks; in a transformer the blocks. What
+    follows the last stage belongs to it. Empty if timm has no groups for the network.
     """
     from timm.models import group_parameters
 
@@ -20,12 +20,12 @@ def stages_by_timm(network: nn.Module) -> list[list[str]]:
 
 
 def stages_by_structure(network: nn.Module) -> list[list[str]]:
-    """The names of the parameters of any network: of its stem, its first stage, and so on.
+    """The parameter names of any network: of its stem, of its first stage, and so on.
 
-    Stages are the sequences of blocks that stand beside each other, such as `layer1` to `layer4`
-    of a ResNet; where there is one such sequence, its blocks. What stands between two stages
-    belongs to the later one, what follows the last to that one. Empty where there are no blocks,
-    only layers, as in AlexNet.
+    The stages are the sequences of blocks beside each other, such as `layer1` to `layer4` of a
+    ResNet. If there is only one sequence, its blocks are the stages. Layers between two stages
+    belong to the later one, layers after the last stage to that one. Empty for a network without
+    blocks, such as AlexNet.
     """
     stages = [f"{name}." for name in _stage_names(network)]
     if not stages:
@@ -60,7 +60,7 @@ def _is_sequence(module: nn.Module) -> bool:
 
 
 def _is_block(module: nn.Module) -> bool:
-    """Whether it is more than layers one after the other, such as a convolution and its norm."""
+    """Whether it is more than one layer, such as a convolution and its norm."""
     if _is_sequence(module):
         return any(map(_is_block, module.children()))
     return any(True for child in module.children() for _ in child.parameters())

@@ -21,10 +21,10 @@ from bitcodes.models.memory import keep_freed_memory
 class HashModel(nn.Module):
     """Backbone -> features (B, D) -> hash layer (B, K): everything that encoding needs.
 
-    `class_names` are those of the data it was trained on, in label order, maybe empty. `weights`
-    are the backbone's, the published ones or those in a file; its layers called `untrained` get
-    random ones all the same. With `hidden` a layer of that width follows the backbone (linear,
-    batch norm, ReLU): D is its width then. `dtype` is what `encode_batch` computes the features in.
+    `class_names` are those of the training data, in label order, or empty. `weights` are those of
+    the backbone: published ones, random ones, or a file; the layers in `untrained` get random ones
+    in any case. With `hidden`, a layer of that width (linear, batch norm, ReLU) follows the
+    backbone, and D is its width. `encode_batch` computes the features in `dtype`.
     """
 
     engine = "torch"
@@ -65,7 +65,7 @@ class HashModel(nn.Module):
         return f"<HashModel {self.backbone_name}: {self.bits} bits, {side} pixels>"
 
     def set_dropout(self, share: float) -> None:
-        """Drop that share in training: of the features, and in the backbone's dropout layers."""
+        """Drop this share in training: of the features, and in the backbone's dropout layers."""
         for layer in self.modules():
             if isinstance(layer, nn.Dropout):
                 layer.p = share
@@ -86,7 +86,7 @@ class HashModel(nn.Module):
         return self.head(self.backbone(images))
 
     def head(self, pooled: torch.Tensor) -> torch.Tensor:
-        """What the backbone gives (B, backbone_dim) -> hash outputs (B, K)."""
+        """Outputs of the backbone (B, backbone_dim) -> hash outputs (B, K)."""
         return self.hash_features(self.hidden(pooled))
 
     def hash_features(self, features: torch.Tensor) -> torch.Tensor:
@@ -96,13 +96,13 @@ class HashModel(nn.Module):
 
     @torch.inference_mode()
     def pooled(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the backbone gives of such images, (B, backbone_dim), always float32."""
+        """Images uint8 (B, S, S, 3) -> outputs of the backbone, float32 (B, backbone_dim)."""
         with _evaluating(self), _full_precision():
             return self._pooled(pixels)
 
     @torch.inference_mode()
     def encode_batch(self, images: NDArray[np.uint8]) -> Encoded:
-        """Images as `preprocessing.to_array` gives them, uint8 (B, S, S, 3), to hash outputs.
+        """Images from `preprocessing.to_array`, uint8 (B, S, S, 3) -> hash outputs and features.
 
         In float32 the bits of an image do not depend on the other images of its batch.
         """

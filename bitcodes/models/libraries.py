@@ -57,8 +57,8 @@ def _torchvision_model(model: str, heads: bool) -> nn.Module:
     if model in ("googlenet", "inception_v3"):
         # Their weights expect a scaling of their own, which comes before torchvision's.
         options = {"aux_logits": heads, "init_weights": not heads, "transform_input": True}
-    made: nn.Module = models.get_model(model, weights=None, **options)
-    return made
+    network: nn.Module = models.get_model(model, weights=None, **options)
+    return network
 
 
 def _cut_off_classifier(network: nn.Module) -> int:
@@ -80,9 +80,10 @@ def _cut_off_classifier(network: nn.Module) -> int:
 
 @cache
 def torchvision_backbone(model: str) -> Backbone:
-    """A classification model of torchvision, with the weights that it calls its default.
+    """A classification model of torchvision, with its default weights.
 
-    Features are what its classifier's last layer sees: fc7 of AlexNet and VGG, else pooled ones.
+    The features are the input of its classifier's last layer: fc7 for AlexNet and VGG, pooled maps
+    for others.
     """
     from torchvision import models
 
@@ -125,8 +126,8 @@ def torchvision_backbone(model: str) -> Backbone:
     def headless(tensors: Weights) -> Weights:
         # The files of DenseNet are older than the names that it has now.
         old = r"(denselayer\d+\.(?:norm|conv))\.(\d)"
-        named = {re.sub(old, r"\1\2", key): tensor for key, tensor in tensors.items()}
-        return {key: tensor for key, tensor in named.items() if key not in heads}
+        renamed = {re.sub(old, r"\1\2", key): tensor for key, tensor in tensors.items()}
+        return {key: tensor for key, tensor in renamed.items() if key not in heads}
 
     def pretrained(image_size: int) -> Weights:
         place = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
@@ -154,7 +155,7 @@ def timm_names() -> list[str]:
 
 
 def is_timm(model: str) -> bool:
-    """Whether timm has a model of that name; a tag after a dot, which names weights, counts."""
+    """Whether timm has a model of that name; a tag after a dot, if any, must name its weights."""
     import timm
 
     if not timm.is_model(model):
@@ -164,9 +165,9 @@ def is_timm(model: str) -> bool:
 
 @cache
 def timm_backbone(model: str) -> Backbone:
-    """A model of timm, such as `resnet50`, or `resnet50.a1_in1k` of a certain training.
+    """A model of timm, such as `resnet50`, or `resnet50.a1_in1k` with certain weights.
 
-    Features are the pooled ones that its classifier sees.
+    The features are the pooled maps that its classifier sees.
     """
     import timm
 
@@ -179,12 +180,12 @@ def timm_backbone(model: str) -> Backbone:
         if config.fixed_input_size and image_size != size:
             options["img_size"] = image_size
         try:
-            made: nn.Module = timm.create_model(model, **options)
+            network: nn.Module = timm.create_model(model, **options)
         except (TypeError, AssertionError) as error:
             if "img_size" not in options:
                 raise
             raise _wrong_size(name, image_size, f"{size} ({error})") from None
-        return made
+        return network
 
     def build(image_size: int) -> nn.Module:
         return speed_up_depthwise(make(image_size, num_classes=0))
@@ -227,15 +228,15 @@ def timm_backbone(model: str) -> Backbone:
             raise _no_download(name, url, error, put) from None
 
     def read(path: Path, image_size: int) -> Weights:
-        found = read_weights(path)
-        tensors = without(found, heads)
+        content = read_weights(path)
+        tensors = without(content, heads)
         if fits(bare(image_size), tensors):
             return tensors
-        # The file may be of another image size, or be named as its authors named it: timm knows
-        # how to convert many such. What it cannot convert raises errors of all kinds, and is told
-        # in terms of what the file holds.
+        # The file may be for another image size, or have its authors' names: timm can convert many
+        # such files. If it cannot, which raises errors of any kind, the caller's error names the
+        # tensors as they stand in the file.
         try:
-            source = {"pretrained_cfg_overlay": {"state_dict": found}}
+            source = {"pretrained_cfg_overlay": {"state_dict": content}}
             return headless(make(image_size, pretrained=True, **source), image_size)
         except Exception:
             return tensors
@@ -249,18 +250,18 @@ def timm_backbone(model: str) -> Backbone:
 
 
 def _in_hub_cache(repository: str) -> str | None:
-    """The file of weights of a Hugging Face repository, if it was downloaded before."""
+    """The file of weights of a Hugging Face repository, if it is in the cache."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in ("model.safetensors", "pytorch_model.bin"):
-        found = try_to_load_from_cache(repository, name)
-        if isinstance(found, str):
-            return found
+        file = try_to_load_from_cache(repository, name)
+        if isinstance(file, str):
+            return file
     return None
 
 
 def _try_connection(url: str) -> None:
     """Raise OSError if nothing answers there: timm's downloader would try for a minute."""
-    # Any answer will do: what is wrong with it, the downloader will tell.
+    # Any answer will do: the downloader reports what is wrong with it.
     with contextlib.suppress(urllib.error.HTTPError):
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=15).close()

@@ -1,4 +1,4 @@
-"""Memory for networks on a CPU."""
+"""Memory of networks on a CPU."""
 
 import ctypes
 import sys
@@ -10,17 +10,17 @@ _LARGEST = 2**31 - 1  # bytes: an int of C's
 
 @cache  # once a process is enough
 def keep_freed_memory() -> bool:
-    """Have this process keep what it frees for what it allocates next; whether that is possible.
+    """Let this process keep freed memory for its next allocations. Returns whether it can.
 
     glibc hands blocks of some MB back to the system as soon as they are free. A network allocates
-    hundreds of them for each few images, and all anew for the next: the system then clears every
-    page again, which takes about a tenth of a training step at 128 pixels, and in a virtual machine
-    up to half of the time of encoding. Elsewhere nothing changes.
+    hundreds of them per few images, and again for the next. The system then clears every page
+    again: about a tenth of a training step at 128 pixels, and up to half of the time of encoding in
+    a virtual machine. On systems without glibc nothing changes.
     """
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # musl
         return False
-    kept = mallopt(_MMAP_THRESHOLD, _LARGEST), mallopt(_TRIM_THRESHOLD, _LARGEST)
-    return all(kept)
+    successes = mallopt(_MMAP_THRESHOLD, _LARGEST), mallopt(_TRIM_THRESHOLD, _LARGEST)
+    return all(successes)

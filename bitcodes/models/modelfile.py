@@ -1,4 +1,4 @@
-"""Model files: where they are and what they say of themselves, read without torch."""
+"""Model files: where they are, and their descriptions, read without torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ ONNX = ".onnx"
 
 
 class ModelInfo(BaseModel):
-    """What a model file says of itself, as JSON under "bitcodes" in its metadata."""
+    """The description of a model: JSON under "bitcodes" in the metadata of its file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,12 +25,12 @@ class ModelInfo(BaseModel):
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     hidden: int = 0  # width of the layer between backbone and hash layer; 0: none
-    device: str  # what it was trained on, the default for encoding with it
-    fingerprint: str = ""  # tells damage that safetensors cannot see; empty: not known
+    device: str  # the device it was trained on, the default for encoding with it
+    fingerprint: str = ""  # shows damage that safetensors cannot see; empty: unknown
 
 
 def find_model(source: Path | str | None = None) -> Path:
-    """The model file of a run, or that file itself; None means the newest run, runs/latest."""
+    """The model file of a run, or `source` if it is a file; None: the newest run, runs/latest."""
     path = None if source is None else follow(Path(source))
     if path is not None and path.is_file():
         return path
@@ -38,13 +38,13 @@ def find_model(source: Path | str | None = None) -> Path:
     if not path.is_file():
         raise ModelError(
             f"{path}: missing; the run has no weights yet: let finetune finish an epoch, "
-            "or run the same finetune command again to go on"
+            "or run the same finetune command again to resume"
         )
     return path
 
 
 def read_info(path: Path) -> ModelInfo:
-    """What a model.safetensors says of itself. ModelError where it is none, or damaged."""
+    """The description in a model.safetensors. Raises ModelError if it is none, or damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -56,7 +56,7 @@ def read_info(path: Path) -> ModelInfo:
 
 
 def parse_info(metadata: Mapping[str, str], path: Path) -> ModelInfo:
-    """The description in a model file's metadata. ModelError where there is none, or another."""
+    """The description in a model file's metadata. Raises ModelError if it has none, or another."""
     if "bitcodes" not in metadata:
         raise ModelError(f"{path}: is not a bitcodes model: its metadata has no 'bitcodes' entry")
     try:

@@ -22,7 +22,7 @@ class OnnxModel:
     """A model exported to ONNX, run by ONNX Runtime on the CPU in float32.
 
     `threads` compute it (None: all cores). Raises ModelError for another file, and without the
-    extra `onnx`. Copies to a forked process as a file to open there.
+    extra `onnx`. A copy in another process opens the file itself.
     """
 
     engine = "onnx"
@@ -56,7 +56,7 @@ class OnnxModel:
         return self._fingerprint
 
     def with_threads(self, threads: int) -> "OnnxModel":
-        """The same model, computed by so many threads; opened where it is first used."""
+        """The same model, computed by that many threads; its first use opens the file."""
         other = object.__new__(OnnxModel)
         other.__dict__ = {**self.__dict__, "_threads": threads, "_open": None}
         return other
@@ -102,10 +102,10 @@ class OnnxModel:
 def load_onnx(
     source: Path | str | None = None, log: Callable[[str], None] | None = None
 ) -> OnnxModel:
-    """The exported model of a run or model file, exported first where need be, or an .onnx file.
+    """The exported model of a run or model file, or an .onnx file. Exports the model if necessary.
 
-    It is kept beside the model file, under the same name with the suffix .onnx; `log` is told
-    before it is made.
+    The export lies beside the model file, under the same name with the suffix .onnx. `log` gets a
+    line before a new export.
     """
     path = find_model(source)
     if path.suffix == ONNX:
@@ -122,7 +122,7 @@ def load_onnx(
 
 
 def exported(path: Path) -> OnnxModel | None:
-    """The export kept beside a model file, if there is one of this very model."""
+    """The export beside a model file, if it is one of this very model."""
     file = path.with_suffix(ONNX)
     if not file.is_file():
         return None

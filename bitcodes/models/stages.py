@@ -1,7 +1,7 @@
-"""Other features of EfficientNets than those of their last layer.
+"""EfficientNets whose features are not those of the last layer.
 
-The last layer was trained to tell ImageNet's classes apart; what comes before it knows more of
-other images. What these networks leave out, they do not have, weights included.
+The last layer was trained to tell the classes of ImageNet apart; the layers before it serve other
+images better. These networks have no head at all, weights included.
 """
 
 import torch
@@ -12,8 +12,8 @@ from torch import nn
 class StagedEfficientNet(EfficientNet):
     """A timm EfficientNet whose features are the mean and the standard deviation of each channel.
 
-    Of each of its seven stages: the means of the first, their standard deviations, the means of the
-    second and so on.
+    The means of the first of its seven stages, its standard deviations, the means of the second and
+    so on.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -38,7 +38,7 @@ class TrunkEfficientNet(EfficientNet):
 
 
 def without_head(model: nn.Module, head: tuple[str, ...], kind: type[EfficientNet]) -> nn.Module:
-    """The same network without the modules of its head, as a `kind` that ends with its stages."""
+    """The same network as a `kind` that ends with the stages, without the modules of its head."""
     assert type(model) is EfficientNet
     model.__class__ = kind
     for name in head:

@@ -1,4 +1,4 @@
-"""Weights in files, read without running anything that a file may say, and put into networks."""
+"""Reading weights from files, without running code in them, and copying them into networks."""
 
 import pickle
 from collections.abc import Collection, Mapping
@@ -12,14 +12,14 @@ from bitcodes.errors import ModelError
 
 Weights = dict[str, torch.Tensor]
 
-_NAMED = 5  # names of tensors in a message
+_MOST_NAMES = 5  # in a message
 
 
 def read_weights(path: Path) -> Weights:
     """The tensors in a .safetensors or PyTorch file (.pth, .pt, .bin) by name.
 
-    PyTorch files are read with `weights_only=True`; a dict under "state_dict" or "model" in one is
-    taken for the weights. Of a model that bitcodes saved, those of its backbone are returned.
+    PyTorch files are read with `weights_only=True`; if one holds a dict under "state_dict" or
+    "model", that dict is the weights. From a model of bitcodes, returns the backbone's weights.
     Raises ModelError.
     """
     if not path.is_file():
@@ -79,45 +79,46 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
-def copy_weights(module: nn.Module, weights: Weights, but: Collection[str] = ()) -> None:
-    """Copy weights of the same names and shapes into a module, leaving the tensors named in `but`.
+def copy_weights(module: nn.Module, weights: Weights, skip: Collection[str] = ()) -> None:
+    """Copy weights of the same names and shapes into a module, except the tensors in `skip`.
 
-    Unlike `load_state_dict` it runs no code of the layers, some of which treat a plain dict of
-    weights as of an older version of theirs.
+    Unlike `load_state_dict` it runs no code of the layers: some take a plain dict of weights for
+    one of their older versions.
     """
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
-            if name not in but:
+            if name not in skip:
                 tensor.copy_(weights[name])
 
 
 def fits(module: nn.Module, weights: Weights) -> bool:
-    """Whether weights have the names and shapes of the module's."""
+    """Whether weights have the same names and shapes as those of the module."""
     return not _differences(module.state_dict(), weights)
 
 
 def check_fits(module: nn.Module, weights: Weights, where: str) -> None:
-    """Raise ModelError, beginning with `where`, if weights lack or exceed the module's or differ in
-    shape; it names them.
+    """Raise ModelError if names or shapes of weights differ from those of the module.
+
+    The message begins with `where` and names the tensors.
     """
     differences = _differences(module.state_dict(), weights)
     if differences:
         raise ModelError(f"{where}: " + "; ".join(differences))
 
 
-def _differences(expected: Mapping[str, torch.Tensor], found: Weights) -> list[str]:
+def _differences(expected: Mapping[str, torch.Tensor], weights: Weights) -> list[str]:
     lists = {
-        "missing": [name for name in expected if name not in found],
-        "unexpected": [name for name in found if name not in expected],
+        "missing": [name for name in expected if name not in weights],
+        "unexpected": [name for name in weights if name not in expected],
         "of another shape": [
-            f"{name} (expected {tuple(expected[name].shape)}, found {tuple(found[name].shape)})"
+            f"{name} (expected {tuple(expected[name].shape)}, found {tuple(weights[name].shape)})"
             for name in expected
-            if name in found and expected[name].shape != found[name].shape
+            if name in weights and expected[name].shape != weights[name].shape
         ],
     }
     return [f"{what}: {_some(names)}" for what, names in lists.items() if names]
 
 
 def _some(names: list[str]) -> str:
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")

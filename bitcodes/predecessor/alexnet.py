@@ -22,7 +22,7 @@ from bitcodes.predecessor.weights import read_pickled_arrays
 
 IMAGE_SIZE = 227
 FILE_URL = "http://www.cs.toronto.edu/~guerzhoy/tf_alexnet/bvlc_alexnet.npy"
-FILE_PLACE = Path("data/pretrained_alexnet/bvlc_alexnet.npy")  # where the predecessor had it
+FILE_PLACE = Path("data/pretrained_alexnet/bvlc_alexnet.npy")  # as in the predecessor
 
 _MEAN_RGB = (123.68, 116.779, 103.939)
 _MAP = (256, 6, 6)  # channels, rows and columns that fc6 sees
@@ -33,8 +33,8 @@ _CLASSIFIER = "fc8"
 class BvlcAlexNet(nn.Module):
     """Images (B, 3, 227, 227), BGR, of mean zero -> fc7 (B, `width`).
 
-    Groups of two in conv2, conv4 and conv5; zeros around all convolutions but the first. Dropout,
-    none unless it is set, follows fc6; before the hash layer the hash model has its own.
+    conv2, conv4 and conv5 have two groups; all convolutions but the first are padded with zeros.
+    Dropout (0 unless set) follows fc6; the hash model has its own before the hash layer.
     """
 
     def __init__(self, width: int = 4096) -> None:
@@ -85,7 +85,7 @@ def build(image_size: int, width: int = 4096) -> nn.Module:
 
 
 def preprocessing(image_size: int) -> Preprocessing:
-    """The whole image in proportion, on black; the mean colour taken off; blue first."""
+    """The whole image in proportion, on black; the mean colour subtracted; blue first."""
     blue, green, red = (value / 255 for value in reversed(_MEAN_RGB))
     return Preprocessing(
         image_size=image_size,
@@ -109,7 +109,7 @@ def pretrained(image_size: int) -> Weights:
 
 
 def read(path: Path, image_size: int) -> Weights:
-    """Weights by the network's names from `bvlc_alexnet.npy`, or another kind of file as usual."""
+    """Weights by the network's names, from `bvlc_alexnet.npy` or a file as in `read_weights`."""
     if path.suffix.lower() != ".npy":
         return without(read_weights(path), [_CLASSIFIER])
     return from_tensorflow(read_pickled_arrays(path), path)
@@ -121,19 +121,19 @@ def from_tensorflow(layers: Any, path: Path) -> Weights:
     Kernels are stored (rows, columns, channels, filters), and the inputs of fc6 in the order rows,
     columns, channels of the last map. The classifier, fc8, is left out.
     """
-    wanted = (*_CONVOLUTIONS, "fc6", "fc7")
+    names = (*_CONVOLUTIONS, "fc6", "fc7")
     if not isinstance(layers, dict) or not all(isinstance(name, str) for name in layers):
         raise ModelError(f"{path}: expected a dict of layers by name, found {_kind(layers)}")
-    missing = [name for name in wanted if name not in layers]
-    unexpected = [name for name in layers if name not in (*wanted, _CLASSIFIER)]
+    missing = [name for name in names if name not in layers]
+    unexpected = [name for name in layers if name not in (*names, _CLASSIFIER)]
     if missing or unexpected:
         raise ModelError(
-            f"{path}: expected the layers {', '.join(wanted)} and {_CLASSIFIER}"
+            f"{path}: expected the layers {', '.join(names)} and {_CLASSIFIER}"
             + (f"; missing: {', '.join(missing)}" if missing else "")
             + (f"; unexpected: {', '.join(unexpected[:5])}" if unexpected else "")
         )
     weights: Weights = {}
-    for name in wanted:
+    for name in names:
         kernel, bias = _pair(layers[name], f"{path}: layer {name}", 4 if "conv" in name else 2)
         if name in _CONVOLUTIONS:
             kernel = kernel.transpose(3, 2, 0, 1)  # (filters, channels, rows, columns)
@@ -148,14 +148,14 @@ def from_tensorflow(layers: Any, path: Path) -> Weights:
     return weights
 
 
-def _pair(found: Any, where: str, dimensions: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _pair(layer: Any, where: str, dimensions: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """The weights and biases of a layer, told from each other by their number of dimensions."""
-    arrays = found if isinstance(found, (list, tuple)) else []
+    arrays = layer if isinstance(layer, (list, tuple)) else []
     shapes = [a.shape if isinstance(a, np.ndarray) else _kind(a) for a in arrays]
     if sorted(len(shape) for shape in shapes if isinstance(shape, tuple)) != [1, dimensions]:
         raise ModelError(
             f"{where}: expected an array of {dimensions} dimensions and one of 1, found "
-            + (", ".join(map(str, shapes[:5])) or _kind(found))
+            + (", ".join(map(str, shapes[:5])) or _kind(layer))
         )
     bias, kernel = sorted(arrays, key=lambda array: array.ndim)
     return kernel, bias

@@ -12,7 +12,7 @@ from bitcodes.settings_file import explain
 
 
 class _Params(BaseModel):
-    """The `params.json` of Learning-bit-codes-for-images; what is left out keeps its default."""
+    """The `params.json` of Learning-bit-codes-for-images; None: not in the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -40,7 +40,7 @@ _OWN = (_Params.model_fields.keys() | set(_MEANINGLESS)) - Settings.model_fields
 
 @dataclass(frozen=True)
 class Params:
-    """What a `params.json` says: settings, processes that read images, the number of classes."""
+    """The content of a `params.json`: settings, worker processes, the number of classes."""
 
     settings: dict[str, Any]
     workers: int | None
@@ -49,14 +49,14 @@ class Params:
 
 
 def is_params(values: dict[str, Any]) -> bool:
-    """Whether settings in a file have names that only the predecessor's `params.json` has."""
+    """Whether the settings have names that only the predecessor's `params.json` has."""
     return not _OWN.isdisjoint(values)
 
 
 def read_params(values: dict[str, Any], where: str) -> Params:
-    """Understand a `params.json`; names of this project's settings may stand beside its own.
+    """Turn a `params.json` into settings; it may also hold settings of this project.
 
-    Raises ConfigError naming every wrong or unknown value, as the file calls it.
+    Raises ConfigError, which names every wrong or unknown value as the file does.
     """
     known = _Params.model_fields.keys() | set(_MEANINGLESS)
     ours = {
