@@ -86,7 +86,7 @@ def finetune(
         console.note(run_settings.note)
     try:
         with reporting() as (loading, report):
-            done = training.finetune(
+            result = training.finetune(
                 settings,
                 run,
                 fresh=fresh,
@@ -101,34 +101,39 @@ def finetune(
     if as_json:
         console.print_json(
             {
-                "run": str(done.run),
-                "already_finished": done.already,
-                "kept_epoch": done.kept["epoch"],
-                "history": done.history,
+                "run": str(result.run),
+                "already_finished": result.already,
+                "kept_epoch": result.kept["epoch"],
+                "history": result.history,
             }
         )
-    if done.already and done.settings.loss.label_free:
-        console.note(f"{done.run} is finished: nothing to do. Start over with --fresh.")
-    elif done.already:
-        console.note(
-            f"{done.run} is finished ({len(done.history)} epochs): nothing to do. "
+    console.note(_summary(result))
+
+
+def _summary(result: "Finetuned") -> str:
+    """What training did, in a line."""
+    label_free = result.settings.loss.label_free
+    if result.already and label_free:
+        return f"{result.run} is finished: nothing to do. Start over with --fresh."
+    if result.already:
+        return (
+            f"{result.run} is finished ({len(result.history)} epochs): nothing to do. "
             "Train on with a larger --epochs, or start over with --fresh."
         )
-    else:
-        minutes = duration(done.history[-1]["train_seconds"])
-        outcome = "" if done.settings.loss.label_free else f"; {_outcome(done)}"
-        console.note(f"finished {done.run} in {minutes} of training{outcome}")
+    minutes = duration(result.history[-1]["train_seconds"])
+    outcome = "" if label_free else f"; {_outcome(result)}"
+    return f"finished {result.run} in {minutes} of training{outcome}"
 
 
-def _outcome(done: "Finetuned") -> str:
+def _outcome(result: "Finetuned") -> str:
     """Which epoch the model is of, and its score beside that of the last epoch."""
-    last, kept = done.history[-1], done.kept
+    last, model = result.history[-1], result.kept
     if "val_map" not in last:
         return "the model is that of the last epoch"
     score = f"validation mAP {last['val_map']:.4f} after the last epoch"
-    if kept is last:
+    if model is last:
         return f"{score}, whose weights are the model"
-    return f"{score}; the model is that of epoch {kept['epoch']}, with {kept['val_map']:.4f}"
+    return f"{score}; the model is that of epoch {model['epoch']}, with {model['val_map']:.4f}"
 
 
 def _weights(file: str | None, pretrained: bool) -> str:

@@ -1,4 +1,4 @@
-"""How `bitcodes finetune` shows training as it goes on."""
+"""The progress of `bitcodes finetune` on a terminal, or as plain lines."""
 
 import time
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reporting() -> Iterator[tuple[console.ProgressCallback, "Callable[[Progress], None]"]]:
-    """Show training: a live line on a terminal, a plain line every half minute elsewhere.
+    """Show training: a live line on a terminal, else a plain line every half minute.
 
-    Yields what is to be told of reading images, and of training.
+    Yields two callables: one to report the reading of images to, one for training.
     """
     if not console.err.is_terminal:
         printed = time.monotonic()
 
-        def plain(now: "Progress") -> None:
+        def print_line(now: "Progress") -> None:
             nonlocal printed
             if now.epoch_done or time.monotonic() - printed > 30:
                 console.note(_line(now))
                 printed = time.monotonic()
 
         with console.progress("reading images") as loading:
-            yield loading, plain
+            yield loading, print_line
         return
 
     from rich.progress import BarColumn, TextColumn
@@ -41,20 +41,20 @@ def reporting() -> Iterator[tuple[console.ProgressCallback, "Callable[[Progress]
         reading = bars.add_task("", total=None, visible=False)
         bar = bars.add_task("", total=None, visible=False)
 
-        def read(done: int, total: int | None) -> None:
+        def show_reading(done: int, total: int | None) -> None:
             text = f"reading images: {done} of {total}"
             bars.update(
                 reading, description=text, completed=done, total=total, visible=done != total
             )
 
-        def live(now: "Progress") -> None:
+        def show_training(now: "Progress") -> None:
             bars.update(
                 bar, description=_line(now), completed=now.step, total=now.steps, visible=True
             )
             if now.epoch_done:
                 bars.console.print(_line(now), markup=False)
 
-        yield read, live
+        yield show_reading, show_training
 
 
 def _line(now: "Progress") -> str:
@@ -70,7 +70,7 @@ def _line(now: "Progress") -> str:
 
 
 def duration(seconds: float) -> str:
-    """As one says it: 1 h 05 min, 3 min 20 s, 7 s."""
+    """Seconds as people read them: 1 h 05 min, 3 min 20 s, 7 s."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

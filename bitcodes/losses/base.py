@@ -7,12 +7,12 @@ from bitcodes.losses import LossName
 
 
 class HashLoss(nn.Module):
-    """Base of all losses, of hash outputs (B, K) and targets (B, C), one-hot or multi-hot float32.
+    """Base of all losses of hash outputs (B, K) and targets (B, C), one-hot or multi-hot float32.
 
-    What a loss needs beyond the hash layer, it owns as parameters or buffers; it draws no random
-    numbers and counts no steps while training. `multi_label` says that an image may have several
-    labels, or none. A batch is seen whole: some losses compare its images with each other.
-    `head_learning_rate` is the peak rate of SGD that suits the hash layer under this loss.
+    What a loss needs beyond the hash layer is a parameter or a buffer of its own. It draws no
+    random numbers and counts no steps during training. `multi_label` means that an image may have
+    several labels, or none. A loss sees the whole batch: some compare its images with each other.
+    `head_learning_rate` is the peak rate of SGD for the hash layer with this loss.
     """
 
     head_learning_rate = 0.5
@@ -34,15 +34,15 @@ class HashLoss(nn.Module):
         raise NotImplementedError
 
     def fold(self, hash_layer: nn.Linear, dither: float = 0.0) -> nn.Linear:
-        """The hash layer together with what the loss does to its outputs: what encoding uses.
+        """The hash layer that encoding uses: with what the loss does to hash outputs folded in.
 
-        Validation and the saved model take this layer, so that `bit = output > 0` of them both.
-        `dither` in [0, 1) spreads the thresholds of bits, where a loss knows how.
+        Validation and the saved model use it, so that `bit = output > 0` for both. `dither` in
+        [0, 1) spreads the thresholds of bits, if the loss supports it.
         """
         return hash_layer
 
     def describe(self) -> dict[str, float]:
-        """Figures worth showing once before training, by name."""
+        """Numbers to show once before training, by name."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Target codes, one a class, far from each other; levels that part any two of them evenly."""
+"""Target codes, one per class and far from each other, and levels that divide them evenly."""
 
 import math
 
@@ -12,15 +12,15 @@ _EXCHANGES = 2000  # tried at most
 
 
 def hash_centers(bits: int, classes: int, seed: int) -> NDArray[np.float32]:
-    """Codes far from each other, one a class: float32 (C, K) of -1 and 1, never two alike.
+    """Codes far from each other, one per class: float32 (C, K) of -1 and 1, all different.
 
-    Rows of a Hadamard matrix and their negatives where one of order K can be made and C <= 2 K
-    (distances K/2 and K); else chosen greedily, each next code the one of many random codes whose
-    nearest neighbour among those chosen is farthest. Raises ConfigError if C > 2^K.
+    They are rows of a Hadamard matrix and their negatives if there is one of order K and C <= 2 K
+    (distances K/2 and K). Otherwise each next code is the one of many random codes that is farthest
+    from its nearest neighbour among the codes so far. Raises ConfigError if C > 2^K.
     """
     if classes > 2**bits:
         raise ConfigError(
-            f"{classes} classes need as many different codes, and {bits} bits have only {2**bits}; "
+            f"{classes} classes need as many different codes, but {bits} bits have only {2**bits}; "
             f"raise --bits to at least {(classes - 1).bit_length()}"
         )
     hadamard = _hadamard_rows(bits)
@@ -71,13 +71,13 @@ def _spread_codes(bits: int, classes: int, rng: np.random.Generator) -> NDArray[
     else:
         pool = rng.integers(0, 2, (max(4096, 4 * classes), bits))
     signs = (pool * 2 - 1).astype(np.float32)  # (P, K)
-    chosen = [0]
+    rows = [0]
     nearest = (bits - signs @ signs[0]) / 2  # (P,) distance to the nearest chosen code
     for _ in range(1, classes):
         best = int(nearest.argmax())
-        chosen.append(best)
+        rows.append(best)
         nearest = np.minimum(nearest, (bits - signs @ signs[best]) / 2)
-    return signs[chosen]
+    return signs[rows]
 
 
 def minimum_distance(centers: NDArray[np.float32]) -> int:
@@ -91,10 +91,10 @@ def minimum_distance(centers: NDArray[np.float32]) -> int:
 def spread_levels(centers: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     """Levels for bits of (C, K) centers of -1 and 1: (2 i - 1 - K) / K, i = 1 .. K, in an order.
 
-    What lies between two centers a and b, m a + (1 - m) b, crosses the level l of a bit in which
-    they differ where 2 m - 1 = a_k l. The order is such that these places are evenly spread for
-    every two classes at once: the sum over all pairs (over 200 of them where there are more) of
-    the mean squared distance from even places is brought down by exchanging two levels at a time.
+    A point between two centers a and b, m a + (1 - m) b, crosses the level l of a bit in which they
+    differ at 2 m - 1 = a_k l. The order spreads these places evenly for all pairs of classes at
+    once: two levels at a time are exchanged if that reduces the sum over all pairs (over 200 of
+    them if there are more) of the mean squared distance from even places.
     """
     rng = np.random.default_rng(seed + 2)
     classes, bits = centers.shape
@@ -117,9 +117,9 @@ def spread_levels(centers: NDArray[np.float32], seed: int) -> NDArray[np.float32
     for _ in range(min(_EXCHANGES, 40 * bits)):
         pair = rng.integers(bits, size=2)
         levels[pair] = levels[pair[::-1]]
-        found = unevenness()
-        if found > least:
+        value = unevenness()
+        if value > least:
             levels[pair] = levels[pair[::-1]]
         else:
-            least = found
+            least = value
     return levels

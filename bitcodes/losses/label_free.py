@@ -1,7 +1,7 @@
 """Hash layers that need no labels and no training: fitted at once to the features of images.
 
-Each takes features (N, D), bits K and a seed, and gives `Planes`: a bit is set where
-weight . f + bias > 0.
+Each function takes features (N, D), the number of bits K and a random seed, and returns `Planes`: a
+bit is set if weight . f + bias > 0.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Planes:
-    """K hyperplanes of the feature space: what is put into the hash layer."""
+    """K hyperplanes of the feature space, which become the weights of the hash layer."""
 
     weight: NDArray[np.float32]  # (K, D)
     bias: NDArray[np.float32]  # (K,)
@@ -74,8 +74,8 @@ def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Plane
     """
     _check_variety(features)
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(features))[:_SAMPLE])
-    sample = features[chosen].astype(np.float64)  # (n, D)
+    rows = np.sort(rng.permutation(len(features))[:_SAMPLE])
+    sample = features[rows].astype(np.float64)  # (n, D)
     center = sample.mean(axis=0)
     sample -= center
     means = neighbour_means(sample, max(1, round(len(sample) ** 0.5)))  # (n, D)
@@ -84,21 +84,21 @@ def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Plane
     ridge = 1e-3 * np.trace(covariance) / len(covariance)
     inverse = np.linalg.inv(np.linalg.cholesky(covariance + ridge * np.eye(len(covariance))))
     shares, vectors = np.linalg.eigh(inverse @ (means.T @ means / len(sample)) @ inverse.T)
-    kept = [i for i in range(len(shares))[::-1] if shares[i] > 1e-6][:bits]
-    directions = inverse.T @ vectors[:, kept] * shares[kept]  # (D, d)
+    largest = [i for i in range(len(shares))[::-1] if shares[i] > 1e-6][:bits]
+    directions = inverse.T @ vectors[:, largest] * shares[largest]  # (D, d)
     return _rotated(features, center, directions, bits, seed)
 
 
 def _rotated(
     features: NDArray[np.float32], center: Array, directions: Array, bits: int, seed: int
 ) -> Planes:
-    """The hyperplanes of `directions` (D, d), turned as ITQ turns them."""
+    """The hyperplanes of `directions` (D, d) after the rotation of ITQ."""
     rotation = _rotation(_projected(features, center, directions), bits, seed)
     return Planes.through(center, (directions @ rotation).T)
 
 
 def neighbour_means(centered: Array, count: int) -> Array:
-    """Of each row of (N, D) the mean of the `count` other rows nearest by cosine, (N, D)."""
+    """The mean of the `count` nearest other rows by cosine, for each row of (N, D): (N, D)."""
     unit = centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-12)
     unit = unit.astype(np.float32)
     means = np.empty_like(centered)
@@ -121,15 +121,16 @@ def _principal(features: NDArray[np.float32], count: int) -> tuple[Array, Array]
         part = features[start : start + 8192] - center
         covariance += part.T @ part / len(features)
     variances, vectors = np.linalg.eigh(covariance)
-    kept = [i for i in range(len(variances))[::-1] if variances[i] > 1e-9 * variances[-1]][:count]
-    return center, vectors[:, kept]
+    most = variances[-1]
+    largest = [i for i in range(len(variances))[::-1] if variances[i] > 1e-9 * most][:count]
+    return center, vectors[:, largest]
 
 
 def _check_variety(features: NDArray[np.float32]) -> None:
     if (features == features[0]).all():
         raise ConfigError(
-            "all images have the same features, and no code can tell them apart: "
-            "give --data with images that differ"
+            "all images have the same features, so no code can tell them apart: "
+            "give --data with different images"
         )
 
 

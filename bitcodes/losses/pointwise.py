@@ -121,9 +121,9 @@ class DitheredCenterLoss(CenterLoss):
         """The hash layer with the thresholds in its bias."""
         if not dither:
             return hash_layer
-        folded = copy.deepcopy(hash_layer)
-        folded.bias.sub_(torch.atanh(dither * self.levels))
-        return folded
+        layer = copy.deepcopy(hash_layer)
+        layer.bias.sub_(torch.atanh(dither * self.levels))
+        return layer
 
 
 class HashCenters(DitheredCenterLoss):
@@ -205,8 +205,8 @@ class OrthoHash(CenterLoss):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See the class; the logits are s cos, without the margin."""
         cosines = F.normalize(self.norm(outputs)) @ F.normalize(self.centers).T  # (B, C)
-        wanted = targets / targets.sum(dim=1, keepdim=True).clamp(min=1)
-        loss = F.cross_entropy(self.scale * (cosines - self.margin * targets), wanted)
+        probabilities = targets / targets.sum(dim=1, keepdim=True).clamp(min=1)
+        loss = F.cross_entropy(self.scale * (cosines - self.margin * targets), probabilities)
         return loss, self.scale * cosines
 
     @torch.no_grad()
@@ -214,7 +214,7 @@ class OrthoHash(CenterLoss):
         """The hash layer with the batch norm of evaluation in its weights."""
         assert self.norm.running_mean is not None and self.norm.running_var is not None
         scale = (self.norm.running_var + self.norm.eps).rsqrt()  # (K,)
-        folded = copy.deepcopy(hash_layer)
-        folded.weight.mul_(scale[:, None])
-        folded.bias.sub_(self.norm.running_mean).mul_(scale)
-        return folded
+        layer = copy.deepcopy(hash_layer)
+        layer.weight.mul_(scale[:, None])
+        layer.bias.sub_(self.norm.running_mean).mul_(scale)
+        return layer

@@ -1,4 +1,4 @@
-"""The averaged weights (EMA): what is validated and saved in place of the last step's."""
+"""The averaged weights (EMA): what is validated and saved instead of the last weights."""
 
 from typing import Any
 
@@ -52,8 +52,8 @@ class AveragedWeights:
             "loss": self.loss.state_dict(),
         }
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
-        self.step = saved["step"]
-        self.model.load_state_dict(saved["model"])
-        self.loss.load_state_dict(saved["loss"])
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.loss.load_state_dict(state["loss"])

@@ -1,4 +1,4 @@
-"""TensorBoard's curves of a run: each step is in them once, however often training stopped."""
+"""TensorBoard curves of a run: each step is in them once, however often training stops."""
 
 from pathlib import Path
 
@@ -8,20 +8,20 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class Curves:
-    """What is written to TensorBoard; opened as training begins. `every`: steps between points."""
+    """Writer of a run's curves; `every` is the number of steps between two points."""
 
     def __init__(self, run: Path, every: int) -> None:
         self._every = every
         self._board = SummaryWriter(str(run), flush_secs=30)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
-        """Points of one step, if it is one of those that get some."""
+        """Add the points of a step, if `every` divides its number."""
         if step % self._every == 0:
             self._board.add_scalar("train/loss", loss, step)
             self._board.add_scalar("train/learning_rate", learning_rate, step)
 
     def epoch(self, step: int, loss: float, rate: float, score: float | None) -> None:
-        """Points of an epoch that ends before `step`; `score` is validation's."""
+        """Add the points of an epoch that ends before `step`; `score` is the validation mAP."""
         if score is not None:
             self._board.add_scalar("val/map", score, step)
         self._board.add_scalar("train/epoch_loss", loss, step)
@@ -49,11 +49,11 @@ class Curves:
         self._board.add_histogram("train/bit_balance", balance, step)
 
     def flush(self) -> None:
-        """Put on disk what was told so far."""
+        """Write all points so far to disk."""
         self._board.flush()
 
     def close(self) -> None:
-        """The end of a session."""
+        """Write the rest and close the file."""
         self._board.close()
 
 
@@ -63,7 +63,7 @@ def event_sizes(run: Path) -> dict[str, int]:
 
 
 def cut_back(run: Path, sizes: dict[str, int]) -> None:
-    """Take away what was written since `event_sizes` gave `sizes`."""
+    """Remove what was written after `event_sizes` returned `sizes`."""
     for path in _event_files(run):
         size = sizes.get(path.name, 0)
         if size == 0:

@@ -1,7 +1,7 @@
-"""The processes that train one model together, as torchrun starts them; most often just one.
+"""The processes that train one model together, started by torchrun; usually there is just one.
 
-Each takes its part of every batch through the network. Hash outputs are then gathered, so that each
-computes the loss of the whole batch, as one process would: losses may compare its images.
+Each passes its part of every batch through the network. The hash outputs are then gathered, so that
+each process computes the loss of the whole batch: losses may compare any of its images.
 """
 
 import inspect
@@ -36,7 +36,7 @@ class Group:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and tells."""
+        """Whether this is the process that writes and reports."""
         return self.rank == 0
 
     def part(self, count: int) -> slice:
@@ -45,7 +45,7 @@ class Group:
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def first_does(self, work: Callable[[], T]) -> T:
-        """What `work` returns in the first process, in all of them; its errors end them all."""
+        """Run `work` in the first process; all get its result. An error ends all of them."""
         if self.size == 1:
             return work()
         box: list[Any] = [None, False]
@@ -60,7 +60,7 @@ class Group:
         return result
 
     def any(self, happened: bool) -> bool:
-        """Whether it happened in any process. All have to ask, at the same place."""
+        """Whether it happened in any process. All processes must call this at the same place."""
         if self.size == 1:
             return happened
         flag = torch.tensor(int(happened))
@@ -108,18 +108,18 @@ class Group:
         return DistributedDataParallel(model, cards, **options)
 
     def share_buffers(self, model: nn.Module) -> None:
-        """Give all the first one's statistics of batch norms, which steps do not depend on."""
+        """Copy the batch norm statistics of the first process to all; steps do not use them."""
         for buffer in model.buffers() if self.size > 1 else ():
             self._call(dist.broadcast, buffer, 0)
 
     def device(self, device: torch.device) -> torch.device:
-        """Which of the devices meant by `device` is this process's; ConfigError if none is left."""
+        """The device of this process, of those that `device` means; ConfigError if none is left."""
         if self.size == 1 or device.type != "cuda":
             return device
         number, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
         if number >= there:
             raise ConfigError(
-                f"process {number + 1} on this machine finds no CUDA card of its own, there are "
+                f"process {number + 1} on this machine has no CUDA card of its own: there are "
                 f"{there}; start torchrun with --nproc-per-node {there}"
             )
         torch.cuda.set_device(number)
@@ -147,7 +147,7 @@ class _Gather(torch.autograd.Function):
 
 
 def rank() -> int:
-    """Which process this is, as torchrun says; 0 without it."""
+    """The number of this process, from torchrun; 0 without it."""
     return int(os.environ.get("RANK", "0"))
 
 

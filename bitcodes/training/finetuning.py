@@ -24,7 +24,7 @@ from bitcodes.training.validation import kept_epoch
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What `finetune` leaves: `run` is the folder; `already` says that nothing was left to do."""
+    """The result of `finetune`: `run` is the folder; `already` means nothing was left to do."""
 
     run: Path
     settings: Settings
@@ -47,24 +47,24 @@ def finetune(
     loading: Callable[[int, int | None], None] | None = None,
     log: Callable[[str], None] | None = None,
 ) -> Finetuned:
-    """Train a hash model as `settings` say, in the folder `run` (default: runs/<made from them>).
+    """Train a hash model with these settings in the folder `run`, by default one in runs/.
 
-    An unfinished run of the same settings is resumed and ends with the weights that it would have
-    had without the stop (bit for bit on a CPU); a finished one is returned as it is, or trained
-    on if `settings.epochs` has grown. `fresh` starts over.
+    An unfinished run with the same settings is resumed, and ends with the weights that it would
+    have without the stop (bit for bit on a CPU). A finished run is returned as it is, or trained on
+    if `settings.epochs` has grown. `fresh` starts over.
 
-    The losses without labels ("itq", "itq-nn", "lsh") take any folder of images for data and fit
-    the hash layer at once; of the settings, those of training mean nothing to them.
+    The losses without labels ("itq", "itq-nn", "lsh") take any folder of images as data and fit the
+    hash layer at once. They use no settings of training.
 
-    Processes that torchrun started train together, each with its part of every batch; the first
-    one writes and reports.
+    Processes that torchrun started train together, each on its part of every batch. The first one
+    writes and reports.
 
     SIGINT (Ctrl-C) saves the state and raises KeyboardInterrupt. Raises ConfigError if the folder
     holds a run of other settings, DataError for a bad dataset, BitcodesError if the loss is not
     finite or another process trains in this folder.
     """
     run = run or runs.RUNS / runs.run_name(settings)
-    with joined() as group, ExitStack() as held:
+    with joined() as group, ExitStack() as stack:
         if not group.first:
             report = loading = log = None
         log = log or (lambda line: None)
@@ -79,26 +79,26 @@ def finetune(
 
         def prepare() -> tuple[ResolvedSettings, Checkpoint | None]:
             _make_folder(run)
-            held.enter_context(lock(run / ".lock", f"run {run}"))
+            stack.enter_context(lock(run / ".lock", f"run {run}"))
             sweep(run)
             if fresh or not (run / runs.CONFIG_FILE).exists():
                 return resolve(settings, dataset.train, log), None
-            same = resolve(same_settings(settings, run), dataset.train, log)
-            return same, read_checkpoint(run, same, dataset.train)
+            resumed = resolve(same_settings(settings, run), dataset.train, log)
+            return resumed, read_checkpoint(run, resumed, dataset.train)
 
-        chosen, saved = group.first_does(prepare)
-        if saved is not None and _finished(chosen, saved.history):
-            return Finetuned(run, chosen, saved.history, already=True)
-        trainer = Trainer(chosen, run, dataset, saved, group, workers, loading, log)
+        resolved, checkpoint = group.first_does(prepare)
+        if checkpoint is not None and _finished(resolved, checkpoint.history):
+            return Finetuned(run, resolved, checkpoint.history, already=True)
+        trainer = Trainer(resolved, run, dataset, checkpoint, group, workers, loading, log)
         if group.first:
-            if saved is None:
+            if checkpoint is None:
                 clear(run)
             else:
-                trainer.go_on(saved)
-            chosen.save(run / runs.CONFIG_FILE)
+                trainer.go_on(checkpoint)
+            resolved.save(run / runs.CONFIG_FILE)
             runs.set_latest(run)
         trainer.train(report or (lambda progress: None))
-        return Finetuned(run, chosen, trainer.history, already=False)
+        return Finetuned(run, resolved, trainer.history, already=False)
 
 
 def _fit(

@@ -1,4 +1,4 @@
-"""Runs of the losses that need no labels: the hash layer is fitted at once to frozen features."""
+"""Runs of losses without labels: the hash layer is fitted at once to frozen features."""
 
 import json
 import time
@@ -27,8 +27,8 @@ from bitcodes.training.state import data_digest
 
 def images_to_fit(data: Path) -> ImageList:
     """The training images of a prepared folder, or all images in any other folder or list."""
-    listed = data / LIST_NAMES["train"]
-    return read_list(listed) if listed.is_file() else open_images([str(data)])
+    path = data / LIST_NAMES["train"]
+    return read_list(path) if path.is_file() else open_images([str(data)])
 
 
 def fit(
@@ -38,9 +38,9 @@ def fit(
     loading: Callable[[int, int | None], None] | None,
     log: Callable[[str], None],
 ) -> tuple[HashModel, dict[str, Any]]:
-    """A model with its hash layer fitted to the images, and what metrics.jsonl says of it.
+    """A model with its hash layer fitted to the images, and its line of metrics.jsonl.
 
-    Images that cannot be read are left out. Raises DataError if fewer than two can be.
+    Images that cannot be read are left out. Raises DataError if fewer than two can be read.
     """
     started = time.monotonic()
     sizes = settings.image_size  # several are for training, which ends with the last
@@ -55,12 +55,12 @@ def fit(
         settings.weights,
     ).to(choose_device(settings.device))
     store = FrozenFeatures(runs.FEATURES, model, images)
-    loaded = store.load(workers, loading)
-    missing = store.unreadable(loaded)
+    every = store.load(workers, loading)
+    missing = store.unreadable(every)
     if len(missing):
         path, reason = store.reason(int(missing[0]))
         log(f"{len(missing):,} images cannot be read: left out ({path}: {reason})")
-    features = loaded[~loaded[:, 0].isnan()].numpy()  # (N, D)
+    features = every[~every[:, 0].isnan()].numpy()  # (N, D)
     if len(features) < 2:
         raise DataError(
             f"{settings.data}: expected at least 2 images that can be read, found {len(features)}"
@@ -86,7 +86,7 @@ def fit(
 
 
 def write_run(run: Path, settings: Settings, model: HashModel, line: dict[str, Any]) -> None:
-    """Put config.yaml, model.safetensors and, last, metrics.jsonl in the place of what is there."""
+    """Replace the files of a run: config.yaml, model.safetensors and, last, metrics.jsonl."""
     clear(run)
     settings.save(run / runs.CONFIG_FILE)
     save_model(model, run / runs.MODEL_FILE)
@@ -95,7 +95,7 @@ def write_run(run: Path, settings: Settings, model: HashModel, line: dict[str, A
 
 
 def fitted(run: Path, images: ImageList) -> dict[str, Any] | None:
-    """What metrics.jsonl says of a run that was fitted before; None if it is not whole.
+    """The line of metrics.jsonl of an earlier run; None if the run is not complete.
 
     Raises DataError if it was fitted to other images.
     """
@@ -105,7 +105,7 @@ def fitted(run: Path, images: ImageList) -> dict[str, Any] | None:
     line: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if line["data"] != data_digest(images):
         raise DataError(
-            f"the images have changed since {run} was made of them; "
+            f"the images have changed since {run} was fitted to them; "
             "fit it again with --fresh, or choose another folder with --run"
         )
     return line

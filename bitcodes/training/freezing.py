@@ -13,10 +13,10 @@ def retrained_layers(settings: Settings) -> tuple[str, ...]:
 
 
 def freeze(backbone: nn.Module, settings: ResolvedSettings) -> None:
-    """Make those parameters of the backbone ask for gradients that the settings let learn.
+    """Let only those parameters of the backbone require gradients that the settings train.
 
-    Where the first layers do not learn, autograd keeps nothing of them: images ask for no gradient.
-    Raises ConfigError if the settings name layers or stages that the backbone has not.
+    Autograd stores nothing for frozen layers at the start of the backbone. Raises ConfigError if
+    the settings name layers or stages that the backbone does not have.
     """
     layers = retrained_layers(settings)
     backbone.requires_grad_(not settings.freeze and not layers)
@@ -26,7 +26,7 @@ def freeze(backbone: nn.Module, settings: ResolvedSettings) -> None:
         except AttributeError:
             known = ", ".join(child for child, _ in backbone.named_children())
             raise ConfigError(
-                f"settings: 'retrain' names {name!r}, a layer that {settings.backbone} has not: "
+                f"settings: 'retrain' names {name!r}, which is not a layer of {settings.backbone}: "
                 f"expected none, or some of {known}"
             ) from None
     for name in _frozen_stages(backbone, settings):
@@ -53,7 +53,7 @@ def _frozen_stages(backbone: nn.Module, settings: ResolvedSettings) -> list[str]
 
 
 def set_modes(backbone: nn.Module) -> None:
-    """Training mode for what learns, evaluation mode for modules of which nothing does.
+    """Put modules that learn in training mode, and frozen ones in evaluation mode.
 
     So the batch norms of frozen layers keep their statistics.
     """

@@ -1,4 +1,4 @@
-"""Features of images by a backbone that is not trained: computed once, then kept on disk."""
+"""Features of images from a frozen backbone: computed once, then kept on disk."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -26,9 +26,9 @@ _CHUNK = 16 * _BATCH  # images in a file: what a stop can cost
 class FrozenFeatures:
     """Features of a list of images, float32 (N, D), in files of 2,048 images each.
 
-    `folder` is a cache that many runs share: the files lie in a folder named by a digest of all
-    that they depend on, which are the images (path, size, time), the backbone's weights, the
-    preprocessing and the machinery. So they are never out of date, and may be deleted at any time.
+    `folder` is a cache that runs share. The files are in a folder named after a digest of all that
+    they depend on: the images (path, size, time), the weights of the backbone, the preprocessing,
+    torch and the kind of device. So they are never out of date and may be deleted at any time.
     """
 
     def __init__(self, folder: Path, model: HashModel, images: ImageList) -> None:
@@ -42,25 +42,25 @@ class FrozenFeatures:
         progress: Callable[[int, int | None], None] | None,
         between: Callable[[], None] = lambda: None,
     ) -> torch.Tensor:
-        """The features, (N, D) on the CPU; those that are not there are computed and kept.
+        """The features, (N, D) on the CPU. Missing ones are computed and stored.
 
-        An image that cannot be read has NaN for features. `between` is called before each batch,
-        and may raise to stop: what is done stays.
+        The features of an unreadable image are NaN. `between` is called before each batch and may
+        raise to stop: finished files stay.
         """
         count = len(self.images)
         features = torch.empty(count, self._model.backbone_dim)
         done = 0
-        while done < count and (part := self._read(done)) is not None:
-            features[done : done + len(part)] = torch.from_numpy(part)
-            done += len(part)
+        while done < count and (stored := self._read(done)) is not None:
+            features[done : done + len(stored)] = torch.from_numpy(stored)
+            done += len(stored)
         if progress is not None:
             progress(done, count)
         if done == count:
             return features
         self._folder.mkdir(parents=True, exist_ok=True)
-        for computed in self._compute(done, workers, between):
-            features[done : done + len(computed)] = computed
-            done += len(computed)
+        for part in self._compute(done, workers, between):
+            features[done : done + len(part)] = part
+            done += len(part)
             if done % _CHUNK == 0 or done == count:
                 first = (done - 1) // _CHUNK * _CHUNK
                 self._write(first, features[first:done].numpy())
@@ -69,7 +69,7 @@ class FrozenFeatures:
         return features
 
     def unreadable(self, features: torch.Tensor) -> NDArray[np.int64]:
-        """Positions of the images without features, in what `load` gave."""
+        """Positions of the images without features, in the result of `load`."""
         missing: NDArray[np.int64] = np.flatnonzero(features[:, 0].isnan().numpy())
         return missing
 
@@ -96,17 +96,17 @@ class FrozenFeatures:
         batches = batches_of(islice(listed(self.images), start, None), _BATCH)
         for batch, read in read_batches(batches, preprocessing, "full", workers):
             between()
-            computed = torch.full((len(batch.items), self._model.backbone_dim), torch.nan)
+            part = torch.full((len(batch.items), self._model.backbone_dim), torch.nan)
             if len(read.good):
                 pixels = torch.from_numpy(read.pixels).to(self._model.device)
-                computed[torch.from_numpy(read.good)] = self._model.pooled(pixels).cpu()
-            yield computed
+                part[torch.from_numpy(read.good)] = self._model.pooled(pixels).cpu()
+            yield part
 
     def _path(self, start: int) -> Path:
         return self._folder / f"{start:08}.npy"
 
     def _read(self, start: int) -> NDArray[np.float32] | None:
-        """The features kept in one file; None if it is not there, or is not what was written."""
+        """The features in one file; None if it is missing or damaged."""
         shape = (min(_CHUNK, len(self.images) - start), self._model.backbone_dim)
         try:
             part = np.load(self._path(start), allow_pickle=False)

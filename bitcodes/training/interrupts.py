@@ -9,9 +9,9 @@ from types import FrameType
 
 @contextmanager
 def interruptible(once: bool) -> Iterator[threading.Event]:
-    """Turn SIGINT into an event, so that no step is cut in half; with `once`, a second one kills.
+    """Turn SIGINT into an event, so that no step is cut in half. With `once`, a second one kills.
 
-    torchrun passes on the SIGINT that a terminal has sent to all, so that it comes twice.
+    torchrun forwards a SIGINT that the terminal sends to all processes, so it arrives twice there.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Decoded images for training: in memory where they fit, else decoded when they are needed."""
+"""Decoded images for training: in memory if they fit, else decoded when they are needed."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,15 +14,15 @@ from bitcodes.images.decode import open_image
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.machine import memory_bytes
 
-# Decoded images may take this share of the machine's memory before they are streamed instead.
-_MEMORY_SHARE = 0.25
-_UNKNOWN_MEMORY = 8 * 2**30  # bytes to count with where the system does not tell
+# Larger sets of decoded images are streamed.
+_MEMORY_SHARE = 0.25  # of the machine's memory
+_UNKNOWN_MEMORY = 8 * 2**30  # bytes to assume if the system does not tell
 
 
 class _Decoded(Dataset[torch.Tensor | DataError]):
     """Image files as uint8 (S, S, 3) tensors.
 
-    What goes wrong is returned, not raised: a worker process would turn it into a traceback.
+    Errors are returned, not raised: a worker process would turn them into a traceback.
     """
 
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
@@ -44,8 +44,8 @@ class _Decoded(Dataset[torch.Tensor | DataError]):
 class TrainingImages:
     """Images by index, uint8 (S, S, 3), decoded by `workers` processes (0: in this one).
 
-    They are kept in memory where they take a quarter of it at most, shared by `processes` that do
-    the same, and on a CUDA `device` where they take a quarter of what is free there.
+    They stay in memory if they take at most a quarter of it, which `processes` on this machine
+    share, and on a CUDA `device` if they take at most a quarter of its free memory.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class TrainingImages:
 
     @property
     def in_memory(self) -> bool:
-        """Whether all are decoded: batches take no time then."""
+        """Whether all images are decoded already, so that batches take no time."""
         return self._arrays is not None
 
     def batches(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
@@ -110,7 +110,7 @@ class TrainingImages:
 
 
 def _stack(images: list[torch.Tensor | DataError]) -> torch.Tensor | DataError:
-    """The images as one batch, or the first thing that went wrong with them."""
+    """The images as one batch, or the first error among them."""
     good: list[torch.Tensor] = []
     for image in images:
         if isinstance(image, DataError):

@@ -1,4 +1,4 @@
-"""The optimizer and the course of its learning rate."""
+"""The optimizer and the schedule of its learning rates."""
 
 import math
 
@@ -25,10 +25,10 @@ def make_optimizer(
     ]:
         # Biases and the scales of norms are not shrunk.
         for decay in (True, False):
-            chosen = [p for p in parameters if (p.ndim > 1) == decay]
-            if chosen:
+            group = [p for p in parameters if (p.ndim > 1) == decay]
+            if group:
                 penalty = settings.weight_decay if decay else 0.0
-                groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": penalty})
+                groups.append({"params": group, "lr": rate, "peak": rate, "weight_decay": penalty})
     # One pass over the weights instead of ten: of a step on a CPU, AdamW took a tenth.
     fused = untrained[0].device.type in ("cpu", "cuda")
     if settings.optimizer == Optimizer.ADAMW:
@@ -38,7 +38,7 @@ def make_optimizer(
 
 
 def schedule(step: int, steps: int, warm_up: float, kind: Schedule = Schedule.COSINE) -> float:
-    """Share of the peak learning rate: up linearly, then down along half a cosine to zero.
+    """The share of the peak learning rate: rises linearly, then falls along a cosine to zero.
 
     If `kind` is constant, it does not go down, and without warm-up is 1 from the first step.
     """

@@ -1,4 +1,4 @@
-"""What "auto" means: settings that depend on the machine and on the images."""
+"""What "auto" means: values of settings that depend on the machine and the images."""
 
 import math
 import time
@@ -46,7 +46,7 @@ def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) ->
 
 
 def resolve_to_fit(settings: Settings, images: ImageList) -> Settings:
-    """The same for a loss without labels; what only means something to training stays "auto"."""
+    """The same for a loss without labels: settings of training, which it ignores, stay "auto"."""
     values = _without_network(settings, images)
     if values["hidden"]:
         raise ConfigError(
@@ -57,7 +57,7 @@ def resolve_to_fit(settings: Settings, images: ImageList) -> Settings:
 
 
 def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
-    """The settings as values, of which those are chosen that need no network to look at."""
+    """The settings as values, with a choice for every "auto" that needs no network."""
     name = backbone_name(settings)
     backbone = find_backbone(name)
     values = settings.to_dict()
@@ -95,7 +95,7 @@ def _hidden_width(settings: Settings, backbone: Backbone) -> int:
 
 
 def _image_sizes(images: ImageList, backbone: Backbone, one_pass: bool) -> int | list[int]:
-    """The size that suits images and backbone, after half of it unless there is only one pass."""
+    """The size that fits images and backbone; half of it comes first, unless there is one pass."""
     size = backbone.default_image_size
     if not backbone.any_size:
         return size
@@ -109,13 +109,13 @@ def _last_size(sizes: int | list[int]) -> int:
 
 
 def epochs_for(images: int) -> int:
-    """10 for 50,000 images, and 5 to 60 for others: by the square root, fewer are seen oftener."""
+    """10 epochs for 50,000 images; more for fewer, by the square root, from 5 to 60."""
     epochs = round(_EPOCHS * math.sqrt(_IMAGES / max(images, 1)))
     return min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
 
 
 def _stages_to_freeze(settings: Settings, backbone: Backbone, network: nn.Module) -> int:
-    """Three of seven: the first layers have the largest maps, and least to learn."""
+    """Three of seven: the first layers have the largest maps and the least to learn."""
     if settings.freeze or settings.retrain != "none" or settings.weights == "random":
         return 0
     stages = backbone.stages(network)  # the stem is the first
@@ -125,10 +125,9 @@ def _stages_to_freeze(settings: Settings, backbone: Backbone, network: nn.Module
 def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]:
     """The optimizer and its rates that suit a backbone, by its norms, and the batch size.
 
-    Networks with layer norms are trained with AdamW, all others with SGD; of those the ones without
-    batch norm, or with frozen ones, bear only smaller steps. Where nothing of it learns, its kind
-    does not matter. The rates of SGD grow with the batch in proportion, those of AdamW with its
-    square root.
+    Networks with layer norms are trained with AdamW, all others with SGD. Networks with no batch
+    norms, or with frozen ones, need smaller steps. The norms do not matter if the whole backbone is
+    frozen. The rates of SGD grow in proportion to the batch, those of AdamW with its square root.
     """
     batches = settings.batch_size / 64
     head = loss_class(settings.loss).head_learning_rate
@@ -160,7 +159,7 @@ def _precision(
     device: torch.device,
     log: Callable[[str], None],
 ) -> Precision:
-    """bfloat16 where it makes training steps faster by a tenth at least, by a trial; else off."""
+    """bfloat16 if a trial shows that it makes training steps at least a tenth faster, else off."""
     if settings.freeze or device.type not in ("cpu", "cuda"):
         return Precision.OFF
     if device.type == "cuda" and not torch.cuda.is_bf16_supported():
@@ -179,9 +178,9 @@ def _precision(
 def _step_seconds(
     network: nn.Module, images: torch.Tensor, mixed: bool, give_up: float = math.inf
 ) -> float:
-    """Seconds of a step forward and back: the best of three, of fewer if it is above `give_up`.
+    """Seconds of a step forward and back: the best of three, or the first above `give_up`.
 
-    One before them does not count: on a GPU it loads the kernels, for seconds.
+    A step before them does not count: on a GPU it loads the kernels, which takes seconds.
     """
     best = math.inf
     for number in range(4):
@@ -201,9 +200,9 @@ def _step_seconds(
 
 
 def image_size_for(images: ImageList, largest: int) -> int:
-    """Median of the images' shorter sides in whole 32s, at least 128, at most `largest`.
+    """The median shorter side of 25 images in multiples of 32, from 128 to `largest`.
 
-    Of 25 images; those that cannot be read do not count. Raises DataError if none can.
+    Images that cannot be read do not count. Raises DataError if none of the 25 can be read.
     """
     sides = []
     for row in np.linspace(0, len(images) - 1, min(25, len(images))).astype(int):

@@ -31,11 +31,11 @@ def same_settings(settings: Settings, run: Path) -> Settings:
     More epochs are allowed: the run is trained on.
     """
     before = runs.load_settings(run)
-    chosen = before.to_dict()
+    values = before.to_dict()
     # What was chosen automatically then is what automatic means now.
     settings = Settings.build(
         {
-            key: chosen[key] if value == "auto" else value
+            key: values[key] if value == "auto" else value
             for key, value in settings.to_dict().items()
         }
     )

@@ -38,7 +38,7 @@ _EVAL_BATCH = 128
 class Trainer:
     """One training: what learns, the images it goes through, and how far it has come.
 
-    `saved` is a checkpoint to resume from. Nothing is written before `train`.
+    It resumes from a checkpoint if there is one. Nothing is written before `train`.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Trainer:
         settings: ResolvedSettings,
         run: Path,
         dataset: Dataset,
-        saved: Checkpoint | None,
+        checkpoint: Checkpoint | None,
         group: Group,
         workers: int | None,
         loading: Callable[[int, int | None], None] | None,
@@ -72,8 +72,8 @@ class Trainer:
         self.loss_sum = 0.0  # over the steps of the current epoch
         self.seconds = 0.0  # spent in training steps, also before a stop
         self.curves: Curves | None = None  # of the first process, while it trains
-        if saved is not None:
-            self._load(saved)
+        if checkpoint is not None:
+            self._load(checkpoint)
         self.learner.prepare()
         workers = max(1, default_workers() // processes_here()) if workers is None else workers
         model, batch_size = self.learner.model, self.plan.batch_size
@@ -100,16 +100,16 @@ class Trainer:
             events=event_sizes(self.run),
         ).write(self.run)
 
-    def _load(self, saved: Checkpoint) -> None:
-        self.learner.load(saved)
-        self.step = saved.step
-        self.history = saved.history
-        self.loss_sum = saved.loss_sum
-        self.seconds = saved.seconds
+    def _load(self, checkpoint: Checkpoint) -> None:
+        self.learner.load(checkpoint)
+        self.step = checkpoint.step
+        self.history = checkpoint.history
+        self.loss_sum = checkpoint.loss_sum
+        self.seconds = checkpoint.seconds
 
-    def go_on(self, saved: Checkpoint) -> None:
-        """Remove what was logged of steps after the checkpoint: they are done again."""
-        cut_back(self.run, saved.events)
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Remove the logs of steps after the checkpoint, which are repeated."""
+        cut_back(self.run, checkpoint.events)
         self._write_metrics()
         self.log(
             f"resuming at epoch {len(self.history) + 1} of {self.plan.epochs}, "
@@ -123,13 +123,13 @@ class Trainer:
     # -- training -----------------------------------------------------------------------------
 
     def train(self, report: Callable[[Progress], None]) -> None:
-        """Train to the end; on SIGINT save and raise KeyboardInterrupt."""
+        """Train to the end. On SIGINT, save and raise KeyboardInterrupt."""
         self._describe()
         self.curves = Curves(self.run, self.settings.summary_steps) if self.group.first else None
         try:
             with interruptible(once=self.group.size == 1) as self.interrupted:
                 if self.settings.freeze:
-                    self.log(f"features of all images: computed once, kept in {runs.FEATURES}")
+                    self.log(f"features of images are computed once and kept in {runs.FEATURES}")
                     self.inputs.load_features(self._check_interrupted)
                 while len(self.history) < self.plan.epochs:
                     self._train_epoch(report)
@@ -147,7 +147,7 @@ class Trainer:
             f"{epochs} epochs, {' then '.join(map(str, sizes))} pixels, "
             f"{settings.bits} bits, on {self.device}"
             + (f" and {self.group.size - 1} more" if self.group.size > 1 else "")
-            + (f"; the first {stages} stages stay as they are" if stages else "")
+            + (f"; the first {stages} stages are frozen" if stages else "")
             + (f"; a hidden layer of {settings.hidden:,}" if settings.hidden else "")
         )
         for name, value in self.learner.loss.describe().items():
@@ -155,16 +155,16 @@ class Trainer:
 
     @property
     def image_size(self) -> int:
-        """Of the current epoch; it never shrinks, even if more epochs are shared out anew."""
+        """The image size of the current epoch. It never shrinks, even if `epochs` grows."""
         before = self.history[-1]["image_size"] if self.history else 0
         return max(before, self.settings.size_in(len(self.history)))
 
     def _read_images(self) -> None:
-        """Have the images, and the model, at the size of the current epoch."""
+        """Read the images at the size of the current epoch."""
         self.inputs.read_images(self.learner.set_image_size(self.image_size))
 
     def _check_interrupted(self) -> None:
-        """Called between steps, where the state is whole: never save anywhere else."""
+        """Save and stop if interrupted. Only between steps is the state complete."""
         if self.group.any(self.interrupted.is_set()):
             self.save()
             raise KeyboardInterrupt
@@ -173,7 +173,7 @@ class Trainer:
         """Train what is left of the current epoch."""
         epoch = len(self.history)
         if self.image_size != self.learner.model.preprocessing.image_size:
-            self.log(f"from here on at {self.image_size} pixels")
+            self.log(f"now training at {self.image_size} pixels")
             self._read_images()
         first = self.step - epoch * self.plan.steps_per_epoch
         batches = self._batches(epoch)[first:]
@@ -189,9 +189,9 @@ class Trainer:
             now = time.monotonic()
             self.seconds += now - clock
             clock = now
-            done = first + number
-            rate = self._images_per_second(done)
-            report(self._progress(self.loss_sum / done, rate, val_map, done=False))
+            steps_done = first + number
+            rate = self._images_per_second(steps_done)
+            report(self._progress(self.loss_sum / steps_done, rate, val_map, epoch_done=False))
             self._check_interrupted()
             if now - saved_at > CHECKPOINT_SECONDS:
                 self.save()
@@ -204,7 +204,9 @@ class Trainer:
         rows = order.permutation(self.train_rows)[: steps * batch_size]
         return rows.reshape(steps, batch_size)
 
-    def _progress(self, loss: float, rate: float, val_map: float | None, done: bool) -> Progress:
+    def _progress(
+        self, loss: float, rate: float, val_map: float | None, epoch_done: bool
+    ) -> Progress:
         epoch = len(self.history)
         return Progress(
             epoch=epoch + 1,
@@ -215,7 +217,7 @@ class Trainer:
             images_per_second=rate,
             seconds_left=self.plan.images_left(self.step, epoch, self.image_size) / rate,
             val_map=val_map,
-            epoch_done=done,
+            epoch_done=epoch_done,
         )
 
     def _images_per_second(self, steps_done: int) -> float:
@@ -247,8 +249,8 @@ class Trainer:
         rates = ", ".join(f"{rate:.2g}" for rate in self.learner.rates)
         raise BitcodesError(
             f"the loss is {value} at step {self.step + 1} (epoch {len(self.history) + 1}, learning "
-            f"rates {rates}); try a smaller --learning-rate and --head-learning-rate (a third), "
-            "or --amp off. The state before it is kept: --fresh starts over"
+            f"rates {rates}); try a smaller --learning-rate and --head-learning-rate, "
+            "for example a third, or --amp off. The last checkpoint is kept; --fresh starts over"
         )
 
     def _finish_epoch(self, report: Callable[[Progress], None]) -> None:
@@ -273,18 +275,18 @@ class Trainer:
         line["images_per_second"] = round(rate, 1)
         line["train_seconds"] = round(self.seconds, 1)
         line["validation_seconds"] = round(time.monotonic() - started, 1)
-        done = self._progress(loss, rate, score, done=True)
+        end_of_epoch = self._progress(loss, rate, score, epoch_done=True)
         self.history.append(line)
         self.loss_sum = 0.0
         if self.curves is not None:
             self._write_metrics()
         self.save()
-        report(done)
+        report(end_of_epoch)
 
-    def _save_models(self, kept: bool) -> None:
-        """The last weights have a file of their own if they are not the model."""
+    def _save_models(self, is_model: bool) -> None:
+        """Save the last weights as the model, or else in a file of their own."""
         last = self.run / runs.LAST_MODEL_FILE
-        if kept:
+        if is_model:
             save_model(self.learner.exported(), self.run / runs.MODEL_FILE)
             last.unlink(missing_ok=True)
         else:
@@ -293,7 +295,7 @@ class Trainer:
     # -- validation ---------------------------------------------------------------------------
 
     def _validate(self) -> tuple[float, float]:
-        """Rank the images held out: mAP against a fixed sample of the others, standard error."""
+        """The mAP of validation images, ranked against training images, and its standard error."""
         return ranking_score(
             self.group.collect(self.val_rows, self._encode),
             self.labels[self.val_rows],

@@ -1,4 +1,4 @@
-"""Validation on images held out of the training list; queries are never looked at."""
+"""Validation on images held out of the training list. Queries are never used."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,20 +19,21 @@ MAX_RANKED = 5000  # training images that they are ranked against
 def split(
     count: int, share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to train on, rows held out, and training rows that those are ranked against.
+    """Rows to train on, rows to validate, and training rows that those are ranked against.
 
-    In hash order, so that the split is the same everywhere. Coding an image costs about a fifth of
-    training on it: a quarter of the epoch is 5 % of its time. More is ranked only where more is
-    held out than that allows; at least two images are left to train on.
+    The split uses the order of hashes, so that it is the same on every machine. Encoding an image
+    takes about a fifth of the time of training on it, so a quarter of the images adds 5 % to an
+    epoch. More are ranked only if more are held out. At least two images remain to train on.
     """
     if count < 2:
         raise DataError(f"expected at least 2 images to train on, found {count}")
     order = np.array(hash_order(seed, "validation", [str(row) for row in range(count)]))
-    held = min(MAX_VALIDATION, int(share * count), count - 2)
-    if held == 0:
+    size = min(MAX_VALIDATION, int(share * count), count - 2)
+    if size == 0:
         return np.arange(count), order[:0], order[:0]
-    ranked = min(MAX_RANKED, max(count // 4 - held, held))
-    return np.sort(order[held:]), np.sort(order[:held]), np.sort(order[held : held + ranked])
+    train, others = order[size:], order[size : size + MAX_RANKED]
+    others = others[: max(count // 4 - size, size)]
+    return np.sort(train), np.sort(order[:size]), np.sort(others)
 
 
 def ranking_score(
@@ -41,10 +42,10 @@ def ranking_score(
     ranked_outputs: NDArray[np.float32],
     ranked_labels: NDArray[np.uint8],
 ) -> tuple[float, float]:
-    """Mean average precision of the images held out, ranked against others, and its standard error.
+    """Mean average precision of validation images, ranked against others, and its standard error.
 
-    Hash outputs (Q, K) and labels (Q, C) of the first, (N, K) and (N, C) of the others. (0, 0) if
-    none of them has a relevant image.
+    Hash outputs (Q, K) and labels (Q, C) of the validation images, (N, K) and (N, C) of the others.
+    (0, 0) if no validation image has a relevant one.
     """
     index = HammingIndex(pack_outputs(ranked_outputs), outputs.shape[1])
     total, relevant = index.count(pack_outputs(outputs), labels=ranked_labels, query_labels=labels)
@@ -56,12 +57,12 @@ def ranking_score(
 
 
 def kept_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The line of the epoch whose weights are the run's model, of a history with at least one.
+    """The line of the epoch whose weights become the run's model.
 
-    The last one whose validation mAP is within a standard error of the best: what so few images
-    cannot tell apart is decided by having trained longer (the one-standard-error rule of Breiman et
-    al., Classification and Regression Trees, 1984). Without validation the last of all. Scores at
-    smaller image sizes are those of another model, and do not count.
+    It is the last epoch whose validation mAP is within a standard error of the best: if so few
+    images cannot tell two epochs apart, longer training decides (the one-standard-error rule of
+    Breiman et al., Classification and Regression Trees, 1984). Without validation it is the last
+    epoch. Epochs at smaller image sizes do not count. `history` has at least one line.
     """
     lines = [line for line in history if line["image_size"] == history[-1]["image_size"]]
     if "val_map" not in lines[-1]:

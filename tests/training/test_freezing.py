@@ -60,7 +60,9 @@ def test_all_learn_where_none_is_named(data: Path) -> None:
 
 
 def test_a_layer_that_is_not_there_is_named_with_those_that_are(data: Path) -> None:
-    said = r"'retrain' names 'fc6', a layer that small has not: expected none, or some of 0, 1, 2"
+    said = (
+        r"'retrain' names 'fc6', which is not a layer of small: expected none, or some of 0, 1, 2"
+    )
     with pytest.raises(ConfigError, match=said):
         finetune(make_settings(data, retrain="3,fc6"))
     with pytest.raises(ConfigError, match="'retrain' is 'a b': string should match"):
