@@ -1,4 +1,4 @@
-"""Evaluations of the same queries, compared query by query."""
+"""Differences between evaluations of the same queries, taken query by query."""
 
 import math
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Difference:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
     def to_dict(self) -> dict[str, float | list[float] | None]:
-        """A JSON-ready form, with None where neither evaluation has the figure."""
+        """A JSON-ready form, with None if neither evaluation has the figure."""
         if math.isnan(self.value):
             return {"difference": None, "interval": None}
         return {"difference": self.value, "interval": [self.low, self.high]}
@@ -35,7 +35,7 @@ def paired_differences(first: Evaluation, other: Evaluation) -> dict[str, Differ
 
     Each is a mean over the queries' own differences, and its interval comes from resampling the
     queries: most of what makes queries easy or hard cancels, so it is much narrower than the
-    intervals of the two figures. Raises ConfigError where the queries are not the same.
+    intervals of the two figures. Raises ConfigError if the queries differ.
     """
     if first.query_digest != other.query_digest:
         raise ConfigError(
@@ -46,9 +46,9 @@ def paired_differences(first: Evaluation, other: Evaluation) -> dict[str, Differ
     names = [name for name in first.scores if name in other.scores]
     columns = [other.scores[name] - first.scores[name] for name in names]
     table = np.stack(columns, axis=1)  # (Q, F)
-    known = ~np.isnan(table)
-    sums = np.where(known, table, 0).sum(axis=0)
-    counts = known.sum(axis=0)
+    present = ~np.isnan(table)
+    sums = np.where(present, table, 0).sum(axis=0)
+    counts = present.sum(axis=0)
     means = np.divide(sums, counts, out=np.full(len(names), np.nan), where=counts > 0)
     intervals = bootstrap_intervals(table)
     return {
@@ -58,6 +58,6 @@ def paired_differences(first: Evaluation, other: Evaluation) -> dict[str, Differ
 
 
 def evaluation_name(evaluation: Evaluation) -> str:
-    """What an evaluation is called in tables: its run, or its code set of queries."""
+    """The name of an evaluation in tables: its run, or its code set of queries."""
     about = evaluation.about
     return str(about.get("run") or about.get("query_codes") or "codes in memory")

@@ -1,8 +1,8 @@
-"""Figures as other projects count them, to be laid beside their tables.
+"""Figures as other projects count them, for comparison with their tables.
 
-They rank by a sort that leaves ties in the order of the list, or in no particular order. Here each
-figure is the expectation over the orders of the ties, with the range that these orders span. All
-means are over all queries: those with nothing to find count as 0.
+Their sort leaves ties in the order of the list, or in no defined order. Here each figure is the
+expectation over all orders of the ties, with the range of these orders. Means are over all queries:
+a query without a relevant item counts as 0.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ NAMES: tuple[CompatName, ...] = get_args(CompatName)
 
 @dataclass(frozen=True)
 class CompatFigure:
-    """A figure, its expectation, and the least and most that an order of the ties can give."""
+    """A figure: its expectation, and the least and greatest value that an order of ties gives."""
 
     name: str
     value: float
@@ -70,9 +70,9 @@ def compat_figures(name: CompatName, evaluation: Evaluation) -> tuple[CompatFigu
 def average_precision_over_hits(total: ArrayLike, relevant: ArrayLike, k: int) -> Floats:
     """Expected AP of the first k ranks, divided by the relevant items found there; 0 for none.
 
-    For histograms (Q, K+1), one value a query, (Q,). At the distance that k cuts through stand n
-    items, p of them relevant, and m are within k; nearer stand N0 and P0. Then the number x of
-    relevant ones among the m is hypergeometric, and given x they stand in random order, so
+    Takes histograms (Q, K+1), returns a value per query, (Q,). The distance that k cuts through has
+    n items, p of them relevant, and m of them are within k; N0 and P0 are nearer. The number x of
+    relevant items among the m is hypergeometric. For a given x their order is random, so
 
         AP = sum_x P(x) [S0 + (x/m) ((P0 + 1 - a (N0 + 1)) (H(N0+m) - H(N0)) + a m)] / (P0 + x)
 

@@ -1,4 +1,4 @@
-"""How well codes use their bits: balance, entropy, correlation, and images that share a code."""
+"""How well codes use their bits: balance, entropy, correlation, images that share a code."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Health:
-    """What the codes of a set look like as a whole."""
+    """Statistics of the bits and codes of a set."""
 
     count: int
     bits: int
@@ -25,7 +25,7 @@ class Health:
     correlation: Floats
     """(K, K) Pearson correlation of the bits; NaN for bits that never change."""
     distinct: int
-    """How many different codes there are."""
+    """Number of different codes."""
     largest: int
     """How many images share the most common code."""
     code_entropy: float
@@ -59,7 +59,7 @@ class Health:
         return float(pairs.mean()) if len(pairs) else 0.0
 
     def advice(self) -> str | None:
-        """One line on what is most clearly off, or None."""
+        """The most serious problem and what to do, in one line; None if there is none."""
         redundant = {second for _, second in self.duplicated}
         if self.distinct == 1 and self.count > 1:
             return "All images have the same code: nothing was learned, or the model is broken."
@@ -101,7 +101,7 @@ class Health:
 
 
 def code_health(codes: NDArray[np.uint8], bits: int) -> Health:
-    """Look over packed codes (N, ceil(bits / 8)), N at least 1."""
+    """Statistics of packed codes, uint8 (N, ceil(bits / 8)), with N at least 1."""
     count = len(codes)
     ones = np.zeros(bits)
     both = np.zeros((bits, bits))
@@ -110,7 +110,7 @@ def code_health(codes: NDArray[np.uint8], bits: int) -> Health:
         ones += block.sum(axis=0, dtype=np.float64)
         both += block.T @ block  # whole numbers up to the block's size: exact in float32
     mean = ones / count
-    # N covariance = sum x y - (sum x)(sum y) / N, kept in whole numbers: copies give exactly 1.
+    # N covariance = sum x y - (sum x)(sum y) / N, in whole numbers: copies correlate by exactly 1.
     covariance = both * count - np.outer(ones, ones)
     spread = np.sqrt(np.diag(covariance))
     scale = np.outer(spread, spread)
@@ -133,8 +133,8 @@ def code_health(codes: NDArray[np.uint8], bits: int) -> Health:
 
 
 def _group_sizes(lanes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """How many codes, lanes (W, N), there are of each distinct one."""
-    ordered = np.sort(lanes) if len(lanes) == 1 else lanes[:, np.lexsort(lanes)]
-    new = np.concatenate([[True], (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)])
+    """How often each distinct code occurs among the lanes (W, N)."""
+    order = np.sort(lanes) if len(lanes) == 1 else lanes[:, np.lexsort(lanes)]
+    new = np.concatenate([[True], (order[:, 1:] != order[:, :-1]).any(axis=0)])
     starts = np.flatnonzero(new)
     return np.diff(np.append(starts, lanes.shape[1]))

@@ -8,7 +8,7 @@ from bitcodes.metrics.ranking import Floats
 RESAMPLES = 1000
 LEVEL = 0.95
 
-# Resamples drawn at once, so that the table of their counts stays small.
+# Resamples per block, so that the table of their counts stays small.
 _BLOCK = 64
 
 
@@ -19,22 +19,22 @@ def bootstrap_intervals(
 
     Percentiles of the means of `resamples` samples of Q queries, drawn with replacement; the same
     samples for every column and every call of one Q. NaNs are left out of the means; a column of
-    nothing else has the interval (NaN, NaN). For the difference of two evaluations of the same
+    NaNs has the interval (NaN, NaN). For the difference of two evaluations of the same
     queries, pass the differences of their scores.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     queries, figures = scores.shape
-    known = ~np.isnan(scores)
+    present = ~np.isnan(scores)
     # Side by side, so that one product gives the sums and the counts of a resample.
-    table = np.concatenate([np.where(known, scores, 0), known], axis=1)  # (Q, 2F)
+    table = np.concatenate([np.where(present, scores, 0), present], axis=1)  # (Q, 2F)
     rng = np.random.default_rng(seed)
     means = np.full((resamples, figures), np.nan)
     for start in range(0, resamples, _BLOCK):
         size = min(_BLOCK, resamples - start)
-        drawn = rng.integers(0, queries, (size, queries), dtype=np.int32)
-        drawn += np.arange(size, dtype=np.int32)[:, None] * queries
-        times = np.bincount(drawn.ravel(), minlength=size * queries).reshape(size, queries)
+        picks = rng.integers(0, queries, (size, queries), dtype=np.int32)
+        picks += np.arange(size, dtype=np.int32)[:, None] * queries
+        times = np.bincount(picks.ravel(), minlength=size * queries).reshape(size, queries)
         sums = times.astype(np.float64) @ table  # (size, 2F)
         np.divide(
             sums[:, :figures],
@@ -45,7 +45,7 @@ def bootstrap_intervals(
     tail = 100 * (1 - LEVEL) / 2
     intervals = np.full((figures, 2), np.nan)
     for figure in range(figures):
-        drawn_means = means[~np.isnan(means[:, figure]), figure]
-        if len(drawn_means):
-            intervals[figure] = np.percentile(drawn_means, [tail, 100 - tail])
+        column = means[~np.isnan(means[:, figure]), figure]
+        if len(column):
+            intervals[figure] = np.percentile(column, [tail, 100 - tail])
     return intervals

@@ -12,8 +12,8 @@ Labels = NDArray[np.generic]
 def align_labels(query_labels: Labels, labels: Labels) -> tuple[Labels, Labels]:
     """Bring two label arrays into one kind: both classes (N,), or both 0/1 sets (N, C).
 
-    A list in which every image happens to have one label is stored as classes, its partner perhaps
-    as sets: the classes then become sets of one. Raises CodeSetError where the classes differ.
+    If every image of a list has one label, the list is stored as classes. If its partner is stored
+    as sets, the classes become sets of one label. Raises CodeSetError if the classes differ.
     """
     if query_labels.ndim == labels.ndim == 1:
         return query_labels, labels

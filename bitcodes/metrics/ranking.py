@@ -1,13 +1,13 @@
 """Retrieval metrics from histograms of distances, with ties counted by their expectation.
 
-Hamming distances tie in the thousands, and an order among equal distances means nothing. So no
-function here looks at a sorted list: all of them take, for Q queries and codes of K bits,
+Thousands of images share each Hamming distance, and their order means nothing. So no function here
+looks at a sorted list. For Q queries and codes of K bits, each takes
 
-    total     (Q, K+1) integers: how many database items stand at each distance
+    total     (Q, K+1) integers: how many database items are at each distance
     relevant  (Q, K+1) integers: how many of these are relevant
 
-and return one float64 a query, (Q,): the mean over every order of the items that tie. The work is
-O(Q x K), whatever the size of the database. docs/metrics.md explains each figure.
+and returns a float64 per query, (Q,): the mean over all orders of the items that tie. It does
+O(Q x K) work for a database of any size. docs/metrics.md explains each figure.
 
 A query for which nothing in the database is relevant has no AP and no recall: these are NaN, and
 `mean_over_queries` leaves them out.
@@ -25,11 +25,11 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 # Below this the harmonic numbers come from a table, above from their expansion, where the first
-# term left out, 1/(252 n^6), is under 1e-20.
+# missing term, 1/(252 n^6), is under 1e-20.
 _TABLE = 1024
 _HARMONIC = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, 2 * _TABLE))])
 
-# Elements of a histogram handled at once: temporary arrays stay in the processor's cache.
+# Elements of a histogram per block: temporary arrays stay in the processor's cache.
 _BLOCK = 1 << 16
 
 
@@ -38,7 +38,7 @@ def average_precision(total: ArrayLike, relevant: ArrayLike, cutoff: int | None 
 
     AP is the sum, over the ranks at which a relevant item stands, of the precision there, divided
     by the number of relevant items; AP@R takes the first R ranks only and divides by min(R, number
-    of relevant items). NaN where nothing is relevant.
+    of relevant items). NaN if nothing is relevant.
 
     With n items at a distance, p of them relevant, N0 items and P0 relevant ones nearer, the j-th
     of these ranks holds a relevant item with probability p/n, and then a further (j-1) a relevant
@@ -95,7 +95,7 @@ def hits_at(total: ArrayLike, relevant: ArrayLike, ranks: Sequence[int]) -> Floa
     for column, k in enumerate(ranks):
         if k < 1:
             raise ValueError(f"ranks count from 1, got {k}")
-        # The first distance at which k items are reached; all items, where there are fewer than k.
+        # The first distance at which k items are reached; all items, if there are fewer than k.
         cut = np.minimum((n_upto < k).sum(axis=1), total.shape[1] - 1)
         n, p = total[queries, cut], relevant[queries, cut]
         m = np.minimum(k - (n_upto[queries, cut] - n), n)
@@ -109,19 +109,19 @@ def precision_at(total: ArrayLike, relevant: ArrayLike, k: int) -> Floats:
 
 
 def recall_at(total: ArrayLike, relevant: ArrayLike, k: int) -> Floats:
-    """Expected share of the relevant items that stand among the first k, (Q,)."""
+    """Expected share of the relevant items that are among the first k, (Q,)."""
     return _divide(hits_at(total, relevant, [k])[:, 0], _most_hits(np.asarray(relevant), None))
 
 
 def precision_within(total: ArrayLike, relevant: ArrayLike, radius: int) -> Floats:
     """Share of relevant items within `radius` (distance <= radius), (Q,); 0 for an empty ball."""
     total, relevant = _checked(total, relevant)
-    found = total[:, : radius + 1].sum(axis=1)
-    return np.asarray(relevant[:, : radius + 1].sum(axis=1) / np.maximum(found, 1))
+    size = total[:, : radius + 1].sum(axis=1)
+    return np.asarray(relevant[:, : radius + 1].sum(axis=1) / np.maximum(size, 1))
 
 
 def recall_within(total: ArrayLike, relevant: ArrayLike, radius: int) -> Floats:
-    """Share of the relevant items that stand within `radius` (distance <= radius), (Q,)."""
+    """Share of the relevant items that are within `radius` (distance <= radius), (Q,)."""
     total, relevant = _checked(total, relevant)
     return _divide(relevant[:, : radius + 1].sum(axis=1), _most_hits(relevant, None))
 
@@ -146,7 +146,7 @@ def precision_recall_curve(
 def mean_over_queries(values: ArrayLike) -> float:
     """Mean of per-query values without the NaNs, those of queries that have no answer.
 
-    NaN when no query has one.
+    NaN if no query has one.
     """
     values = np.asarray(values, dtype=np.float64)
     answered = values[~np.isnan(values)]
@@ -186,8 +186,8 @@ def _ranks_counted(n: Floats, n_before: Floats, cutoff: int | None) -> Floats:
 
 def _most_hits(relevant: Counts, cutoff: int | None) -> Counts:
     """Relevant items of each query, at most `cutoff`, (Q,)."""
-    found: Counts = relevant.sum(axis=1)
-    return found if cutoff is None else np.minimum(found, cutoff)
+    hits: Counts = relevant.sum(axis=1)
+    return hits if cutoff is None else np.minimum(hits, cutoff)
 
 
 def _divide(values: NDArray[np.generic], divisor: Counts) -> Floats:

@@ -18,6 +18,7 @@ from bitcodes.errors import CodeSetError
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.metrics.health import Health, code_health
 from bitcodes.metrics.intervals import bootstrap_intervals
+from bitcodes.metrics.modes import SearchModes
 from bitcodes.metrics.protocols import Labels, align_labels
 from bitcodes.metrics.ranking import (
     Counts,
@@ -29,7 +30,6 @@ from bitcodes.metrics.ranking import (
     precision_within,
     recall_within,
 )
-from bitcodes.metrics.stages import Stages
 from bitcodes.metrics.two_stage import two_stage_radius, two_stage_scores
 from bitcodes.notebook import ShownAsHtml
 
@@ -40,7 +40,7 @@ RADIUS = 2
 
 @dataclass(frozen=True)
 class ClassScore:
-    """mAP over the whole ranking of the queries of one class; NaN where none has an answer."""
+    """mAP over the whole ranking, for the queries of one class; NaN if none has a relevant item."""
 
     name: str
     queries: int
@@ -49,7 +49,7 @@ class ClassScore:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(ShownAsHtml):
-    """What one evaluation found: the scores of every query, and their means, the figures."""
+    """The result of an evaluation: the scores of every query, and their means, the figures."""
 
     bits: int
     queries: int
@@ -59,28 +59,28 @@ class Evaluation(ShownAsHtml):
     self_matches: int
     """(query, database row) pairs that are the same file."""
     excluded_self: bool
-    """Whether these pairs were passed over."""
+    """Whether these pairs were left out."""
     scores: dict[str, Floats]
-    """A (queries,) array a figure, by its name; NaN for queries that it leaves out."""
+    """Figure -> a score per query, (queries,); NaN for queries that it leaves out."""
     tie_ranges: dict[str, tuple[float, float]]
-    """Least and greatest mAP that an order of the items at equal distance gives, by its name."""
+    """Figure -> least and greatest mAP that an order of the items at equal distance can give."""
     classes: tuple[ClassScore, ...]
     total: Counts
-    """(queries, bits + 1): how many database items stand at each distance."""
+    """(queries, bits + 1): how many database items are at each distance."""
     relevant: Counts
-    """(queries, bits + 1): relevant ones among them."""
+    """(queries, bits + 1): how many of them are relevant."""
     health: Health
     """How well the codes of the database use their bits."""
     query_digest: str
-    """SHA-256, in hex, of the queries' files and labels: equal means that scores can be paired."""
+    """SHA-256 in hex of the queries' files and labels; equal if scores can be paired."""
     about: dict[str, Any]
-    """Where the codes come from: files, fingerprint, run, data, protocol, as far as known."""
+    """Origin of the codes, as far as known: files, fingerprint, run, data, protocol."""
     notes: tuple[str, ...]
-    """What a reader of the figures should know, a sentence each."""
+    """What a reader of the figures should know, one sentence each."""
     sets: tuple[CodeSet, CodeSet]
-    """The code sets evaluated, queries and database."""
-    stages: Stages | None = None
-    """Re-ranked and asymmetric search beside plain Hamming, where that was asked for."""
+    """The code sets: queries, database."""
+    stages: SearchModes | None = None
+    """The search modes compared, if requested."""
 
     def __repr__(self) -> str:
         return (
@@ -90,16 +90,16 @@ class Evaluation(ShownAsHtml):
 
     @property
     def figures(self) -> dict[str, float]:
-        """The mean of each score over the queries that have it; NaN where none has."""
+        """The mean of each score over the queries that have it; NaN if none has."""
         return {name: mean_over_queries(values) for name, values in self.scores.items()}
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """The 95 % interval of each figure, by resampling the queries; NaN where it has none."""
-        found = bootstrap_intervals(np.stack(list(self.scores.values()), axis=1))
+        """The 95 % interval of each figure, by resampling the queries; NaN if there is none."""
+        intervals = bootstrap_intervals(np.stack(list(self.scores.values()), axis=1))
         return {
             name: (float(low), float(high))
-            for name, (low, high) in zip(self.scores, found, strict=True)
+            for name, (low, high) in zip(self.scores, intervals, strict=True)
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,10 +143,10 @@ def score_code_sets(
 ) -> Evaluation:
     """Evaluate the codes of `queries` against those of `database`; both need labels.
 
-    `exclude_self` passes over the database's row of the query's own file. `force` lets sets of
-    different models meet. Features of both add the two-stage score. `about` and `notes` go into the
-    result. `two_stage`, that score of each query from an earlier call on the same sets, saves most
-    of the time. Raises CodeSetError where the sets do not fit together.
+    `exclude_self` leaves the database row of a query's own file out of its results. `force` allows
+    sets of different models. If both have features, the two-stage score is added. `two_stage`, that
+    score per query from an earlier call on the same sets, saves most of the time. `about` and
+    `notes` become part of the result. Raises CodeSetError if the sets do not fit together.
     """
     query_labels, labels = _check(queries, database, force)
     index = HammingIndex(database)
@@ -156,10 +156,9 @@ def score_code_sets(
     if exclude_self:
         if pairs is None:
             raise CodeSetError(
-                "excluding the queries' own files needs code sets with paths; "
-                "bare arrays of codes have none"
+                "excluding the queries' own files needs code sets with paths; these have none"
             )
-        _take_out(pairs, queries, database, query_labels, labels, total, relevant)
+        _remove_pairs(pairs, queries, database, query_labels, labels, total, relevant)
 
     remarks = list(notes)
     answerable = relevant.any(axis=1)
@@ -192,8 +191,8 @@ def score_code_sets(
         )
     overlap = 0 if pairs is None else len(np.unique(pairs[:, 0]))
     if overlap:
-        done = "is passed over" if exclude_self else "finds itself (exclude-self passes it over)"
-        remarks.append(f"{overlap:,} queries are in the database too; each {done}.")
+        fate = "is passed over" if exclude_self else "finds itself (exclude-self passes it over)"
+        remarks.append(f"{overlap:,} queries are in the database too; each {fate}.")
     if database.count < max(RANKS):
         remarks.append(
             f"The database has {database.count:,} images: precision at larger ranks is left out."
@@ -219,14 +218,14 @@ def score_code_sets(
 
 
 def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, Labels]:
-    """Labels of both sets in one kind, once everything else about the sets fits."""
+    """Labels of both sets as one kind; raises CodeSetError if the sets do not fit together."""
     if queries.bits != database.bits:
         raise CodeSetError(
             f"the queries ({_name(queries)}) have {queries.bits} bits and the database "
             f"({_name(database)}) {database.bits}: they are not of one model"
         )
-    known = None not in (queries.fingerprint, database.fingerprint)
-    if known and queries.fingerprint != database.fingerprint and not force:
+    fingerprints = {queries.fingerprint, database.fingerprint}
+    if None not in fingerprints and len(fingerprints) > 1 and not force:
         raise CodeSetError(
             f"the queries ({_name(queries)}) are codes of model {queries.fingerprint} and the "
             f"database ({_name(database)}) of {database.fingerprint}: their distances mean nothing "
@@ -240,11 +239,11 @@ def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, La
         )
     for whose, code_set in (("queries", queries), ("database", database)):
         if code_set.count == 0:
-            raise CodeSetError(f"the {whose} ({_name(code_set)}) hold no codes at all")
+            raise CodeSetError(f"the {whose} ({_name(code_set)}) hold no codes")
         if code_set.labels is None:
             raise CodeSetError(
-                f"the {whose} ({_name(code_set)}) have no labels, so nothing is known to be "
-                "relevant; encode a list file with labels (data/<name>/test.txt, for example) "
+                f"the {whose} ({_name(code_set)}) have no labels, which say what is "
+                "relevant; encode a list file with labels, for example data/<name>/test.txt, "
                 "instead of files or folders"
             )
     assert queries.labels is not None and database.labels is not None
@@ -274,7 +273,7 @@ def _tie_ranges(total: Counts, relevant: Counts) -> dict[str, tuple[float, float
 def _per_class(
     query_labels: Labels, scores: Floats, class_names: tuple[str, ...]
 ) -> tuple[ClassScore, ...]:
-    """The mAP of the queries of each class, or of those that have each label, in class order."""
+    """The mAP of the queries of each class, or with each label, in class order."""
     if query_labels.ndim == 2:
         members = {c: query_labels[:, c].astype(bool) for c in range(query_labels.shape[1])}
     else:
@@ -291,7 +290,7 @@ def _per_class(
 
 
 def _self_pairs(queries: CodeSet, database: CodeSet) -> NDArray[np.int64] | None:
-    """(query, row) pairs of the same file, (M, 2); None where the paths are not known."""
+    """(query, row) pairs of the same file, (M, 2); None if the paths are unknown."""
     query_root, root = queries.root, database.root
     if query_root is None or root is None:
         return None
@@ -319,7 +318,7 @@ def _query_digest(queries: CodeSet, query_labels: Labels) -> str:
     return digest.hexdigest()
 
 
-def _take_out(
+def _remove_pairs(
     pairs: NDArray[np.int64],
     queries: CodeSet,
     database: CodeSet,
@@ -328,16 +327,16 @@ def _take_out(
     total: Counts,
     relevant: Counts,
 ) -> None:
-    """Take the pairs out of the histograms, in place."""
+    """Remove the pairs from the histograms, in place."""
     query, row = pairs.T
-    differing = queries.codes[query] ^ database.codes[row]
-    distances = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+    difference = queries.codes[query] ^ database.codes[row]
+    distances = np.bitwise_count(difference).sum(axis=1, dtype=np.int64)
     if query_labels.ndim == 1:
-        related = query_labels[query] == labels[row]
+        same = query_labels[query] == labels[row]
     else:
-        related = np.logical_and(query_labels[query], labels[row]).any(axis=1)
+        same = np.logical_and(query_labels[query], labels[row]).any(axis=1)
     np.subtract.at(total, (query, distances), 1)
-    np.subtract.at(relevant, (query, distances), related.astype(np.int64))
+    np.subtract.at(relevant, (query, distances), same.astype(np.int64))
 
 
 def _about(queries: CodeSet, database: CodeSet) -> dict[str, Any]:

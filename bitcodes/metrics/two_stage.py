@@ -1,4 +1,4 @@
-"""The two-stage score: a ball of near codes, of which the nearest by features count.
+"""The two-stage score: of the codes within a radius, the nearest by features count.
 
 Lin et al., CVPRW 2015, section 3.3, https://doi.org/10.1109/CVPRW.2015.7301269, scored as in
 Learning-bit-codes-for-images (12 of 48 bits, 120 positions).
@@ -14,7 +14,7 @@ from bitcodes.metrics.ranking import Floats
 POSITIONS = 120
 """How many items of a ball count."""
 
-# Feature values converted to float32 at a time, and (query, item) pairs held at a time.
+# Feature values converted to float32 at a time, and (query, item) pairs in memory at a time.
 _FEATURE_BLOCK = 1 << 24
 _PAIR_BLOCK = 1 << 24
 _MAX_QUERIES = 256
@@ -46,16 +46,16 @@ def two_stage_scores(
     to leave out.
     """
     scores = np.zeros(len(queries))
-    # Near codes have much the same ball: side by side, they share its features.
+    # Near codes have nearly the same ball: in one block, they share its features.
     order = _near_together(queries)
     step = int(np.clip(_PAIR_BLOCK // max(1, len(index)), 1, _MAX_QUERIES))
     for start in range(0, len(order), step):
-        chosen = order[start : start + step]
-        ball = index.within(queries[chosen], radius)
+        block_rows = order[start : start + step]
+        ball = index.within(queries[block_rows], radius)
         if exclude is not None:
-            ball = _without(ball, chosen, exclude)
-        distances = _feature_distances(query_features[chosen], features, ball)
-        for place, query in enumerate(chosen):
+            ball = _without(ball, block_rows, exclude)
+        distances = _feature_distances(query_features[block_rows], features, ball)
+        for place, query in enumerate(block_rows):
             here = slice(ball.offsets[place], ball.offsets[place + 1])
             nearest = _nearest(distances[here], ball.distances[here], ball.rows[here], positions)
             if len(nearest):

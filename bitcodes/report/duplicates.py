@@ -12,20 +12,20 @@ from bitcodes.tasks.duplicates import Duplicates
 
 _SHOWN_GROUPS = 50
 _SHOWN_IMAGES = 10
-"""In tables on a terminal; lines and JSON hold everything."""
+"""The most in tables; lines and JSON hold everything."""
 
 
-def duplicate_tables(found: Duplicates) -> Iterator[RenderableType]:
+def duplicate_tables(result: Duplicates) -> Iterator[RenderableType]:
     """A heading, and the groups as one table: the image to keep, then its duplicates."""
-    yield Text(found.describe(), style="dim")
-    if not found.groups:
+    yield Text(result.describe(), style="dim")
+    if not result.groups:
         return
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     table.add_column("group", justify="right")
     table.add_column("")
     table.add_column("distance", justify="right")
     table.add_column("path", overflow="fold")
-    for number, images in enumerate(found.groups[:_SHOWN_GROUPS], 1):
+    for number, images in enumerate(result.groups[:_SHOWN_GROUPS], 1):
         for place, image in enumerate(images[:_SHOWN_IMAGES]):
             table.add_row(
                 Text("" if place else f"{number}"),
@@ -40,17 +40,17 @@ def duplicate_tables(found: Duplicates) -> Iterator[RenderableType]:
             table.add_row(Text(), Text(), Text(), Text(more, style="dim"))
     yield Text()
     yield table
-    if len(found.groups) > _SHOWN_GROUPS:
-        hidden = len(found.groups) - _SHOWN_GROUPS
+    if len(result.groups) > _SHOWN_GROUPS:
+        hidden = len(result.groups) - _SHOWN_GROUPS
         yield Text(f"and {hidden:,} more groups: --json or a pipe has them all", style="dim")
 
 
-def duplicate_lines(found: Duplicates) -> Iterator[str]:
-    r"""A line an image, its fields parted by tabs: group, keep or duplicate, distance, path.
+def duplicate_lines(result: Duplicates) -> Iterator[str]:
+    r"""One tab-separated line per image: group, keep or duplicate, distance, path.
 
     Paths are escaped as in codes.paths.txt, tabs as `\t`.
     """
-    for number, images in enumerate(found.groups, 1):
+    for number, images in enumerate(result.groups, 1):
         for place, image in enumerate(images):
             role = "duplicate" if place else "keep"
             path = escape(path_from_here(image.path, image.file)).replace("\t", "\\t")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bitcodes.metrics.comparison import Difference
+from bitcodes.metrics.modes import RANKS
 from bitcodes.metrics.scoring import Evaluation
-from bitcodes.metrics.stages import RANKS
 from bitcodes.report.inline_svg import inline_svg
 from bitcodes.report.page import Thumbnails, render
 from bitcodes.report.plots import bit_plots, shared_plots

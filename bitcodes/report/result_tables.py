@@ -12,7 +12,7 @@ from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
 
 
 def result_tables(results: SearchResults) -> Iterable[RenderableType]:
-    """A heading and a table a query."""
+    """A heading, then a table per query."""
     yield Text(results.describe(), style="dim")
     for query in results.queries:
         yield Text()
@@ -26,11 +26,11 @@ def result_tables(results: SearchResults) -> Iterable[RenderableType]:
 
 
 def result_lines(results: SearchResults) -> Iterator[str]:
-    r"""A line a hit, its fields parted by tabs.
+    r"""One tab-separated line per hit.
 
-    query, rank, distance, similarity, path, labels (parted by commas) and, where results were
-    re-ranked, the distance of features or hash outputs; text is escaped as in codes.paths.txt,
-    tabs as `\t`.
+    The fields are query, rank, distance, similarity, path, labels (separated by commas) and, if the
+    hits were re-ranked, the distance of features or hash outputs. Text is escaped as in
+    codes.paths.txt, tabs as `\t`.
     """
     for query in results.queries:
         for hit in query.hits:

@@ -11,8 +11,8 @@ from rich.text import Text
 from bitcodes.metrics.comparison import Difference, evaluation_name
 from bitcodes.metrics.compat import CompatFigure
 from bitcodes.metrics.health import Health
+from bitcodes.metrics.modes import RANKS, SearchModes
 from bitcodes.metrics.scoring import RADIUS, ClassScore, Evaluation
-from bitcodes.metrics.stages import RANKS, Stages
 from bitcodes.metrics.two_stage import POSITIONS, two_stage_radius
 from bitcodes.report.text import printable
 
@@ -22,13 +22,13 @@ _NONE = (math.nan, math.nan)
 
 
 def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
-    """What was evaluated, the figures, mAP by class, and what a reader should know."""
+    """What was evaluated, the figures, mAP per class, and what a reader should know."""
     yield Text("\n".join(heading(evaluation)))
     yield Text()
     yield _figure_table(evaluation)
     if evaluation.stages is not None:
         yield Text()
-        yield _stage_table(evaluation.stages)
+        yield _mode_table(evaluation.stages)
     if len(evaluation.classes) > 1:
         yield Text()
         yield from _class_table(evaluation.classes)
@@ -39,8 +39,8 @@ def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
     for note in evaluation.notes:
         yield Text(printable(note))
     yield Text(
-        "Images at equal distance count by their mean over all orders, which span the range of "
-        "ties; docs/metrics.md defines every figure.",
+        "Images at equal distance have no order: each score is the mean over all their orders, and "
+        "the range of ties spans them. docs/metrics.md defines every figure.",
         style="dim",
     )
 
@@ -48,7 +48,7 @@ def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
 def comparison_tables(
     evaluations: Sequence[Evaluation], differences: Sequence[dict[str, Difference]]
 ) -> Iterable[RenderableType]:
-    """Evaluations beside each other; `differences` are those of the later ones to the first."""
+    """Evaluations side by side; `differences` are those of the others from the first."""
     letters = run_letters(evaluations)
     for letter, evaluation in zip(letters, evaluations, strict=True):
         yield Text.assemble((letter, "bold"), "  ", "; ".join(reversed(heading(evaluation))))
@@ -59,30 +59,33 @@ def comparison_tables(
         table.add_column(f"{letter} - A, 95 % interval", justify="right")
     for figure in evaluations[0].scores:
         cells = [Text(score_text(evaluations[0].figures[figure]), "bold")]
-        for evaluation, known in zip(evaluations[1:], differences, strict=True):
+        for evaluation, by_figure in zip(evaluations[1:], differences, strict=True):
             cells.append(Text(score_text(evaluation.figures.get(figure, math.nan)), "bold"))
-            found = known.get(figure)
-            style = "" if found is None or not found.clear else _clear_style(found)
-            cells.append(Text("" if found is None else difference_text(found), style))
+            difference = by_figure.get(figure)
+            if difference is None:
+                cells.append(Text())
+            else:
+                style = _clear_style(difference) if difference.clear else ""
+                cells.append(Text(difference_text(difference), style))
         table.add_row(describe(figure), *cells)
     yield Text()
     yield table
     for letter, evaluation in zip(letters, evaluations, strict=True):
         if evaluation.stages is not None:
             yield Text(f"\n{letter}", "bold")
-            yield _stage_table(evaluation.stages)
+            yield _mode_table(evaluation.stages)
     yield Text()
     for letter, evaluation in zip(letters, evaluations, strict=True):
         for note in (f"{health_text(evaluation.health)}.", *evaluation.notes):
             yield Text.assemble((letter, "bold"), "  ", printable(note))
     yield Text(
-        "Differences are means over the same queries, coloured where the interval leaves out zero.",
+        "Differences are means over the same queries, coloured if the interval excludes zero.",
         style="dim",
     )
 
 
 def compat_table(title: str, figures: Sequence[CompatFigure]) -> Table:
-    """Figures counted another way, with the range that orders of the ties span."""
+    """Figures as another project counts them, with the range over all orders of the ties."""
     table = _table(f"as {title} counts")
     table.add_column("score", justify="right")
     table.add_column("range of ties", justify="right")
@@ -93,7 +96,7 @@ def compat_table(title: str, figures: Sequence[CompatFigure]) -> Table:
 
 
 def describe(name: str, bits: int | None = None) -> str:
-    """The name of a figure as a reader sees it; `bits` tells what a code's radius is."""
+    """The name of a figure as a reader sees it; `bits` gives the radius of the two-stage score."""
     radius = "K/4" if bits is None else str(two_stage_radius(bits))
     names = {
         "map": "mAP, whole ranking",
@@ -105,17 +108,17 @@ def describe(name: str, bits: int | None = None) -> str:
 
 
 def score_text(value: float) -> str:
-    """A score with four decimals, or a dash where there is none."""
+    """A score with four decimals, or a dash if there is none."""
     return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def range_text(span: tuple[float, float]) -> str:
-    """Two ends with four decimals, or nothing where there are none."""
+    """Both ends with four decimals, or nothing if there are none."""
     return "" if math.isnan(span[0]) else f"{span[0]:.4f} to {span[1]:.4f}"
 
 
 def difference_text(difference: Difference) -> str:
-    """A difference with its sign and the ends of its interval, or nothing where there is none."""
+    """A difference with its sign and interval, or nothing if there is none."""
     if math.isnan(difference.value):
         return ""
     return f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
@@ -147,7 +150,7 @@ def heading(evaluation: Evaluation) -> list[str]:
 
 
 def run_names(evaluations: Sequence[Evaluation]) -> list[str]:
-    """A short name for each, the run's folder; the whole path where these are not different."""
+    """A short name for each, the folder of the run; the whole path if two are the same."""
     names = [evaluation_name(evaluation) for evaluation in evaluations]
     short = [Path(name).name for name in names]
     return short if len(set(short)) == len(short) else names
@@ -159,11 +162,11 @@ def run_letters(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def class_rows(classes: Sequence[ClassScore]) -> tuple[Sequence[ClassScore], str]:
-    """The classes to show, and what to say of those left out: of very many, the lowest."""
+    """The classes to show, the lowest if there are very many, and a remark on the others."""
     if len(classes) <= _MOST_CLASSES:
         return classes, ""
-    known = [entry for entry in classes if not math.isnan(entry.map)]
-    lowest = sorted(known, key=lambda entry: entry.map)[:_CLASSES_SHOWN]
+    scores = [entry for entry in classes if not math.isnan(entry.map)]
+    lowest = sorted(scores, key=lambda entry: entry.map)[:_CLASSES_SHOWN]
     return lowest, f"The {len(lowest)} lowest of {len(classes):,} classes; --json lists them all."
 
 
@@ -187,30 +190,30 @@ def _figure_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def _stage_table(stages: Stages) -> Table:
-    table = _table(f"the {stages.shortlist:,} nearest, ordered")
-    table.add_column(f"mAP@{stages.shortlist}", justify="right")
+def _mode_table(modes: SearchModes) -> Table:
+    table = _table(f"the {modes.shortlist:,} nearest, ordered")
+    table.add_column(f"mAP@{modes.shortlist}", justify="right")
     for rank in RANKS:
         table.add_column(f"precision@{rank}" if rank == RANKS[0] else f"@{rank}", justify="right")
     table.add_column("queries/s", justify="right")
-    for stage in stages.scores:
-        precision = (score_text(value) for value in stage.precision)
-        speed = f"{stage.queries_per_second:,.0f}"
-        table.add_row(stage.name, Text(score_text(stage.map), "bold"), *precision, speed)
+    for mode in modes.scores:
+        precision = (score_text(value) for value in mode.precision)
+        speed = f"{mode.queries_per_second:,.0f}"
+        table.add_row(mode.name, Text(score_text(mode.map), "bold"), *precision, speed)
     return table
 
 
 def _class_table(classes: Sequence[ClassScore]) -> Iterable[RenderableType]:
-    shown, left_out = class_rows(classes)
+    rows, remark = class_rows(classes)
     table = _table("class")
     table.add_column("queries", justify="right")
     table.add_column("mAP", justify="right")
-    for entry in shown:
+    for entry in rows:
         score = Text(score_text(entry.map), "bold")
         table.add_row(Text(printable(entry.name)), f"{entry.queries:,}", score)
     yield table
-    if left_out:
-        yield Text(left_out)
+    if remark:
+        yield Text(remark)
 
 
 def _clear_style(difference: Difference) -> str:

@@ -26,14 +26,14 @@ class Image:
     path: str
     """As the code set has it."""
     file: Path | None
-    """Where the image lies, if that is known."""
+    """Where the image is, if that is known."""
     distance: int
-    """Hamming distance to the image that is kept; chains can make it more than the radius."""
+    """Hamming distance to the image to keep; more than the radius through a chain."""
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """The groups of near-duplicates in a code set; of each, the image to keep comes first."""
+    """The groups of near-duplicates in a code set. The first image of each is the one to keep."""
 
     codes: str
     """Name of the code set."""
@@ -51,11 +51,11 @@ class Duplicates:
 
     @property
     def extra(self) -> int:
-        """How many images there are beside those to keep."""
+        """Number of images beside those to keep."""
         return sum(len(images) - 1 for images in self.groups)
 
     def describe(self) -> str:
-        """What was found, in one line."""
+        """The number of groups and images, in one line."""
         within = "with one code" if self.radius == 0 else f"within distance {self.radius}"
         groups = "1 group" if len(self.groups) == 1 else f"{len(self.groups):,} groups"
         return (
@@ -86,16 +86,16 @@ def find_duplicates(
 ) -> Duplicates:
     """Find the groups of images whose codes are within `radius`, directly or by a chain of others.
 
-    `keep` says which image of a group comes first: the first by path, or the largest (pixels, then
-    path; images that cannot be read count as the smallest). Raises CodeSetError where that needs
-    files and the set does not know where they lie.
+    `code_set` is a code set or its file. `keep` says which image of a group comes first: the first
+    by path, or the largest (pixels, then path; an image that cannot be read is the smallest).
+    Raises CodeSetError if the largest is requested of a set that does not say where its images are.
     """
     if not isinstance(code_set, CodeSet):
         code_set = CodeSet.open(code_set)
     if keep == "largest" and code_set.root is None:
         raise CodeSetError(
-            f"{code_set.path or 'this code set'} does not say where its images lie, so the largest "
-            "cannot be told; keep the first"
+            f"{code_set.path or 'this code set'} does not say where its images are, so their "
+            "sizes are unknown; keep the first"
         )
     index = open_groups(code_set, threads)
     groups = near_duplicates(index, radius, progress)
@@ -113,16 +113,16 @@ def find_duplicates(
 def _group(code_set: CodeSet, rows: Sequence[int], keep: Keep) -> tuple[Image, ...]:
     paths = {row: code_set.paths[row] for row in rows}
     if keep == "first":
-        kept = min(rows, key=lambda row: (paths[row], row))
+        best = min(rows, key=lambda row: (paths[row], row))
     else:
-        kept = min(rows, key=lambda row: (-_pixels(code_set.absolute_path(row)), paths[row], row))
-    codes = code_set.codes[list(rows)] ^ code_set.codes[kept]
+        best = min(rows, key=lambda row: (-_pixels(code_set.absolute_path(row)), paths[row], row))
+    codes = code_set.codes[list(rows)] ^ code_set.codes[best]
     distances = np.bitwise_count(codes).sum(axis=1, dtype=int).tolist()
     images = [
         Image(row, paths[row], _file(code_set, row), distance)
         for row, distance in zip(rows, distances, strict=True)
     ]
-    images.sort(key=lambda image: (image.row != kept, image.distance, image.path, image.row))
+    images.sort(key=lambda image: (image.row != best, image.distance, image.path, image.row))
     return tuple(images)
 
 

@@ -1,4 +1,4 @@
-"""Evaluating a run, or stored code sets: encodes what is missing, then scores."""
+"""Evaluate a run or stored code sets: encode what is missing, then score."""
 
 import hashlib
 import json
@@ -14,27 +14,27 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.errors import BitcodesError, CodeSetError, ConfigError
 from bitcodes.files import atomic_write, write_json_atomic
+from bitcodes.metrics.modes import score_modes
 from bitcodes.metrics.protocols import align_labels
 from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
-from bitcodes.metrics.stages import score_stages
 from bitcodes.runs import MODEL_FILE, load_settings, resolve_run
 from bitcodes.version import __version__
 
 if TYPE_CHECKING:
     from bitcodes.sources.lists import ImageList
 
-# encoding is imported only when something must be encoded: scoring stored codes needs no torch.
+# Encoding is imported only if images must be encoded: scoring stored codes needs no torch.
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
-"""Given what is being done, a context that yields what (done, total) is reported to."""
+"""Description of a step -> a context that yields the function that gets (done, total)."""
 
 _LISTS = ("test.txt", "database.txt", "dataset.json")
 _QUERIES, _QUERIES_HEADER = "queries.npy", "queries.json"
 _DATABASE, _DATABASE_HEADER = "database.npy", "database.json"
 _RECORD, _TWO_STAGE = "evaluated.json", "two_stage.npy"
 
-_STAGE_QUERIES = 1000
+_MODE_QUERIES = 1000
 
 
 def evaluate(
@@ -53,37 +53,41 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a run on the queries and the database of its data, or two stored code sets.
 
-    Of a run (default: the newest), queries and database are encoded, with the engine that suits so
-    many images, into the run's evaluation folder, unless the codes there are of the same weights
-    and lists; `data` is another prepared dataset than the one the run was trained on. With
-    `queries` and `database`, code sets with labels or their files, nothing is encoded.
-    `exclude_self` passes over each query's own file in the database; `force` lets code sets of
-    different models meet. `stages` also searches with a sample of the queries, re-ranked and, of a
-    run, asymmetric beside plain Hamming, and times it.
+    For a run (default: the newest), queries and database are encoded into the run's evaluation
+    folder, with the engine that suits the number of images; codes of the same weights and lists are
+    used again. `data` is a prepared dataset other than the one of the training. With `queries` and
+    `database`, code sets with labels or their files, nothing is encoded.
 
-    Raises BitcodesError, a child of it, where something is missing or does not fit together.
+    `exclude_self` leaves each query's own file out of its results. `force` allows code sets of
+    different models. `stages` also compares the search modes on a sample of the queries: plain,
+    re-ranked and, for a run, asymmetric.
+
+    `progress` is called for each step, as `bitcodes.progress` is. Raises BitcodesError or a child
+    of it if something is missing or does not fit together.
     """
     if stages and exclude_self:
-        raise ConfigError("stages of a search are scored with each query's own file; ask for one")
+        raise ConfigError(
+            "stages compares search modes with each query's own file: use it or exclude_self"
+        )
     if queries is None and database is None:
         folder = resolve_run(None if run is None else Path(run))
         dataset = load_settings(folder).data if data is None else Path(data)
         result = _evaluate_run(folder, dataset, exclude_self, device, batch_size, workers, progress)
-        return _with_stages(result, folder, device) if stages else result
+        return _with_modes(result, folder, device) if stages else result
     if queries is None or database is None:
-        raise ConfigError("queries and database go together: give both code sets, or neither")
+        raise ConfigError("queries and database go together: name both code sets, or neither")
     if run is not None or data is not None:
-        raise ConfigError("give a run, or code sets of queries and database, not both")
+        raise ConfigError("name a run, or code sets of queries and database, not both")
     result = score_code_sets(
-        _opened(queries), _opened(database), exclude_self=exclude_self, force=force
+        _open(queries), _open(database), exclude_self=exclude_self, force=force
     )
-    return _with_stages(result, None, device) if stages else result
+    return _with_modes(result, None, device) if stages else result
 
 
-def _with_stages(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:
-    """The evaluation with its stages, for queries spread evenly over the list."""
+def _with_modes(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:
+    """The evaluation with its search modes, for queries spread evenly over the list."""
     queries, database = evaluation.sets
-    count = min(queries.count, _STAGE_QUERIES)
+    count = min(queries.count, _MODE_QUERIES)
     rows = np.linspace(0, queries.count - 1, count).round().astype(np.int64)
     outputs = None
     if run is not None:
@@ -92,9 +96,9 @@ def _with_stages(evaluation: Evaluation, run: Path | None, device: str) -> Evalu
 
         files = (queries.absolute_path(row) for row in rows.tolist())
         outputs = encode_images(load_like(database.header, run, device), files).outputs
-    assert queries.labels is not None and database.labels is not None  # score_code_sets has seen
+    assert queries.labels is not None and database.labels is not None  # checked by score_code_sets
     query_labels, labels = align_labels(queries.labels, database.labels)
-    stages = score_stages(
+    modes = score_modes(
         database.codes,
         database.bits,
         labels,
@@ -104,10 +108,10 @@ def _with_stages(evaluation: Evaluation, run: Path | None, device: str) -> Evalu
         query_features=None if queries.features is None else queries.features[rows],
         query_outputs=outputs,
     )
-    return replace(evaluation, stages=stages)
+    return replace(evaluation, stages=modes)
 
 
-def _opened(code_set: CodeSet | Path | str) -> CodeSet:
+def _open(code_set: CodeSet | Path | str) -> CodeSet:
     return code_set if isinstance(code_set, CodeSet) else CodeSet.open(Path(code_set))
 
 
@@ -120,11 +124,11 @@ def _evaluate_run(
     workers: int | None,
     progress: Progress | None,
 ) -> Evaluation:
-    """Evaluate a run on prepared data, with what an earlier evaluation left in the run.
+    """Evaluate a run on prepared data; use what an earlier evaluation stored in the run.
 
-    A record holds digests of the model file and of the lists that the codes there were made from;
-    while these are the same, neither the model nor torch is loaded. The slow two-stage scores are
-    kept too, with digests of the code sets' headers.
+    A record holds digests of the model file and of the lists that the codes were made from. While
+    these are the same, neither the model nor torch is loaded. The slow two-stage scores are stored
+    too, with digests of the headers of the code sets.
     """
     model_file = run / MODEL_FILE
     if not model_file.is_file():
@@ -133,19 +137,18 @@ def _evaluate_run(
         )
     own = data.resolve() == load_settings(run).data.resolve()
     folder = run / ("evaluation" if own else f"evaluation-{data.resolve().name}")
-    made_from = _digests(model_file, *(data / name for name in _LISTS))
+    sources = _digests(model_file, *(data / name for name in _LISTS))
 
     record = _read_record(folder / _RECORD)
-    sets = _stored(folder) if record.get("made_from") == made_from else None
+    sets = _stored(folder) if record.get("made_from") == sources else None
     if sets is None:
         sets, protocol = _encode(run, data, folder, device, batch_size, workers, progress)
-        record = {"made_from": made_from, "protocol": protocol}
+        record = {"made_from": sources, "protocol": protocol}
         write_json_atomic(folder / _RECORD, record)
 
     headers = _digests(folder / _QUERIES_HEADER, folder / _DATABASE_HEADER)
     headers["bitcodes"] = __version__
-    keep = not exclude_self
-    scored = keep and record.get("two_stage_of") == headers
+    is_stored = not exclude_self and record.get("two_stage_of") == headers
     result = score_code_sets(
         *sets,
         exclude_self=exclude_self,
@@ -168,9 +171,9 @@ def _evaluate_run(
             )
             if code_set.skipped
         ],
-        two_stage=_read_scores(folder / _TWO_STAGE, sets[0].count) if scored else None,
+        two_stage=_read_scores(folder / _TWO_STAGE, sets[0].count) if is_stored else None,
     )
-    if keep and not scored:
+    if not exclude_self and not is_stored:
         with atomic_write(folder / _TWO_STAGE) as file:
             np.save(file, result.scores["two_stage"])
         write_json_atomic(folder / _RECORD, {**record, "two_stage_of": headers})
@@ -197,11 +200,12 @@ def _encode(
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise BitcodesError(
-            f"{folder} cannot be made ({error.strerror}), and codes for evaluation are kept there; "
-            "encode test.txt and database.txt elsewhere and name these code sets instead"
+            f"{folder}, the folder for the codes of the evaluation, cannot be created "
+            f"({error.strerror}); encode test.txt and database.txt elsewhere and evaluate with "
+            "--queries and --database"
         ) from error
 
-    def encoded(what: str, images: "ImageList", name: str) -> CodeSet:
+    def encode_part(what: str, images: "ImageList", name: str) -> CodeSet:
         with progress(f"encoding {what}") if progress else nullcontext() as report:
             return encode(
                 model,
@@ -214,12 +218,12 @@ def _encode(
                 progress=report,
             )
 
-    queries = encoded("queries", dataset.test, _QUERIES)
-    return (queries, encoded("database", dataset.database, _DATABASE)), dataset.protocol
+    queries = encode_part("queries", dataset.test, _QUERIES)
+    return (queries, encode_part("database", dataset.database, _DATABASE)), dataset.protocol
 
 
 def _stored(folder: Path) -> tuple[CodeSet, CodeSet] | None:
-    """The code sets in `folder`; None where they are not both there, whole and of one model."""
+    """The code sets in `folder`; None unless both are there, undamaged and of one model."""
     try:
         queries, database = CodeSet.open(folder / _QUERIES), CodeSet.open(folder / _DATABASE)
     except CodeSetError:
@@ -228,13 +232,13 @@ def _stored(folder: Path) -> tuple[CodeSet, CodeSet] | None:
 
 
 def _digests(*files: Path) -> dict[str, str | None]:
-    """SHA-256 of each file by its name; None where there is none."""
+    """File name -> SHA-256 in hex; None if there is no such file."""
     digests: dict[str, str | None] = {}
     for file in files:
         digests[file.name] = None
         if file.is_file():
-            with file.open("rb") as opened:
-                digests[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
+            with file.open("rb") as stream:
+                digests[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return digests
 
 
@@ -242,12 +246,12 @@ def _read_record(file: Path) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # missing or damaged: encoding finds out what is up to date
+        return {}  # missing or damaged: encode compares the images itself
     return record if isinstance(record, dict) else {}
 
 
 def _read_scores(file: Path, queries: int) -> Floats | None:
-    """Scores kept by an earlier evaluation; None where they are missing or do not fit."""
+    """Scores that an earlier evaluation stored; None if they are missing or do not fit."""
     try:
         scores = np.load(file, allow_pickle=False)
     except (OSError, ValueError):

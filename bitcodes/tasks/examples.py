@@ -16,18 +16,18 @@ _EXAMPLES, _EXAMPLE_HITS = 10, 8
 
 @dataclass(frozen=True)
 class Examples:
-    """Queries with the first images found for each, and their average precision."""
+    """Queries with their first hits, and the average precision of each."""
 
     title: str
     queries: tuple[tuple[QueryResult, float], ...]
 
 
 def examples(evaluation: Evaluation) -> tuple[Examples, Examples]:
-    """Queries with the best and the worst average precision, and the first images found for them.
+    """The queries with the best and the worst average precision, with their first hits.
 
-    Classes take turns, and no two queries have the same code, so that there is something to see.
+    Classes and codes differ as far as possible, so that the examples show more than one problem.
     """
-    ranked = np.argsort(-evaluation.scores["map"], kind="stable")  # NaN, without answer, come last
+    ranked = np.argsort(-evaluation.scores["map"], kind="stable")  # NaN comes last
     ranked = ranked[: len(ranked) - evaluation.unanswerable]
     count = min(_EXAMPLES, (len(ranked) + 1) // 2)
     best = _various(evaluation, ranked, count)
@@ -41,30 +41,30 @@ def examples(evaluation: Evaluation) -> tuple[Examples, Examples]:
 def _various(evaluation: Evaluation, ranked: NDArray[np.int64], count: int) -> list[int]:
     """The first `count` of the queries in `ranked`, as evenly over labels and codes as possible."""
     queries = evaluation.sets[0]
-    assert queries.labels is not None  # score_code_sets has seen to it
+    assert queries.labels is not None  # checked by score_code_sets
     quota = -(-count // max(1, len(np.unique(queries.labels[ranked], axis=0))))
-    taken: list[int] = []
-    of_labels: Counter[bytes] = Counter()
+    rows: list[int] = []
+    per_label: Counter[bytes] = Counter()
     codes: set[bytes] = set()
     for row in ranked.tolist():
         labels, code = queries.labels[row].tobytes(), queries.codes[row].tobytes()
-        if len(taken) < count and of_labels[labels] < quota and code not in codes:
-            taken.append(row)
-            of_labels[labels] += 1
+        if len(rows) < count and per_label[labels] < quota and code not in codes:
+            rows.append(row)
+            per_label[labels] += 1
             codes.add(code)
-    rest = [row for row in ranked[: 2 * count].tolist() if row not in taken]
-    return taken + rest[: count - len(taken)]
+    rest = [row for row in ranked[: 2 * count].tolist() if row not in rows]
+    return rows + rest[: count - len(rows)]
 
 
 def _example(evaluation: Evaluation, row: int) -> tuple[QueryResult, float]:
-    """A query, the first images found for it, ties in random order, and its average precision."""
+    """A query with its first hits, ties in random order, and its average precision."""
     queries, database = evaluation.sets
-    wanted = _EXAMPLE_HITS + int(evaluation.excluded_self)
+    limit = _EXAMPLE_HITS + int(evaluation.excluded_self)
     query = _part(queries, np.array([row]))
     distances = np.bitwise_count(database.codes ^ query.codes).sum(axis=1)  # (N,)
     order = np.random.default_rng(row).permutation(database.count)
-    nearest = order[np.argsort(distances[order], kind="stable")[:wanted]]
-    result = search(query, _part(database, nearest), k=wanted, force=True).queries[0]
+    nearest = order[np.argsort(distances[order], kind="stable")[:limit]]
+    result = search(query, _part(database, nearest), k=limit, force=True).queries[0]
     own = result.file if evaluation.excluded_self else None
     hits = tuple(hit for hit in result.hits if own is None or hit.file != own)[:_EXAMPLE_HITS]
     return replace(result, hits=hits), float(evaluation.scores["map"][row])

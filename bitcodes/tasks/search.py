@@ -81,12 +81,12 @@ def search(
                 f"{name_of(source)} holds codes, not the hash outputs that an asymmetric search "
                 "needs; give the images themselves as queries"
             )
-        encoded = stored_queries(source, database, rerank, force)
+        prepared = stored_queries(source, database, rerank, force)
     else:
         model = find_model(database, run, device, force)
         decode: Decode = "reduced" if database.header.decode == "reduced" else "full"
-        encoded = encode_queries(source, model, decode, batch_size, workers, progress)
-    check_not_empty(encoded)
+        prepared = encode_queries(source, model, decode, batch_size, workers, progress)
+    check_not_empty(prepared)
 
     if k is None and radius is None:
         k = K
@@ -94,7 +94,7 @@ def search(
     if reranked is not None and radius is None:
         shortlist = max(shortlist or SHORTLIST, k or K)
     index = open_index(database, threads, note)
-    matches = _find(index, encoded, database, reranked, k, radius, shortlist)
+    matches = _find(index, prepared, database, reranked, k, radius, shortlist)
     return SearchResults(
         codes=name_of(database),
         bits=database.bits,
@@ -104,9 +104,9 @@ def search(
         shortlist=shortlist,
         reranked=reranked,
         queries=tuple(
-            _result(query, encoded, matches, database) for query in range(len(encoded.codes))
+            _result(query, prepared, matches, database) for query in range(len(prepared.codes))
         ),
-        skipped=encoded.skipped,
+        skipped=prepared.skipped,
     )
 
 
@@ -210,9 +210,9 @@ def _known_labels(
     file: Path, files: list[Path | None], labels: list[tuple[str, ...]], names: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Labels of a query without its own: those of its row in the database, else of its folder."""
-    for other, known in zip(files, labels, strict=True):
-        if other == file and known:
-            return known
+    for other, names_of_row in zip(files, labels, strict=True):
+        if other == file and names_of_row:
+            return names_of_row
     return (file.parent.name,) if file.parent.name in names and any(labels) else ()
 
 

@@ -179,7 +179,7 @@ def test_stages_of_a_run_include_the_asymmetric_one(place: Path) -> None:
     assert stages is not None
     assert stages.scores[-1].name == "asymmetric, by hash outputs"
     assert (stages.queries, stages.shortlist) == (6, 1000)
-    with pytest.raises(ConfigError, match="ask for one"):
+    with pytest.raises(ConfigError, match="--stages or --exclude-self"):
         evaluate(stages=True, exclude_self=True)
 
 

@@ -1,4 +1,4 @@
-"""What each stage of a search buys and costs: plain Hamming, re-ranked, asymmetric."""
+"""What each search mode gains and costs: plain, re-ranked, asymmetric."""
 
 import math
 import time
@@ -16,13 +16,13 @@ from bitcodes.metrics.ranking import average_precision, mean_over_queries, preci
 
 RANKS = (1, 10, 100)
 
-# Distances from which on the compiled kernels are worth their loading.
+# From so many distances on, loading the compiled kernels pays.
 _KERNELS = 10**7
 
 
 @dataclass(frozen=True)
-class StageScore:
-    """Figures of one way to order a shortlist; means over the queries that have an answer."""
+class ModeScore:
+    """Figures of one search mode: means over the queries that have a relevant item."""
 
     name: str
     map: float
@@ -33,12 +33,12 @@ class StageScore:
 
 
 @dataclass(frozen=True)
-class Stages:
-    """The ways to order shortlists of `shortlist` items, beside each other, for `queries`."""
+class SearchModes:
+    """The search modes compared on the same `queries`, with `shortlist` items per query."""
 
     queries: int
     shortlist: int
-    scores: tuple[StageScore, ...]
+    scores: tuple[ModeScore, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready summary, with None for what no query has."""
@@ -64,7 +64,7 @@ class Stages:
         }
 
 
-def score_stages(
+def score_modes(
     codes: NDArray[np.uint8],
     bits: int,
     labels: Labels,
@@ -75,14 +75,16 @@ def score_stages(
     query_features: NDArray[np.floating] | None = None,
     query_outputs: NDArray[np.floating] | None = None,
     shortlist: int = 1000,
-) -> Stages:
-    """Search `queries` (Q, B) among `codes` (N, B) in each way that the arrays given allow.
+) -> SearchModes:
+    """Search `queries` (Q, B) among `codes` (N, B) in each mode that the arrays allow.
 
-    Plain Hamming finds the `shortlist` nearest; ties count by expectation. Then, from the same
-    shortlists: re-ranked by features (N, D) and (Q, D), and by the queries' hash outputs (Q, K).
-    The rows stand in random order for this: in a list sorted by class, an order of ties by row
-    would say more of the list than of the codes. Labels are of one kind. Times are of searching all
-    queries at once, all cores.
+    The plain mode takes the `shortlist` nearest codes; ties count by expectation. The other modes
+    order the same shortlists by features (N, D) and (Q, D), and by hash outputs (Q, K) of the
+    queries. Both label arrays are of one kind. All queries are searched at once, on all cores, and
+    that is the time measured.
+
+    Rows are shuffled first. In a list sorted by class, the order of ties by row would say more
+    about the list than about the codes.
     """
     order = np.random.default_rng(0).permutation(len(codes))
     codes, labels = codes[order], labels[order]
@@ -90,31 +92,31 @@ def score_stages(
     total, relevant = index.count(queries, labels, query_labels)
     answerable = np.flatnonzero(relevant.any(axis=1))
     total, relevant, queries = total[answerable], relevant[answerable], queries[answerable]
-    query_labels, known = query_labels[answerable], relevant.sum(axis=1)
+    query_labels, answers = query_labels[answerable], relevant.sum(axis=1)
     if len(queries) * len(index) > _KERNELS:
         index.compile()  # not on the clock
 
     started = time.perf_counter()
-    found = to_ragged(*index.search(queries, shortlist))
+    near = to_ragged(*index.search(queries, shortlist))
     seconds = time.perf_counter() - started
 
-    def stage(name: str, rerank: Callable[[], Ranked], labels: Labels) -> StageScore:
-        """Figures of the shortlists in another order, given the labels of the rows it names."""
+    def mode(name: str, rerank: Callable[[], Ranked], labels: Labels) -> ModeScore:
+        """Figures of the shortlists in another order; `labels` are those of its rows."""
         started = time.perf_counter()
         rows = rerank().rows
-        took = seconds + time.perf_counter() - started
-        hits = _hits(found, rows, query_labels, labels)  # (Q, shortlist)
+        total_seconds = seconds + time.perf_counter() - started
+        hits = _hits(near, rows, query_labels, labels)  # (Q, shortlist)
         precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
-        ap = (precision * hits).sum(axis=1) / np.minimum(known, shortlist)
-        return StageScore(
+        ap = (precision * hits).sum(axis=1) / np.minimum(answers, shortlist)
+        return ModeScore(
             name,
             mean_over_queries(ap),
             tuple(mean_over_queries(hits[:, :k].sum(axis=1) / k) for k in RANKS),
-            len(queries) / took,
+            len(queries) / total_seconds,
         )
 
-    stages = [
-        StageScore(
+    modes = [
+        ModeScore(
             "by Hamming distance",
             mean_over_queries(average_precision(total, relevant, shortlist)),
             tuple(mean_over_queries(precision_at(total, relevant, k)) for k in RANKS),
@@ -123,39 +125,39 @@ def score_stages(
     ]
     if features is not None and query_features is not None:
         by_features = query_features[answerable]
-        rows = order[found.rows]  # as the features, which are too many to move, have them
+        rows = order[near.rows]  # rows of the features, which are too large to shuffle
         own_labels = np.empty_like(labels)
         own_labels[order] = labels
-        stages.append(
-            stage(
+        modes.append(
+            mode(
                 "by features",
                 lambda: rerank_by_features(
-                    by_features, features, found.offsets, rows, found.distances
+                    by_features, features, near.offsets, rows, near.distances
                 ),
                 own_labels,
             )
         )
     if query_outputs is not None:
         outputs = query_outputs[answerable]
-        stages.append(
-            stage(
+        modes.append(
+            mode(
                 "asymmetric, by hash outputs",
                 lambda: rerank_asymmetric(
-                    outputs, codes, bits, found.offsets, found.rows, found.distances
+                    outputs, codes, bits, near.offsets, near.rows, near.distances
                 ),
                 labels,
             )
         )
-    return Stages(len(queries), shortlist, tuple(stages))
+    return SearchModes(len(queries), shortlist, tuple(modes))
 
 
 def _hits(
-    found: Within, rows: NDArray[np.int64], query_labels: Labels, labels: Labels
+    near: Within, rows: NDArray[np.int64], query_labels: Labels, labels: Labels
 ) -> NDArray[np.bool_]:
     """Which ranks of each query hold a relevant item, (Q, longest shortlist)."""
-    sizes = np.diff(found.offsets)
+    sizes = np.diff(near.offsets)
     hits = np.zeros((len(sizes), int(sizes.max(initial=1))), np.bool_)
-    for query, (start, stop) in enumerate(zip(found.offsets, found.offsets[1:], strict=False)):
-        chosen = labels[rows[start:stop]]
-        hits[query, : stop - start] = relevance(query_labels[query : query + 1], chosen)[0]
+    for query, (start, stop) in enumerate(zip(near.offsets, near.offsets[1:], strict=False)):
+        ours = query_labels[query : query + 1]
+        hits[query, : stop - start] = relevance(ours, labels[rows[start:stop]])[0]
     return hits

@@ -1,10 +1,10 @@
-"""Stages of a search against literal rankings."""
+"""SearchModes of a search against literal rankings."""
 
 import numpy as np
 import pytest
 
 from bitcodes.codes.pack import pack_bits
-from bitcodes.metrics.stages import score_stages
+from bitcodes.metrics.modes import score_modes
 
 
 def plain_figures(rankings: list[np.ndarray], known: np.ndarray, shortlist: int) -> list[float]:
@@ -35,7 +35,7 @@ def test_each_stage_equals_its_literal_ranking(multi_label: bool) -> None:
         query_labels = rng.integers(0, 5, count, np.int32)  # class 4 has no answer
         related = query_labels[:, None] == labels
 
-    stages = score_stages(
+    stages = score_modes(
         pack_bits(item_bits),
         bits,
         labels,
@@ -74,14 +74,14 @@ def test_each_stage_equals_its_literal_ranking(multi_label: bool) -> None:
 def test_only_what_the_arrays_allow_is_scored() -> None:
     codes = pack_bits(np.eye(8, dtype=np.uint8))
     labels = np.arange(8, dtype=np.int32) % 2
-    stages = score_stages(codes, 8, labels, codes, labels, shortlist=3)
+    stages = score_modes(codes, 8, labels, codes, labels, shortlist=3)
     assert [stage.name for stage in stages.scores] == ["by Hamming distance"]
 
 
 def test_without_any_answer_there_are_no_figures() -> None:
     codes = pack_bits(np.eye(8, dtype=np.uint8))
     ours, theirs = np.zeros(8, np.int32), np.ones(8, np.int32)
-    stages = score_stages(codes, 8, ours, codes, theirs, features=codes, query_features=codes)
+    stages = score_modes(codes, 8, ours, codes, theirs, features=codes, query_features=codes)
     assert [entry["map@1000"] for entry in stages.to_dict()["orders"]] == [None, None]
 
 
@@ -89,7 +89,7 @@ def test_a_list_sorted_by_class_says_nothing() -> None:
     # All codes are equal, all hash outputs certain: no order can be better than chance.
     codes, labels = np.zeros((1000, 1), np.uint8), np.arange(1000, dtype=np.int32) // 100
     outputs = np.full((10, 8), -1, np.float32)
-    stages = score_stages(
+    stages = score_modes(
         codes,
         8,
         labels,
