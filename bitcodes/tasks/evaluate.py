@@ -67,7 +67,8 @@ def evaluate(
     """
     if stages and exclude_self:
         raise ConfigError(
-            "stages compares search modes with each query's own file: use it or exclude_self"
+            "the search modes are compared with each query's own file in the database: "
+            "use --stages or --exclude-self, not both"
         )
     if queries is None and database is None:
         folder = resolve_run(None if run is None else Path(run))
