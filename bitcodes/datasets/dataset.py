@@ -12,9 +12,9 @@ from bitcodes.sources.lists import ImageList, read_list
 LIST_NAMES = {"train": "train.txt", "test": "test.txt", "database": "database.txt"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
-    """A prepared folder: what to train on, the queries (test) and the database searched."""
+    """A prepared folder: images to train on, queries (test) and the database to search."""
 
     train: ImageList
     test: ImageList
@@ -22,12 +22,18 @@ class Dataset:
     class_names: tuple[str, ...]
     protocol: str | None
 
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset: {len(self.train):,} images to train on, {len(self.test):,} queries, "
+            f"{len(self.database):,} in the database, {len(self.class_names)} classes>"
+        )
+
 
 def read_dataset(folder: Path) -> Dataset:
     """Read train.txt, test.txt (the queries), database.txt and dataset.json of a prepared folder.
 
-    Raises DataError for what is missing or malformed; for a folder of images that is not prepared
-    yet, it names the `bitcodes prepare` command to run.
+    Raises DataError if a file is missing or malformed. For a folder of images that is not prepared
+    yet, the message names the `bitcodes prepare` command to run.
     """
     if not folder.is_dir():
         raise DataError(

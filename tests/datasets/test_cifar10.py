@@ -177,8 +177,8 @@ def test_unseen_classes(split: int | None, tmp_path: Path) -> None:
 
 
 def test_the_splits_of_unseen_classes(tmp_path: Path) -> None:
-    kept = [name for split in cifar10.UNSEEN_SPLITS for name in unseen_classes(split)]
-    assert len(set(kept)) == 9
+    unseen = [name for split in cifar10.UNSEEN_SPLITS for name in unseen_classes(split)]
+    assert len(set(unseen)) == 9
     out, source = tmp_path / "out", as_folder(tmp_path / "s", images())
     prepare_cifar10(out, source, "unseen", split=2)
     assert prepare_cifar10(out, source, "unseen").state == "unchanged"
@@ -197,8 +197,8 @@ def test_the_split_is_the_same_from_every_form_and_changes_with_the_seed(tmp_pat
     prepare_cifar10(tmp_path / "a", folder, "low-data")
     prepare_cifar10(tmp_path / "b", archive, "low-data")
     prepare_cifar10(tmp_path / "c", folder, "low-data", seed=1)
-    found = [(tmp_path / out / "test.txt").read_text() for out in "abc"]
-    assert found[0] == found[1] != found[2]
+    lists = [(tmp_path / out / "test.txt").read_text() for out in "abc"]
+    assert lists[0] == lists[1] != lists[2]
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_classes_are_divided_one_by_one(pets: Path, tmp_path: Path) -> None:
     assert dataset.protocol == "folder"
     lists = (dataset.train, dataset.test, dataset.database)
     classes = [single_labels(part.labels).tolist() for part in lists]  # type: ignore
-    assert [(found.count(0), found.count(1)) for found in classes] == [(18, 9), (2, 1), (18, 9)]
+    assert [(labels.count(0), labels.count(1)) for labels in classes] == [(18, 9), (2, 1), (18, 9)]
     assert dataset.train.paths == dataset.database.paths
     assert not set(dataset.test.paths) & set(dataset.train.paths)
     # The images stay where they are, and the first in the order by SHA-256 are the queries.

@@ -118,8 +118,8 @@ def test_accuracy_on_photographs(weights: dict[str, torch.Tensor]) -> None:
             batch = torch.stack(images[start : start + 32])
             features = backbone(preprocessing.normalise(batch))
             logits = features @ weights["classifier.weight"].T + weights["classifier.bias"]
-            wanted = torch.tensor(classes[start : start + 32])
-            right += int((logits.argmax(dim=1) == wanted).sum())
+            target = torch.tensor(classes[start : start + 32])
+            right += int((logits.argmax(dim=1) == target).sum())
     accuracy = right / len(images)
     print(f"{right} of {len(images)} photographs came out as their class: {accuracy:.1%}")
     assert accuracy >= 0.8
@@ -129,23 +129,23 @@ def test_features_of_the_stages_and_of_the_trunk() -> None:
     torch.manual_seed(0)
     plain = find_backbone("tf_efficientnet_lite0").build(64).eval()
     start_from(plain, "tf_efficientnet_lite0", 64)
-    seen: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
     for stage in plain.blocks:  # type: ignore[union-attr]
-        stage.register_forward_hook(lambda module, given, made: seen.append(made.flatten(2)))
+        stage.register_forward_hook(lambda module, inputs, maps: outputs.append(maps.flatten(2)))
     images = torch.randn(2, 3, 64, 64)
-    found = {}
+    result = {}
     with torch.inference_mode():
         plain(images)
         for name in ("tf_efficientnet_lite0_stages", "tf_efficientnet_lite0_trunk"):
             network = find_backbone(name).build(64).eval()
             start_from(network, name, 64)
-            found[name] = network(images)
-            assert found[name].shape == (2, find_backbone(name).feature_dim)
-            kept = {key for key in plain.state_dict() if not key.startswith(("conv_head", "bn2"))}
-            assert network.state_dict().keys() == kept
-    wanted = []
-    for made in seen:
-        wanted += [made.mean(2), (made.var(2, correction=0) + 1e-6).sqrt()]
-    stages, trunk = found.values()
-    torch.testing.assert_close(stages, torch.cat(wanted, dim=1))
-    torch.testing.assert_close(trunk, seen[-1].mean(2))
+            result[name] = network(images)
+            assert result[name].shape == (2, find_backbone(name).feature_dim)
+            keys = {key for key in plain.state_dict() if not key.startswith(("conv_head", "bn2"))}
+            assert network.state_dict().keys() == keys
+    expected = []
+    for maps in outputs:
+        expected += [maps.mean(2), (maps.var(2, correction=0) + 1e-6).sqrt()]
+    stages, trunk = result.values()
+    torch.testing.assert_close(stages, torch.cat(expected, dim=1))
+    torch.testing.assert_close(trunk, outputs[-1].mean(2))

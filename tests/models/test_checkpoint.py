@@ -40,9 +40,9 @@ def test_round_trip(file: Path) -> None:
     assert (loaded.bits, loaded.backbone_name, loaded.path) == (6, "small", file)
     assert not loaded.training
     pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    expected, found = model.encode_batch(pictures), loaded.encode_batch(pictures)
-    np.testing.assert_array_equal(found.outputs, expected.outputs)
-    np.testing.assert_array_equal(found.features, expected.features)
+    expected, result = model.encode_batch(pictures), loaded.encode_batch(pictures)
+    np.testing.assert_array_equal(result.outputs, expected.outputs)
+    np.testing.assert_array_equal(result.features, expected.features)
 
 
 def test_a_hidden_layer_is_part_of_the_model(tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_a_hidden_layer_is_part_of_the_model(tmp_path: Path) -> None:
         expected.features, ((sums - norm.running_mean.numpy()) / spread).clip(0), atol=1e-5
     )
     save_model(model, tmp_path / "model.safetensors")
-    found = load_model(tmp_path / "model.safetensors").encode_batch(pictures)
-    np.testing.assert_array_equal(found.outputs, expected.outputs)
-    np.testing.assert_array_equal(found.features, expected.features)
+    result = load_model(tmp_path / "model.safetensors").encode_batch(pictures)
+    np.testing.assert_array_equal(result.outputs, expected.outputs)
+    np.testing.assert_array_equal(result.features, expected.features)
 
 
 def test_the_same_model_is_the_same_file(file: Path, tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ def test_fingerprint_changes_with_every_weight() -> None:
     seen = {before}
     for tensor in model.state_dict().values():
         flat = tensor.view(-1) if tensor.is_contiguous() else tensor.permute(0, 2, 3, 1).view(-1)
-        kept = flat[-1].clone()
-        flat[-1] = kept * 1.0001 + 1
+        original = flat[-1].clone()
+        flat[-1] = original * 1.0001 + 1
         seen.add(model.fingerprint())
-        flat[-1] = kept
+        flat[-1] = original
     assert len(seen) == 1 + len(model.state_dict())
     assert model.fingerprint() == before
 
@@ -204,8 +204,10 @@ def test_what_does_not_fit_is_named_with_both_sides(file: Path) -> None:
     with pytest.raises(ModelError, match="unknown backbone 'unheard_of'"):
         load_model(file)
     rewrite(file, backbone="small", bits=7)
-    said = r"tensor hash_layer\.bias: expected torch\.float32 \(7,\), found torch\.float32 \(6,\)"
-    with pytest.raises(ModelError, match=said):
+    message = (
+        r"tensor hash_layer\.bias: expected torch\.float32 \(7,\), found torch\.float32 \(6,\)"
+    )
+    with pytest.raises(ModelError, match=message):
         load_model(file)
     rewrite(file, {"extra": torch.zeros(2)}, bits=6)
     with pytest.raises(ModelError, match=r"tensor extra: expected nothing, found .*\(2,\)"):

@@ -29,10 +29,10 @@ def test_depthwise_replacement_equals_the_plain_convolution(
         outputs.mul(torch.linspace(-1, 2, outputs.numel()).view_as(outputs)).sum().backward()
         gradients = [inputs.grad, *(parameter.grad for parameter in layer.parameters())]
         results.append([outputs.detach(), *gradients])
-    for expected, found in zip(*results, strict=True):
+    for expected, result in zip(*results, strict=True):
         assert expected is not None
-        assert found is not None
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        assert result is not None
+        torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_networks_of_the_libraries_give_the_same_with_it(name: str) -> None:
             if p.grad is not None
         ]
         results.append([features.detach(), *gradients])
-    for found, expected in zip(*results, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    for result, expected in zip(*results, strict=True):
+        torch.testing.assert_close(result, expected, rtol=1e-3, atol=1e-3)

@@ -11,15 +11,15 @@ from bitcodes.predecessor.alexnet import BvlcAlexNet
 def stages(backbone: Backbone, size: int = 224) -> list[list[str]]:
     with torch.device("meta"):
         module = backbone.build(size)
-    found = backbone.stages(module)
+    result = backbone.stages(module)
     names = [name for name, _ in module.named_parameters()]
-    assert sorted(name for stage in found for name in stage) == (sorted(names) if found else [])
-    return found
+    assert sorted(name for stage in result for name in stage) == (sorted(names) if result else [])
+    return result
 
 
-def cut(found: list[list[str]], parts: int) -> list[set[str]]:
+def cut(groups: list[list[str]], parts: int) -> list[set[str]]:
     """The first parts of the names of each stage's parameters."""
-    return [{".".join(name.split(".")[:-1][:parts]) or name for name in stage} for stage in found]
+    return [{".".join(name.split(".")[:-1][:parts]) or name for name in stage} for stage in groups]
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ RESNET = [{"conv1", "bn1"}, {"layer1"}, {"layer2"}, {"layer3"}, {"layer4"}]
 
 def test_of_timm_they_are_what_timm_groups() -> None:
     assert cut(stages(find_backbone("timm/resnet18")), 1) == RESNET
-    found = cut(stages(find_backbone("timm/vit_tiny_patch16_224")), 2)
-    assert found[0] == {"cls_token", "pos_embed", "patch_embed.proj"}
-    assert found[1:] == [*({f"blocks.{n}"} for n in range(11)), {"blocks.11", "norm"}]
+    result = cut(stages(find_backbone("timm/vit_tiny_patch16_224")), 2)
+    assert result[0] == {"cls_token", "pos_embed", "patch_embed.proj"}
+    assert result[1:] == [*({f"blocks.{n}"} for n in range(11)), {"blocks.11", "norm"}]
     assert stages(find_backbone("timm/pit_ti_224")) == []  # which timm does not group
 
 
@@ -62,9 +62,9 @@ def test_of_timm_they_are_what_timm_groups() -> None:
 def test_of_torchvision_they_are_sequences_of_blocks(
     model: str, parts: int, count: int, expected: list[set[str]]
 ) -> None:
-    found = stages(find_backbone(f"torchvision/{model}"))
-    assert len(found) == 1 + count
-    assert cut(found, parts)[: len(expected)] == expected
+    result = stages(find_backbone(f"torchvision/{model}"))
+    assert len(result) == 1 + count
+    assert cut(result, parts)[: len(expected)] == expected
 
 
 def test_layers_that_only_follow_one_another_are_no_stages() -> None:

@@ -63,13 +63,13 @@ def test_the_batch_does_matter_to_the_bits_of_the_network_itself(
 
 
 def test_outputs_are_those_of_the_hash_layer_on_the_features(real: HashModel) -> None:
-    found = real.encode_batch(images(3, 32))
-    assert found.outputs.shape == (3, BITS)
-    assert found.features.shape == (3, 1280)
-    assert found.outputs.dtype == found.features.dtype == np.float32
+    result = real.encode_batch(images(3, 32))
+    assert result.outputs.shape == (3, BITS)
+    assert result.features.shape == (3, 1280)
+    assert result.outputs.dtype == result.features.dtype == np.float32
     layer = real.hash_layer
-    expected = found.features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
-    np.testing.assert_allclose(found.outputs, expected, atol=1e-4)
+    expected = result.features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    np.testing.assert_allclose(result.outputs, expected, atol=1e-4)
 
 
 def test_only_unsure_images_are_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,9 +89,9 @@ def test_only_unsure_images_are_run_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_empty_batch() -> None:
-    found = make_model(bits=8).encode_batch(images(0, SIDE))
-    assert found.outputs.shape == (0, 8)
-    assert found.features.shape == (0, 48)
+    result = make_model(bits=8).encode_batch(images(0, SIDE))
+    assert result.outputs.shape == (0, 8)
+    assert result.features.shape == (0, 48)
 
 
 def test_encoding_leaves_the_model_as_it_was() -> None:

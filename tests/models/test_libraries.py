@@ -125,11 +125,11 @@ def test_preprocessing_is_the_librarys(name: str) -> None:
     image = photograph()
     expected = transform(image).numpy()
     pixels = torch.from_numpy(ours.to_array(image).copy())[None]
-    found = ours.normalise(pixels)[0].numpy()
-    assert found.shape == expected.shape == (3, size, size)
+    result = ours.normalise(pixels)[0].numpy()
+    assert result.shape == expected.shape == (3, size, size)
     # The libraries resize to whole pixels, then crop: the two differ by less than one of them.
     step = np.abs(np.diff(expected, axis=1)).max() + np.abs(np.diff(expected, axis=2)).max()
-    assert np.abs(found - expected).max() <= step
+    assert np.abs(result - expected).max() <= step
 
 
 def test_small_pictures_are_shown_whole() -> None:
@@ -139,8 +139,8 @@ def test_small_pictures_are_shown_whole() -> None:
 
 
 def test_image_sizes_that_a_backbone_cannot_take_are_errors() -> None:
-    said = r"torchvision/vit_b_16 takes images of 224 pixels, not 64; leave out --image-size"
-    with pytest.raises(ModelError, match=said):
+    message = r"torchvision/vit_b_16 takes images of 224 pixels, not 64; leave out --image-size"
+    with pytest.raises(ModelError, match=message):
         find_backbone("torchvision/vit_b_16").build(64)
     with pytest.raises(ModelError, match=r"inception_v3 takes images of at least 75 pixels"):
         find_backbone("torchvision/inception_v3").build(64)
@@ -227,20 +227,20 @@ def start(name: str, size: int = 64) -> nn.Module:
 
 
 def test_without_network_the_error_says_what_to_fetch_and_where_to_put_it(offline: Path) -> None:
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as caught:
         start("torchvision/resnet18")
     url = models.ResNet18_Weights.DEFAULT.url
-    assert str(told.value) == (
+    assert str(caught.value) == (
         "cannot download the pretrained weights of torchvision/resnet18 (<urlopen error no network>"
         f"): fetch {url} and put it at {offline / url.rpartition('/')[2]}, or name it with "
         "--weights (--no-pretrained starts from random weights)"
     )
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as caught:
         start("timm/resnet18.a1_in1k")
     assert (
         "fetch https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors and "
         "name it with --weights"
-    ) in str(told.value)
+    ) in str(caught.value)
 
 
 def test_what_was_put_there_is_found(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,12 +254,14 @@ def test_what_was_put_there_is_found(offline: Path, monkeypatch: pytest.MonkeyPa
     small = whole_model("timm/test_resnet")
     file = offline / "model.safetensors"
     save_file(small.state_dict(), file)
-    asked: list[tuple[str, ...]] = []
+    requests: list[tuple[str, ...]] = []
     monkeypatch.setattr(
-        huggingface_hub, "try_to_load_from_cache", lambda *names: asked.append(names) or str(file)
+        huggingface_hub,
+        "try_to_load_from_cache",
+        lambda *names: requests.append(names) or str(file),
     )
     backbone = start("timm/test_resnet.r160_in1k")
-    assert asked == [("timm/test_resnet.r160_in1k", "model.safetensors")]
+    assert requests == [("timm/test_resnet.r160_in1k", "model.safetensors")]
     for key, tensor in backbone.state_dict().items():
         assert torch.equal(tensor, small.state_dict()[key])
 

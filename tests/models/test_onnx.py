@@ -41,10 +41,10 @@ def test_an_export_gives_the_outputs_and_knows_the_settings(run: Path) -> None:
     assert (other.bits, other.feature_dim, other.backbone_name) == (24, 48, "tiny")
     for count in (1, 3, 40):
         images = np.random.default_rng(count).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
-        expected, found = model.encode_batch(images), other.encode_batch(images)
-        np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-5)
-        np.testing.assert_allclose(found.features, expected.features, atol=1e-5)
-        assert found.outputs.dtype == found.features.dtype == np.float32
+        expected, result = model.encode_batch(images), other.encode_batch(images)
+        np.testing.assert_allclose(result.outputs, expected.outputs, atol=1e-5)
+        np.testing.assert_allclose(result.features, expected.features, atol=1e-5)
+        assert result.outputs.dtype == result.features.dtype == np.float32
 
 
 def test_an_export_has_the_hidden_layer(run: Path, tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_an_export_has_the_hidden_layer(run: Path, tmp_path: Path) -> None:
     export_onnx(model.eval(), tmp_path / "model.onnx")
     other = OnnxModel(tmp_path / "model.onnx")
     assert other.feature_dim == 32
-    expected, found = model.encode_batch(images), other.encode_batch(images)
-    np.testing.assert_allclose(found.outputs, expected.outputs, atol=1e-5)
-    np.testing.assert_allclose(found.features, expected.features, atol=1e-5)
+    expected, result = model.encode_batch(images), other.encode_batch(images)
+    np.testing.assert_allclose(result.outputs, expected.outputs, atol=1e-5)
+    np.testing.assert_allclose(result.features, expected.features, atol=1e-5)
 
 
 def test_an_export_of_other_weights_is_not_used(run: Path, tmp_path: Path) -> None:
@@ -107,12 +107,12 @@ def test_the_engine_is_chosen(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="name the run"):
         load_encoder(run / "model.onnx", engine="torch")
     make_pictures(tmp_path / "photos", 2)
-    made = encode(load_encoder(fresh), tmp_path / "photos", tmp_path / "codes.npy")
-    assert made.header.engine == "onnx"  # for an unknown number it is exported
+    code_set = encode(load_encoder(fresh), tmp_path / "photos", tmp_path / "codes.npy")
+    assert code_set.header.engine == "onnx"  # for an unknown number it is exported
     log: list[str] = []
     (fresh / "model.onnx").unlink()
-    assert load_like(made.header, fresh).engine == "torch"  # a query is not worth it
-    assert load_encoder(fresh, images=1, like=made.header, log=log.append).engine == "onnx"
+    assert load_like(code_set.header, fresh).engine == "torch"  # a query is not worth it
+    assert load_encoder(fresh, images=1, like=code_set.header, log=log.append).engine == "onnx"
     assert log == [f"exporting the model to {fresh / 'model.onnx'}, once"]
 
 

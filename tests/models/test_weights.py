@@ -25,9 +25,9 @@ def network() -> nn.Module:
 def test_every_kind_is_read(tmp_path: Path, name: str) -> None:
     save: Any = save_file if name.endswith("safetensors") else torch.save
     save(WEIGHTS, tmp_path / name)
-    found = read_weights(tmp_path / name)
-    assert found.keys() == WEIGHTS.keys()
-    assert all(torch.equal(found[key], WEIGHTS[key]) for key in found)
+    result = read_weights(tmp_path / name)
+    assert result.keys() == WEIGHTS.keys()
+    assert all(torch.equal(result[key], WEIGHTS[key]) for key in result)
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model"])
@@ -56,7 +56,7 @@ def test_pytorch_files_run_nothing(tmp_path: Path) -> None:
 
 
 def test_other_files_are_errors(tmp_path: Path) -> None:
-    for name, said in [
+    for name, message in [
         ("nowhere.pth", "no such file of weights"),
         ("w.onnx", r"expected weights as \.safetensors or \.pth \(\.pt, \.bin\)$"),
         ("w.npy", r"or for the backbone bvlc_alexnet as \.npy"),
@@ -65,9 +65,9 @@ def test_other_files_are_errors(tmp_path: Path) -> None:
     ]:
         if name != "nowhere.pth":
             (tmp_path / name).write_bytes(b"nothing of the kind")
-        with pytest.raises(ModelError, match=said) as told:
+        with pytest.raises(ModelError, match=message) as caught:
             read_weights(tmp_path / name)
-        assert str(tmp_path / name) in str(told.value)
+        assert str(tmp_path / name) in str(caught.value)
     for content in ([1, 2], {"a": 1}, {3: torch.ones(1)}, torch.ones(2)):
         torch.save(content, tmp_path / "w.pth")
         with pytest.raises(ModelError, match=r"expected tensors by name, as model\.state_dict"):
@@ -76,9 +76,9 @@ def test_other_files_are_errors(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_named() -> None:
     check_fits(network(), WEIGHTS, "it")
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as caught:
         check_fits(network(), {"a.weight": torch.ones(2, 4), "fc.bias": torch.ones(2)}, "it")
-    assert str(told.value) == (
+    assert str(caught.value) == (
         "it: missing: a.bias; unexpected: fc.bias; "
         "of another shape: a.weight (expected (2, 3), found (2, 4))"
     )
@@ -90,12 +90,12 @@ def test_what_does_not_fit_is_named() -> None:
 def test_weights_of_another_backbone_are_told(tmp_path: Path) -> None:
     torch.save(WEIGHTS, tmp_path / "w.pth")
     backbone = find_backbone("timm/test_resnet").build(64)
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as caught:
         start_from(backbone, "timm/test_resnet", 64, tmp_path / "w.pth")
-    assert str(told.value).startswith(
+    assert str(caught.value).startswith(
         f"{tmp_path / 'w.pth'} do not fit timm/test_resnet at 64 pixels: missing: conv1.0.weight"
     )
-    assert "unexpected: a.weight, a.bias" in str(told.value)
+    assert "unexpected: a.weight, a.bias" in str(caught.value)
 
 
 def test_copying_leaves_what_is_named_and_makes_numbers_float32() -> None:

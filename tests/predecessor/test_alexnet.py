@@ -74,14 +74,14 @@ def reference(image: np.ndarray, layers: Layers) -> np.ndarray:
 def test_the_reference_convolves_as_scipy_does() -> None:
     rng = np.random.default_rng(0)
     image, kernel = rng.normal(size=(9, 9, 4)), rng.normal(size=(3, 3, 2, 6))
-    found = grouped(image, kernel, 1)
+    result = grouped(image, kernel, 1)
     for filter_ in range(6):
         first = 2 * (filter_ // 3)
         expected = sum(
             signal.correlate2d(image[..., first + c], kernel[..., c, filter_], mode="same")
             for c in range(2)
         )
-        np.testing.assert_allclose(found[..., filter_], expected, atol=1e-12)
+        np.testing.assert_allclose(result[..., filter_], expected, atol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +97,11 @@ def file(request: Any, layers: Layers, tmp_path_factory: pytest.TempPathFactory)
 
 
 def network(file: Path) -> BvlcAlexNet:
-    made = BvlcAlexNet(WIDTH)
+    model = BvlcAlexNet(WIDTH)
     weights = bvlc_alexnet.read(file, 227)
-    check_fits(made, weights, str(file))
-    copy_weights(made, weights)
-    return made.eval()
+    check_fits(model, weights, str(file))
+    copy_weights(model, weights)
+    return model.eval()
 
 
 def picture(width: int, height: int) -> Image.Image:
@@ -117,10 +117,10 @@ def test_fc7_is_that_of_numpy(file: Path, layers: Layers) -> None:
     seen = (pixels.astype(float) - [123.68, 116.779, 103.939])[..., ::-1]
     expected = np.stack([reference(image, layers) for image in seen])
     with torch.inference_mode():
-        found = network(file)(way.normalise(torch.from_numpy(pixels))).numpy()
-    assert found.shape == (2, WIDTH)
+        result = network(file)(way.normalise(torch.from_numpy(pixels))).numpy()
+    assert result.shape == (2, WIDTH)
     assert 0.2 < (expected > 0).mean() < 0.8
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4 * expected.max())
     assert np.abs(expected[0] - expected[1]).max() > 0.1 * expected.max()
 
 
@@ -139,9 +139,9 @@ def test_images_are_padded_with_black_before_the_mean_is_taken_off() -> None:
 def test_other_files_of_its_weights_are_read_by_its_own_names(tmp_path: Path, file: Path) -> None:
     state = network(file).state_dict()
     save_file({**state, "fc8.bias": torch.ones(10)}, tmp_path / "w.safetensors")
-    found = bvlc_alexnet.read(tmp_path / "w.safetensors", 227)
-    assert found.keys() == state.keys()
-    assert all(torch.equal(found[key], state[key]) for key in state)
+    result = bvlc_alexnet.read(tmp_path / "w.safetensors", 227)
+    assert result.keys() == state.keys()
+    assert all(torch.equal(result[key], state[key]) for key in state)
 
 
 def change(layers: Layers, **values: Any) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def change(layers: Layers, **values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"conv3": None, "fc7": None}, "expected the layers conv1, .* missing: conv3, fc7$"),
         ({"fc9": []}, "unexpected: fc9"),
@@ -160,13 +160,13 @@ def change(layers: Layers, **values: Any) -> dict[str, Any]:
     ],
 )
 def test_other_layers_are_named(
-    tmp_path: Path, layers: Layers, values: dict[str, Any], said: str
+    tmp_path: Path, layers: Layers, values: dict[str, Any], message: str
 ) -> None:
     path = tmp_path / "w.npy"
     save_as_python3(path, change(layers, **values))
-    with pytest.raises(ModelError, match=said) as told:
+    with pytest.raises(ModelError, match=message) as caught:
         bvlc_alexnet.read(path, 227)
-    assert str(told.value).startswith(f"{path}: ")
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_layers_of_another_shape_are_named_with_both(tmp_path: Path, layers: Layers) -> None:
@@ -185,12 +185,12 @@ def test_without_the_file_the_error_says_where_it_is_to_be_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as caught:
         bvlc_alexnet.pretrained(227)
     assert "fetch http://www.cs.toronto.edu/~guerzhoy/tf_alexnet/bvlc_alexnet.npy" in str(
-        told.value
+        caught.value
     )
-    assert f"put it at {tmp_path}/data/pretrained_alexnet/bvlc_alexnet.npy" in str(told.value)
+    assert f"put it at {tmp_path}/data/pretrained_alexnet/bvlc_alexnet.npy" in str(caught.value)
 
 
 def test_where_the_predecessor_had_it_it_is_found(
@@ -200,9 +200,9 @@ def test_where_the_predecessor_had_it_it_is_found(
     place.mkdir(parents=True)
     save_as_python3(place / "bvlc_alexnet.npy", layers)
     monkeypatch.chdir(tmp_path)
-    made = BvlcAlexNet(WIDTH)
-    start_from(made, "bvlc_alexnet", 227)
-    np.testing.assert_array_equal(made.fc7.weight.detach().numpy().T, layers["fc7"][0])
+    model = BvlcAlexNet(WIDTH)
+    start_from(model, "bvlc_alexnet", 227)
+    np.testing.assert_array_equal(model.fc7.weight.detach().numpy().T, layers["fc7"][0])
 
 
 def test_it_takes_images_of_one_size() -> None:

@@ -40,7 +40,7 @@ def test_other_settings_are_not_taken_for_params() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("learning_rate", 0, "input should be greater than 0"),
         ("learning_rate", "fast", "input should be a valid number"),
@@ -57,17 +57,17 @@ def test_other_settings_are_not_taken_for_params() -> None:
         ("save_summary_steps", 0, "input should be greater than or equal to 1"),
     ],
 )
-def test_wrong_values_are_named_as_the_file_has_them(key: str, value: Any, said: str) -> None:
-    with pytest.raises(ConfigError) as told:
+def test_wrong_values_are_named_as_the_file_has_them(key: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
         read_params({**PARAMS, key: value}, "experiments/params.json")
-    assert str(told.value).startswith(f"experiments/params.json: '{key}' is {value!r}: {said}")
-    assert len(str(told.value).splitlines()) == 1
+    assert str(caught.value).startswith(f"experiments/params.json: '{key}' is {value!r}: {message}")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_unknown_names_are_told_with_the_known() -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         read_params({**PARAMS, "keep_probe": 0.5, "num_epochs": 0}, "p")
-    first, second = sorted(str(told.value).splitlines())
+    first, second = sorted(str(caught.value).splitlines())
     assert first == "p: 'num_epochs' is 0: input should be greater than or equal to 1"
     assert second.startswith("p: unknown setting 'keep_probe'; known are learning_rate, batch_size")
     assert second.endswith("num_channels, buffer_size")

@@ -57,10 +57,10 @@ def test_the_recipe_trains_fc6_and_fc7_on_convolutions_that_stay(
     params: Path, layers: Layers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--config", params, "--max-steps", 4, "--workers", 0, "--run", "run") == 0
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert (
         "experiments/params.json: settings of Learning-bit-codes-for-images, over --recipe "
-        "predecessor; without meaning here: num_channels, buffer_size" in said
+        "predecessor; without meaning here: num_channels, buffer_size" in message
     )
     settings = load_settings(Path("run"))
     assert (settings.backbone, settings.loss, settings.bits) == ("bvlc_alexnet", "ce", 48)
@@ -96,15 +96,15 @@ def test_the_recipe_without_a_file(params: Path, capsys: pytest.CaptureFixture[s
     settings = load_settings(Path("runs/colours-bvlc_alexnet-ce-16"))
     assert (settings.retrain, settings.learning_rate, settings.epochs) == ("fc6,fc7", 0.01, 1250)
     assert run("--recipe", "sead") == 2
-    said = " ".join(capsys.readouterr().err.replace("│", " ").split())  # a box may break the line
-    assert "'sead' is not one of 'predecessor'" in said
+    message = " ".join(capsys.readouterr().err.replace("│", " ").split())  # out of its box
+    assert "'sead' is not one of 'predecessor'" in message
 
 
 def test_what_is_wrong_in_the_file_is_told_before_training(
     params: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = json.loads(params.read_text())
-    for changes, said in [
+    for changes, message in [
         (
             {"num_classes": 10, "num_labels": 10},
             "experiments/params.json: 'num_classes' is 10, but "
@@ -116,7 +116,7 @@ def test_what_is_wrong_in_the_file_is_told_before_training(
     ]:
         params.write_text(json.dumps(good | changes))
         assert run("--config", params, "--run", "never") == 1
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert not Path("never/config.yaml").exists()
     Path("data/pretrained_alexnet/bvlc_alexnet.npy").unlink()
     params.write_text(json.dumps(good))

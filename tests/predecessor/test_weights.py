@@ -20,10 +20,10 @@ ARRAYS = {
 }
 
 
-def assert_same(found: Any, expected: dict[str, list[np.ndarray]]) -> None:
-    assert list(found) == list(expected)
+def assert_same(result: Any, expected: dict[str, list[np.ndarray]]) -> None:
+    assert list(result) == list(expected)
     for name in expected:
-        for one, other in zip(found[name], expected[name], strict=True):
+        for one, other in zip(result[name], expected[name], strict=True):
             np.testing.assert_array_equal(one, other)
             assert one.dtype == other.dtype
 
@@ -46,9 +46,9 @@ def test_what_numpy_saves_comes_back(tmp_path: Path) -> None:
 
 def test_what_python_2_saved_comes_back(tmp_path: Path) -> None:
     save_as_python2(tmp_path / "w.npy", {"a": ARRAYS["a"]})
-    found = np.load(tmp_path / "w.npy", allow_pickle=True, encoding="bytes").item()
-    assert list(found) == [b"a"]  # the file is what it is meant to be
-    np.testing.assert_array_equal(found[b"a"][0], ARRAYS["a"][0])
+    result = np.load(tmp_path / "w.npy", allow_pickle=True, encoding="bytes").item()
+    assert list(result) == [b"a"]  # the file is what it is meant to be
+    np.testing.assert_array_equal(result[b"a"][0], ARRAYS["a"][0])
     assert_same(read_pickled_arrays(tmp_path / "w.npy"), {"a": ARRAYS["a"]})
 
 
@@ -137,9 +137,9 @@ def test_hostile_pickles_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save_pickle(tmp_path / "w.npy", HOSTILE[name])
-    with pytest.raises(ModelError, match=r"w\.npy: is (refused|damaged)") as told:
+    with pytest.raises(ModelError, match=r"w\.npy: is (refused|damaged)") as caught:
         read_pickled_arrays(tmp_path / "w.npy")
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(caught.value).splitlines()) == 1
     assert not Path(MARK).exists()
 
 
@@ -222,7 +222,7 @@ def test_a_file_cut_off_or_changed_anywhere_is_an_error_or_does_no_harm(tmp_path
         changed[place] = rng.integers(256)
         path.write_bytes(changed)
         try:
-            found = read_pickled_arrays(path)
+            result = read_pickled_arrays(path)
         except ModelError:
             continue
-        assert isinstance(found, dict)
+        assert isinstance(result, dict)
