@@ -5,6 +5,7 @@ who see few colours, and prints in grey, can tell them apart.
 """
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _WIDTH, _HEIGHT = 3.4, 2.35  # inches
 _POINTS = 120
 _BIT_STEPS = (1, 2, 4, 8, 10)
 _LONGEST_NAME = 44
+_LONGEST_CLASS_NAME = 32
 _NO_DATES: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 _FALLBACK_FONTS = (
     "Noto Sans CJK SC",
@@ -111,9 +113,13 @@ def write_plots(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
 
 
 def saved(plot: Plot, suffix: str, **settings: Any) -> bytes:
-    """The plot as a file of that format; `settings` are matplotlib's rcParams."""
+    """The plot as a file of that format; `settings` are matplotlib's rcParams.
+
+    A letter for which this machine has no font is drawn as a box.
+    """
     buffer = io.BytesIO()
-    with _drawing(**settings):
+    with _drawing(**settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         plot.figure.savefig(buffer, format=suffix, dpi=300, metadata=_NO_DATES.get(suffix))
     return buffer.getvalue()
 
@@ -151,10 +157,14 @@ def bit_plots(evaluation: Evaluation, suffix: str = "") -> list[Plot]:
 def plot_names(evaluations: Sequence[Evaluation]) -> list[str]:
     """A short name for each run, with its letter."""
     pairs = zip(run_letters(evaluations), run_names(evaluations), strict=True)
-    names = (printable(f"{letter}: {name}") for letter, name in pairs)
-    return [
-        name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names
-    ]
+    return [_short(f"{letter}: {name}", _LONGEST_NAME) for letter, name in pairs]
+
+
+def _short(name: str, length: int) -> str:
+    """A name on one line; of a long one the start and, as runs often differ there, most of the end."""
+    name = printable(name)
+    start = length // 3
+    return name if len(name) <= length else f"{name[:start]}…{name[start + 1 - length :]}"
 
 
 @contextmanager
@@ -278,7 +288,7 @@ def _class_figure(evaluations: Sequence[Evaluation]) -> Figure:
         colour = SERIES[number % len(SERIES)]
         bars.append(axes.barh(places + offset, values, 0.9 * thickness, color=colour))
     axes.set(xlim=(0, 1), xlabel="mAP, whole ranking")
-    axes.set_yticks(places, [printable(entry.name) for entry in shown])
+    axes.set_yticks(places, [_short(entry.name, _LONGEST_CLASS_NAME) for entry in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")

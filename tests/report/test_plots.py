@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -21,6 +22,7 @@ from bitcodes.report.plots import (
     Plot,
     bit_plots,
     class_plot,
+    plot_names,
     saved,
     shared_plots,
     short_count,
@@ -124,6 +126,18 @@ def test_names_are_text(two: list[Evaluation]) -> None:
     assert "B: sec$o$nd&lt;b&gt;" in text
     text = saved(class_plot(two), "svg", **{"svg.fonttype": "none"}).decode()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x1b" in text and "<script" not in text
+
+
+@pytest.mark.filterwarnings("error")
+def test_long_names_keep_their_ends_and_letters_without_a_font_are_no_warning(
+    two: list[Evaluation],
+) -> None:
+    results = [replace(result, about={"run": f"{'数' * 90}-{n}"}) for n, result in enumerate(two)]
+    names = plot_names(results)
+    assert [len(name) for name in names] == [44, 44]
+    assert [name[-2:] for name in names] == ["-0", "-1"]
+    assert all(name[0] == letter for name, letter in zip(names, "AB", strict=True))
+    assert saved(shared_plots(results)[0], "png")
 
 
 @pytest.mark.filterwarnings("error")
