@@ -161,7 +161,7 @@ def plot_names(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _short(name: str, length: int) -> str:
-    """A name on one line; of a long one the start and, as runs often differ there, most of the end."""
+    """A name on one line; a long one loses its middle, because the ends of runs often differ."""
     name = printable(name)
     start = length // 3
     return name if len(name) <= length else f"{name[:start]}…{name[start + 1 - length :]}"
