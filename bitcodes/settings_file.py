@@ -50,7 +50,8 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
             if key == "data":
                 line += "; give the folder of a prepared dataset, such as --data data/cifar10"
         else:
-            reason = problem["msg"].removeprefix("Value error, ").lower()
+            message = problem["msg"].removeprefix("Value error, ")
+            reason = message[:1].lower() + message[1:]
             line = f"{where}: '{key}' is {problem['input']!r}: {reason}"
             if key in lines and problem["type"] == "enum":  # choices beside "auto"
                 line = f"{lines[key]}, {problem['ctx']['expected']}"

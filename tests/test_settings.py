@@ -1,6 +1,7 @@
 """Settings: what is refused and how it is said, files that repeat a run, and where runs are."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from bitcodes.errors import ConfigError
 from bitcodes.losses import LABEL_FREE, LOSSES, LossName
 from bitcodes.runs import load_settings
-from bitcodes.settings import Settings, backbone_name
+from bitcodes.settings import Optimizer, ResolvedSettings, Settings, backbone_name
 from bitcodes.settings_file import read_settings_file
 
 
@@ -73,12 +74,46 @@ def test_unknown_keys_are_named_with_the_known() -> None:
         ("amp", "on", "'amp' is 'on': input should be 'auto', 'off' or 'bfloat16'"),
         ("amp", True, "'amp' is True: input should not be true or false"),
         ("augment", "perhaps", "'augment' is 'perhaps': input should be a valid boolean"),
+        ("device", "gpu", "'device' is 'gpu': input should be auto, cpu, cuda, cuda:N or mps"),
+        ("device", "cuda:x", "'device' is 'cuda:x': input should be auto, cpu, cuda"),
+        ("optimizer", "adam", "'optimizer' is 'adam': input should be 'auto', 'sgd' or 'adamw'"),
+        ("schedule", "linear", "'schedule' is 'linear': input should be 'cosine' or 'constant'"),
         ("data", 3, "'data' is 3: input is not a valid path"),
         ("backbone", 3, "'backbone' is 3: input should be a valid string"),
     ],
 )
 def test_wrong_values_are_named_with_what_was_expected(key: str, value: Any, said: str) -> None:
     assert f"params.yaml: {said}" in problem(**{key: value})
+
+
+RESOLVED = {
+    **{"data": "/d", "hidden": 0, "image_size": [64, 128], "epochs": 4, "optimizer": "sgd"},
+    **{"learning_rate": 0.1, "head_learning_rate": 0.2, "weight_decay": 0, "zoom": 0.2},
+    **{"rand_augment": 4, "freeze_stages": 1, "device": "cpu", "amp": "off"},
+}
+
+
+def test_resolved_settings_are_the_same_settings_without_auto() -> None:
+    resolved = ResolvedSettings.build(RESOLVED)
+    assert isinstance(resolved, Settings)
+    assert resolved == Settings.build(RESOLVED)
+    assert resolved.to_dict() == Settings.build(RESOLVED).to_dict()
+    assert [resolved.size_in(epoch) for epoch in (0, 1, 2, 3, -1)] == [64, 64, 128, 128, 128]
+    assert pickle.loads(pickle.dumps(resolved)) == resolved
+    for name in RESOLVED.keys() - {"data", "device"}:
+        with pytest.raises(ConfigError, match=f"^settings: '{name}' is 'auto': input should be"):
+            ResolvedSettings.build({**RESOLVED, name: "auto"})
+
+
+def test_settings_are_stored_as_plain_values() -> None:
+    settings = Settings.build({"data": "/d", "optimizer": Optimizer.ADAMW, "loss": LossName.DPN})
+    values = settings.to_dict()
+    assert (settings.optimizer, values["optimizer"], values["loss"]) == (
+        Optimizer.ADAMW,
+        "adamw",
+        "dpn",
+    )
+    assert {type(value) for value in values.values()} == {str, int, float, bool}
 
 
 def test_a_wrong_image_size_is_one_line() -> None:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from bitcodes.cli import console
 from bitcodes.cli.app import app, main
+from bitcodes.losses import LossName
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
 from bitcodes.training import trainer
@@ -163,6 +164,18 @@ def test_wrong_settings_name_their_source(capsys: pytest.CaptureFixture[str]) ->
     expected = "'epochs' is '0': input should be 'auto', or input should be greater"
     assert first.startswith(f"error: p.yaml and flags: {expected}")
     assert second.startswith("p.yaml and flags: unknown setting 'bit'; known are data, backbone")
+
+
+def test_closed_choices_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    for option, choices in [
+        ("--loss", list(LossName)),
+        ("--optimizer", ["auto", "sgd", "adamw"]),
+        ("--schedule", ["cosine", "constant"]),
+        ("--amp", ["auto", "off", "bfloat16"]),
+    ]:
+        assert run("--data", "d", option, "other") == 2
+        shown = " ".join(re.sub(r"[│\n]", " ", capsys.readouterr().err).split())
+        assert f"'other' is not one of {', '.join(map(repr, map(str, choices)))}" in shown
 
 
 def test_other_settings_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
