@@ -38,8 +38,8 @@ Fit = Callable[[NDArray[np.float32], int, int], Planes]  # features (N, D), bits
 def fit_lsh(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
     """Random hyperplanes through the mean of the features.
 
-    Charikar, STOC 2002, https://doi.org/10.1145/509907.509965: of two images at the angle t, seen
-    from the mean, a bit differs with probability t / pi.
+    Charikar, STOC 2002, https://doi.org/10.1145/509907.509965: a bit of two images at the angle t,
+    seen from the mean, differs with probability t / pi.
     """
     center = features.mean(axis=0, dtype=np.float64)
     normals = np.random.default_rng(seed).normal(size=(bits, features.shape[1]))
@@ -47,16 +47,16 @@ def fit_lsh(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
 
 
 def fit_itq(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
-    """PCA, then the rotation that brings the projections nearest to the corners of a cube: ITQ.
+    """ITQ: PCA, then the rotation that brings the projections nearest to the corners of a cube.
 
-    Gong and Lazebnik, CVPR 2011, https://doi.org/10.1109/CVPR.2011.5995432. With V (N, d) the
-    centered features projected on the first d = K principal directions, from a random rotation R
-    on, in turn
+    Gong and Lazebnik, CVPR 2011, https://doi.org/10.1109/CVPR.2011.5995432. V (N, d) are the
+    centered features, projected on the first d = K principal directions. R starts as a random
+    rotation; these two steps repeat 50 times:
 
         B = sgn(V R)    and    R = argmin |B - V R|^2 = U W^T, where U S W^T = V^T B (SVD)
 
-    50 times. Where the features vary in fewer than K directions, d is their number and R (d, K) has
-    orthonormal rows: the same problem, solved by the same SVD.
+    If the features vary in fewer than K directions, d is their number and R (d, K) has orthonormal
+    rows, from the same SVD.
     """
     center, directions = _principal(features, bits)
     return _rotated(features, center, directions, bits, seed)
@@ -65,12 +65,11 @@ def fit_itq(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
 def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
     """ITQ on the directions in which an image and its near neighbours agree.
 
-    Not from a paper; it is a linear discriminant analysis that takes each image and its nearest
-    neighbours for a class. With C the covariance of the features and M that of the means of each
-    image's k nearest neighbours by cosine, the generalised eigenvectors M w = s C w are scaled by
-    the share of variance s that such means have, w^T C w = s^2, and take the place of the principal
-    directions in ITQ. k is the square root of the number of images, of at most 10,000, chosen at
-    random.
+    Not from a paper. It is a linear discriminant analysis in which each image and its nearest
+    neighbours are a class. C is the covariance of the features, and M the covariance of the means
+    of each image's k nearest neighbours by cosine. The generalised eigenvectors M w = s C w, scaled
+    by their share of the variance, w^T C w = s^2, replace the principal directions of ITQ. k is the
+    square root of the number of images, of which at most 10,000 random ones are used.
     """
     _check_variety(features)
     rng = np.random.default_rng(seed)

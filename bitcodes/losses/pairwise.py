@@ -1,8 +1,8 @@
-"""Losses of pairs of images: those that share a label should have codes near each other.
+"""Losses of pairs of images: codes of images that share a label should be near each other.
 
-The papers sum over pairs of the whole training set. Here, as in the authors' code, the pairs are
-those of one batch, without an image and itself, and the weights of similar and dissimilar pairs
-come from their numbers there.
+The papers sum over pairs of the whole training set. Here, as in the authors' code, the sum is over
+pairs of different images in one batch, and the weights of similar and dissimilar pairs come from
+their numbers in the batch.
 """
 
 import torch
@@ -14,9 +14,9 @@ from bitcodes.losses.base import HashLoss
 def balanced_pairs(targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Which pairs of a batch share a label, s (B, B), and a weight for each pair, w (B, B).
 
-    Both of float32. The similar pairs S1 and the dissimilar ones S0 count the same, |S| / |S1| and
-    |S| / |S0|, whatever their numbers; divided by |S| here, so that a sum over pairs is the loss.
-    The diagonal weighs nothing.
+    Both are float32. All similar pairs S1 together weigh as much as all dissimilar pairs S0:
+    |S| / |S1| and |S| / |S0| each, divided by |S| here, so that a sum over pairs is the loss. The
+    diagonal has weight 0.
     """
     similar = (targets @ targets.T > 0).to(targets.dtype)  # (B, B)
     others = 1 - torch.eye(len(targets), device=targets.device)
@@ -26,7 +26,7 @@ def balanced_pairs(targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class HashNet(HashLoss):
-    """Weighted maximum likelihood of similar pairs, on outputs that harden as training goes on.
+    """Weighted maximum likelihood of similar pairs, on outputs that harden during training.
 
     Cao et al., ICCV 2017, https://arxiv.org/abs/1702.00758, with g = tanh(beta h), s_ij = 1 for
     images that share a label, else 0, and x_ij = alpha <g_i, g_j>:
@@ -35,8 +35,8 @@ class HashNet(HashLoss):
         w_ij = c_ij |S| / |S1| if s_ij = 1, else |S| / |S0|
 
     c_ij = |y_i and y_j| / |y_i or y_j|, which is 1 for single labels. alpha = 10 / K and the
-    continuation beta = sqrt(1 + 50 progress) are those of the authors' code, whose 10,000 steps,
-    beta = sqrt(1 + 0.005 step), are stretched to whatever number of steps training has.
+    continuation beta = sqrt(1 + 50 progress) follow the authors' code. Its 10,000 steps,
+    beta = sqrt(1 + 0.005 step), are stretched to the number of steps of the training.
     """
 
     head_learning_rate = 0.02
@@ -57,7 +57,7 @@ class HashNet(HashLoss):
 
 
 class DeepCauchyHashing(HashLoss):
-    """Likelihood of similar pairs by the Cauchy distribution, which keeps them within a radius.
+    """Likelihood of similar pairs under a Cauchy distribution, which keeps them within a radius.
 
     Cao et al., CVPR 2018, https://doi.org/10.1109/CVPR.2018.00134, with g = tanh(h), s_ij = 1 for
     images that share a label, else 0, and d(u, v) = K/2 (1 - cos(u, v)):
@@ -66,8 +66,8 @@ class DeepCauchyHashing(HashLoss):
             + weight mean_i log(1 + d(|g_i|, 1) / gamma)
         w_ij = |S| / |S1| if s_ij = 1, else |S| / |S0|
 
-    gamma is 20 and `weight` 0.1. A millionth is added to 1 - cos, as the authors do, since the
-    likelihood of dissimilar images at distance 0 is zero.
+    gamma is 20 and `weight` 0.1. A millionth is added to 1 - cos, as in the authors' code, because
+    the likelihood of dissimilar images at distance 0 is zero.
     """
 
     gamma = 20.0

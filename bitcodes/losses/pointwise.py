@@ -12,7 +12,7 @@ from bitcodes.losses.centers import hash_centers, minimum_distance, spread_level
 
 
 class ClassifierLoss(HashLoss):
-    """Base of the losses that learn a linear classifier of codes beside the hash layer."""
+    """Base of the losses that train a linear classifier of codes with the hash layer."""
 
     has_cross_entropy = True
 
@@ -28,7 +28,7 @@ class LatentCrossEntropy(ClassifierLoss):
 
         L = CE(V sigmoid(h) + c, y)
 
-    Multi-label: the mean over classes of binary cross-entropies in place of CE.
+    With multi-labels, the mean over classes of binary cross-entropies replaces CE.
     """
 
     head_learning_rate = 0.1
@@ -42,14 +42,14 @@ class LatentCrossEntropy(ClassifierLoss):
 
 
 class GreedyHash(ClassifierLoss):
-    """Classify by the code itself; gradients pass the sign as if it were not there.
+    """Classify by the code itself; gradients pass through the sign unchanged.
 
     Su et al., NeurIPS 2018, https://papers.nips.cc/paper/7360, with b = sgn(h), db/dh := 1:
 
         L = CE(V b + c, y) + weight mean_k | |h_k| - 1 |^3
 
-    `weight` is 0.1, as the authors have it for CIFAR-10. They treat single labels; multi-label is
-    the mean over classes of binary cross-entropies in place of CE.
+    `weight` is 0.1, the authors' value for CIFAR-10. They use single labels. With multi-labels, the
+    mean over classes of binary cross-entropies replaces CE.
     """
 
     head_learning_rate = 0.05  # the cubic penalty runs away at 0.1
@@ -68,7 +68,7 @@ class GreedyHash(ClassifierLoss):
 
 
 class CenterLoss(HashLoss):
-    """Base of the losses that have a target code for each class, chosen once and never learned."""
+    """Base of the losses with a fixed target code for each class, its center."""
 
     centers: torch.Tensor  # (C, K) of -1 and 1
     ties: torch.Tensor  # (K,)
@@ -83,8 +83,8 @@ class CenterLoss(HashLoss):
     def center_of(self, targets: torch.Tensor) -> torch.Tensor:
         """The target code of each image, (B, C) -> (B, K) of -1 and 1.
 
-        An image of several classes has the bitwise majority of their centers as its own; a tie
-        goes to the bit of a fixed random code.
+        The target of an image of several classes is the bitwise majority of their centers. A fixed
+        random code decides ties.
         """
         votes = targets @ self.centers  # (B, K)
         return torch.where(votes == 0, self.ties, votes.sign())
@@ -95,18 +95,19 @@ class CenterLoss(HashLoss):
 
 
 class DitheredCenterLoss(CenterLoss):
-    """Base of those whose outputs, by tanh, tell how sure the network is of each bit.
+    """Base of the center losses whose tanh(output) tells how sure the network is of a bit.
 
-    The papers' bit is h_k > 0 for hash outputs h. With a dither d each bit has a threshold of its
-    own, which the bias of the hash layer takes in:
+    In the papers, a bit is h_k > 0 for hash outputs h. With a dither d, each bit has a threshold of
+    its own, which becomes part of the bias of the hash layer:
 
         bit_k = tanh(h_k) > t_k, where t_1 .. t_K are d (2 i - 1 - K) / K for i = 1 .. K in an order
         that spreads them evenly between any two classes (`spread_levels`)
 
-    With thresholds at zero, the bits of an image between two classes tell only which is likelier,
-    and codes crowd on the centers; with many they tell how sure that is: for t uniform in (-1, 1)
-    the expected Hamming distance of two images is sum_k |tanh(h_k) - tanh(h'_k)| / 2. See dithered
-    quantization: Jacques and Cambareri, https://arxiv.org/abs/1607.00816.
+    With all thresholds at zero, the bits of an image between two classes only tell which class is
+    more likely, and most codes equal a center. With many thresholds they tell how likely: for t
+    uniform in (-1, 1), the expected Hamming distance of two images is
+    sum_k |tanh(h_k) - tanh(h'_k)| / 2. See dithered quantization: Jacques and Cambareri,
+    https://arxiv.org/abs/1607.00816.
     """
 
     levels: torch.Tensor  # (K,) evenly spread over (-1, 1)
@@ -134,8 +135,8 @@ class HashCenters(DitheredCenterLoss):
 
         L = mean_k BCE(s_k, b_k) + weight mean_k log cosh(|h_k| - 1)
 
-    An image of several classes has the bitwise majority of their centers as its own (a tie goes
-    to the bit of a fixed random code). `weight` is 1e-4, as in the authors' code.
+    The center of an image of several classes is the bitwise majority of their centers; a fixed
+    random code decides ties. `weight` is 1e-4, as in the authors' code.
     """
 
     quantization_weight = 1e-4
@@ -154,16 +155,16 @@ class HashCenters(DitheredCenterLoss):
 
 
 class DeepPolarizedNetwork(DitheredCenterLoss):
-    """Push every hash output beyond a margin on the side that the center of its class asks for.
+    """Push every hash output beyond a margin, to the side of the center of its class.
 
     Fan et al., IJCAI 2020, https://www.ijcai.org/proceedings/2020/115, with the target t of the
     image's class, t_k in {-1, 1}:
 
         L = mean_k max(m - h_k t_k, 0)
 
-    m is 1. The paper sums over k: the mean keeps the learning rate good for any number of bits. Its
-    targets are random or updated by the codes; here they are `hash_centers`, which are farther
-    apart. An image of several classes has the bitwise majority of their targets as its own.
+    m is 1. The paper sums over k; with the mean, one learning rate works for any number of bits.
+    Its targets are random or updated from the codes; here they are `hash_centers`, which are
+    farther apart. The target of an image of several classes is the bitwise majority of theirs.
     """
 
     margin = 1.0
@@ -185,10 +186,10 @@ class OrthoHash(CenterLoss):
 
         L = CE(s (cos - m y), y)
 
-    s is 8 and m 0.2, the authors' defaults. With several labels CE takes y / |y|_1 as the wanted
-    probabilities, as the authors do; an image without labels adds nothing. Their targets are random
-    codes, orthogonal on average; here they are `hash_centers`, rows of a Hadamard matrix where one
-    of order K is at hand. The batch norm is folded into the hash layer: in evaluation
+    s is 8 and m 0.2, the authors' defaults. With several labels, the target probabilities of CE are
+    y / |y|_1, as in the authors' code; an image without labels adds nothing. Their targets are
+    random codes, orthogonal on average; here they are `hash_centers`, rows of a Hadamard matrix if
+    there is one of order K. The batch norm is folded into the hash layer: in evaluation,
     z = (h - mean) / sqrt(variance + epsilon), with the running mean and variance.
     """
 
