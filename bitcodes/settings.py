@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Never, Self
@@ -365,6 +366,11 @@ class Settings(BaseModel, Generic[OrAuto]):
             return sizes[-1]
         share = self.epochs // len(sizes)  # the remainder goes to the last size
         return sizes[min(epoch // share, len(sizes) - 1)]
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, field in type(self).model_fields.items():
+            if (value := getattr(self, name)) != field.default:
+                yield name, value
 
     def differences(self, other: "Settings") -> dict[str, tuple[Any, Any]]:
         """The settings that differ, as name -> (own value, other's value)."""

@@ -48,3 +48,8 @@ def test_search_and_duplicates_take_names_of_files(
     with pytest.raises(bitcodes.BitcodesError, match=r"one code set \(\.npy\)"):
         bitcodes.search(["codes.npy", "photos"])
     assert bitcodes.duplicates().groups == bitcodes.duplicates(codes).groups
+
+
+def test_settings_are_short_to_look_at() -> None:
+    settings = bitcodes.Settings(data=Path("/photos"), bits=32)
+    assert repr(settings) == f"Settings(data={settings.data!r}, bits=32)"

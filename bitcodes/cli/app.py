@@ -12,7 +12,7 @@ import bitcodes
 from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile, on_fallback
 
-# In the order in which a newcomer needs them. A module is imported when its command is used.
+# In the order in which a newcomer needs them. A module is imported when its command runs.
 _COMMANDS = (
     *("prepare", "finetune", "encode", "search", "evaluate", "index", "duplicates"),
     *("merge", "info", "export"),
@@ -28,7 +28,7 @@ Exit status: 0 done, 1 error, 2 wrong usage, 130 interrupted with Ctrl-C.
 
 
 class _Commands(TyperGroup):
-    """Looks commands up by name and imports only the one that runs, so that help is instant."""
+    """Imports only the command that runs, so that help is instant."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(_COMMANDS)
@@ -65,8 +65,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"bitcodes {bitcodes.__version__}")
         raise typer.Exit
 

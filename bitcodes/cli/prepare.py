@@ -1,4 +1,4 @@
-"""`bitcodes prepare`: images made into a data folder that finetune and evaluate read."""
+"""`bitcodes prepare`: a data folder of images and lists, which finetune and evaluate read."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -15,12 +15,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
     add_completion=False,
-    help="Make a data folder: images, lists of what to train on, query and search.",
+    help="Prepare a data folder: lists of images to train on, to query with and to search.",
 )
 
 
 class Protocol(StrEnum):
-    """How CIFAR-10 is divided; the values are what users type."""
+    """How CIFAR-10 is divided."""
 
     FULL = "full"
     LOW_DATA = "low-data"
@@ -30,32 +30,33 @@ class Protocol(StrEnum):
 
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", help="Another seed, another choice of images. Default: 0."),
+    typer.Option("--seed", help="Random seed of the choice of images. Default: 0."),
 ]
 
 
 @app.command()
 def cifar10(
-    out: Annotated[Path, typer.Argument(help="The data folder to make.")] = Path("data/cifar10"),
+    out: Annotated[Path, typer.Argument(help="Data folder to write.")] = Path("data/cifar10"),
     source: Annotated[
         Path | None,
         typer.Option(
             "--source",
-            help="CIFAR-10 as you have it, instead of downloading it: cifar-10-python.tar.gz; or a "
-            "folder, .tar, .tar.gz, .tar.xz or .zip with train/CLASS/ and test/CLASS/, or "
-            "with train/, test/ and the lists train.txt, test.txt and database.txt, which are "
-            "kept unless you name a protocol.",
+            help="CIFAR-10, if you have it already: cifar-10-python.tar.gz; or a folder, .tar, "
+            ".tar.gz, .tar.xz or .zip with train/CLASS/ and test/CLASS/, or with train/, test/ and "
+            "the lists train.txt, test.txt and database.txt. The lists are used as they are, "
+            "unless you name a protocol. Default: download it.",
         ),
     ] = None,
     protocol: Annotated[
         Protocol | None,
         typer.Option(
             "--protocol",
-            help="full: train on and search the 50,000 training images, query with the 10,000 test "
-            "images. low-data: of each class's 6,000 images 100 are queries, 500 train, and all "
-            "59,000 but the queries are searched. low-data-54k: the same, without the training "
-            "images in the database. unseen: 500 images of each of seven classes train, the other "
-            "three are queried and searched. Default: full.",
+            help="How to divide the images. full: train on the 50,000 training images and search "
+            "them; query with the 10,000 test images. low-data: per class, 100 of the 6,000 images "
+            "are queries and 500 are for training; search all 59,000 images that are no queries. "
+            "low-data-54k: the same, but do not search the training images. unseen: train on 500 "
+            "images per class of seven classes; query and search the other three classes. "
+            "Default: full.",
         ),
     ] = None,
     split: Annotated[
@@ -64,7 +65,7 @@ def cifar10(
             "--split",
             min=1,
             max=3,
-            help="Which three classes the protocol unseen keeps from training; no class is in two "
+            help="Which three classes the protocol unseen does not train on. No class is in two "
             "splits. Default: 1.",
         ),
     ] = None,
@@ -72,28 +73,28 @@ def cifar10(
 ) -> None:
     """CIFAR-10: 60,000 pictures of 32 x 32 pixels in 10 classes.
 
-    The images are copied, so the folder can be moved, and it can be the source of another one with
-    another protocol. A downloaded archive is kept beside it.
+    The images are copied, so you can move the folder, or use it as --source for another protocol.
+    A downloaded archive is stored beside it.
     """
     from bitcodes.datasets.cifar10 import prepare_cifar10
 
     with console.progress("images") as progress:
-        done = prepare_cifar10(
+        prepared = prepare_cifar10(
             out, source, None if protocol is None else protocol.value, seed, progress, split
         )
-    _tell(out, done)
+    _show(out, prepared)
 
 
 @app.command()
 def folder(
-    source: Annotated[Path, typer.Argument(help="A folder that holds a folder of images a class.")],
-    out: Annotated[Path, typer.Argument(help="The data folder to make.")],
+    source: Annotated[Path, typer.Argument(help="Folder with one folder of images per class.")],
+    out: Annotated[Path, typer.Argument(help="Data folder to write.")],
     queries: Annotated[
         float | None,
         typer.Option(
             "--queries",
             min=0.0,
-            help="Images of each class to query with: a share below 1, or a number. Default: 0.1.",
+            help="Queries per class: a share below 1, or a number of images. Default: 0.1.",
         ),
     ] = None,
     train: Annotated[
@@ -101,45 +102,45 @@ def folder(
         typer.Option(
             "--train",
             min=0.0,
-            help="Images of each class to train on, of those that are not queries: a share below "
-            "1, or a number. Default: all.",
+            help="Training images per class, without the queries: a share below 1, or a number of "
+            "images. Default: all.",
         ),
     ] = None,
     seed: SeedOption = None,
 ) -> None:
     """Your own images, sorted into class folders.
 
-    The images stay where they are; OUT holds the lists. A source with train/ and test/ (or val/)
-    folders keeps that division. Run it again to take in new images.
+    The images stay where they are, and OUT holds the lists. If SOURCE has train/ and test/ (or
+    val/) folders, their division is used. Run the command again to add new images.
     """
     from bitcodes.datasets.class_folders import prepare_folder
 
-    _tell(out, prepare_folder(source, out, queries, train, seed))
+    _show(out, prepare_folder(source, out, queries, train, seed))
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Argument(help="The data folder to make.")] = Path("data/demo"),
+    out: Annotated[Path, typer.Argument(help="Data folder to write.")] = Path("data/demo"),
     seed: SeedOption = None,
 ) -> None:
-    """The built-in demo set: 3,000 small drawn pictures in 10 classes, made in seconds."""
+    """The built-in demo set: 3,000 small drawings in 10 classes, made in seconds."""
     from bitcodes.datasets.demo import prepare_demo
 
     with console.progress("pictures") as progress:
-        done = prepare_demo(out, seed, progress)
-    _tell(out, done)
+        prepared = prepare_demo(out, seed, progress)
+    _show(out, prepared)
 
 
-def _tell(out: Path, done: "Prepared") -> None:
-    for text in done.notes:
-        console.note(f"note: {text}")
-    state = {"new": "ready", "updated": "updated", "unchanged": "already prepared"}[done.state]
-    counts = {key: f"{number:,}" for key, number in done.description["counts"].items()}
-    names = done.description["class_names"]
+def _show(out: Path, prepared: "Prepared") -> None:
+    for remark in prepared.notes:
+        console.note(f"note: {remark}")
+    words = {"new": "ready", "updated": "updated", "unchanged": "already prepared"}
+    counts = {key: f"{number:,}" for key, number in prepared.description["counts"].items()}
     console.out.print(
-        f"{out} is {state}: {counts['train']} images to train on, {counts['test']} queries, "
-        f"{counts['database']} in the database, {len(names)} classes "
-        f"(protocol {done.description.get('protocol')})",
+        f"{out} is {words[prepared.state]}: {counts['train']} images to train on, "
+        f"{counts['test']} queries, {counts['database']} in the database, "
+        f"{len(prepared.description['class_names'])} classes "
+        f"(protocol {prepared.description.get('protocol')})",
         markup=False,
     )
     console.out.print(f"next: bitcodes finetune --data {out}", markup=False)
