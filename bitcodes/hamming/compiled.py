@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -141,7 +141,7 @@ def ball(
     pieces = []
     for start in range(0, queries.shape[1], _TILE):
         some = queries[:, start : start + _TILE]
-        for query, keys in near_pieces(some, lanes, radius, bits, threads):
+        for query, keys in near_pieces(some, lanes, radius, 0, bits, threads):
             pieces.append((query + start, keys))
     empty = np.empty(0, np.int64)
     query = np.concatenate([empty, *(query for query, _ in pieces)])
@@ -159,16 +159,27 @@ def near_pieces(
     queries: NDArray[np.uint64],
     lanes: NDArray[np.uint64],
     radius: int,
+    start: int,
     bits: int,
     threads: int,
-    start: int = 0,
 ) -> Iterator[Piece]:
-    """All codes from row `start` on that are within `radius` of few queries, in pieces.
+    """See plain.near_pieces; for few queries. The first piece is made at once.
 
     A piece is about a million keys at most, and few are waiting, whatever the number of results.
     Pieces and their order do not depend on timing.
     """
+    pieces = _near_pieces(queries, lanes, radius, start, bits, threads)
+    return chain(list(islice(pieces, 1)), pieces)
 
+
+def _near_pieces(
+    queries: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
+    radius: int,
+    start: int,
+    bits: int,
+    threads: int,
+) -> Iterator[Piece]:
     def search(start: int, stop: int) -> tuple[list[Piece], int]:
         scan = _Scan(queries, lanes, bits, 4 * BLOCK, 0, radius)
         pieces, size = [], 0

@@ -13,19 +13,21 @@ R = TypeVar("R")
 _COMPILERS = ("numba", "llvmlite")
 
 _lock = threading.Lock()
+_loaded: ModuleType | None = None
 _failure: str | None = None
 
 
-def with_kernels(work: Callable[[], R], otherwise: Callable[[], R]) -> R:
-    """What `work` returns, which uses the kernels, or `otherwise` if they cannot be compiled.
+def with_kernels(work: Callable[[ModuleType], R], otherwise: Callable[[], R]) -> R:
+    """What `work` returns, or `otherwise` if the kernels that it uses cannot be compiled.
 
-    A failure is reported once, to the callbacks of `on_fallback` or as a warning; from then on the
-    kernels are not tried again.
+    `work` gets the module compiled.py. A failure is reported once, to the callbacks of
+    `on_fallback` or as a warning; from then on the kernels are not tried again.
     """
-    if not kernels_load():
+    compiled = _loaded or _load()
+    if compiled is None or _failure is not None:
         return otherwise()
     try:
-        return work()
+        return work(compiled)
     except Exception as error:
         if not _is_from_compiler(error.__traceback__):
             raise
@@ -35,19 +37,19 @@ def with_kernels(work: Callable[[], R], otherwise: Callable[[], R]) -> R:
 
 def kernels_load() -> bool:
     """Whether the kernels can be loaded here, as far as is known. Compiles nothing."""
-    if _failure is None:
+    return _load() is not None and _failure is None
+
+
+def _load() -> ModuleType | None:
+    global _loaded
+    if _failure is None and _loaded is None:
         try:
-            load_kernels()
+            from bitcodes.hamming import compiled
         except Exception as error:
             _give_up(error)
-    return _failure is None
-
-
-def load_kernels() -> ModuleType:
-    """The module of the functions that use the kernels."""
-    from bitcodes.hamming import compiled
-
-    return compiled
+        else:
+            _loaded = compiled
+    return _loaded
 
 
 def _is_from_compiler(trace: TracebackType | None) -> bool:

@@ -102,7 +102,7 @@ def with_tables(
         np.empty((parts, 0), np.uint32),
         np.empty((0, 0, 2)),
     )
-    return with_kernels(lambda: _merged(grouped, none, grouped.distinct, method), _refuse)
+    return with_kernels(lambda _: _merged(grouped, none, grouped.distinct, method), _refuse)
 
 
 def extend(index: MultiIndex, added: NDArray[np.uint8]) -> MultiIndex:
@@ -110,7 +110,7 @@ def extend(index: MultiIndex, added: NDArray[np.uint8]) -> MultiIndex:
 
     Merges them in, in passes over the tables: several times faster than building anew.
     """
-    return with_kernels(lambda: _extended(index, added), _refuse)
+    return with_kernels(lambda _: _extended(index, added), _refuse)
 
 
 def _extended(index: MultiIndex, added: NDArray[np.uint8]) -> MultiIndex:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
-from bitcodes.hamming.fallback import load_kernels, with_kernels
+from bitcodes.hamming.fallback import with_kernels
 from bitcodes.hamming.finders import Ball, Histograms, Keys, Lanes, Pairs, Progress
 from bitcodes.machine import core_count
 
 R = TypeVar("R")
-T = TypeVar("T")
 
 PLAIN_LIMIT = 10**8
 """Distances that are computed in NumPy (under a second) before the kernels are loaded."""
@@ -77,15 +75,16 @@ class Scanner:
     @property
     def lanes(self) -> NDArray[np.uint64]:
         """The codes as (W, N)."""
-        return self.make_lanes()
+        if self._lanes is None:
+            self.make_lanes()
+            assert self._lanes is not None
+        return self._lanes
 
-    def make_lanes(self) -> NDArray[np.uint64]:
-        """Copy the codes into lanes unless that is done; return these."""
+    def make_lanes(self) -> None:
+        """Copy the codes into lanes unless that is done."""
         with self._lock:
-            if self._lanes is None:
-                assert self._codes is not None
+            if self._codes is not None:
                 self._lanes, self._codes = to_lanes(self._codes, self.bits), None
-            return self._lanes
 
     def is_small(self, queries: int) -> bool:
         """Count the work of `queries` queries; return whether NumPy should do it."""
@@ -99,54 +98,29 @@ class Scanner:
 
     def nearest(self, queries: Lanes, k: int, radius: int, small: bool | None = None) -> Keys:
         """See plain.nearest; `small` is the answer of `is_small` if it was asked before."""
-        return self._scan(
-            queries,
-            lambda: plain.nearest(queries, self.lanes, k, radius),
-            lambda compiled: compiled.nearest(
-                queries, self.lanes, k, radius, self.bits, self.threads
-            ),
-            small,
-        )
+        return self._scan(plain.nearest, small, queries, k, radius, bits=self.bits)
 
     def ball(self, queries: Lanes, radius: int, small: bool | None = None) -> Ball:
         """See plain.ball; `small` is the answer of `is_small` if it was asked before."""
-        ball: Ball = self._scan(
-            queries,
-            lambda: plain.ball(queries, self.lanes, radius),
-            lambda compiled: compiled.ball(queries, self.lanes, radius, self.bits, self.threads),
-            small,
-        )
-        return ball
+        return self._scan(plain.ball, small, queries, radius, bits=self.bits)
 
     def histograms(self, queries: Lanes) -> Histograms:
         """See plain.histograms."""
-        return self._scan(
-            queries,
-            lambda: plain.histograms(queries, self.lanes, self.bits),
-            lambda compiled: compiled.histograms(queries, self.lanes, self.bits, self.threads),
-        )
+        return self._scan(plain.histograms, None, queries, self.bits)
 
     def labelled_histograms(
-        self,
-        queries: Lanes,
-        query_labels: NDArray[Any],
-        labels: NDArray[Any],
+        self, queries: Lanes, query_labels: NDArray[Any], labels: NDArray[Any]
     ) -> tuple[Histograms, Histograms]:
         """See plain.labelled_histograms."""
-        arguments = (queries, self.lanes, self.bits, query_labels, labels)
-        both: tuple[Histograms, Histograms] = self._scan(
-            queries,
-            lambda: plain.labelled_histograms(*arguments),
-            lambda compiled: compiled.labelled_histograms(*arguments, self.threads),
-        )
-        return both
+        arguments = (self.bits, query_labels, labels)
+        return self._scan(plain.labelled_histograms, None, queries, *arguments)
 
     def pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:
         """Every pair of codes at distance <= `radius`, once, in blocks of bounded size."""
         if self.work.add(self.count**2):
             return self._pairs_by_tiles(radius, progress)
         return with_kernels(
-            lambda: self._pairs_by_parts(radius, progress),
+            lambda _: self._pairs_by_parts(radius, progress),
             lambda: self._pairs_by_tiles(radius, progress),
         )
 
@@ -176,35 +150,32 @@ class Scanner:
         for top in range(0, self.count, _TILE):
             if progress is not None:
                 progress(top, self.count)
-            for query, keys in self._near_pieces(self.lanes[:, top : top + _TILE], radius, top):
+            tile = self.lanes[:, top : top + _TILE]
+            small = self.work.add(0)  # all pairs were counted before
+            for query, keys in self._scan(
+                plain.near_pieces, small, tile, radius, top, bits=self.bits
+            ):
                 distances, second = plain.split_keys(keys)
                 first = query + top
                 once = first < second
                 if once.any():
                     yield Pairs(first[once], second[once], distances[once])
 
-    def _near_pieces(self, queries: Lanes, radius: int, start: int) -> Iterator[Ball]:
-        return self._scan(
-            queries,
-            lambda: plain.near_pieces(queries, self.lanes, radius, start),
-            lambda compiled: _started(
-                compiled.near_pieces(queries, self.lanes, radius, self.bits, self.threads, start)
-            ),
-            small=self.work.add(0),  # `pairs` has counted them
-        )
-
     def _scan(
         self,
+        plainly: Callable[..., R],
+        small: bool | None,
         queries: Lanes,
-        plainly: Callable[[], R],
-        compiled: Callable[[Any], R],
-        small: bool | None = None,
+        *arguments: Any,
+        **kernel_arguments: int,
     ) -> R:
+        """What a function of plain.py returns, or its twin of the same name in compiled.py."""
+        lanes = self.lanes
         if self.is_small(queries.shape[1]) if small is None else small:
-            return plainly()
-        return with_kernels(lambda: compiled(load_kernels()), plainly)
+            return plainly(queries, lanes, *arguments)
 
+        def with_threads(compiled: Any) -> R:
+            twin: Callable[..., R] = getattr(compiled, plainly.__name__)
+            return twin(queries, lanes, *arguments, **kernel_arguments, threads=self.threads)
 
-def _started(pieces: Iterator[T]) -> Iterator[T]:
-    """The same pieces, the first of them made at once."""
-    return chain([piece for piece in [next(pieces, None)] if piece is not None], pieces)
+        return with_kernels(with_threads, lambda: plainly(queries, lanes, *arguments))

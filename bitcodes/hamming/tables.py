@@ -86,10 +86,11 @@ class TableSearch:
     def compile(self) -> None:
         """See Index.compile; compiles the kernels of both methods."""
         self._scanner.compile()
-        for queries in (1, 16):  # few and many
-            some = self._scanner.lanes[:, :1].repeat(queries, axis=1)
-            if some.size:
-                with_kernels(lambda: self._nearest(some, 1, self._scanner.bits), lambda: some)  # noqa: B023
+        one = self._scanner.lanes[:, :1]
+        if one.size:
+            with_kernels(
+                lambda _: self._nearest(one, 1, self._scanner.bits), lambda: np.empty(0, np.int64)
+            )
 
     def gain(self, k: int | None = None, radius: int | None = None, queries: int = 1) -> float:
         """How many times faster the tables should be than a scan: a guess, from samples."""
@@ -136,18 +137,30 @@ class TableSearch:
 
     def nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
         """`plain.nearest` of the distinct codes: only as many as it takes to have k rows."""
-        count = queries.shape[1]
-        small = self._scanner.is_small(count)
+        return self._choose(
+            *(queries.shape[1], k, radius),
+            lambda: self._nearest(queries, k, radius),
+            lambda small: self._scanner.nearest(queries, k, radius, small),
+        )
 
-        def scan() -> Keys:
-            return self._scanner.nearest(queries, k, radius, small)
+    def ball(self, queries: Lanes, radius: int) -> Ball:
+        """`plain.ball` of the distinct codes."""
+        return self._choose(
+            *(queries.shape[1], 0, radius),
+            lambda: self._ball(queries, radius),
+            lambda small: self._scanner.ball(queries, radius, small),
+        )
 
-        def search() -> Keys:
-            return (
-                self._nearest(queries, k, radius) if self._uses_tables(count, k, radius) else scan()
-            )
-
-        return scan() if small else with_kernels(search, scan)
+    def _choose(
+        self, queries: int, k: int, radius: int, search: Callable[[], T], scan: Callable[[bool], T]
+    ) -> T:
+        """`search` the tables or `scan`, in NumPy or not."""
+        if self._scanner.is_small(queries):
+            return scan(True)
+        return with_kernels(
+            lambda _: search() if self._uses_tables(queries, k, radius) else scan(False),
+            lambda: scan(False),
+        )
 
     def _nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
         from bitcodes.hamming.kernels import probing
@@ -164,20 +177,6 @@ class TableSearch:
         if given_up.any():
             keys[given_up] = self._scanner.nearest(queries[:, given_up], k, radius, small=False)
         return keys
-
-    def ball(self, queries: Lanes, radius: int) -> Ball:
-        """`plain.ball` of the distinct codes."""
-        count = queries.shape[1]
-        small = self._scanner.is_small(count)
-
-        def scan() -> Ball:
-            return self._scanner.ball(queries, radius, small)
-
-        def search() -> Ball:
-            uses_tables = self._uses_tables(count, 0, radius)
-            return self._ball(queries, radius) if uses_tables else scan()
-
-        return scan() if small else with_kernels(search, scan)
 
     def _ball(self, queries: Lanes, radius: int) -> Ball:
         from bitcodes.hamming.kernels import probing

@@ -48,6 +48,7 @@ def _fails(*arguments):
 def break_import(patch):
     patch.setitem(sys.modules, "bitcodes.hamming.compiled", None)
     patch.delattr(hamming, "compiled")
+    patch.setattr(fallback, "_loaded", None)
 
 
 def break_compiler(patch):
