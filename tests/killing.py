@@ -33,11 +33,11 @@ class Moment:
 
 def count_lines(functions: list[CodeType], work: Callable[[], object]) -> Counter[Moment]:
     """How often each line of these functions is run in `work`."""
-    found: Counter[Moment] = Counter()
+    counts: Counter[Moment] = Counter()
 
     def on_line(frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
-            found[Moment(frame.f_code.co_filename, frame.f_code.co_name, frame.f_lineno)] += 1
+            counts[Moment(frame.f_code.co_filename, frame.f_code.co_name, frame.f_lineno)] += 1
         return on_line
 
     before = sys.gettrace()
@@ -46,7 +46,7 @@ def count_lines(functions: list[CodeType], work: Callable[[], object]) -> Counte
         work()
     finally:
         sys.settrace(before)
-    return found
+    return counts
 
 
 def start(

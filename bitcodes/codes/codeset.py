@@ -17,7 +17,7 @@ from bitcodes.codes.pack import check_codes
 from bitcodes.codes.paths import PathList, RowNumbers, unescape
 from bitcodes.errors import CodeSetError
 
-VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, unless told otherwise
+VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, by default
 _CHUNK = 1 << 22
 
 _AGAIN = "copy or encode the set again"
@@ -26,14 +26,14 @@ _AGAIN = "copy or encode the set again"
 class CodeSet:
     """Codes (N, ceil(K/8)) and what belongs to them, row by row; read-only.
 
-    Made by `open` (everything mapped, nothing read before it is used), by `from_arrays`, or by a
-    CodeSetWriter. An open set stays what it was when its files are written anew.
+    Get one from `open` (everything is mapped, and read when it is used), `from_arrays` or a
+    CodeSetWriter. An open set does not change when its files are replaced.
     """
 
     path: Path | None
     """The .npy file, or None for a set in memory."""
     header: CodeSetHeader
-    """What codes.json says; made up for a bare file and a set in memory."""
+    """The content of codes.json; for a set without that file, what it would hold."""
     codes: npt.NDArray[np.uint8]
     """(N, ceil(K/8)) uint8, MSB-first, padding bits zero."""
     paths: Sequence[str]
@@ -75,9 +75,9 @@ class CodeSet:
         """Open the code set stored at `path`, its .npy file.
 
         Sizes, shapes and dtypes are always checked. Checksums are compared for the smallest files,
-        up to 1 GB in total; for all with verify=True, for none with False. A .npy file with nothing
-        beside it is a bare set: bits = 8 x columns, row numbers for paths.
-        CodeSetError on anything that is missing, cut off or altered.
+        up to 1 GB in total; for all files with verify=True, for none with False. A .npy file
+        without other files beside it is a bare set: bits = 8 x columns, and paths are row numbers.
+        Raises CodeSetError if anything is missing, cut off or altered.
         """
         path = Path(path)
         layout = Layout(path)
@@ -112,10 +112,11 @@ class CodeSet:
         stat: npt.ArrayLike | None = None,
         root: str | os.PathLike[str] | None = None,
     ) -> "CodeSet":
-        """Make a code set in memory of codes (N, ceil(bits/8)) and, where given, the rest.
+        """Make a code set in memory from codes (N, ceil(bits/8)) and optional columns.
 
-        Labels int32 (N,) or uint8 (N, C), features float (N, D), kept as float16, stat int64
-        (N, 2), paths relative to the folder `root`. CodeSetError where shapes or values do not fit.
+        Labels are int32 (N,) or uint8 (N, C), features float (N, D), stored as float16, stat int64
+        (N, 2), paths relative to the folder `root`. Raises CodeSetError if shapes or values do not
+        fit.
         """
         codes = columns.as_codes(codes, bits)
         count = len(codes)
@@ -180,12 +181,12 @@ class CodeSet:
         """The absolute path of the run, or model file, that made the codes; None where unknown."""
         return self._absolute(self.header.run)
 
-    def _absolute(self, kept: str | None) -> Path | None:
-        """Undo Layout.kept: relative paths in the header are relative to the folder of the set."""
-        if kept is None or _is_elsewhere(kept):
+    def _absolute(self, text: str | None) -> Path | None:
+        """The absolute path of what Layout.header_path stored; None if it is not of this system."""
+        if text is None or _is_elsewhere(text):
             return None
         folder = self.path.parent if self.path else Path()
-        return Path(os.path.abspath(folder / kept))  # noqa: PTH100 - resolve() would follow links
+        return Path(os.path.abspath(folder / text))  # noqa: PTH100 - resolve() would follow links
 
     def absolute_path(self, row: int) -> Path:
         """Where the image of a row lies. CodeSetError where the set does not know its root."""
@@ -253,13 +254,13 @@ class _File:
             raise CodeSetError(f"{path}: expected {size} bytes, found {len(self.data)}; {_AGAIN}")
 
     def verify(self) -> None:
-        found = 0
+        crc32 = 0
         with memoryview(self.data) as view:
             for start in range(0, len(view), _CHUNK):
-                found = zlib.crc32(view[start : start + _CHUNK], found)
-        if found != self._crc32:
+                crc32 = zlib.crc32(view[start : start + _CHUNK], crc32)
+        if crc32 != self._crc32:
             raise CodeSetError(
-                f"{self.path}: expected content with the CRC-32 {self._crc32}, found {found}; "
+                f"{self.path}: expected content with the CRC-32 {self._crc32}, found {crc32}; "
                 f"the file was changed, {_AGAIN}"
             )
 
@@ -290,18 +291,18 @@ def _state(layout: Layout) -> list[object]:
 
 
 def _open(layout: Layout, verify: bool | None) -> CodeSet:
-    found = layout.resolve()
-    if "header" not in found:
-        return _open_bare(layout, found)
-    header_file = found["header"]
+    places = layout.resolve()
+    if "header" not in places:
+        return _open_bare(layout, places)
+    header_file = places["header"]
     header = parse_header(columns.map_file(header_file)[:], header_file)
     files: dict[str, _File] = {}
     for role, entry in header.files.items():
-        if role not in found:
+        if role not in places:
             raise CodeSetError(
                 f"{layout.final(role)} is missing, a file of the code set {layout.codes}; {_AGAIN}"
             )
-        files[role] = _File(found[role], entry.size, entry.crc32)
+        files[role] = _File(places[role], entry.size, entry.crc32)
     budget = {None: VERIFY_BYTES, True: sys.maxsize, False: -1}[verify]
     for file in sorted(files.values(), key=lambda file: len(file.data)):
         budget -= len(file.data)
@@ -313,21 +314,21 @@ def _open(layout: Layout, verify: bool | None) -> CodeSet:
     return code_set
 
 
-def _open_bare(layout: Layout, found: Mapping[str, Path]) -> CodeSet:
+def _open_bare(layout: Layout, places: Mapping[str, Path]) -> CodeSet:
     for role in SIDECARS:
-        if role in found:
+        if role in places:
             raise CodeSetError(
                 f"{layout.final('header')} is missing, the header of the code set {layout.codes}, "
-                f"though {found[role].name} is there; {_AGAIN}"
+                f"though {places[role].name} is there; {_AGAIN}"
             )
-    if "codes" not in found:
+    if "codes" not in places:
         begun = (
             f"; an interrupted encode waits in {layout.staging}, run it again to go on"
             if layout.staging.is_dir()
             else "; encode images to make it: bitcodes encode IMAGES -o " + str(layout.codes)
         )
         raise CodeSetError(f"{layout.codes}: there is no such code set{begun}")
-    data = columns.map_file(found["codes"])
+    data = columns.map_file(places["codes"])
     codes = columns.read_npy(data, layout.codes)
     if codes.dtype != columns.CODES or codes.ndim != 2 or not codes.shape[1]:
         raise CodeSetError(

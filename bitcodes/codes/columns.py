@@ -150,7 +150,7 @@ def read_npy(data: mmap.mmap | bytes, path: Path) -> Array:
 
 def check_stored(role: str, array: Array, count: int, bits: int, path: Path) -> None:
     """Raise CodeSetError, naming `path`, unless an array has the dtype and shape of its role."""
-    dtype, wanted = {
+    dtype, shape = {
         "codes": (CODES, f"({count}, {code_bytes(bits)})"),
         "labels": (LABELS if array.ndim == 1 else MULTI_HOT, f"({count},) or ({count}, classes)"),
         "features": (FEATURES, f"({count}, width)"),
@@ -162,7 +162,7 @@ def check_stored(role: str, array: Array, count: int, bits: int, path: Path) -> 
         fits = array.shape[1] == width
     if not fits or array.dtype != dtype or len(array) != count:
         raise CodeSetError(
-            f"{path}: expected {role} as {dtype.name} {wanted}, for {count} codes of {bits} bits, "
+            f"{path}: expected {role} as {dtype.name} {shape}, for {count} codes of {bits} bits, "
             f"found {array.dtype} {array.shape}; copy or encode the set again"
         )
 

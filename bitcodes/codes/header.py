@@ -73,16 +73,16 @@ def parse_header(data: bytes, file: Path) -> CodeSetHeader:
         fields = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise CodeSetError(f"{file}: expected a JSON header, found {error}; {damaged}") from None
-    found = fields.get("format") if isinstance(fields, dict) else None
-    if found is None:
+    version = fields.get("format") if isinstance(fields, dict) else None
+    if version is None:
         raise CodeSetError(
             f'{file}: expected the header of a code set with "format": "{FORMAT}", found other '
             "JSON; rename that file, or the codes beside it, if they do not belong together"
         )
     checksum = fields.pop("crc32", None)
-    if found != FORMAT:
+    if version != FORMAT:
         raise CodeSetError(
-            f'{file}: expected "format": "{FORMAT}", found {found!r}; '
+            f'{file}: expected "format": "{FORMAT}", found {version!r}; '
             "use the version of bitcodes that wrote it, or encode the set again"
         )
     if checksum != (actual := _checksum(fields)):

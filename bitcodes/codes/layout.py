@@ -60,8 +60,8 @@ class Layout:
                     f"name the set by its codes, {stem or 'codes'}.npy"
                 )
 
-    def kept(self, path: str | os.PathLike[str]) -> str:
-        """A path as the header keeps it: relative to the set's folder if below it, else absolute.
+    def header_path(self, path: str | os.PathLike[str]) -> str:
+        """A path as the header stores it: relative to the set's folder if below it, else absolute.
 
         So a folder that holds images, run and codes can be moved as a whole. Its separators are
         slashes on every system. A relative `path` is one from the working folder, as always. A URL
@@ -104,14 +104,14 @@ class Layout:
         Raises CodeSetError when a commit has begun and its file is damaged.
         """
         committed = self.read_commit()
-        found: dict[str, Path] = {}
+        places: dict[str, Path] = {}
         for role in SUFFIXES if committed is None else committed:
             staged, final = self.staged(role), self.final(role)
             if committed is not None and os.path.lexists(staged):
-                found[role] = staged
+                places[role] = staged
             elif os.path.lexists(final):
-                found[role] = final
-        return found
+                places[role] = final
+        return places
 
     def read_commit(self) -> tuple[str, ...] | None:
         """The roles of the files of the set being committed, or None when no commit has begun."""
@@ -157,7 +157,7 @@ class Layout:
             elif os.path.lexists(self.staged(role)):
                 replace(self.staged(role), self.final(role))
         fsync_dir(self.codes.parent)
-        # The commit file goes last: what else lies here must not be taken for interrupted work.
+        # Remove the commit last: without it, the rest would look like an interrupted write.
         for leftover in self.staging.iterdir():
             if leftover != self.commit:
                 self._remove(leftover)

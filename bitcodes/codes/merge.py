@@ -25,10 +25,10 @@ def merge(
 ) -> CodeSet:
     """Write the rows of `sets`, one set after the other, as one code set, and return it.
 
-    All must be of one model, encoded in the same way, with the same sidecars and class names.
-    Parts of one source (encode --part), all of them and in order, give the very set that encoding
-    it at once gives. Paths are kept where all sets have one root; else they become relative to the
-    folder that all roots lie in. CodeSetError says what does not fit; `force` replaces a set.
+    All sets must be of one model, encoded in the same way, with the same columns and class names.
+    All parts of one source (encode --part) in order give the same set as encoding it at once. Paths
+    stay as they are if all sets have one root; else they become relative to the folder that holds
+    all roots. Raises CodeSetError if sets do not fit together; `force` replaces a set.
     """
     if not sets:
         raise CodeSetError("no code sets to merge")
@@ -79,13 +79,14 @@ def _check_alike(first: CodeSet, other: CodeSet) -> None:
         one, two = getattr(first.header, name), getattr(other.header, name)
         if one != two:
             raise CodeSetError(
-                f"{other.path} does not go with {first.path}: expected {name} {one}, found {two}"
+                f"{other.path} cannot be merged with {first.path}: "
+                f"expected {name} {one}, found {two}"
             )
     for name in OPTIONAL:
         one, two = getattr(first, name), getattr(other, name)
         if _kind(one) != _kind(two):
             raise CodeSetError(
-                f"{other.path} does not go with {first.path}: expected {name} {_kind(one)}, "
+                f"{other.path} cannot be merged with {first.path}: expected {name} {_kind(one)}, "
                 f"found {_kind(two)}"
             )
 
@@ -101,17 +102,19 @@ def _root(sets: Sequence[CodeSet]) -> str | None:
         return names[0]
     if any(name is None for name in names):
         raise CodeSetError(
-            "of these code sets some know where their images lie, others do not; "
+            "some of these code sets have a root, the folder of their images, others have none; "
             "encode them again, or give all of them a root"
         )
-    known = [name for name in names if name is not None]
-    if any("://" in name or is_foreign(name) for name in known):
-        raise CodeSetError(f"these code sets have roots that do not go together: {set(known)}")
+    roots = [name for name in names if name is not None]
+    if any("://" in name or is_foreign(name) for name in roots):
+        raise CodeSetError(
+            f"these code sets have roots that cannot be merged: {', '.join(sorted(set(roots)))}"
+        )
     try:
-        return os.path.commonpath(known)
+        return os.path.commonpath(roots)
     except ValueError:  # on different drives of Windows
         raise CodeSetError(
-            f"these code sets have roots that no folder holds together: {', '.join(known)}"
+            f"these code sets have roots on different drives: {', '.join(sorted(set(roots)))}"
         ) from None
 
 
@@ -129,7 +132,7 @@ def _moved(path: str, prefix: str) -> str:
 
 def _source(sets: Sequence[CodeSet]) -> str | None:
     """The digest of the whole source, if these are all of its parts in order."""
-    found = [_PART.fullmatch(code_set.header.source or "") for code_set in sets]
-    names = [match.groups() for match in found if match is not None]
+    matches = [_PART.fullmatch(code_set.header.source or "") for code_set in sets]
+    names = [match.groups() for match in matches if match is not None]
     expected = [(names[0][0], str(i + 1), str(len(sets))) for i in range(len(sets)) if names]
     return names[0][0] if names and names == expected else None

@@ -29,8 +29,8 @@ def check_codes(codes: npt.NDArray[np.uint8], bits: int) -> None:
     """Raise CodeSetError unless `codes` is uint8 (N, ceil(bits/8)) with zeros for padding bits."""
     width = code_bytes(bits)
     if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8:
-        found = codes.dtype if isinstance(codes, np.ndarray) else type(codes).__name__
-        raise CodeSetError(f"codes must be a uint8 array, found {found}; pack bits with pack_bits")
+        kind = codes.dtype if isinstance(codes, np.ndarray) else type(codes).__name__
+        raise CodeSetError(f"codes must be a uint8 array, found {kind}; pack bits with pack_bits")
     if codes.ndim != 2 or codes.shape[1] != width:
         raise CodeSetError(
             f"codes of {bits} bits must have the shape (N, {width}), found {codes.shape}; "
@@ -107,8 +107,8 @@ def from_lanes(lanes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint8
     """Turn lanes (W, N) back into codes, (N, ceil(bits/8)) uint8: the inverse of to_lanes."""
     words = code_lanes(bits)
     if not isinstance(lanes, np.ndarray) or lanes.dtype != np.uint64:
-        found = lanes.dtype if isinstance(lanes, np.ndarray) else type(lanes).__name__
-        raise CodeSetError(f"lanes must be a uint64 array, found {found}")
+        kind = lanes.dtype if isinstance(lanes, np.ndarray) else type(lanes).__name__
+        raise CodeSetError(f"lanes must be a uint64 array, found {kind}")
     if lanes.ndim != 2 or lanes.shape[0] != words:
         raise CodeSetError(
             f"lanes of {bits} bits must have the shape ({words}, N), found {lanes.shape}"

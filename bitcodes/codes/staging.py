@@ -41,7 +41,7 @@ class Progress:
     crcs: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(_ROLES, 0))
 
     def pack(self, plan: bytes) -> bytes:
-        """A journal record; its checksum takes in the plan, so that it counts with no other."""
+        """A journal record; its checksum includes the plan, so that no other plan accepts it."""
         numbers = [self.rows, self.skips, self.classes, self.width]
         for role in _ROLES:
             numbers += self.sizes[role], self.crcs[role]
@@ -122,7 +122,7 @@ class Staging:
     ) -> None:
         """Add a batch: bytes for each file, then the record that makes them count.
 
-        Where it fails, nothing of it counts, and this object takes no more.
+        If it fails, nothing of the batch counts, and this object accepts no more batches.
         """
         now = self.progress
         sizes, crcs = dict(now.sizes), dict(now.crcs)
@@ -140,8 +140,8 @@ class Staging:
     def _whole(self) -> None:
         if self._torn:
             raise CodeSetError(
-                f"{self._layout.staging}: a batch before this one was not written whole; "
-                "open the writer again to go on from the last good one"
+                f"{self._layout.staging}: the previous batch was not written whole; "
+                "open the writer again to go on from the last complete batch"
             )
 
     def finalise(self, bits: int) -> dict[str, FileEntry]:
@@ -169,8 +169,8 @@ class Staging:
                 crc, data_crc = zlib.crc32(data, crc), zlib.crc32(data, data_crc)
             if data_crc != now.crcs[role]:
                 raise CodeSetError(
-                    f"{self._layout.staged(role)}: does not hold what was written to it; "
-                    "something else changed it: remove its folder and encode again"
+                    f"{self._layout.staged(role)}: another program changed this file; "
+                    "remove its folder and encode again"
                 )
             entries[role] = FileEntry(size=len(head) + now.sizes[role], crc32=crc)
         return entries
@@ -186,7 +186,7 @@ class Staging:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Close the files; what counts so far stays."""
+        """Close the files; complete batches stay."""
         for descriptor in (*self._files.values(), self._journal):
             if descriptor >= 0:
                 os.close(descriptor)

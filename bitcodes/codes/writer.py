@@ -79,11 +79,11 @@ class CodeSetWriter:
         self._columns = tuple(name for name in OPTIONAL if name in columns)
         self._header = make_header(
             bits=bits,
-            root=None if root is None else self._layout.kept(root),
+            root=None if root is None else self._layout.header_path(root),
             class_names=tuple(class_names),
             fingerprint=fingerprint,
             backbone=backbone,
-            run=None if run is None else self._layout.kept(run),
+            run=None if run is None else self._layout.header_path(run),
             engine=engine,
             dtype=dtype,
             decode=decode,
@@ -143,7 +143,7 @@ class CodeSetWriter:
 
     @property
     def done(self) -> int:
-        """Rows that are staged."""
+        """Rows that are saved in the staging folder."""
         return self._open().progress.rows
 
     @property
@@ -153,7 +153,7 @@ class CodeSetWriter:
 
     @property
     def position(self) -> int:
-        """How many items of the source are dealt with: rows and skips."""
+        """How many items of the source are finished: rows and skips."""
         return self.done + self.skipped
 
     def append(
@@ -164,9 +164,9 @@ class CodeSetWriter:
         features: npt.NDArray[Any] | None = None,
         stat: npt.ArrayLike | None = None,
     ) -> None:
-        """Add a batch in the source's order: it will be there whole or not at all.
+        """Add a batch, in the source's order, whole or not at all.
 
-        codes (n, ceil(bits/8)) uint8; a path each; and exactly the optional columns of the plan:
+        codes (n, ceil(bits/8)) uint8, a path per code, and the optional columns of the plan:
         labels int32 (n,) or uint8 (n, C), features float (n, D), stat int64 (n, 2).
         """
         if len(paths) != len(codes):
@@ -187,11 +187,11 @@ class CodeSetWriter:
         staging = self._open()
         codes = as_codes(codes, self._header.bits)
         count = len(codes)
-        given = {"labels": labels, "features": features, "stat": stat}
-        named = tuple(name for name in OPTIONAL if given[name] is not None)
-        if named != self._columns:
+        arrays = {"labels": labels, "features": features, "stat": stat}
+        names = tuple(name for name in OPTIONAL if arrays[name] is not None)
+        if names != self._columns:
             raise CodeSetError(
-                f"this writer's columns are {list(self._columns)}, a batch brought {list(named)}"
+                f"expected the columns {list(self._columns)} in every batch, found {list(names)}"
             )
         parts = {"codes": codes.tobytes(), "paths": lines}
         classes, width = staging.progress.classes, staging.progress.width
@@ -201,13 +201,13 @@ class CodeSetWriter:
             columns = array.shape[1] if array.ndim == 2 else 0
             classes = columns if first else classes
             if columns != classes:
-                raise CodeSetError(f"labels had {classes or 'no'} columns so far, now {columns}")
+                raise CodeSetError(f"expected labels of {classes or 'no'} columns, found {columns}")
             parts["labels"] = array.tobytes()
         if features is not None:
             array = as_features(features, count)
             width = array.shape[1] if first else width
             if array.shape[1] != width:
-                raise CodeSetError(f"features were {width} wide so far, now {array.shape[1]}")
+                raise CodeSetError(f"expected features of width {width}, found {array.shape[1]}")
             parts["features"] = array.tobytes()
         if stat is not None:
             parts["stat"] = as_stat(stat, count).tobytes()
@@ -238,7 +238,7 @@ class CodeSetWriter:
             self._append(code_set.codes[rows], _lines(code_set.paths, rows), **part)
 
     def skip(self, path: str, reason: str) -> None:
-        """Note that a source image gives no row, and why; kept with the next batch or commit."""
+        """Record that a source image has no row, and why; saved with the next batch or commit."""
         self._open()
         self._pending.append(f"{_field(with_slashes(path))}\t{_field(reason)}\n")
 
@@ -324,7 +324,7 @@ def _content(path: Path) -> bytes | None:
 
 @contextmanager
 def _file_errors(layout: Layout) -> Iterator[None]:
-    """Turn what the file system refuses into an error that says what is kept and what to do."""
+    """Turn an OSError into a CodeSetError that says what is saved so far and what to do."""
     try:
         yield
     except OSError as error:
@@ -332,5 +332,5 @@ def _file_errors(layout: Layout) -> Iterator[None]:
         raise CodeSetError(
             f"{layout.codes} cannot be written: {error.strerror} "
             f"({error.filename or layout.staging}); what is done so far is kept in "
-            f"{layout.staging}: {'make room' if full else 'put it right'}, run this again to go on"
+            f"{layout.staging}: {'make room' if full else 'solve that'}, run this again to go on"
         ) from error

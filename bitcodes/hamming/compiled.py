@@ -1,5 +1,8 @@
 """The functions of plain.py on the compiled kernels, with threads over chunks of the codes.
 
+Each takes the arguments of its twin in plain.py, then `bits` unless they are among these, and
+`threads`; see scanner.py.
+
 Importing this module loads numba; the first use of a kernel compiles it, unless an earlier process
 on this machine did (numba keeps it in __pycache__, or in the user's cache folder).
 """
@@ -67,18 +70,19 @@ def nearest(
     threads: int,
 ) -> NDArray[np.int64]:
     """See plain.nearest."""
-    wanted, k = k, min(k, lanes.shape[1])
-    asked = queries.shape[1]
-    if not asked or not k:
-        return np.full((asked, wanted), MISSING, np.int64)
+    missing = max(k - lanes.shape[1], 0)
+    k -= missing
+    count = queries.shape[1]
+    if not count or not k:
+        return np.full((count, k + missing), MISSING, np.int64)
     room = k + max(k // 2, 64)  # cutting back is a pass over the keys: not too often
     step = max(1, _KEYS // (room * threads))
-    found = [
+    parts = [
         _nearest(queries[:, start : start + step], lanes, k, room, radius, bits, threads)
-        for start in range(0, asked, step)
+        for start in range(0, count, step)
     ]
-    keys = found[0] if len(found) == 1 else np.concatenate(found)
-    return np.pad(keys, ((0, 0), (0, wanted - k)), constant_values=MISSING) if k < wanted else keys
+    keys = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return np.pad(keys, ((0, 0), (0, missing)), constant_values=MISSING) if missing else keys
 
 
 def _nearest(
@@ -91,7 +95,7 @@ def _nearest(
     threads: int,
 ) -> NDArray[np.int64]:
     """`nearest` for as many queries as there is memory for the candidates of."""
-    asked, count = queries.shape[1], lanes.shape[1]
+    query_count, code_count = queries.shape[1], lanes.shape[1]
 
     lock = threading.Lock()
 
@@ -106,28 +110,30 @@ def _nearest(
         return scan.nearest()
 
     def search_alone(some: NDArray[np.uint64]) -> Keys:
-        return search(some, [(0, count)], np.full(some.shape[1], bits + 1, np.int64))
+        return search(some, [(0, code_count)], np.full(some.shape[1], bits + 1, np.int64))
 
-    if threads == 1 or asked * lanes.size < THREADED_FROM:
-        if asked < _SLICED_FROM:
+    if threads == 1 or query_count * lanes.size < THREADED_FROM:
+        if query_count < _SLICED_FROM:
             words = (0,) * len(lanes)
             few = scan.nearest_of_few(lanes, _rows(queries), k, min(radius, bits), room, words)
             return cast(Keys, few)
         return search_alone(queries)
-    if asked >= _QUERIES * threads and count <= _FEW_CODES:
+    if query_count >= _QUERIES * threads and code_count <= _FEW_CODES:
         # Several parts a thread where that costs little: cores are not equally fast.
-        parts = np.array_split(queries, threads * min(4, asked // (_QUERIES * threads)), axis=1)
+        parts = np.array_split(
+            queries, threads * min(4, query_count // (_QUERIES * threads)), axis=1
+        )
         return np.concatenate(list(in_order(search_alone, parts, threads)))
 
     # Few queries: the threads take turns at the codes, and tell each other their bounds.
-    chunks = _chunks(0, count, asked * len(lanes), threads)
+    chunks = _chunks(0, code_count, query_count * len(lanes), threads)
     work = iter(chunks)
-    best = np.full(asked, bits + 1, np.int64)  # the least bound of any thread
+    best = np.full(query_count, bits + 1, np.int64)  # the least bound of any thread
     try:
-        found = in_company(lambda: search(queries, work, best), min(threads, len(chunks)))
+        shares = in_company(lambda: search(queries, work, best), min(threads, len(chunks)))
     finally:
         chunks.clear()  # when interrupted, do no more than the chunks under way
-    return np.sort(np.concatenate(found, axis=1))[:, :k]
+    return np.sort(np.concatenate(shares, axis=1))[:, :k]
 
 
 def ball(
@@ -312,7 +318,7 @@ class _Scan:
     ) -> None:
         count = queries.shape[1]
         self._k = k
-        self._found = scan.Candidates(
+        self._candidates = scan.Candidates(
             bounds=np.full(count, min(radius, bits) + 1, np.int64),
             keys=np.empty((count, room), np.int64),
             counts=np.zeros(count, np.int64),
@@ -320,7 +326,7 @@ class _Scan:
             histograms=np.zeros((count if k else 0, 64 * len(lanes) + 1), np.int32),
         )
         words = (0,) * len(lanes)
-        arguments: list[Any] = [_rows(queries), self._found, k, words]
+        arguments: list[Any] = [_rows(queries), self._candidates, k, words]
         if count < _SLICED_FROM:
             self._scan: Callable[..., int] = scan.scan
         else:
@@ -334,19 +340,19 @@ class _Scan:
 
     def share(self, best: NDArray[np.int64]) -> None:
         """Lower the bounds by those of other threads, `best` (Q,), and these by the own ones."""
-        scan.share_bounds(self._found, best)
+        scan.share_bounds(self._candidates, best)
 
     def nearest(self) -> NDArray[np.int64]:
         """The k least keys of each query, sorted, MISSING behind them."""
-        return cast(Keys, scan.sort_nearest(self._found, self._k))
+        return cast(Keys, scan.sort_nearest(self._candidates, self._k))
 
     def drain(self) -> Piece:
         """Hand over all candidates, in the order of queries, then rows."""
-        query = np.flatnonzero(self._found.counts)
-        counts = self._found.counts[query]
+        query = np.flatnonzero(self._candidates.counts)
+        counts = self._candidates.counts[query]
         width = counts.max(initial=0)
-        keys = self._found.keys[query, :width][np.arange(width) < counts[:, None]]
-        self._found.counts[:] = 0
+        keys = self._candidates.keys[query, :width][np.arange(width) < counts[:, None]]
+        self._candidates.counts[:] = 0
         return np.repeat(query, counts), keys
 
 
@@ -385,9 +391,9 @@ def _patterns(
 @cache
 def _places(bits: int) -> NDArray[np.int64]:
     """The planes that codes of `bits` bits use, and up to a multiple of 3 the zero one behind."""
-    used = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
-    places = np.flatnonzero(used >> np.arange(64, dtype=np.uint64) & np.uint64(1))  # (K,)
-    return np.concatenate([places, np.full(-bits % 3, 64 * len(used))])
+    ones = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
+    places = np.flatnonzero(ones >> np.arange(64, dtype=np.uint64) & np.uint64(1))  # (K,)
+    return np.concatenate([places, np.full(-bits % 3, 64 * len(ones))])
 
 
 @cache

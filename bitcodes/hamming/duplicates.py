@@ -19,8 +19,8 @@ def near_duplicates(
     """The rows of each group of two or more, in order; groups in the order of their first rows.
 
     Two rows are in one group if a chain of rows, each within `radius` of the next, leads from one
-    to the other. With radius 0, groups share a code. `progress` is told how much of the
-    comparing is done, and how much there is.
+    to the other. With radius 0, groups share a code. `progress` is called with how
+    much of the comparing is done, and how much there is.
     """
     parents = np.arange(len(index.distinct))  # (M,) a code of the group that comes earlier, or same
     waiting: list[NDArray[np.int64]] = []

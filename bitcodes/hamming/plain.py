@@ -43,9 +43,9 @@ def nearest(
     """The keys (Q, k) of the `k` nearest codes of each query within `radius`, else MISSING."""
     keys = np.full((queries.shape[1], k), MISSING, np.int64)
     for here, rows, distances in _blocks(queries, lanes):
-        for found, near in zip(keys[here], distances, strict=True):
+        for best, near in zip(keys[here], distances, strict=True):
             # A later row at the distance of the present k-th loses against it, hence the - 1.
-            bound = min(radius, (int(found[-1]) >> ROW_BITS) - 1)
+            bound = min(radius, (int(best[-1]) >> ROW_BITS) - 1)
             places = np.flatnonzero(near <= bound)
             if len(places) > k:
                 close = near[places]
@@ -53,7 +53,7 @@ def nearest(
                 nearer, ties = places[close < kth], places[close == kth]
                 places = np.concatenate([nearer, ties[: k - len(nearer)]])
             if len(places):
-                found[:] = np.sort(np.concatenate([found, _keys(near, places, rows)]))[:k]
+                best[:] = np.sort(np.concatenate([best, _keys(near, places, rows)]))[:k]
     return keys
 
 
@@ -61,12 +61,12 @@ def ball(
     queries: NDArray[np.uint64], lanes: NDArray[np.uint64], radius: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The sorted keys of all codes within `radius`, ragged: (offsets (Q + 1,), keys (M,))."""
-    found: list[list[NDArray[np.int64]]] = [[] for _ in range(queries.shape[1])]
+    piece_lists: list[list[NDArray[np.int64]]] = [[] for _ in range(queries.shape[1])]
     for here, rows, distances in _blocks(queries, lanes):
-        for pieces, near in zip(found[here], distances, strict=True):
+        for pieces, near in zip(piece_lists[here], distances, strict=True):
             pieces.append(_keys(near, np.flatnonzero(near <= radius), rows))
     empty = np.empty(0, np.int64)
-    ordered = [np.sort(np.concatenate([empty, *pieces])) for pieces in found]
+    ordered = [np.sort(np.concatenate([empty, *pieces])) for pieces in piece_lists]
     offsets = np.cumsum([0, *map(len, ordered)])
     return offsets, np.concatenate([empty, *ordered])
 
@@ -140,8 +140,8 @@ def _row_histograms(
     """The histogram of each row of a (Q, N) block, of the marked places only."""
     rows = len(distances)
     bins = distances + (np.arange(rows) * (bits + 1))[:, None]  # (Q, N) int64
-    chosen = bins.ravel() if where is None else bins[where]
-    return np.bincount(chosen, minlength=rows * (bits + 1)).reshape(rows, bits + 1)
+    marked_bins = bins.ravel() if where is None else bins[where]
+    return np.bincount(marked_bins, minlength=rows * (bits + 1)).reshape(rows, bits + 1)
 
 
 def equal_runs(

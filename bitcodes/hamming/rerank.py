@@ -90,7 +90,7 @@ def rerank_asymmetric(
     squares = np.zeros((len(query_outputs), 8 * codes.shape[1]))
     squares[:, :bits] = query_outputs.astype(np.float64) ** 2
     for query, start, stop in _spans(offsets, _BLOCK):
-        # A table a byte: the sum for every value of the byte. Equal codes get equal scores.
+        # A table per byte: the sum for every value of the byte. Equal codes get equal scores.
         tables = squares[query].reshape(-1, 8) @ differs.T  # (B, 256)
         different = codes[rows[start:stop]] ^ query_codes[query]  # (n, B)
         total = np.zeros(stop - start)

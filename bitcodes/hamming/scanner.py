@@ -97,11 +97,11 @@ class Scanner:
             self.nearest(self.lanes[:, :1].repeat(queries, axis=1), 1, self.bits)
 
     def nearest(self, queries: Lanes, k: int, radius: int, small: bool | None = None) -> Keys:
-        """See plain.nearest; `small` is the answer of `is_small` if it was asked before."""
+        """See plain.nearest; `small`: what `is_small` returned, if it was called before."""
         return self._scan(plain.nearest, small, queries, k, radius, bits=self.bits)
 
     def ball(self, queries: Lanes, radius: int, small: bool | None = None) -> Ball:
-        """See plain.ball; `small` is the answer of `is_small` if it was asked before."""
+        """See plain.ball; `small`: what `is_small` returned, if it was called before."""
         return self._scan(plain.ball, small, queries, radius, bits=self.bits)
 
     def histograms(self, queries: Lanes) -> Histograms:

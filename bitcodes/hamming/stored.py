@@ -27,7 +27,7 @@ FORMAT = "bitcodes-index/1"
 _HEADER = "index.json"
 
 TABLES_FROM, TABLES_UP_TO = 10**6, 128
-"""Distinct codes from which an index has tables unless told otherwise, and bits up to which: longer
+"""By default, an index has tables from so many distinct codes on, and up to so many bits: longer
 codes need more tables, and longer ones."""
 
 
@@ -44,11 +44,13 @@ def save_index(index: SavedIndex, code_set: "CodeSet") -> Path:
     """Store the index of a stored code set beside it, replacing another; return the folder."""
     if code_set.path is None:
         raise CodeSetError(
-            "only the index of a code set that is stored can be saved; save it first"
+            "this code set is in memory, but its index is stored beside its files: save it first"
         )
     folder = index_path(code_set.path)
     if folder.exists() and not (folder / _HEADER).exists():
-        raise CodeSetError(f"{folder} is in the way and no index: rename it, the index goes there")
+        raise CodeSetError(
+            f"{folder} is not an index, but has the name of this set's index: rename it"
+        )
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         arrays = _arrays(index)
@@ -94,10 +96,10 @@ def _put_in_place(staging: Path, folder: Path) -> None:
 
 
 def load_index(code_set: "CodeSet", threads: int | None = None) -> SavedIndex | None:
-    """The saved index of a code set, its files mapped; None where there is none.
+    """The saved index of a code set, its files mapped; None if there is none.
 
-    Sizes are compared with the header always, checksums where the files are small enough, as when a
-    code set is opened. Raises CodeSetError where it is of another version of the codes, or damaged.
+    Sizes are always compared with the header, checksums if the files are small enough, as when a
+    code set is opened. Raises CodeSetError if it is of another version of the codes, or damaged.
     """
     return _load(code_set, threads, grown=False)
 
@@ -105,8 +107,7 @@ def load_index(code_set: "CodeSet", threads: int | None = None) -> SavedIndex | 
 def load_outgrown_index(code_set: "CodeSet", threads: int | None = None) -> MultiIndex | None:
     """The saved multi-index of the first rows of a code set to which others were added since.
 
-    None where there is none, or the codes that it is of have changed. Raises CodeSetError where it
-    is damaged.
+    None if there is none, or if its codes have changed. Raises CodeSetError if it is damaged.
     """
     index = _load(code_set, threads, grown=True)
     return index if isinstance(index, MultiIndex) else None
@@ -131,14 +132,14 @@ def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> SavedIndex |
                 return None
         elif header["of"] != _checksum_of(code_set) or header["bits"] != code_set.bits:
             raise CodeSetError(
-                f"{folder} is of other codes than {code_set.path} holds now; {again}"
+                f"{folder} is the index of other codes than those in {code_set.path}; {again}"
             )
         arrays = {}
         small = sum(entry["size"] for entry in header["files"].values()) <= VERIFY_BYTES
         for name, expected in header["files"].items():
             file = folder / f"{name}.npy"
-            found = _checksum(file) if small else {**expected, "size": file.stat().st_size}
-            if expected != found:
+            actual = _checksum(file) if small else {**expected, "size": file.stat().st_size}
+            if expected != actual:
                 raise CodeSetError(f"{file} was changed or cut off; {again}")
             arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
         groups = {name: arrays.pop(name) for name in ("codes", "starts", "rows")}
@@ -156,9 +157,9 @@ def open_index(
     threads: int | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Index:
-    """The saved index of a code set where it has a good one, else an index of its rows.
+    """The saved index of a code set if there is a good one, else an index of its rows.
 
-    Both give the same answers. `note` is told why a saved index was not used.
+    Both give the same answers. `note` is called with the reason if a saved index is not used.
     """
     try:
         saved = load_index(code_set, threads)

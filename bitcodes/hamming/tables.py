@@ -238,8 +238,8 @@ def arranged(lanes: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
 
     if bits % 8 == 0:
         return np.ascontiguousarray(lanes.T)
-    used = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
-    places = np.flatnonzero(used >> np.arange(64, dtype=np.uint64) & np.uint64(1))  # (K,)
+    ones = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
+    places = np.flatnonzero(ones >> np.arange(64, dtype=np.uint64) & np.uint64(1))  # (K,)
     codes = np.zeros(lanes.shape[::-1], np.uint64)
     probing.rearrange(lanes, places, codes)
     return codes

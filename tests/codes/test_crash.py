@@ -160,7 +160,10 @@ def disk_full(out: Path, step: int) -> None:
             assert "No space left" in str(error)
 
 
-@pytest.mark.parametrize("end", [crash, kill, disk_full])
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+
+@pytest.mark.parametrize("end", [crash, pytest.param(kill, marks=FORKS), disk_full])
 def test_the_end_at_any_step(
     tmp_path: Path, start: Callable[[Path], None], end: Callable[[Path, int], None]
 ) -> None:
@@ -263,6 +266,7 @@ def test_readers_leave_an_unfinished_commit_alone(tmp_path: Path) -> None:
     assert seen(out) == new
 
 
+@FORKS
 def test_readers_beside_a_busy_writer_see_whole_sets(tmp_path: Path) -> None:
     out = tmp_path / "codes.npy"
     sets = [

@@ -238,5 +238,5 @@ def test_roots_on_two_drives_do_not_go_together(
         raise ValueError("Paths don't have the same drive")
 
     monkeypatch.setattr(os.path, "commonpath", refuse)
-    with pytest.raises(CodeSetError, match="no folder holds together"):
+    with pytest.raises(CodeSetError, match="different drives"):
         merge(sets, tmp_path / "merged.npy")

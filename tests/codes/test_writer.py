@@ -203,10 +203,10 @@ def test_makes_the_folder(tmp_path: Path) -> None:
         ({"codes": np.full((4, 2), 255, np.uint8)}, "padding"),
         ({"paths": ["one"]}, "a path for each of 4"),
         ({"paths": ["a", "b", "c", "\ud800"]}, "cannot be stored"),
-        ({"labels": None}, r"columns are .* brought \['features', 'stat'\]"),
-        ({"labels": np.zeros((4, 2), int)}, "no columns so far, now 2"),
+        ({"labels": None}, r"expected the columns .* found \['features', 'stat'\]"),
+        ({"labels": np.zeros((4, 2), int)}, "expected labels of no columns, found 2"),
         ({"labels": [0, 1, 2]}, "N = 4"),
-        ({"features": np.zeros((4, 2))}, "3 wide so far, now 2"),
+        ({"features": np.zeros((4, 2))}, "expected features of width 3, found 2"),
         ({"stat": np.zeros((4, 1), int)}, r"\(4, 2\)"),
     ],
 )
@@ -290,7 +290,7 @@ def test_staged_data_changed_by_others_is_found_at_the_commit(out: Path) -> None
         writer.append(batch(0)["codes"], batch(0)["paths"])
         staged = out.parent / ".codes.npy.staging/codes.paths.txt"
         staged.write_bytes(staged.read_bytes().replace(b"0", b"1"))
-        with pytest.raises(CodeSetError, match="does not hold what was written"):
+        with pytest.raises(CodeSetError, match="another program changed this file"):
             writer.commit()
 
 

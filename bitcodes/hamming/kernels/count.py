@@ -133,7 +133,7 @@ def count_ranges_sliced(
 def count_shared(lanes, queries, labels, query_labels, total, relevant, words, label_words):
     """`count_ranges` where the relevant codes are those that share a label with the query.
 
-    `labels` (V, N) and `query_labels` (Q, V) are uint64, a bit a label.
+    `labels` (V, N) and `query_labels` (Q, V) are uint64, a bit per label.
     """
     distances = 64 * len(words) + 1
     # The histogram of the codes without a shared label, then that of those with one.

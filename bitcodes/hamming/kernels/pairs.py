@@ -8,11 +8,11 @@ from bitcodes.hamming.kernels.planes import popcount
 
 
 @njit(nogil=True, cache=True)
-def compare_in_groups(lanes, start, stop, ends, masks, part, radius, found, words):
-    """Write the pairs (place, later place of its group, distance) within the radius in `found`.
+def compare_in_groups(lanes, start, stop, ends, masks, part, radius, matches, words):
+    """Write the pairs (place, later place of its group, distance) within the radius in `matches`.
 
     Of the pairs that begin at `start` to `stop`, those whose codes have no part before `part` in
-    common. `found` (3, M) has room for all; returns how many there are.
+    common. `matches` (3, M) has room for all; returns how many there are.
     """
     size = 0
     for place in range(start, stop):
@@ -31,6 +31,6 @@ def compare_in_groups(lanes, start, stop, ends, masks, part, radius, found, word
                     new = False
                     break
             if new:
-                found[0, size], found[1, size], found[2, size] = place, other, distance
+                matches[0, size], matches[1, size], matches[2, size] = place, other, distance
                 size += 1
     return size

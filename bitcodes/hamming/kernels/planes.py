@@ -1,6 +1,6 @@
 """Bit planes: the vector code of the sliced scan, written as LLVM instructions for numba to inline.
 
-A block of 512 codes, turned on its side, is one plane a bit: 8 words, in which bit r of word l
+A block of 512 codes, turned on its side, is one plane per bit: 8 words, in which bit r of word l
 belongs to code 8 r + l. LLVM makes of a plane whatever registers the machine has. Numba has no
 vector types, hence the intrinsics; each is a few lines of Python that emit the instructions, and
 the jitted loops around them are in the other
@@ -268,7 +268,7 @@ def find_near(
 
     `patterns` (Q, G) uint16 gives, in bytes, the row r of each query in the table of each group in
     `tables` (G, TABLE_ROWS, WORDS); see `write_table`. Row `bound` of `carries` (2**C + 1, C) holds
-    2**C - bound, a word of all ones or zeros a bit: added to a distance, it reaches 2**C where the
+    2**C - bound, a word of all ones or zeros per bit: added to a distance, it reaches 2**C if the
     distance reaches the bound. `numbers` is a tuple as long as the sums and carries to add are many
     (a lone bit has no carry), `columns` one of length C: so the compiler knows them.
     """
@@ -287,9 +287,9 @@ def find_near(
         terms = itertools.chain(minus_bound, _terms(builder, table, pattern, numbers.count))
         _, carries = _add_up(builder, terms, columns.count)
         # Each carry is 2**C; no sum reaches twice that, so that one at most is set in a place.
-        found = builder.not_(functools.reduce(builder.or_, carries))
-        memory(5, _I64(0)).store(found, 0)
-        return _is_any(builder, found)
+        close = builder.not_(functools.reduce(builder.or_, carries))
+        memory(5, _I64(0)).store(close, 0)
+        return _is_any(builder, close)
 
     arguments = (tables, patterns, types.int64, carries, types.int64, near, numbers, columns)
     return types.boolean(*arguments), generate

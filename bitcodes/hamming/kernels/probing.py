@@ -39,7 +39,7 @@ _AHEAD = 16
 """Values that are looked up together, so that the memory fetches for several at a time."""
 
 _LINES = 2
-"""Cache lines of a run of codes that are asked for ahead."""
+"""Cache lines of a run of codes that are prefetched."""
 
 _RUN = 16
 """Codes of a value from which their least distance is found first."""
@@ -100,22 +100,22 @@ def fill_table(old_offsets, old_codes, old_ids, added, first, last, offsets, cod
 
 @njit(nogil=True, cache=True)
 def _make_room(keys, size, k, bound):
-    """Room for more keys; returns (keys, size, the least key that is not wanted any more).
+    """Room for more keys; returns (keys, size, the least key that is too far).
 
     Of the k nearest, those beyond the bound are dropped, and of many ties the last ones. Where all
-    are wanted (k = 0), the array doubles.
+    are kept (k = 0), the array doubles.
     """
     if k == 0:
         grown = np.empty(2 * len(keys), np.int64)
         grown[:size] = keys[:size]
         return grown, size, MISSING
-    kept = 0
+    kept_size = 0
     for place in range(size):
-        keys[kept] = keys[place]
-        kept += keys[place] >> ROW_BITS <= bound
-    if kept <= (k + len(keys)) // 2:
-        return keys, kept, MISSING
-    keys[:kept].sort()
+        keys[kept_size] = keys[place]
+        kept_size += keys[place] >> ROW_BITS <= bound
+    if kept_size <= (k + len(keys)) // 2:
+        return keys, kept_size, MISSING
+    keys[:kept_size].sort()
     return keys, k, keys[k - 1]
 
 
@@ -150,7 +150,7 @@ def _ring_cost(probes, codes, words):
 def search_tables(
     offsets, codes, ids, cuts, query, starts_of, k, radius, budget, keys, histogram, trace, words
 ):
-    """The codes within `radius` of a query (W,), of which with `k` only the nearest are wanted.
+    """The codes within `radius` of a query (W,), with `k` only the nearest of them.
 
     Those are the first k by (distance, id), and no more than it takes to reach k rows, where the
     rows of a code are `starts_of[id]` to `starts_of[id + 1]`; if it is empty, each has one. Returns
@@ -172,7 +172,7 @@ def search_tables(
         value = parts[table]
         here = offsets[table, value + np.uint64(1)] - offsets[table, value]
         cost[table] = _ring_cost(1.0, np.int64(here), words)
-    bound, nearer, size, last = radius, 0, 0, MISSING  # only keys below `last` are wanted
+    bound, nearer, size, last = radius, 0, 0, MISSING  # only keys below `last` are kept
     spent, candidates, proven, traced = 0.0, 0, -1, 0
     while proven < bound:
         table = np.argmin(cost)
@@ -233,8 +233,8 @@ def search_tables(
                     if not is_new:
                         continue
                     if size == len(keys):
-                        keys, size, unwanted = _make_room(keys, size, k, bound)
-                        last = min(last, unwanted)
+                        keys, size, too_far = _make_room(keys, size, k, bound)
+                        last = min(last, too_far)
                         if key >= last:
                             continue
                     keys[size] = key
@@ -255,10 +255,10 @@ def search_tables(
         spent += _ring_cost(looked_up, visited, words)
         proven += 1
         if traced < len(trace):
-            found = 0
+            row_count = 0
             for distance in range(proven + 1):
-                found += histogram[distance]
-            trace[traced, 0], trace[traced, 1] = spent, found
+                row_count += histogram[distance]
+            trace[traced, 0], trace[traced, 1] = spent, row_count
             traced += 1
         # The next ring: as many codes as its values have on average, or as this one had.
         probes[table] *= (width - reach[table]) / (reach[table] + 1)
@@ -269,9 +269,9 @@ def search_tables(
 
 @njit(nogil=True, cache=True)
 def nearest_in_tables(
-    offsets, codes, ids, cuts, queries, starts_of, k, radius, budget, found, words
+    offsets, codes, ids, cuts, queries, starts_of, k, radius, budget, nearest, words
 ):
-    """Write the k least keys of each of `queries` (Q, W) in `found` (Q, k), MISSING behind them.
+    """Write the k least keys of each of `queries` (Q, W) in `nearest` (Q, k), MISSING behind them.
 
     See search_tables. Returns which queries were given up, (Q,).
     """
@@ -281,13 +281,13 @@ def nearest_in_tables(
     given_up = np.zeros(len(queries), np.bool_)
     for query in range(len(queries)):
         histogram[:] = 0
-        asked = queries[query]
+        code = queries[query]
         keys, size, _ = search_tables(
             offsets,
             codes,
             ids,
             cuts,
-            asked,
+            code,
             starts_of,
             k,
             radius,
@@ -302,22 +302,22 @@ def nearest_in_tables(
             continue
         keys[:size].sort()
         size = min(size, k)
-        found[query, :size] = keys[:size]
-        found[query, size:] = MISSING
+        nearest[query, :size] = keys[:size]
+        nearest[query, size:] = MISSING
     return given_up
 
 
 @njit(nogil=True, cache=True)
-def find_codes(offsets, codes, ids, cuts, wanted):
-    """The id of each of the codes `wanted` (A, W) in the first table, -1 where it is not there."""
-    found = np.full(len(wanted), -1)
-    for row in range(len(wanted)):
-        value = _part(wanted[row], cuts[0], cuts[1])
+def find_codes(offsets, codes, ids, cuts, targets):
+    """The id of each of the codes `targets` (A, W) in the first table, -1 where it is not there."""
+    numbers = np.full(len(targets), -1)
+    for row in range(len(targets)):
+        value = _part(targets[row], cuts[0], cuts[1])
         for place in range(offsets[0, value], offsets[0, value + np.uint64(1)]):
             same = True
-            for word in range(wanted.shape[1]):
-                same &= codes[0, place, word] == wanted[row, word]
+            for word in range(targets.shape[1]):
+                same &= codes[0, place, word] == targets[row, word]
             if same:
-                found[row] = ids[0, place]
+                numbers[row] = ids[0, place]
                 break
-    return found
+    return numbers

@@ -30,10 +30,10 @@ def distance_from(lanes, row, queries, query, words):
 
 
 class Candidates(NamedTuple):
-    """The codes found for Q queries so far, and what it takes to be among them."""
+    """The nearest codes of Q queries so far, and how near another code must be."""
 
     bounds: NDArray[np.int64]
-    """(Q,) only codes nearer than this are wanted."""
+    """(Q,) only codes nearer than this are kept."""
     keys: NDArray[np.int64]
     """(Q, room), in the order of rows."""
     counts: NDArray[np.int64]
@@ -48,21 +48,21 @@ class Candidates(NamedTuple):
 def _cut_back(query, k, bounds, keys, counts, nearer):
     """Keep the k nearest candidates of a query that has more."""
     ties = k - nearer[query]
-    kept = 0
+    size = 0
     for place in range(counts[query]):
         key = keys[query, place]
         distance = key >> ROW_BITS
         tie = distance == bounds[query]
-        keys[query, kept] = key
-        kept += distance < bounds[query] or (tie and ties > 0)
+        keys[query, size] = key
+        size += distance < bounds[query] or (tie and ties > 0)
         ties -= tie
-    counts[query] = kept
+    counts[query] = size
 
 
 @njit(nogil=True, cache=True)
-def share_bounds(found, best):
-    """Lower the bounds of `found` by `best` (Q,), those of other threads, and these by the own."""
-    bounds, _, _, nearer, histograms = found
+def share_bounds(candidates, best):
+    """Lower the bounds of `candidates` to `best` (Q,), those of all threads, and the other way."""
+    bounds, _, _, nearer, histograms = candidates
     for query in range(len(best)):
         best[query] = min(best[query], bounds[query])
         # At the k-th distance of another thread, an earlier row can still win.
@@ -72,12 +72,12 @@ def share_bounds(found, best):
 
 
 @njit(nogil=True, cache=True)
-def sort_nearest(found, k):
+def sort_nearest(candidates, k):
     """The k least keys of each query (Q, k), sorted, MISSING behind them.
 
     By counting distances: candidates are in the order of rows already.
     """
-    bounds, keys, counts, nearer, histograms = found
+    bounds, keys, counts, nearer, histograms = candidates
     nearest = np.full((len(bounds), k), MISSING, np.int64)
     places = np.empty(histograms.shape[1] + 1, np.int64)
     for query in range(len(bounds)):
@@ -162,13 +162,13 @@ def find(lanes, start, stop, queries, query, bound, hits, likely, words):
 @njit(nogil=True, cache=True)
 def finished(k, bounds, keys, counts):
     """Whether to stop before the next block: none can be nearer, or (k = 0) keys may run over."""
-    wanted = False
+    open_queries = False
     for query in range(len(bounds)):
         if bounds[query] > 0:
-            wanted = True
+            open_queries = True
         if k == 0 and counts[query] > keys.shape[1] - BLOCK:
             return True
-    return not wanted
+    return not open_queries
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -185,8 +185,8 @@ def prefetch_block(lanes, block, part, parts):
 
 
 @njit(nogil=True, cache=True)
-def _scan(lanes, start, stop, queries, found, k, likely, words):
-    bounds, keys, counts, nearer, histograms = found
+def _scan(lanes, start, stop, queries, candidates, k, likely, words):
+    bounds, keys, counts, nearer, histograms = candidates
     hits = np.empty(BLOCK, np.int64)
     for block in range(start, stop, BLOCK):
         if finished(k, bounds, keys, counts):
@@ -201,16 +201,16 @@ def _scan(lanes, start, stop, queries, found, k, likely, words):
 
 
 @njit(nogil=True, cache=True)
-def scan(lanes, start, stop, queries, found, k, words):
-    """Keep the codes `start` to `stop` that are below the bounds of `found` there.
+def scan(lanes, start, stop, queries, candidates, k, words):
+    """Keep the codes `start` to `stop` that are below the bounds of `candidates` there.
 
     With `k`, bounds fall to the k-th distance. With k = 0 they stay, and the scan ends early when
     less than a block's room is left. Returns the row to go on from.
     """
     # In no special order, a code is among the k nearest of the n so far in k of n cases.
     border = min(max(start, 2 * k * BLOCK), stop)
-    _scan(lanes, start, border, queries, found, k, (0,), words)
-    return _scan(lanes, border, stop, queries, found, k, (), words)
+    _scan(lanes, start, border, queries, candidates, k, (0,), words)
+    return _scan(lanes, border, stop, queries, candidates, k, (), words)
 
 
 @njit(nogil=True, cache=True)
@@ -224,6 +224,6 @@ def nearest_of_few(lanes, queries, k, radius, room, words):
     keys = np.empty((count, room), np.int64)
     counts, nearer = np.zeros(count, np.int64), np.zeros(count, np.int64)
     histograms = np.zeros((count, highest + 1), np.int32)
-    found = Candidates(bounds, keys, counts, nearer, histograms)
-    scan(lanes, 0, lanes.shape[1], queries, found, k, words)
-    return sort_nearest(found, k)
+    candidates = Candidates(bounds, keys, counts, nearer, histograms)
+    scan(lanes, 0, lanes.shape[1], queries, candidates, k, words)
+    return sort_nearest(candidates, k)

@@ -49,7 +49,7 @@ def scan_sliced(
     start,
     stop,
     queries,
-    found,
+    candidates,
     k,
     words,
     places,
@@ -66,7 +66,7 @@ def scan_sliced(
     """
     highest = 1 << len(columns)  # the highest bound that the adders can tell
     near = np.zeros(WORDS, np.uint64)
-    bounds, keys, counts, nearer, histograms = found
+    bounds, keys, counts, nearer, histograms = candidates
     hits = np.empty(BLOCK, np.int64)
     for block in range(start, stop, BLOCK):
         if finished(k, bounds, keys, counts):
