@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 from PIL import Image
 from rich.console import Console
 
 from bitcodes.cli import console
-from bitcodes.cli.app import main
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
 from bitcodes.codes.writer import save_code_set
@@ -35,14 +35,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: object) -> int:
-    try:
-        main(list(map(str, arguments)))
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
 
 
 def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,21 +6,16 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import commands
 import pytest
 
-from bitcodes.cli.app import main
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.files import lock
 
-
-def run(*arguments: object) -> int:
-    try:
-        main(["encode", "--workers", "0", *map(str, arguments)])
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
+run = partial(commands.run, "encode", "--workers", "0")
 
 
 def test_a_folder_in_the_short_form(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

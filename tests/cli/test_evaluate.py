@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
-from bitcodes.cli.app import main
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
 from bitcodes.codes.writer import save_code_set
@@ -34,12 +35,7 @@ def stored(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "queries.npy", tmp_path / "database.npy"
 
 
-def run(*arguments: object) -> int:
-    try:
-        main(["evaluate", *map(str, arguments)])
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
+run = partial(commands.run, "evaluate")
 
 
 def test_tables(stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import commands
 import pytest
 import torch
 from rich.console import Console
@@ -17,7 +19,7 @@ from small import make_dataset, weights
 from typer.testing import CliRunner
 
 from bitcodes.cli import console
-from bitcodes.cli.app import app, main
+from bitcodes.cli.app import app
 from bitcodes.losses import LossName
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
@@ -33,12 +35,7 @@ QUICK = ["--backbone", "small", "--image-size", "32", "--batch-size", "8", "--de
 QUICK += ["--amp", "off", "--workers", "0"]
 
 
-def run(*arguments: object) -> int:
-    try:
-        main(["finetune", *map(str, arguments)])
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
+run = partial(commands.run, "finetune")
 
 
 def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,16 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from bitcodes.cli.app import main
-
-
-def run(*arguments: object) -> int:
-    try:
-        main([*map(str, arguments)])
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
+from commands import run
 
 
 def test_parts_merged_are_the_set(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,21 +2,16 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import commands
 import pytest
 
-from bitcodes.cli.app import main
 from bitcodes.datasets import demo as shapes
 from bitcodes.datasets.dataset import read_dataset
 
-
-def run(*arguments: object) -> int:
-    try:
-        main(["prepare", *map(str, arguments)])
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
+run = partial(commands.run, "prepare")
 
 
 @pytest.fixture

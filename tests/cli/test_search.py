@@ -5,15 +5,16 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from rich.console import Console
 from tiny import make_pictures, make_run
 
 from bitcodes.cli import console
-from bitcodes.cli.app import main
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import set_latest
@@ -34,12 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: object) -> int:
-    try:
-        main(["search", "--workers", "0", *map(str, arguments)])
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
+run = partial(commands.run, "search", "--workers", "0")
 
 
 def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

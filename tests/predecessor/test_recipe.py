@@ -2,15 +2,16 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from predecessor import PARAMS, Layers, random_layers, save_as_python2
 from safetensors.numpy import load_file
 from small import make_dataset
 
-from bitcodes.cli.app import main
 from bitcodes.models.backbones import BACKBONES
 from bitcodes.models.checkpoint import load_model
 from bitcodes.models.encoding import encode_images
@@ -45,12 +46,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: Layers) -> P
     return file
 
 
-def run(*arguments: object) -> int:
-    try:
-        main(["finetune", "--data", "data/colours", "--device", "cpu", *map(str, arguments)])
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
+run = partial(commands.run, "finetune", "--data", "data/colours", "--device", "cpu")
 
 
 def test_the_recipe_trains_fc6_and_fc7_on_convolutions_that_stay(
