@@ -36,7 +36,9 @@ SeedOption = Annotated[
 
 @app.command()
 def cifar10(
-    out: Annotated[Path, typer.Argument(help="Data folder to write.")] = Path("data/cifar10"),
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Data folder to write.")] = Path(
+        "data/cifar10"
+    ),
     source: Annotated[
         Path | None,
         typer.Option(
@@ -87,8 +89,10 @@ def cifar10(
 
 @app.command()
 def folder(
-    source: Annotated[Path, typer.Argument(help="Folder with one folder of images per class.")],
-    out: Annotated[Path, typer.Argument(help="Data folder to write.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Folder with one folder of images per class.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Data folder to write.")],
     queries: Annotated[
         float | None,
         typer.Option(
@@ -120,7 +124,9 @@ def folder(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Argument(help="Data folder to write.")] = Path("data/demo"),
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Data folder to write.")] = Path(
+        "data/demo"
+    ),
     seed: SeedOption = None,
 ) -> None:
     """The built-in demo set: 3,000 small drawings in 10 classes, made in seconds."""
