@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import compile_callbacks, kernels
+from bitcodes.hamming.finders import Ball, Keys, Lanes
 from bitcodes.hamming.kernels import count as counting
 from bitcodes.hamming.kernels import scan, sliced
 from bitcodes.hamming.kernels.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
@@ -56,18 +57,12 @@ _SLICED_COUNT_BLOCKS = 16
 _COUNT_CHUNK = 1 << 18
 """Codes that are sorted by class at a time for counting."""
 
-Keys = NDArray[np.int64]
 Piece = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Queries and keys, two arrays of one length."""
 
 
 def nearest(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
-    k: int,
-    radius: int,
-    bits: int,
-    threads: int,
+    queries: Lanes, lanes: Lanes, k: int, radius: int, bits: int, threads: int
 ) -> NDArray[np.int64]:
     """See plain.nearest."""
     missing = max(k - lanes.shape[1], 0)
@@ -86,22 +81,14 @@ def nearest(
 
 
 def _nearest(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
-    k: int,
-    room: int,
-    radius: int,
-    bits: int,
-    threads: int,
+    queries: Lanes, lanes: Lanes, k: int, room: int, radius: int, bits: int, threads: int
 ) -> NDArray[np.int64]:
     """`nearest` for as many queries as there is memory for the candidates of."""
     query_count, code_count = queries.shape[1], lanes.shape[1]
 
     lock = threading.Lock()
 
-    def search(
-        some: NDArray[np.uint64], chunks: Iterable[tuple[int, int]], best: NDArray[np.int64]
-    ) -> Keys:
+    def search(some: Lanes, chunks: Iterable[tuple[int, int]], best: NDArray[np.int64]) -> Keys:
         scan = _Scan(some, lanes, bits, room, k, radius)
         for start, stop in chunks:
             scan.run(start, stop)
@@ -109,7 +96,7 @@ def _nearest(
                 scan.share(best)
         return scan.nearest()
 
-    def search_alone(some: NDArray[np.uint64]) -> Keys:
+    def search_alone(some: Lanes) -> Keys:
         return search(some, [(0, code_count)], np.full(some.shape[1], bits + 1, np.int64))
 
     if threads == 1 or query_count * lanes.size < THREADED_FROM:
@@ -136,13 +123,7 @@ def _nearest(
     return np.sort(np.concatenate(shares, axis=1))[:, :k]
 
 
-def ball(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
-    radius: int,
-    bits: int,
-    threads: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def ball(queries: Lanes, lanes: Lanes, radius: int, bits: int, threads: int) -> Ball:
     """See plain.ball."""
     pieces = []
     for start in range(0, queries.shape[1], _TILE):
@@ -162,12 +143,7 @@ def ball(
 
 
 def near_pieces(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
-    radius: int,
-    start: int,
-    bits: int,
-    threads: int,
+    queries: Lanes, lanes: Lanes, radius: int, start: int, bits: int, threads: int
 ) -> Iterator[Piece]:
     """See plain.near_pieces; for few queries. The first piece is made at once.
 
@@ -179,12 +155,7 @@ def near_pieces(
 
 
 def _near_pieces(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
-    radius: int,
-    start: int,
-    bits: int,
-    threads: int,
+    queries: Lanes, lanes: Lanes, radius: int, start: int, bits: int, threads: int
 ) -> Iterator[Piece]:
     def search(start: int, stop: int) -> tuple[list[Piece], int]:
         scan = _Scan(queries, lanes, bits, 4 * BLOCK, 0, radius)
@@ -205,9 +176,7 @@ def _near_pieces(
             yield from more
 
 
-def histograms(
-    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], bits: int, threads: int
-) -> NDArray[np.int64]:
+def histograms(queries: Lanes, lanes: Lanes, bits: int, threads: int) -> NDArray[np.int64]:
     """See plain.histograms."""
     total = np.zeros((queries.shape[1], bits + 1), np.int64)
     none = np.zeros(queries.shape[1], np.int64)
@@ -216,8 +185,8 @@ def histograms(
 
 
 def labelled_histograms(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
+    queries: Lanes,
+    lanes: Lanes,
     bits: int,
     query_labels: NDArray[Any],
     labels: NDArray[Any],
@@ -242,8 +211,8 @@ def labelled_histograms(
 
 
 def _count_ranges(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
+    queries: Lanes,
+    lanes: Lanes,
     first: NDArray[np.int64],
     last: NDArray[np.int64],
     total: NDArray[np.int64],
@@ -275,8 +244,8 @@ def _count_ranges(
 
 
 def _count_shared(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
+    queries: Lanes,
+    lanes: Lanes,
     query_labels: NDArray[Any],
     labels: NDArray[Any],
     total: NDArray[np.int64],
@@ -308,13 +277,7 @@ class _Scan:
     """What one thread knows while it searches: bounds and candidates of some queries."""
 
     def __init__(
-        self,
-        queries: NDArray[np.uint64],
-        lanes: NDArray[np.uint64],
-        bits: int,
-        room: int,
-        k: int,
-        radius: int,
+        self, queries: Lanes, lanes: Lanes, bits: int, room: int, k: int, radius: int
     ) -> None:
         count = queries.shape[1]
         self._k = k
@@ -356,7 +319,7 @@ class _Scan:
         return np.repeat(query, counts), keys
 
 
-def _sliced_arguments(queries: NDArray[np.uint64], bits: int) -> list[Any]:
+def _sliced_arguments(queries: Lanes, bits: int) -> list[Any]:
     """What scan_sliced needs beside what scan needs; see there."""
     places = _places(bits)
     columns = max(1, (bits - 1).bit_length())
@@ -376,9 +339,7 @@ def _numbers(bits: int) -> tuple[int, ...]:
     return (0,) * (2 * (bits // 3) + bits % 3)
 
 
-def _patterns(
-    queries: NDArray[np.uint64], places: NDArray[np.int64], bits: int
-) -> NDArray[np.uint16]:
+def _patterns(queries: Lanes, places: NDArray[np.int64], bits: int) -> NDArray[np.uint16]:
     """Which row of each table a query takes, in bytes: (Q, G); see write_table."""
     bit = np.zeros((len(places), queries.shape[1]), np.uint16)
     shifts = (places[:bits, None] % 64).astype(np.uint64)
@@ -397,14 +358,14 @@ def _places(bits: int) -> NDArray[np.int64]:
 
 
 @cache
-def _carries(columns: int) -> NDArray[np.uint64]:
+def _carries(columns: int) -> Lanes:
     """The bits of 2**C - bound, for bounds 0 to 2**C: words of all ones or zeros, (2**C + 1, C)."""
     values = 2**columns - np.arange(2**columns + 1)
     bits = values[:, None] >> np.arange(columns) & 1
     return np.where(bits, ~np.uint64(0), np.uint64(0))
 
 
-def _aligned_zeros(*shape: int) -> NDArray[np.uint64]:
+def _aligned_zeros(*shape: int) -> Lanes:
     size = int(np.prod(shape)) * 8
     memory = np.zeros(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT

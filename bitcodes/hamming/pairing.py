@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_bits, to_lanes
+from bitcodes.hamming.finders import Lanes
 from bitcodes.hamming.kernels.pairs import compare_in_groups
 from bitcodes.hamming.plain import equal_runs
 from bitcodes.hamming.threads import in_order
@@ -32,9 +33,7 @@ class Sorted(NamedTuple):
     """(N,) where the group of each place ends"""
 
 
-def sort_by_parts(
-    lanes: NDArray[np.uint64], bits: int, radius: int
-) -> tuple[NDArray[np.uint64], list[Sorted]] | None:
+def sort_by_parts(lanes: Lanes, bits: int, radius: int) -> tuple[Lanes, list[Sorted]] | None:
     """The masks of the radius + 1 parts, (P, W), and the codes by each of them.
 
     None where comparing within groups would take longer than a scan of all pairs.
@@ -56,7 +55,7 @@ def sort_by_parts(
     return masks, by_part
 
 
-def compile_comparison(lanes: NDArray[np.uint64]) -> None:
+def compile_comparison(lanes: Lanes) -> None:
     """Compile or load the kernel of `near_pairs` for codes as long as those of `lanes`."""
     none = np.empty(0, np.int64)
     masks, matches = np.empty((0, len(lanes)), np.uint64), np.empty((3, 0), np.int64)
@@ -64,12 +63,7 @@ def compile_comparison(lanes: NDArray[np.uint64]) -> None:
 
 
 def near_pairs(
-    lanes: NDArray[np.uint64],
-    masks: NDArray[np.uint64],
-    part: int,
-    codes: Sorted,
-    radius: int,
-    threads: int,
+    lanes: Lanes, masks: Lanes, part: int, codes: Sorted, radius: int, threads: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
     """Pairs of rows within the radius that have `part`, and none before it, in common.
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.hamming.finders import Ball, Lanes
+
 ROW_BITS = 48
 """Bits of a key that hold the row; the distance lies above them."""
 
@@ -29,7 +31,7 @@ def split_keys(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.i
     return (keys >> ROW_BITS).astype(np.int32), keys & ROW
 
 
-def block_distances(queries: NDArray[np.uint64], lanes: NDArray[np.uint64]) -> NDArray[np.uint16]:
+def block_distances(queries: Lanes, lanes: Lanes) -> NDArray[np.uint16]:
     """All distances between two sets of lanes, (W, Q) and (W, N), as (Q, N) uint16."""
     distances = np.zeros((queries.shape[1], lanes.shape[1]), np.uint16)
     for query_word, word in zip(queries, lanes, strict=True):
@@ -37,9 +39,7 @@ def block_distances(queries: NDArray[np.uint64], lanes: NDArray[np.uint64]) -> N
     return distances
 
 
-def nearest(
-    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], k: int, radius: int
-) -> NDArray[np.int64]:
+def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int) -> NDArray[np.int64]:
     """The keys (Q, k) of the `k` nearest codes of each query within `radius`, else MISSING."""
     keys = np.full((queries.shape[1], k), MISSING, np.int64)
     for here, rows, distances in _blocks(queries, lanes):
@@ -57,9 +57,7 @@ def nearest(
     return keys
 
 
-def ball(
-    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], radius: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def ball(queries: Lanes, lanes: Lanes, radius: int) -> Ball:
     """The sorted keys of all codes within `radius`, ragged: (offsets (Q + 1,), keys (M,))."""
     piece_lists: list[list[NDArray[np.int64]]] = [[] for _ in range(queries.shape[1])]
     for here, rows, distances in _blocks(queries, lanes):
@@ -72,7 +70,7 @@ def ball(
 
 
 def near_pieces(
-    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], radius: int, start: int
+    queries: Lanes, lanes: Lanes, radius: int, start: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """All codes from row `start` on that are within `radius`: pieces of (query, key), unordered."""
     for here, rows, distances in _blocks(queries, lanes[:, start:]):
@@ -81,9 +79,7 @@ def near_pieces(
         yield query + here.start, near << ROW_BITS | (places + rows.start + start)
 
 
-def histograms(
-    queries: NDArray[np.uint64], lanes: NDArray[np.uint64], bits: int
-) -> NDArray[np.int64]:
+def histograms(queries: Lanes, lanes: Lanes, bits: int) -> NDArray[np.int64]:
     """How many codes lie at each distance from each query, (Q, bits + 1)."""
     total = np.zeros((queries.shape[1], bits + 1), np.int64)
     for here, _, distances in _blocks(queries, lanes):
@@ -92,8 +88,8 @@ def histograms(
 
 
 def labelled_histograms(
-    queries: NDArray[np.uint64],
-    lanes: NDArray[np.uint64],
+    queries: Lanes,
+    lanes: Lanes,
     bits: int,
     query_labels: NDArray[np.generic],
     labels: NDArray[np.generic],
@@ -112,9 +108,7 @@ def labelled_histograms(
     return total, relevant
 
 
-def _blocks(
-    queries: NDArray[np.uint64], lanes: NDArray[np.uint64]
-) -> Iterator[tuple[slice, slice, NDArray[np.uint16]]]:
+def _blocks(queries: Lanes, lanes: Lanes) -> Iterator[tuple[slice, slice, NDArray[np.uint16]]]:
     """Every (queries, rows, distances) block; the rows of one slice of queries come in order."""
     count = lanes.shape[1]
     width = min(max(count, 1), BLOCK)
@@ -144,9 +138,7 @@ def _row_histograms(
     return np.bincount(marked_bins, minlength=rows * (bits + 1)).reshape(rows, bits + 1)
 
 
-def equal_runs(
-    lanes: NDArray[np.uint64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def equal_runs(lanes: Lanes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Rows with one code together, (N,); where each code's begin there, and how many it has, (M,).
 
     Rows with one code stay in order; the codes come in an order of their own.

@@ -71,17 +71,7 @@ def _mask_range(start, stop, mask):
 
 @njit(nogil=True, cache=True)
 def count_ranges_sliced(
-    lanes,
-    first,
-    last,
-    total,
-    relevant,
-    patterns,
-    places,
-    planes,
-    tables,
-    histograms,
-    numbers,
+    lanes, first, last, total, relevant, patterns, places, planes, tables, histograms, numbers
 ):
     """`count_ranges` on bit planes: several codes a cycle. For codes that are not too long.
 
