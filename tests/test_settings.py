@@ -16,21 +16,21 @@ from bitcodes.settings_file import read_settings_file
 
 def problem(**values: Any) -> str:
     """What is said of these settings."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         Settings.build({"data": "d", **values}, "params.yaml")
-    return str(caught.value)
+    return str(error.value)
 
 
 def test_unknown_keys_are_named_with_the_known() -> None:
-    said = problem(bit=32, epoch=3)
+    message = problem(bit=32, epoch=3)
     known = "data, backbone, weights, hidden, loss, bits,"
-    assert f"params.yaml: unknown setting 'bit'; known are {known}" in said
-    assert "unknown setting 'epoch'" in said
-    assert len(said.splitlines()) == 2
+    assert f"params.yaml: unknown setting 'bit'; known are {known}" in message
+    assert "unknown setting 'epoch'" in message
+    assert len(message.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("bits", "many", "'bits' is 'many': input should be a valid integer"),
         ("bits", 12.5, "'bits' is 12.5: input should be a valid integer"),
@@ -82,8 +82,8 @@ def test_unknown_keys_are_named_with_the_known() -> None:
         ("backbone", 3, "'backbone' is 3: input should be a valid string"),
     ],
 )
-def test_wrong_values_are_named_with_what_was_expected(key: str, value: Any, said: str) -> None:
-    assert f"params.yaml: {said}" in problem(**{key: value})
+def test_wrong_values_are_named_with_what_was_expected(key: str, value: Any, message: str) -> None:
+    assert f"params.yaml: {message}" in problem(**{key: value})
 
 
 RESOLVED = {
@@ -117,8 +117,8 @@ def test_settings_are_stored_as_plain_values() -> None:
 
 
 def test_a_wrong_image_size_is_one_line() -> None:
-    said = problem(image_size=20)
-    assert said == (
+    message = problem(image_size=20)
+    assert message == (
         "params.yaml: 'image_size' is 20: input should be 'auto', "
         "or input should be greater than or equal to 32"
     )
@@ -132,7 +132,7 @@ def test_several_image_sizes(given: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"image_size": "128,64"}, "input should be sizes that grow, such as 64,128"),
         ({"image_size": "64,"}, "input should be a valid integer"),
@@ -143,8 +143,8 @@ def test_several_image_sizes(given: object) -> None:
         ({"image_size": "64,128", "freeze": True}, "'image_size' should be one size with freeze"),
     ],
 )
-def test_several_image_sizes_that_cannot_be(values: dict[str, Any], said: str) -> None:
-    assert said in problem(**values)
+def test_several_image_sizes_that_cannot_be(values: dict[str, Any], message: str) -> None:
+    assert message in problem(**values)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -197,7 +197,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("p.yaml", "bits: [1", "is not valid YAML: .*line"),
         ("p.json", '{"bits": 48', "is not valid JSON: .*line 1"),
@@ -207,10 +207,12 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("p.yaml", "a: !!python/object/apply:os.getcwd []", "is not valid YAML"),
     ],
 )
-def test_broken_files_are_named(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name}: {said}") as caught:
+def test_broken_files_are_named(
+    tmp_path: Path, name: str, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: {message}") as error:
         read_settings_file(write(tmp_path / name, content))
-    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -55,10 +55,10 @@ def _train(rank: int, port: int, settings: Settings, run: Path, at: str, step: i
         return inner(this, *arguments)
 
     trainer.Trainer._train_step = train_step  # type: ignore[method-assign]
-    with Path(f"{rank}.txt").open("a") as said:
+    with Path(f"{rank}.txt").open("a") as message:
 
         def say(line: object) -> None:
-            print(line, file=said, flush=True)
+            print(line, file=message, flush=True)
 
         try:
             done = finetune(settings, run, workers=0, log=say)

@@ -99,7 +99,7 @@ def test_json_is_one_document(data: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("scores", "said"),
+    ("scores", "message"),
     [
         ([0.25, 0.5], "validation mAP 0.5000 after the last epoch, whose weights are the model"),
         ([0.5, 0.45], "validation mAP 0.4500 after the last epoch, whose weights are the model"),
@@ -112,14 +112,14 @@ def test_json_is_one_document(data: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_the_end_tells_of_the_last_epoch_and_the_kept_one(
     data: Path,
     scores: list[float],
-    said: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     left = iter(scores)
     monkeypatch.setattr(trainer.Trainer, "_validate", lambda trainer: (next(left), 0.1))
     assert run("--data", data, *QUICK, "--epochs", 2, "--val", 0.15) == 0
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"of training; {said}")
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"of training; {message}")
 
 
 def test_missing_data_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,13 +184,13 @@ def test_other_settings_are_refused(data: Path, capsys: pytest.CaptureFixture[st
 
 def test_help_tells_the_true_defaults() -> None:
     shown = CliRunner().invoke(app, ["finetune", "--help"], env={"COLUMNS": "400"}).output
-    told = {
+    reports = {
         flag.replace("-", "_"): default
         for flag, default in re.findall(r"--([a-z-]+) .*\[default: ([^\],]+)[\],]", shown)
     }
     fields = Settings.model_fields
-    assert told.keys() == fields.keys() - {"data"}
-    for name, default in told.items():
+    assert reports.keys() == fields.keys() - {"data"}
+    for name, default in reports.items():
         real = fields[name].default
         if isinstance(real, bool):
             assert default == f"{'' if real else 'no-'}{name}".replace("_", "-")

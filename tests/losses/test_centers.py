@@ -101,10 +101,10 @@ def test_levels_part_any_two_classes_as_evenly_as_any_order_does(classes: int, s
     centers = ((rows[:, None] >> np.arange(bits)) & 1) * 2.0 - 1
     levels = [(2 * i + 1 - bits) / bits for i in range(bits)]
     costs = sorted(unevenness(centers, order) for order in permutations(levels))
-    found = spread_levels(centers.astype(np.float32), seed)
-    assert sorted(found.tolist()) == pytest.approx(levels)
+    result = spread_levels(centers.astype(np.float32), seed)
+    assert sorted(result.tolist()) == pytest.approx(levels)
     # An exchange of two finds the best order or one of the best hundredth.
-    assert unevenness(centers, tuple(found.tolist())) <= costs[len(costs) // 100] + 1e-6
+    assert unevenness(centers, tuple(result.tolist())) <= costs[len(costs) // 100] + 1e-6
 
 
 def test_two_opposite_classes_are_parted_evenly_by_any_order() -> None:
@@ -127,5 +127,5 @@ def test_levels_are_more_even_than_random_ones(bits: int, classes: int) -> None:
 @pytest.mark.parametrize(("bits", "classes"), [(1, 1), (1, 2), (8, 1)])
 def test_there_are_levels_where_there_is_little_to_part(bits: int, classes: int) -> None:
     levels = spread_levels(hash_centers(bits, classes, 0), 0)
-    wanted = [(2 * i + 1 - bits) / bits for i in range(bits)]
-    assert sorted(levels.tolist()) == pytest.approx(wanted)
+    target = [(2 * i + 1 - bits) / bits for i in range(bits)]
+    assert sorted(levels.tolist()) == pytest.approx(target)

@@ -44,8 +44,8 @@ def slow_itq(features: NDArray[np.float32], bits: int, start: NDArray[np.float64
 
 def test_itq_reaches_what_the_papers_algorithm_reaches() -> None:
     features = random_features(300, 12)
-    found = outputs(fit_itq(features, 6, seed=0), features)
-    error = float(((np.sign(found) - found) ** 2).mean())
+    result = outputs(fit_itq(features, 6, seed=0), features)
+    error = float(((np.sign(result) - result) ** 2).mean())
     rng = np.random.default_rng(1)
     starts = [np.linalg.qr(rng.normal(size=(6, 6)))[0] for _ in range(20)]
     reached = [slow_itq(features, 6, start) for start in starts]
@@ -55,11 +55,11 @@ def test_itq_reaches_what_the_papers_algorithm_reaches() -> None:
 
 def test_the_outputs_of_itq_are_the_principal_components_turned() -> None:
     features = random_features(200, 10)
-    found = outputs(fit_itq(features, 4, seed=0), features)
-    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
+    result = outputs(fit_itq(features, 4, seed=0), features)
+    np.testing.assert_allclose(result.mean(axis=0), 0, atol=1e-4)
     centered = features - features.mean(axis=0, dtype=np.float64)
     variances = np.linalg.svd(centered, compute_uv=False)[:4] ** 2
-    np.testing.assert_allclose(np.linalg.svd(found, compute_uv=False) ** 2, variances, rtol=1e-4)
+    np.testing.assert_allclose(np.linalg.svd(result, compute_uv=False) ** 2, variances, rtol=1e-4)
 
 
 def test_itq_turns_four_heaps_into_the_corners_of_a_square() -> None:
@@ -70,11 +70,11 @@ def test_itq_turns_four_heaps_into_the_corners_of_a_square() -> None:
     heaps = np.repeat(corners, 50, axis=0)
     noise = np.random.default_rng(0).normal(size=(200, 3)) * 0.05
     features = (np.hstack([heaps, np.zeros((200, 1))]) + noise + 7).astype(np.float32)
-    found = outputs(fit_itq(features, 2, seed=0), features)
-    bits = (found > 0).reshape(4, 50, 2)
+    result = outputs(fit_itq(features, 2, seed=0), features)
+    bits = (result > 0).reshape(4, 50, 2)
     assert (bits == bits[:, :1]).all()  # one code a heap
     assert len(np.unique(bits[:, 0], axis=0)) == 4  # and each its own
-    np.testing.assert_allclose(np.abs(found), 1, atol=0.35)
+    np.testing.assert_allclose(np.abs(result), 1, atol=0.35)
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def test_hash_centers_loss_is_its_formula(labels: list[list[int]], bits: int) ->
     for output, classes in zip(outputs.tolist(), labels, strict=True):
         for k, raw in enumerate(output):
             h = math.tanh(raw)
-            wanted = (1 + center_bit(loss, classes, k)) / 2
-            similarity.append(binary_cross_entropy((1 + h) / 2, wanted))
+            goal = (1 + center_bit(loss, classes, k)) / 2
+            similarity.append(binary_cross_entropy((1 + h) / 2, goal))
             quantization.append(math.log(math.cosh(abs(h) - 1)))
     assert value.item() == pytest.approx(mean(similarity) + 1e-4 * mean(quantization), rel=1e-4)
     inner = np.tanh(outputs.numpy()) @ loss.centers.numpy().T / bits
@@ -200,8 +200,8 @@ def test_ortho_hash_is_its_formula(labels: list[list[int]], bits: int) -> None:
         cosines = [cosine(z, center) for center in loss.centers.tolist()]
         scores.append([8 * c for c in cosines])
         with_margin = [8 * (c - 0.2 * y) for c, y in zip(cosines, classes, strict=True)]
-        wanted = [y / max(sum(classes), 1) for y in classes]
-        losses.append(cross_entropy(with_margin, wanted))
+        goal = [y / max(sum(classes), 1) for y in classes]
+        losses.append(cross_entropy(with_margin, goal))
     assert value.item() == pytest.approx(mean(losses), rel=1e-4)
     np.testing.assert_allclose(logits.detach().numpy(), scores, rtol=1e-4, atol=1e-4)
 
@@ -227,11 +227,11 @@ def test_the_batch_norm_of_ortho_hash_is_folded_into_the_hash_layer() -> None:
     before = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
     features = torch.randn(500, 10, generator=generator) * 3 + 1
     with torch.no_grad():
-        seen, folded = loss.norm(layer(features)), loss.fold(layer)(features)
-    assert (layer(features) - folded).abs().max() > 0.1
-    np.testing.assert_allclose(folded, seen, rtol=1e-4, atol=1e-5)
-    sure = seen.abs() > 1e-5
-    assert ((folded > 0) == (seen > 0))[sure].all()
+        batches_seen, layer_with_loss = loss.norm(layer(features)), loss.fold(layer)(features)
+    assert (layer(features) - layer_with_loss).abs().max() > 0.1
+    np.testing.assert_allclose(layer_with_loss, batches_seen, rtol=1e-4, atol=1e-5)
+    sure = batches_seen.abs() > 1e-5
+    assert ((layer_with_loss > 0) == (batches_seen > 0))[sure].all()
     assert sure.float().mean() > 0.99
     for name, tensor in layer.state_dict().items():
         assert torch.equal(tensor, before[name])
@@ -306,10 +306,13 @@ def test_every_bit_has_a_threshold_of_its_own(kind: type[DitheredCenterLoss], bi
     before = layer.bias.tolist()
     features = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)) * 2
     with torch.no_grad():
-        outputs, folded = layer(features).tolist(), loss.fold(layer, 0.9)(features).tolist()
+        outputs, layer_with_loss = (
+            layer(features).tolist(),
+            loss.fold(layer, 0.9)(features).tolist(),
+        )
     levels = [0.9 * (2 * i - 1 - bits) / bits for i in range(1, bits + 1)]
     assert sorted(0.9 * loss.levels.numpy()) == pytest.approx(levels)
-    for row, new in zip(outputs, folded, strict=True):
+    for row, new in zip(outputs, layer_with_loss, strict=True):
         for k, (output, with_threshold) in enumerate(zip(row, new, strict=True)):
             margin = math.tanh(output) - 0.9 * float(loss.levels[k])
             assert abs(margin) < 1e-6 or (margin > 0) == (with_threshold > 0)
@@ -338,9 +341,9 @@ def test_dithered_codes_tell_how_far_apart_the_outputs_are() -> None:
 
 def test_the_minimum_distance_is_reported() -> None:
     for name in LOSSES:
-        said = loss_class(name)(48, 10, False, 0).describe()
+        message = loss_class(name)(48, 10, False, 0).describe()
         centers = name in ("csq", "dpn", "ortho")
-        assert said == ({"minimum distance of hash centers": 24} if centers else {})
+        assert message == ({"minimum distance of hash centers": 24} if centers else {})
 
 
 def test_centers_are_saved_with_the_loss() -> None:

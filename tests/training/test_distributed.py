@@ -28,7 +28,7 @@ def settings_for(data: Path, **values: Any) -> Settings:
     return make_settings(data, **{**quiet, **values})
 
 
-def said(rank: int) -> list[str]:
+def message(rank: int) -> list[str]:
     return Path(f"{rank}.txt").read_text().splitlines()
 
 
@@ -57,8 +57,8 @@ def test_two_processes_learn_what_one_does(data: Path, values: dict[str, Any]) -
     training.finetune(settings, Path("one"), workers=0)
     assert train_together(settings, Path("two")) == [0, 0]
     assert_alike(Path("one"), Path("two"))
-    assert said(0)[0].endswith(" on cpu and 1 more")
-    assert said(1) == ["done: 2 epochs"]
+    assert message(0)[0].endswith(" on cpu and 1 more")
+    assert message(1) == ["done: 2 epochs"]
     assert load_settings(Path("two")) == load_settings(Path("one"))
     lines = Path("two/metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
@@ -69,7 +69,7 @@ def test_two_processes_learn_what_one_does(data: Path, values: dict[str, Any]) -
 def test_ctrl_c_in_one_stops_both_at_the_same_step(data: Path, rank: int) -> None:
     settings = settings_for(data, ema=0.9)
     assert train_together(settings, Path("two"), "interrupt", rank, step=6) == [130, 130]
-    assert [said(each)[-1] for each in (0, 1)] == ["interrupted"] * 2
+    assert [message(each)[-1] for each in (0, 1)] == ["interrupted"] * 2
     assert torch.load("two/checkpoint.pt", weights_only=True)["step"] == 7
     assert train_together(settings, Path("two")) == [0, 0]
     training.finetune(settings, Path("one"), workers=0)
@@ -79,21 +79,21 @@ def test_ctrl_c_in_one_stops_both_at_the_same_step(data: Path, rank: int) -> Non
 @pytest.mark.parametrize("rank", [0, 1])
 def test_an_error_in_one_ends_both(data: Path, rank: int) -> None:
     assert train_together(settings_for(data), Path("two"), "error", rank, step=3) == [1, 1]
-    assert said(rank)[-1] == "BitcodesError: this process has had enough"
-    assert said(1 - rank)[-1].startswith("StoppedElsewhere: another process stopped")
+    assert message(rank)[-1] == "BitcodesError: this process has had enough"
+    assert message(1 - rank)[-1].startswith("StoppedElsewhere: another process stopped")
 
 
 def test_what_the_first_cannot_begin_none_does(data: Path) -> None:
     Path("two").mkdir()
     with lock(Path("two/.lock"), "run"):
         assert train_together(settings_for(data), Path("two")) == [1, 1]
-    assert "another process" in said(0)[-1]
-    assert said(1) == ["StoppedElsewhere: the first process stopped"]
+    assert "another process" in message(0)[-1]
+    assert message(1) == ["StoppedElsewhere: the first process stopped"]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(data: Path) -> None:
     assert train_together(settings_for(data, batch_size=7), Path("two")) == [1, 1]
-    assert "a batch of 7 images cannot be shared evenly among 2 processes" in said(0)[-1]
+    assert "a batch of 7 images cannot be shared evenly among 2 processes" in message(0)[-1]
     assert not Path("two/config.yaml").exists()
 
 

@@ -74,11 +74,11 @@ def metrics(run: Path) -> list[dict[str, Any]]:
 
 def logged(run: Path) -> Counter[tuple[str, int]]:
     """How often each tag and step is in TensorBoard's files, as they lie there."""
-    found: Counter[tuple[str, int]] = Counter()
+    result: Counter[tuple[str, int]] = Counter()
     for path in run.glob("events.out.tfevents.*"):
         for event in EventFileLoader(str(path)).Load():
-            found.update((value.tag, event.step) for value in event.summary.value)
-    return found
+            result.update((value.tag, event.step) for value in event.summary.value)
+    return result
 
 
 def assert_equal_outcome(run: Path, undisturbed: Path) -> None:
@@ -233,8 +233,8 @@ def test_the_model_has_the_thresholds_in_its_bias(data: Path) -> None:
     loss = loss_class(LossName.CSQ)(12, 4, False, 0)
     thresholds = torch.atanh(0.5 * loss.get_buffer("levels"))
     for name, tensor in load_file("run/model.safetensors").items():
-        wanted = last[name] - thresholds if name == "hash_layer.bias" else last[name]
-        torch.testing.assert_close(tensor, wanted, rtol=0, atol=1e-6)
+        goal = last[name] - thresholds if name == "hash_layer.bias" else last[name]
+        torch.testing.assert_close(tensor, goal, rtol=0, atol=1e-6)
 
 
 def test_frozen_norms_keep_their_statistics_and_learn_the_rest(data: Path) -> None:
@@ -351,41 +351,43 @@ def test_how_many_batches_are_augmented_together(
 
 def test_mixed_precision_sees_the_same_images(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = trainer.Trainer._train_step
-    seen: dict[str, list[bytes]] = {"off": [], "bfloat16": []}
+    batches_seen: dict[str, list[bytes]] = {"off": [], "bfloat16": []}
 
     def train_step(this: trainer.Trainer, batch: Any, inputs: torch.Tensor) -> float:
-        seen[this.settings.amp].append(inputs.numpy().tobytes())
+        batches_seen[this.settings.amp].append(inputs.numpy().tobytes())
         return inner(this, batch, inputs)
 
     monkeypatch.setattr(trainer.Trainer, "_train_step", train_step)
-    for amp in seen:
+    for amp in batches_seen:
         finetune(make_settings(data, amp=amp, zoom=0.2, rand_augment=5, epochs=1), Path(amp))
-    assert len(seen["off"]) == 5
-    assert seen["off"] == seen["bfloat16"]
+    assert len(batches_seen["off"]) == 5
+    assert batches_seen["off"] == batches_seen["bfloat16"]
 
 
 def test_progress_is_told(data: Path) -> None:
-    told: list[Progress] = []
+    reports: list[Progress] = []
     loaded: list[tuple[int, int | None]] = []
-    said: list[str] = []
+    message: list[str] = []
     done = finetune(
         make_settings(data, bits=16),
-        report=told.append,
+        report=reports.append,
         loading=lambda *now: loaded.append(now),
-        log=said.append,
+        log=message.append,
     )
-    steps = [now for now in told if not now.epoch_done]
+    steps = [now for now in reports if not now.epoch_done]
     assert [now.step for now in steps] == list(range(1, 16))
     assert [now.epoch for now in steps] == [1] * 5 + [2] * 5 + [3] * 5
-    ends = [now for now in told if now.epoch_done]
+    ends = [now for now in reports if now.epoch_done]
     assert [now.epoch for now in ends] == [1, 2, 3]
     assert [now.val_map for now in ends] == [line["val_map"] for line in done.history]
     assert [now.loss for now in ends] == [line["loss"] for line in done.history]
     assert (ends[-1].step, ends[-1].steps, ends[-1].seconds_left) == (15, 15, 0)
-    assert all(now.images_per_second > 0 for now in told)
+    assert all(now.images_per_second > 0 for now in reports)
     assert loaded[-1] == (48, 48)
-    assert said[0] == "41 images to train on, 7 to validate, 3 epochs, 32 pixels, 16 bits, on cpu"
-    assert said[1] == "minimum distance of hash centers: 8"
+    assert (
+        message[0] == "41 images to train on, 7 to validate, 3 epochs, 32 pixels, 16 bits, on cpu"
+    )
+    assert message[1] == "minimum distance of hash centers: 8"
 
 
 def test_training_in_another_thread(data: Path) -> None:
@@ -476,9 +478,9 @@ def test_a_finished_run_is_left_as_it_is(data: Path) -> None:
 
 def test_other_settings_are_refused_with_a_list(data: Path) -> None:
     finetune(make_settings(data, epochs=1))
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         finetune(make_settings(data, epochs=1, bits=16, augment=False))
-    assert str(caught.value).splitlines() == [
+    assert str(failure.value).splitlines() == [
         "run holds a run made with other settings:",
         "  bits: 12 in the run, 16 now",
         "  augment: True in the run, False now",
@@ -559,13 +561,13 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_a_number_stops_training(data: Path) -> None:
     settings = make_settings(data, learning_rate=1e20, head_learning_rate=1e20)
-    with pytest.raises(BitcodesError) as caught:
+    with pytest.raises(BitcodesError) as failure:
         finetune(settings)
-    said = str(caught.value)
-    assert "the loss is nan at step " in said
-    assert "(epoch 1, learning rates " in said
-    assert "e+19" in said or "e+20" in said
-    assert "try a smaller --learning-rate" in said
+    message = str(failure.value)
+    assert "the loss is nan at step " in message
+    assert "(epoch 1, learning rates " in message
+    assert "e+19" in message or "e+20" in message
+    assert "try a smaller --learning-rate" in message
 
 
 def test_two_finetunes_cannot_share_a_run(data: Path) -> None:
@@ -679,9 +681,9 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     with pytest.raises(KeyboardInterrupt):
         finetune(make_settings(data), report=interrupt_at(step))
     assert torch.load("run/checkpoint.pt", weights_only=True)["step"] == step
-    said: list[str] = []
-    finetune(make_settings(data), log=said.append)
-    assert f"resuming at epoch {step // 5 + 1 if step % 5 else step // 5} of 3, step" in said[0]
+    message: list[str] = []
+    finetune(make_settings(data), log=message.append)
+    assert f"resuming at epoch {step // 5 + 1 if step % 5 else step // 5} of 3, step" in message[0]
     assert_equal_outcome(Path("run"), undisturbed)
 
 
@@ -767,8 +769,8 @@ def test_the_best_weights_before_a_stop_stay_the_best(
     with pytest.raises(KeyboardInterrupt):
         finetune(make_settings(data), report=interrupt_at(7))
     best = Path("run/model.safetensors").read_bytes()
-    told: list[Progress] = []
-    finetune(make_settings(data), report=told.append)
+    reports: list[Progress] = []
+    finetune(make_settings(data), report=reports.append)
     assert Path("run/model.safetensors").read_bytes() == best
 
 

@@ -40,8 +40,8 @@ def fit(data: Path, loss: str = "itq", **values: Any) -> Finetuned:
 
 @pytest.mark.parametrize("loss", LABEL_FREE)
 def test_a_folder_of_images_becomes_a_run(photos: Path, loss: str) -> None:
-    said: list[str] = []
-    done = fit(photos, loss, log=said.append)
+    message: list[str] = []
+    done = fit(photos, loss, log=message.append)
     assert done.run == Path(f"runs/photos-tiny-{loss}-16")
     assert {path.name for path in done.run.iterdir()} == {
         *("config.yaml", "model.safetensors", "metrics.jsonl")
@@ -50,7 +50,7 @@ def test_a_folder_of_images_becomes_a_run(photos: Path, loss: str) -> None:
     line = json.loads((done.run / "metrics.jsonl").read_text())
     assert (line["epoch"], line["images"]) == (1, 40)
     assert done.history == [line]
-    assert said[-1] == "40 images to fit to, 32 pixels, 16 bits, on cpu; labels are not used"
+    assert message[-1] == "40 images to fit to, 32 pixels, 16 bits, on cpu; labels are not used"
 
     codes = encode(load_model(done.run), photos, "codes.npy")
     assert isinstance(codes, CodeSet)
@@ -93,11 +93,11 @@ def test_other_images_are_noticed(photos: Path) -> None:
 def test_images_that_cannot_be_read_are_left_out(photos: Path) -> None:
     (photos / "07.png").write_bytes(b"x")
     os.symlink("nowhere", photos / "08.jpg")  # noqa: PTH211
-    said: list[str] = []
-    done = fit(photos, log=said.append)
+    message: list[str] = []
+    done = fit(photos, log=message.append)
     assert done.history[0]["images"] == 39
-    assert "2 images cannot be read: left out (" in said[0]
-    assert "07.png: " in said[0]
+    assert "2 images cannot be read: left out (" in message[0]
+    assert "07.png: " in message[0]
     for path in photos.iterdir():
         if path.name != "00.png" and path.suffix == ".png":
             path.write_bytes(b"x")

@@ -60,10 +60,10 @@ def test_all_learn_where_none_is_named(data: Path) -> None:
 
 
 def test_a_layer_that_is_not_there_is_named_with_those_that_are(data: Path) -> None:
-    said = (
+    message = (
         r"'retrain' names 'fc6', which is not a layer of small: expected none, or some of 0, 1, 2"
     )
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         finetune(make_settings(data, retrain="3,fc6"))
     with pytest.raises(ConfigError, match="'retrain' is 'a b': string should match"):
         make_settings(data, retrain="a b")
@@ -72,12 +72,12 @@ def test_a_layer_that_is_not_there_is_named_with_those_that_are(data: Path) -> N
 def test_one_of_the_ways_to_freeze_is_chosen(data: Path) -> None:
     whole, layer = "'freeze' trains no layer of the backbone", "'retrain' trains 3"
     stages = "'freeze_stages' all but the first 2 stages"
-    for values, said in [
+    for values, message in [
         ({"freeze": True, "retrain": "3"}, f"{whole}, {layer}"),
         ({"freeze_stages": 2, "retrain": "3"}, f"{stages}, {layer}"),
         ({"freeze_stages": 2, "freeze": True}, f"{whole}, {stages}"),
     ]:
-        with pytest.raises(ConfigError, match=f"settings: {said}: choose one"):
+        with pytest.raises(ConfigError, match=f"settings: {message}: choose one"):
             make_settings(data, **values)
 
 
@@ -224,11 +224,13 @@ def test_frozen_stages_outlive_a_stop(data: Path) -> None:
 
 
 def test_stages_that_are_not_there_are_told(data: Path) -> None:
-    said = "'freeze_stages' is 3, but staged has 3 stages: expected at most 2, so that one learns"
-    with pytest.raises(ConfigError, match=said):
+    message = (
+        "'freeze_stages' is 3, but staged has 3 stages: expected at most 2, so that one learns"
+    )
+    with pytest.raises(ConfigError, match=message):
         finetune(make_settings(data, backbone="staged", freeze_stages=3))
-    said = "'freeze_stages' is 1, but the layers of small are not in stages: expected 0"
-    with pytest.raises(ConfigError, match=said):
+    message = "'freeze_stages' is 1, but the layers of small are not in stages: expected 0"
+    with pytest.raises(ConfigError, match=message):
         finetune(make_settings(data, freeze_stages=1), "other")
 
 

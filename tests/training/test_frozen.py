@@ -54,24 +54,24 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_they_are_the_features_that_encoding_gives(photos: Path) -> None:
     model = make_model()
-    found = load(store(photos))
-    assert found.shape == (21, 48)
+    result = load(store(photos))
+    assert result.shape == (21, 48)
     pixels = np.stack(
         [
             model.preprocessing.to_array(Image.open(path).convert("RGB"))
             for path in sorted(photos.iterdir())
         ]
     )
-    np.testing.assert_allclose(found, model.encode_batch(pixels).features, rtol=1e-5)
+    np.testing.assert_allclose(result, model.encode_batch(pixels).features, rtol=1e-5)
 
 
 def test_a_second_time_they_are_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(store(photos))
     sizes = watch(monkeypatch)
-    told: list[tuple[int, int | None]] = []
-    again = store(photos).load(0, lambda *now: told.append(now))
+    reports: list[tuple[int, int | None]] = []
+    again = store(photos).load(0, lambda *now: reports.append(now))
     assert torch.equal(first, again)
-    assert (sizes, told) == ([], [(21, 21)])
+    assert (sizes, reports) == ([], [(21, 21)])
 
 
 def test_what_was_done_before_a_stop_stays(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,10 +137,10 @@ def test_images_that_cannot_be_read_have_none(photos: Path) -> None:
     (photos / "05.png").write_bytes(b"x")
     for _ in range(2):  # computed, then read
         features = store(photos)
-        found = load(features)
-        assert features.unreadable(found).tolist() == [5]
-        assert found[5].isnan().all()
-        assert found[:5].isfinite().all()
-        assert found[6:].isfinite().all()
+        result = load(features)
+        assert features.unreadable(result).tolist() == [5]
+        assert result[5].isnan().all()
+        assert result[:5].isfinite().all()
+        assert result[6:].isfinite().all()
         with pytest.raises(DataError, match=r"05\.png: .* take its line out of the list"):
-            features.check_all_readable(found)
+            features.check_all_readable(result)

@@ -37,9 +37,9 @@ def test_batches_hold_the_images_asked_for(
     images = TrainingImages(paths, WAY, workers)
     assert len(images) == 10
     assert (images._arrays is None) == streamed
-    seen = list(images.batches(BATCHES))
-    assert [tuple(batch.shape) for batch in seen] == [(n, 16, 16, 3) for n in (3, 2, 1)]
-    for batch, indices in zip(seen, BATCHES, strict=True):
+    batches_seen = list(images.batches(BATCHES))
+    assert [tuple(batch.shape) for batch in batches_seen] == [(n, 16, 16, 3) for n in (3, 2, 1)]
+    for batch, indices in zip(batches_seen, BATCHES, strict=True):
         assert batch.dtype == torch.uint8
         for image, index in zip(batch, indices, strict=True):
             np.testing.assert_array_equal(image, WAY.to_array(open_image(paths[index])))
@@ -72,11 +72,11 @@ def test_no_random_numbers_are_used(
 
 def test_progress_counts_every_image(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in make_pictures(tmp_path, 70)]
-    told: list[tuple[int, int | None]] = []
-    TrainingImages(paths, WAY, 0, lambda *done: told.append(done))
-    assert [total for _, total in told] == [70] * len(told)
-    assert told[-1] == (70, 70)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    reports: list[tuple[int, int | None]] = []
+    TrainingImages(paths, WAY, 0, lambda *done: reports.append(done))
+    assert [total for _, total in reports] == [70] * len(reports)
+    assert reports[-1] == (70, 70)
+    assert [done for done, _ in reports] == sorted({done for done, _ in reports})
 
 
 def test_images_that_do_not_fit_are_not_read_at_once(
@@ -85,10 +85,12 @@ def test_images_that_do_not_fit_are_not_read_at_once(
     size = 10 * 16 * 16 * 3
     for memory, fits in ((4 * size, True), (4 * size - 4, False)):
         monkeypatch.setattr(loading, "memory_bytes", lambda memory=memory: memory)
-        told: list[int] = []
-        images = TrainingImages(paths, WAY, 0, lambda done, total, told=told: told.append(done))
+        reports: list[int] = []
+        images = TrainingImages(
+            paths, WAY, 0, lambda done, total, reports=reports: reports.append(done)
+        )
         assert (images._arrays is not None) == fits
-        assert bool(told) == fits
+        assert bool(reports) == fits
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -99,12 +101,12 @@ def test_a_broken_image_is_named_in_one_line(
     if streamed:
         monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
     paths[4].write_bytes(paths[4].read_bytes()[:100])
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         list(TrainingImages(paths, WAY, workers).batches(BATCHES))
-    said = str(caught.value)
-    assert said.startswith(f"{paths[4]}: ")
-    assert said.endswith("repair the file or take its line out of the list")
-    assert len(said.splitlines()) == 1
+    message = str(error.value)
+    assert message.startswith(f"{paths[4]}: ")
+    assert message.endswith("repair the file or take its line out of the list")
+    assert len(message.splitlines()) == 1
 
 
 def test_there_is_a_worker_for_each_core_but_not_more_than_eight() -> None:

@@ -40,12 +40,12 @@ def test_sizes_share_the_epochs(sizes: Any, epochs: int, planned: list[int]) -> 
 
 
 def test_the_model_has_the_last_size(data: Path) -> None:
-    told: list[Progress] = []
-    done = finetune(make_settings(data, image_size="32,64"), report=told.append)
+    reports: list[Progress] = []
+    done = finetune(make_settings(data, image_size="32,64"), report=reports.append)
     assert [line["image_size"] for line in done.history] == [32, 64, 64]
     assert load_model(Path("run")).preprocessing.image_size == 64
     assert load_settings(Path("run")).image_size == [32, 64]
-    first = [now for now in told if now.epoch == 1]
+    first = [now for now in reports if now.epoch == 1]
     # Of 5 steps an epoch, each of those at twice the size counts for four.
     left = [now.seconds_left * now.images_per_second for now in first]
     assert left == pytest.approx([(5 - step + 2 * 5 * 4) * 8 for step in range(1, 6)] + [320])
@@ -54,8 +54,8 @@ def test_the_model_has_the_last_size(data: Path) -> None:
 def test_scores_at_smaller_sizes_do_not_count(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([(0.9, 0.0), (0.5, 0.0), (0.4, 0.0)])
     monkeypatch.setattr(trainer.Trainer, "_validate", lambda trainer: next(scores))
-    told: list[Progress] = []
-    done = finetune(make_settings(data, image_size="32,64"), report=told.append)
+    reports: list[Progress] = []
+    done = finetune(make_settings(data, image_size="32,64"), report=reports.append)
     assert done.kept["epoch"] == 2
     assert load_model(Path("run")).preprocessing.image_size == 64
     assert Path("run/last.safetensors").exists()

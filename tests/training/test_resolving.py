@@ -119,9 +119,9 @@ def test_frozen_backbones_and_those_that_want_one_get_a_hidden_layer(
 
 
 def test_the_kind_of_a_frozen_backbone_does_not_matter() -> None:
-    wanted = recipe(nn.BatchNorm2d(3))
+    target = recipe(nn.BatchNorm2d(3))
     for layer in (nn.LayerNorm(3), nn.Conv2d(3, 3, 1)):
-        assert recipe(layer, freeze=True) == wanted
+        assert recipe(layer, freeze=True) == target
 
 
 def test_the_first_stages_are_frozen(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
