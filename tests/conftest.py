@@ -15,6 +15,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known."""
+    config.addinivalue_line("markers", "posix: uses links, pipes or signals that Windows has not")
+    config.addinivalue_line("markers", "proc: reads /proc, which Linux alone has")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this system cannot do."""
+    if os.name != "posix" and item.get_closest_marker("posix"):
+        pytest.skip("this system has no such links, pipes or signals")
+    if item.get_closest_marker("proc") and not Path("/proc/self/fd").is_dir():
+        pytest.skip("this system has no /proc")
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared folder of noisy pictures in four colours: what training is tested on."""

@@ -11,14 +11,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
 from bitcodes.settings import Settings
 
-_context = multiprocessing.get_context("forkserver")
+_METHOD = "forkserver" if os.name == "posix" else "spawn"
+_context: Any = multiprocessing.get_context(_METHOD)
 
 
 @dataclass(frozen=True)
@@ -49,22 +50,21 @@ def count_lines(functions: list[CodeType], work: Callable[[], object]) -> Counte
     return counts
 
 
-def start(
-    settings: Settings, run: Path, die: Moment | None, save_always: bool
-) -> ForkServerProcess:
+def start(settings: Settings, run: Path, die: Moment | None, save_always: bool) -> BaseProcess:
     """Begin finetuning in another process."""
     return begin(_finetune, settings, run, die, save_always)
 
 
-def begin(work: Callable[..., None], *arguments: object) -> ForkServerProcess:
+def begin(work: Callable[..., None], *arguments: object) -> BaseProcess:
     """Begin `work(*arguments)` in another process."""
     path = os.environ.get("PYTHONPATH")
     here = str(Path(__file__).parent)  # for the process that forks the others
     os.environ["PYTHONPATH"] = here if path is None else os.pathsep.join([here, path])
     try:
         # Optimizers import torch._dynamo on first use, which takes two seconds.
-        _context.set_forkserver_preload(["small", "bitcodes.training", "torch._dynamo"])
-        process = _context.Process(target=work, args=arguments)
+        if _METHOD == "forkserver":
+            _context.set_forkserver_preload(["small", "bitcodes.training", "torch._dynamo"])
+        process: BaseProcess = _context.Process(target=work, args=arguments)
         process.start()
     finally:
         if path is None:

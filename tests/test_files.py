@@ -76,6 +76,7 @@ def test_leaves_nothing_when_the_disk_fails(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.posix
 def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
@@ -192,6 +193,7 @@ with lock(Path(sys.argv[1]), "it"):
 
 
 @needs_fork
+@pytest.mark.posix
 def test_a_child_that_outlives_the_killed_holder_does_not_hold_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with subprocess.Popen(
@@ -208,6 +210,7 @@ def test_a_child_that_outlives_the_killed_holder_does_not_hold_it(tmp_path: Path
 
 
 @needs_fork
+@pytest.mark.posix
 def test_a_forked_child_does_not_hold_it(tmp_path: Path) -> None:
     """Workers that outlive a killed parent must not keep the next run from starting."""
     path = tmp_path / "lock"
@@ -223,6 +226,7 @@ def test_a_forked_child_does_not_hold_it(tmp_path: Path) -> None:
 
 
 @needs_fork
+@pytest.mark.posix
 def test_a_forked_child_does_not_free_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with lock(path, "it"):

@@ -161,6 +161,7 @@ def test_numbers_in_words_of_a_command_line_are_understood() -> None:
     assert (settings.image_size, settings.learning_rate) == (64, 1e-3)
 
 
+@pytest.mark.posix
 def test_data_is_kept_absolute_and_links_are_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ main(["encode", "photos", "--batch-size", "2", *sys.argv[1:]])
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.posix
 def test_ctrl_c_stops_at_once_and_the_next_run_continues(
     place: Path, capsys: pytest.CaptureFixture[str], workers: str
 ) -> None:

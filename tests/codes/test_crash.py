@@ -267,6 +267,7 @@ def test_readers_leave_an_unfinished_commit_alone(tmp_path: Path) -> None:
 
 
 @FORKS
+@pytest.mark.posix
 def test_readers_beside_a_busy_writer_see_whole_sets(tmp_path: Path) -> None:
     out = tmp_path / "codes.npy"
     sets = [

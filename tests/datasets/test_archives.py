@@ -44,6 +44,7 @@ def test_zip(compression: int, tmp_path: Path) -> None:
     assert read(tmp_path / "a.zip") == FILES
 
 
+@pytest.mark.posix
 def test_folder(tmp_path: Path) -> None:
     for name, content in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

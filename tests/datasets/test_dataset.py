@@ -80,6 +80,7 @@ def test_a_folder_that_is_not_prepared_yet_says_how(tmp_path: Path) -> None:
     assert "has no test.txt" in message(pets)
 
 
+@pytest.mark.posix
 def test_class_folders(tmp_path: Path) -> None:
     touch(tmp_path, "dog/1.jpg", "cat/deep/1.jpg", ".hidden/1.jpg", "notes/a.txt", "1.jpg")
     (tmp_path / "empty").mkdir()

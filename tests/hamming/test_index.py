@@ -382,6 +382,7 @@ def test_answers_do_not_depend_on_the_number_of_threads(count):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.posix
 def test_an_index_can_be_searched_after_a_fork():
     codes = np.random.default_rng(9).integers(256, size=(50_000, 8), dtype=np.uint8)
     index = HammingIndex(codes, threads=2)

@@ -185,6 +185,7 @@ def test_damaged_exif_does_not_cost_the_picture() -> None:
     assert open_image(content).size == picture().size
 
 
+@pytest.mark.posix
 def test_hostile_files_open_or_say_why_not(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,6 +261,7 @@ def test_a_large_image_opens_without_a_warning(monkeypatch: pytest.MonkeyPatch) 
         assert open_image(saved(picture(), "PNG")).size == picture().size
 
 
+@pytest.mark.posix
 def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def reason(path: str | Path) -> str:
         with pytest.raises(ImageError) as caught:
@@ -294,6 +296,8 @@ def test_no_memory_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
         open_image(b"x")
 
 
+@pytest.mark.posix
+@pytest.mark.proc
 def test_no_file_is_left_open(tmp_path: Path) -> None:
     make_hostile_folder(tmp_path)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208

@@ -220,6 +220,7 @@ def test_what_does_not_fit_is_named_with_both_sides(file: Path) -> None:
         load_model(file)
 
 
+@pytest.mark.posix
 def test_a_run_its_file_and_the_newest_run_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

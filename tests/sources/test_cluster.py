@@ -62,6 +62,8 @@ def test_the_set_is_that_of_one_process(two_workers: None, tmp_path: Path) -> No
         assert file.read_bytes() == (tmp_path / file.name.replace("one", "ray")).read_bytes()
 
 
+@pytest.mark.posix
+@pytest.mark.proc
 def test_the_set_is_the_same_though_a_worker_is_killed(two_workers: None, tmp_path: Path) -> None:
     make_pictures(tmp_path / "photos", 60)
     encode(make_model(), tmp_path / "photos", tmp_path / "one.npy", batch_size=2)

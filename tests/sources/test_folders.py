@@ -16,6 +16,7 @@ def test_images_of_a_folder_are_found_and_sorted(here: Path) -> None:
     assert others == ["notes.md"]
 
 
+@pytest.mark.posix
 def test_links_are_followed_but_not_in_circles(here: Path) -> None:
     (here / "images/sub/up").symlink_to("..")
     (here / "images/again").symlink_to("sub")
@@ -28,6 +29,7 @@ def test_links_are_followed_but_not_in_circles(here: Path) -> None:
     ]
 
 
+@pytest.mark.posix
 def test_what_cannot_be_read_is_found_too_so_that_it_can_be_explained(tmp_path: Path) -> None:
     assert set(make_hostile_folder(tmp_path)) == set(find_images(tmp_path))
 

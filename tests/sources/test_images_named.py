@@ -70,6 +70,7 @@ def test_class_names_are_kept_where_all_agree(here: Path) -> None:
     assert open_images(["list.txt", "list.txt"]).class_names == ("cat", "dog")
 
 
+@pytest.mark.posix
 def test_what_is_not_there(here: Path) -> None:
     (here / "empty").mkdir()
     with pytest.raises(DataError, match=r"no such file or folder: 'gone.png'"):

@@ -103,6 +103,7 @@ def test_what_is_no_list() -> None:
     assert "found UTF-16" in fails("a.png 1 0\n".encode("utf-16"))
 
 
+@pytest.mark.posix
 def test_images_that_are_not_there_are_named_at_once(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "sub/b.png", "list of images.txt")
     (tmp_path / "folder.png").mkdir()

@@ -49,6 +49,7 @@ def test_a_folder_comes_in_the_order_of_find_images(photos: Path) -> None:
     ]
 
 
+@pytest.mark.posix
 def test_links_are_followed_but_not_in_circles(photos: Path) -> None:
     (photos / "a/up").symlink_to("..")
     (photos / "again").symlink_to("b")
@@ -59,6 +60,7 @@ def test_links_are_followed_but_not_in_circles(photos: Path) -> None:
     assert "other/00.png" in find_images(photos)
 
 
+@pytest.mark.posix
 def test_hostile_files_are_all_there(tmp_path: Path) -> None:
     expected = make_hostile_folder(tmp_path / "hostile")
     assert set(paths(open_stream([str(tmp_path / "hostile")]))) == set(expected)

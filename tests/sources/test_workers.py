@@ -55,6 +55,7 @@ def test_large_tasks_and_results_go_through() -> None:
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
+@pytest.mark.posix
 def test_what_a_killed_worker_had_is_done_by_another(tmp_path: Path, deaths: int) -> None:
     def deadly(number: int) -> int:
         if number in (0, 7) and len(list(tmp_path.glob(f"{number}-*"))) < deaths:
@@ -65,6 +66,7 @@ def test_what_a_killed_worker_had_is_done_by_another(tmp_path: Path, deaths: int
     assert list(in_order(deadly, range(12), 3)) == list(range(12))
 
 
+@pytest.mark.posix
 def test_an_idle_worker_may_be_killed_too() -> None:
     pids = []
     for number, pid in enumerate(in_order(lambda number: os.getpid(), range(30), 2)):
@@ -76,6 +78,7 @@ def test_an_idle_worker_may_be_killed_too() -> None:
     assert len(set(pids)) == 3
 
 
+@pytest.mark.posix
 def test_a_task_that_kills_each_worker_is_an_error() -> None:
     def deadly(number: int) -> int:
         if number == 3:

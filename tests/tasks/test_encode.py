@@ -447,6 +447,8 @@ def assert_none_runs(argument: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["append1", "append4", "commit", "renames", "rename"])
+@pytest.mark.posix
+@pytest.mark.proc
 def test_kill_9_at_any_moment_costs_nothing(photos: Path, tmp_path: Path, moment: str) -> None:
     run = make_run(tmp_path / "run")
     encode(load_model(run), photos, tmp_path / "whole.npy", batch_size=4, features=True)
@@ -514,6 +516,7 @@ def test_a_full_disk_is_an_error_that_leaves_what_is_done(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.posix
 def test_hostile_files_are_skipped_and_explained(tmp_path: Path, workers: int) -> None:
     folder = tmp_path / "photos"
     expected = make_hostile_folder(folder)
@@ -592,6 +595,7 @@ def _deadly(monkeypatch: pytest.MonkeyPatch, often: int, marks: Path) -> None:
     monkeypatch.setattr(reading, "open_reduced", open_reduced)
 
 
+@pytest.mark.posix
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -602,6 +606,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
     assert family(tmp_path / "codes.npy") == family(tmp_path / "whole.npy")
 
 
+@pytest.mark.posix
 def test_workers_that_die_again_and_again_are_an_error_and_lose_nothing(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -795,6 +795,7 @@ KILLED_IN = {
 
 @pytest.mark.parametrize("begun", [False, True], ids=["new", "begun"])
 @pytest.mark.parametrize("part", KILLED_IN)
+@pytest.mark.posix
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     data: Path, undisturbed: Path, part: str, begun: bool
 ) -> None:

@@ -90,6 +90,7 @@ def test_other_images_are_noticed(photos: Path) -> None:
     assert fit(photos, fresh=True).history[0]["images"] == 39
 
 
+@pytest.mark.posix
 def test_images_that_cannot_be_read_are_left_out(photos: Path) -> None:
     (photos / "07.png").write_bytes(b"x")
     os.symlink("nowhere", photos / "08.jpg")  # noqa: PTH211
