@@ -59,98 +59,64 @@ def heading(result: object) -> str | None:
     return None
 
 
-# The pages are imported only when one is written: they need the image libraries.
+# The pages are imported only if one is written: they need the image libraries.
 
 
-@tables.register
-def _(result: SearchResults) -> Iterable[RenderableType]:
-    return result_tables(result)
-
-
-@lines.register
-def _(result: SearchResults) -> Iterable[str]:
-    return result_lines(result)
-
-
-@page.register
-def _(result: SearchResults) -> str:
+def _search_page(results: SearchResults) -> str:
     from bitcodes.report.search_page import search_page
 
-    return search_page(result)
+    return search_page(results)
 
 
-@remarks.register
-def _(result: SearchResults) -> Iterable[str]:
-    for path, reason in result.skipped:
+def _search_remarks(results: SearchResults) -> Iterable[str]:
+    for path, reason in results.skipped:
         yield f"query {printable(path)} left out: {reason}"
-    if result.tie_note is not None:
-        yield f"note: {result.tie_note}"
+    if results.tie_note is not None:
+        yield f"note: {results.tie_note}"
 
 
-@tables.register
-def _(result: Duplicates) -> Iterable[RenderableType]:
-    return duplicate_tables(result)
-
-
-@lines.register
-def _(result: Duplicates) -> Iterable[str]:
-    return duplicate_lines(result)
-
-
-@page.register
-def _(result: Duplicates) -> str:
+def _duplicates_page(duplicates: Duplicates) -> str:
     from bitcodes.report.duplicates_page import duplicates_page
 
-    return duplicates_page(result)
+    return duplicates_page(duplicates)
 
 
-@heading.register
-def _(result: Duplicates) -> str:
-    return result.describe()
-
-
-@tables.register
-def _(result: Comparison) -> Iterable[RenderableType]:
-    if len(result.evaluations) == 1:
-        yield from evaluation_tables(result.evaluations[0])
+def _comparison_tables(comparison: Comparison) -> Iterable[RenderableType]:
+    if len(comparison.evaluations) == 1:
+        yield from evaluation_tables(comparison.evaluations[0])
     else:
-        yield from comparison_tables(result.evaluations, result.differences)
-    for evaluation, figures in zip(result.evaluations, result.compat_figures, strict=False):
-        several = len(result.evaluations) > 1
-        name = f"{result.compat}, {evaluation_name(evaluation)}," if several else f"{result.compat}"
+        yield from comparison_tables(comparison.evaluations, comparison.differences)
+    for evaluation, figures in zip(comparison.evaluations, comparison.compat_figures, strict=False):
+        name = str(comparison.compat)
+        if len(comparison.evaluations) > 1:
+            name += f", {evaluation_name(evaluation)},"
         yield Text()
         yield compat_table(name, figures)
 
 
-@page.register
-def _(result: Comparison) -> str:
+def _comparison_page(comparison: Comparison) -> str:
     from bitcodes.report.evaluation_page import evaluation_page
     from bitcodes.tasks.examples import examples
 
-    looks = examples(result.evaluations[0]) if len(result.evaluations) == 1 else ()
-    return evaluation_page(result.evaluations, result.differences, looks)
+    best_and_worst = examples(comparison.evaluations[0]) if len(comparison.evaluations) == 1 else ()
+    return evaluation_page(comparison.evaluations, comparison.differences, best_and_worst)
 
 
-@tables.register
-def _(result: Encoded) -> Iterable[RenderableType]:
-    yield Text(encoded_line(result))
+tables.register(SearchResults, result_tables)
+lines.register(SearchResults, result_lines)
+page.register(SearchResults, _search_page)
+remarks.register(SearchResults, _search_remarks)
 
+tables.register(Duplicates, duplicate_tables)
+lines.register(Duplicates, duplicate_lines)
+page.register(Duplicates, _duplicates_page)
+heading.register(Duplicates, Duplicates.describe)
 
-@remarks.register
-def _(result: Encoded) -> Iterable[str]:
-    return skipped_lines(result)
+tables.register(Comparison, _comparison_tables)
+page.register(Comparison, _comparison_page)
 
-
-@tables.register
-def _(result: IndexSummary) -> Iterable[RenderableType]:
-    return map(Text, index_lines(result))
-
-
-@tables.register
-def _(result: CodeSetInfo | ModelInfo) -> Iterable[RenderableType]:
-    return map(Text, info_lines(result))
-
-
-@tables.register
-def _(result: Exported) -> Iterable[RenderableType]:
-    yield Text(exported_line(result))
+tables.register(Encoded, lambda encoded: [Text(encoded_line(encoded))])
+remarks.register(Encoded, skipped_lines)
+tables.register(IndexSummary, lambda index: map(Text, index_lines(index)))
+tables.register(CodeSetInfo | ModelInfo, lambda info: map(Text, info_lines(info)))
+tables.register(Exported, lambda exported: [Text(exported_line(exported))])
