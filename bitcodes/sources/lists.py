@@ -6,7 +6,9 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -121,14 +123,20 @@ class ListStream:
 
     def __iter__(self) -> Iterator[Item]:
         """The images, each a file that was looked up at first, if it was to be there."""
+        root = str(self.root)
         for number, row in enumerate(_rows(self._lines(), self._name)):
             path = row.path(self.columns, self._name)
             known = None if self._stats is None else self._stats[number]
-            labels = None
-            if self.columns:
-                digits = row.label_digits(self.columns).encode()
-                labels = np.frombuffer(digits, np.uint8) - ord("0")  # (C,)
-            yield Item(path, File(os.path.join(self.root, path), known), labels)  # noqa: PTH118
+            labels = _to_labels(row.label_digits(self.columns)) if self.columns else None
+            yield Item(path, File(os.path.join(root, path), known), labels)  # noqa: PTH118
+
+
+@lru_cache
+def _to_labels(digits: str) -> Labels:
+    """The labels of an image, (C,)."""
+    labels: Labels = np.frombuffer(digits.encode(), np.uint8) - ord("0")
+    labels.flags.writeable = False
+    return labels
 
 
 def _collect(stream: ListStream) -> ImageList:
@@ -169,7 +177,7 @@ class _Stats:
     """The stats of the images in a list, and which of them are missing; 16 bytes per image."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root = str(root)
         self._numbers = array("q")  # size and time of each image in turn
         self._examples: list[tuple[int, str]] = []  # the first missing ones: line and path
         self.missing = 0
@@ -184,13 +192,15 @@ class _Stats:
             self._examples.append((line, path))
 
     def __getitem__(self, number: int) -> Stat | None:
-        size_and_time = self._numbers[2 * number : 2 * number + 2]
-        return (size_and_time[0], size_and_time[1]) if size_and_time else None  # it has grown
+        position = 2 * number
+        if position >= len(self._numbers):
+            return None  # the list has grown since
+        return self._numbers[position], self._numbers[position + 1]
 
     def error(self, name: str, total: int) -> DataError:
         first = "; ".join(f"line {line}: {quote_path(path)}" for line, path in self._examples)
         more = ", ..." if self.missing > len(self._examples) else ""
-        other = _other_root(self._examples[0][1], self._root)
+        other = _other_root(self._examples[0][1], Path(self._root))
         return DataError(
             f"{name}: {self.missing:,} of {total:,} images are not there ({first}{more}). "
             f"Relative paths are taken from {self._root}{other}"
@@ -218,8 +228,7 @@ def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
         out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     line: int
     text: str  # the line without its end
     labels: str  # the 0s and 1s that end it, as many as there are
@@ -286,8 +295,9 @@ def _trailing_labels(text: str) -> str:
     words = text[start:].split()
     if start == 0 or text[start : start + 1] not in (" ", "\t"):
         words = words[1:]  # the first one belongs to the path
-    if all(len(word) == 1 for word in words):
-        return "".join(words)
+    joined = "".join(words)
+    if len(joined) == len(words):
+        return joined
     last_long = max(i for i, word in enumerate(words) if len(word) > 1)
     return "".join(words[last_long + 1 :])
 

@@ -1,13 +1,19 @@
 """Work in processes: in order, and done although they die."""
 
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bitcodes.errors import BitcodesError
 from bitcodes.sources import workers as pool
@@ -87,6 +93,57 @@ def test_a_task_that_kills_each_worker_is_an_error() -> None:
 
     with pytest.raises(BitcodesError, match="killed at the same batch"):
         list(in_order(deadly, range(6), 2))
+
+
+def test_a_worker_that_is_killed_while_it_hands_over_a_result_is_replaced(tmp_path: Path) -> None:
+    def work(number: int) -> bytes:
+        whole = Connection._send
+
+        def send(connection: Connection, buffer: memoryview, *rest: Any) -> None:
+            if len(buffer) < 1_000_000 or list(tmp_path.iterdir()):
+                whole(connection, buffer, *rest)
+                return
+            (tmp_path / "killed").touch()
+            whole(connection, buffer[:100_000], *rest)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        Connection._send = send
+        return bytes([number]) * 2_000_000
+
+    assert list(in_order(work, range(4), 2)) == [bytes([number]) * 2_000_000 for number in range(4)]
+    assert list(tmp_path.iterdir()) == [tmp_path / "killed"]
+
+
+def _double(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return array * 2
+
+
+def _die_once(marks: Path, number: int) -> int:
+    if number == 1 and not list(marks.iterdir()):
+        (marks / "death").touch()
+        os._exit(9)
+    return -number
+
+
+@pytest.mark.parametrize("missing", ["method", "function"])
+def test_without_fork_processes_are_spawned(
+    missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def get_context(method: str) -> BaseContext:
+        if method == "fork":
+            raise ValueError("cannot find context for 'fork'")
+        return whole(method)
+
+    whole = multiprocessing.get_context
+    if missing == "method":
+        monkeypatch.setattr(multiprocessing, "get_context", get_context)
+    else:
+        monkeypatch.delattr(os, "fork")
+    arrays = [np.full((3, 4), number, np.uint8) for number in range(5)]
+    results = list(in_order(_double, arrays, 2))
+    np.testing.assert_array_equal(results, [array * 2 for array in arrays])
+    assert all(result.flags.writeable for result in results)
+    assert list(in_order(partial(_die_once, tmp_path), range(4), 2)) == [0, -1, -2, -3]
 
 
 def test_what_the_work_raises_comes_up_here() -> None:
