@@ -37,7 +37,7 @@ def walk_files(root: str) -> Iterator[tuple[str, bool]]:
     Paths have forward slashes and come in their order; the names of one folder at a time are in
     memory.
     """
-    seen: set[tuple[int, int]] = set()
+    visits: set[tuple[int, int]] = set()
     own: set[tuple[int, int]] | None = None  # the folders below root, without following links
 
     def is_new(path: str, is_link: bool) -> bool:
@@ -49,9 +49,9 @@ def walk_files(root: str) -> Iterator[tuple[str, bool]]:
                 own = _own_folders(root)
             if identity in own:
                 return False
-        if identity in seen:
+        if identity in visits:
             return False
-        seen.add(identity)
+        visits.add(identity)
         return True
 
     waiting: list[Iterator[tuple[str, str, bool]]] = [iter([("", "folder", False)])]

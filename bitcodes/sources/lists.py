@@ -77,8 +77,8 @@ def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
 
     def lines() -> Iterator[bytes]:
         try:
-            with file.open("rb") as opened:
-                yield from opened
+            with file.open("rb") as content:
+                yield from content
         except OSError as error:
             raise DataError(f"cannot read the list file {file}: {error.strerror}") from None
 
