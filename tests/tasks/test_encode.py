@@ -402,7 +402,6 @@ def test_it_starts_over_if_an_image_changed_meanwhile(photos: Path, tmp_path: Pa
 
 KILLED = """
 import os, signal, sys
-from pathlib import Path
 import tiny
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.writer import CodeSetWriter
@@ -429,7 +428,7 @@ if moment == "commit":
 if moment == "renames":
     Layout.finish = before_call(2, Layout.finish)
 if moment == "rename":
-    Path.replace = before_call(int(3), Path.replace)
+    os.replace = before_call(3, os.replace)
 encode(load_model(run), photos, out, batch_size=4, workers=2, features=True)
 """
 
