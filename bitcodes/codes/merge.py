@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
+from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.layout import is_foreign
 from bitcodes.codes.writer import OPTIONAL, CodeSetWriter
@@ -21,7 +22,7 @@ def merge(
     out: str | os.PathLike[str],
     *,
     force: bool = False,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> CodeSet:
     """Write the rows of `sets`, one set after the other, as one code set, and return it.
 
