@@ -62,7 +62,7 @@ def finetune(
     training images, a checkpoint to resume from, and curves for TensorBoard
     (`tensorboard --logdir runs`).
 
-    Ctrl-C saves and stops. The same command resumes where it stopped.
+    Ctrl-C saves and stops. The same command continues where it stopped.
 
     On several GPUs, run `torchrun --nproc-per-node 4 -m bitcodes finetune ...`. Each GPU trains on
     its part of every batch.
@@ -96,7 +96,7 @@ def finetune(
                 log=console.note,
             )
     except KeyboardInterrupt:
-        console.note("interrupted; the same command goes on where this stopped")
+        console.note("interrupted; the same command continues where it stopped")
         raise
     if as_json:
         console.print_json(

@@ -223,7 +223,7 @@ def test_interrupting_the_real_command(tmp_path: Path, capsys: pytest.CaptureFix
     begun.send_signal(signal.SIGINT)
     rest = begun.stderr.read()
     assert begun.wait(20) == 130
-    assert rest == "interrupted; the same command goes on where this stopped\n"
+    assert rest == "interrupted; the same command continues where it stopped\n"
 
     assert run(*flags) == 0
     assert "resuming at epoch 2 of 2, step " in capsys.readouterr().err

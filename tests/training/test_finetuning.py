@@ -1,5 +1,6 @@
 """Training: what it learns, what it leaves, and that no stop of any kind changes the outcome."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -7,6 +8,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -160,6 +162,8 @@ def test_what_is_automatic_is_resolved_and_stays(
     automatic = make_settings(data, epochs=1, device="auto", amp="auto", image_size="auto")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    clock = SimpleNamespace(perf_counter=itertools.count().__next__)  # every step takes as long
+    monkeypatch.setattr(resolving, "time", clock)
     done = finetune(automatic)
     assert (done.settings.device, done.settings.amp, done.settings.image_size) == ("cpu", "off", 64)
     assert load_settings(Path("run")) == done.settings
