@@ -32,6 +32,8 @@ OrAuto = TypeVar("OrAuto", default=Auto, covariant=True)
 _Size = Annotated[int, Field(ge=32, le=1024)]
 _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
+_Count = Annotated[int, Field(ge=0)]
+_Number = Annotated[int, Field(ge=1)]
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:\d+)?")
 
 
@@ -67,16 +69,19 @@ class Panel(StrEnum):
     FREEZING = "Frozen layers"
     OPTIMIZATION = "Optimization"
 
+    def setting(
+        self, default: Any, meaning: str, choice: str = "", metavar: str | None = None
+    ) -> Any:
+        """A setting of this panel: its default and its help, as the help of finetune shows them.
 
-def _setting(
-    panel: Panel, default: Any, meaning: str, auto: str = "", metavar: str | None = None
-) -> Any:
-    """A setting: its panel, its default, its help.
+        `choice` says what the default comes to, `metavar` what stands for a value.
+        """
+        extra: JsonDict = {"panel": self, "choice": choice, "metavar": metavar}
+        return Field(default, description=meaning, json_schema_extra=extra)
 
-    `auto` says what the default comes to, `metavar` what stands for a value.
-    """
-    extra: JsonDict = {"panel": panel, "auto": auto, "metavar": metavar}
-    return Field(default, description=meaning, json_schema_extra=extra)
+    def auto(self, meaning: str, choice: str, metavar: str | None = None) -> Any:
+        """A setting of this panel whose default is "auto"; `choice` says what that comes to."""
+        return self.setting("auto", meaning, choice, metavar)
 
 
 class Settings(BaseModel, Generic[OrAuto]):
@@ -89,206 +94,149 @@ class Settings(BaseModel, Generic[OrAuto]):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    data: Path = _setting(
-        Panel.GENERAL,
+    data: Path = Panel.GENERAL.setting(
         ...,
         "Folder of a prepared dataset (see `bitcodes prepare`). A loss without labels takes any "
         "folder of images.",
     )
-    backbone: str = _setting(
-        Panel.MODEL,
-        "auto",
+    backbone: str = Panel.MODEL.auto(
         "Pretrained network to start from: alexnet, or a network of torchvision or timm, for "
         "example torchvision/resnet50 or timm/vit_small_patch16_224.",
         "tf_efficientnet_lite0_stages, EfficientNet-Lite0 with the features of all its stages; "
         "tf_efficientnet_lite0_trunk, with those of the last one, without labels",
         metavar="NAME",
     )
-    weights: Literal["pretrained", "random"] | Path = _setting(
-        Panel.MODEL,
+    weights: Literal["pretrained", "random"] | Path = Panel.MODEL.setting(
         "pretrained",
         "File with weights for the backbone: .safetensors, .pth, or .npy for bvlc_alexnet. A model "
         "of bitcodes works too.",
         "the published weights, downloaded if no installed package has them",
         metavar="FILE",
     )
-    hidden: OrAuto | Annotated[int, Field(ge=0, le=65536)] = _setting(
-        Panel.MODEL,
-        "auto",
+    hidden: OrAuto | Annotated[int, Field(ge=0, le=65536)] = Panel.MODEL.auto(
         "Width of a layer between backbone and hash layer. It starts from random weights. "
         "0 leaves it out.",
         "1024 for tf_efficientnet_lite0_stages and with --freeze, else 0",
-        metavar="N",
     )
-    loss: LossName = _setting(Panel.MODEL, LossName.CSQ, f"Loss to minimise. {families()}")
-    bits: Annotated[int, Field(ge=1, le=1024)] = _setting(
-        Panel.MODEL, 48, "Length of a code. Longer codes find more and take more memory."
+    loss: LossName = Panel.MODEL.setting(LossName.CSQ, f"Loss to minimise. {families()}")
+    bits: Annotated[int, Field(ge=1, le=1024)] = Panel.MODEL.setting(
+        48, "Length of a code. Longer codes find more and take more memory."
     )
-    image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = _setting(
-        Panel.MODEL,
-        "auto",
+    image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = Panel.MODEL.auto(
         "Side in pixels of the images that the network sees. Several sizes, for example 64,128, "
         "share the epochs equally: small images first make training faster.",
         "by the size of the images: 128 for small ones, at most what the backbone was trained "
         "with; half of it for the first epochs",
         metavar="N,...",
     )
-    epochs: OrAuto | Annotated[int, Field(ge=1)] = _setting(
-        Panel.TRAINING,
-        "auto",
+    epochs: OrAuto | _Number = Panel.TRAINING.auto(
         "Passes over the training images. With more epochs, a finished run trains on.",
         "10 for 50,000 images, 32 for 5,000; 30 with --freeze",
-        metavar="N",
     )
-    max_steps: Annotated[int, Field(ge=0)] = _setting(
-        Panel.TRAINING, 0, "Stop after this many steps, for example for a trial. 0 sets no limit."
+    max_steps: _Count = Panel.TRAINING.setting(
+        0, "Stop after this many steps, for example for a trial. 0 sets no limit."
     )
-    batch_size: Annotated[int, Field(ge=2)] = _setting(
-        Panel.TRAINING, 32, "Images per training step. Reduce it if memory runs out."
+    batch_size: Annotated[int, Field(ge=2)] = Panel.TRAINING.setting(
+        32, "Images per training step. Reduce it if memory runs out."
     )
-    optimizer: OrAuto | Optimizer = _setting(
-        Panel.OPTIMIZATION,
-        "auto",
-        "How gradients change the weights.",
-        "adamw for networks with layer norms, else sgd",
+    optimizer: OrAuto | Optimizer = Panel.OPTIMIZATION.auto(
+        "How gradients change the weights.", "adamw for networks with layer norms, else sgd"
     )
-    learning_rate: OrAuto | _Positive = _setting(
-        Panel.OPTIMIZATION,
-        "auto",
+    learning_rate: OrAuto | _Positive = Panel.OPTIMIZATION.auto(
         "Peak learning rate of the backbone and the hidden layer.",
         "for batches of 64: 0.05, without batch norms 0.01, with layer norms 0.0001",
-        metavar="X",
     )
-    head_learning_rate: OrAuto | _Positive = _setting(
-        Panel.OPTIMIZATION,
-        "auto",
+    head_learning_rate: OrAuto | _Positive = Panel.OPTIMIZATION.auto(
         "Peak learning rate of the hash layer and the classifier.",
         "0.02 to 0.5 depending on the loss, a fifth of it without batch norms, 0.001 with layer "
         "norms",
-        metavar="X",
     )
-    weight_decay: OrAuto | Annotated[float, Field(ge=0)] = _setting(
-        Panel.OPTIMIZATION,
-        "auto",
-        "Penalty on the weights.",
-        "0.0005, with layer norms 0.05",
-        metavar="X",
+    weight_decay: OrAuto | Annotated[float, Field(ge=0)] = Panel.OPTIMIZATION.auto(
+        "Penalty on the weights.", "0.0005, with layer norms 0.05"
     )
-    warm_up: _Share = _setting(
-        Panel.OPTIMIZATION,
-        0.1,
-        "Share of the steps in which the learning rates rise to their peaks.",
+    warm_up: _Share = Panel.OPTIMIZATION.setting(
+        0.1, "Share of the steps in which the learning rates rise to their peaks."
     )
-    schedule: Schedule = _setting(
-        Panel.OPTIMIZATION,
+    schedule: Schedule = Panel.OPTIMIZATION.setting(
         Schedule.COSINE,
         "Learning rates after the warm-up: fall to zero along a cosine, or stay constant.",
     )
-    momentum: _Share = _setting(
-        Panel.OPTIMIZATION, 0.9, "Nesterov momentum of sgd. 0 turns it off."
-    )
-    dropout: _Share = _setting(
-        Panel.OPTIMIZATION,
+    momentum: _Share = Panel.OPTIMIZATION.setting(0.9, "Nesterov momentum of sgd. 0 turns it off.")
+    dropout: _Share = Panel.OPTIMIZATION.setting(
         0.0,
         "Leave out this share of the features before the hash layer, and in the backbone's own "
         "dropout layers. 0 keeps the backbone as it is.",
     )
-    label_smoothing: _Share = _setting(
-        Panel.OPTIMIZATION,
-        0.0,
-        "Spread this much probability over all classes. Used by ce, greedy and ortho.",
+    label_smoothing: _Share = Panel.OPTIMIZATION.setting(
+        0.0, "Spread this much probability over all classes. Used by ce, greedy and ortho."
     )
-    dither: _Share = _setting(
-        Panel.OPTIMIZATION,
+    dither: _Share = Panel.OPTIMIZATION.setting(
         0.9,
         "Spread the thresholds of the bits over this share of the output range, so that codes "
         "show how sure the network is. Used by csq and dpn. 0 sets all thresholds to zero, as in "
         "the papers.",
     )
-    ema: _Share = _setting(
-        Panel.OPTIMIZATION,
+    ema: _Share = Panel.OPTIMIZATION.setting(
         0.0,
         "Validate and save a moving average of the weights with this decay per step, for example "
         "0.99. 0 turns it off.",
     )
-    freeze_norms: bool = _setting(
-        Panel.FREEZING, False, "Keep the pretrained statistics of batch norms."
+    freeze_norms: bool = Panel.FREEZING.setting(
+        False, "Keep the pretrained statistics of batch norms."
     )
-    augment: bool = _setting(
-        Panel.AUGMENTATION,
-        True,
-        "Augment training images (see --flip, --shift, --zoom, --rand-augment).",
+    augment: bool = Panel.AUGMENTATION.setting(
+        True, "Augment training images (see --flip, --shift, --zoom, --rand-augment)."
     )
-    flip: bool = _setting(
-        Panel.AUGMENTATION, True, "Mirror half of the images. Turn it off for text or maps."
+    flip: bool = Panel.AUGMENTATION.setting(
+        True, "Mirror half of the images. Turn it off for text or maps."
     )
-    shift: Annotated[float, Field(ge=0, le=0.5)] = _setting(
-        Panel.AUGMENTATION, 0.125, "Shift images by up to this share of their side."
+    shift: Annotated[float, Field(ge=0, le=0.5)] = Panel.AUGMENTATION.setting(
+        0.125, "Shift images by up to this share of their side."
     )
-    zoom: OrAuto | _Share = _setting(
-        Panel.AUGMENTATION,
-        "auto",
+    zoom: OrAuto | _Share = Panel.AUGMENTATION.auto(
         "Enlarge images so that up to this share of their side is cut off.",
         "0.2 for fewer than 20,000 images, else 0.0",
-        metavar="X",
     )
-    rand_augment: OrAuto | Annotated[float, Field(ge=0, le=10)] = _setting(
-        Panel.AUGMENTATION,
-        "auto",
+    rand_augment: OrAuto | Annotated[float, Field(ge=0, le=10)] = Panel.AUGMENTATION.auto(
         "Apply two random changes of this strength to each image (RandAugment), at most 10. "
         "0 turns it off.",
         "4 for fewer than 20,000 images, else 0.0",
-        metavar="X",
     )
-    freeze: bool = _setting(
-        Panel.FREEZING,
+    freeze: bool = Panel.FREEZING.setting(
         False,
         "Freeze the whole backbone and train only the layers after it. Its features are computed "
         "once and kept in runs/.features; an epoch then takes seconds.",
     )
-    freeze_stages: OrAuto | Annotated[int, Field(ge=0)] = _setting(
-        Panel.FREEZING,
-        "auto",
+    freeze_stages: OrAuto | _Count = Panel.FREEZING.auto(
         "Freeze the stem and the first N stages (layer groups) of the backbone. Steps are faster.",
         "three sevenths, rounded down: 1 of 4 for a ResNet; 0 for a backbone without stages",
-        metavar="N",
     )
-    retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = _setting(
-        Panel.FREEZING,
+    retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = Panel.FREEZING.setting(
         "none",
         "Train these layers of the backbone from random weights and freeze the others, for example "
         "fc6,fc7.",
         "all layers train from their pretrained weights",
         metavar="LAYERS",
     )
-    val: Annotated[float, Field(ge=0, lt=1)] = _setting(
-        Panel.TRAINING,
+    val: _Share = Panel.TRAINING.setting(
         0.05,
         "Share of the training list to hold out for validation, at most 2,000 images. The model "
         "is the last epoch's, unless an earlier one is clearly better on them. 0 trains on "
         "everything.",
     )
-    seed: Annotated[int, Field(ge=0)] = _setting(
-        Panel.TRAINING, 0, "Random seed: the same seed repeats a run."
+    seed: _Count = Panel.TRAINING.setting(0, "Random seed: the same seed repeats a run.")
+    summary_steps: _Number = Panel.TRAINING.setting(
+        20, "Steps between two points of the curves in TensorBoard."
     )
-    summary_steps: Annotated[int, Field(ge=1)] = _setting(
-        Panel.TRAINING, 20, "Steps between two points of the curves in TensorBoard."
-    )
-    device: str = _setting(
-        Panel.MACHINE,
-        "auto",
+    device: str = Panel.MACHINE.auto(
         "Where to train: cpu, cuda, cuda:N or mps.",
         "the fastest device of this machine",
         metavar="NAME",
     )
-    amp: OrAuto | Precision = _setting(
-        Panel.MACHINE,
-        "auto",
-        "Mixed precision.",
-        "bfloat16 if a short trial at the start finds it faster, else off",
+    amp: OrAuto | Precision = Panel.MACHINE.auto(
+        "Mixed precision.", "bfloat16 if a short trial at the start finds it faster, else off"
     )
-    compile: bool = _setting(
-        Panel.MACHINE,
+    compile: bool = Panel.MACHINE.setting(
         False,
         "Compile the training step. This takes minutes at the start and makes steps on a CUDA "
         "card faster.",
@@ -347,9 +295,8 @@ class Settings(BaseModel, Generic[OrAuto]):
     @field_validator("data", "weights")
     @classmethod
     def _make_absolute(cls, value: Path | str) -> Path | str:
-        if isinstance(value, str):
-            return value
-        return Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links
+        # resolve() would follow links
+        return value if isinstance(value, str) else Path(os.path.abspath(value))  # noqa: PTH100
 
     @classmethod
     def build(cls, values: dict[str, Any], where: str = "settings") -> Self:

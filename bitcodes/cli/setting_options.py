@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable
-from enum import Enum, StrEnum
+from enum import EnumType, StrEnum
+from functools import wraps
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from pydantic.fields import FieldInfo
 
 from bitcodes.settings import Panel, Settings
 
@@ -21,63 +23,57 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     own = dict(inspect.signature(command).parameters)
     del own["options"]
     panels: dict[str, list[inspect.Parameter]] = {panel: [] for panel in Panel}
-    for name in Settings.model_fields:
-        option, panel = _option(name)
-        panels[panel].append(option)
+    for name, field in Settings.model_fields.items():
+        extra: Any = field.json_schema_extra
+        panels[extra["panel"]].append(_option(name, field, **extra))
     pretrained = own.pop("pretrained")  # after the settings of its panel
     general = [*panels.pop(Panel.GENERAL), *own.values()]
     parameters = [*general, *chain.from_iterable(panels.values()), pretrained]
 
+    @wraps(command)
     def run(**values: Any) -> None:
         settings = {name: values.pop(name) for name in Settings.model_fields}
-        command({k: _plain(v) for k, v in settings.items() if v is not None}, **values)
+        plain = {k: str(v) if isinstance(v, StrEnum) else v for k, v in settings.items()}
+        command({k: v for k, v in plain.items() if v is not None}, **values)
 
-    run.__doc__ = command.__doc__
-    run.__name__ = command.__name__
-    typed: Any = run
-    typed.__signature__ = inspect.Signature(parameters)
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return run
 
 
-def _option(name: str) -> tuple[inspect.Parameter, Panel]:
-    """The option of a setting, and its panel.
+def _option(
+    name: str, field: FieldInfo, panel: Panel, choice: str, metavar: str | None
+) -> inspect.Parameter:
+    """The option of a setting.
 
-    The option's own default is None: a settings file may have the value, or the declaration.
+    Its own default is None: a settings file may have the value, or the declaration.
     """
-    field = Settings.model_fields[name]
-    extra: Any = field.json_schema_extra
     kind = _kind(field.annotation)
     flag = name.replace("_", "-")
     if field.is_required():
         default = "required, here or in --config"
     else:
         value = ("" if field.default else "no-") + flag if kind is bool else field.default
-        default = f"default: {value}" + (f", {extra['auto']}" if extra["auto"] else "")
+        default = f"default: {value}" + (f", {choice}" if choice else "")
     option = typer.Option(
         f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
         help=f"{field.description} [{default}]",
-        metavar=extra["metavar"] or {int: "N", float: "X"}.get(kind),
+        metavar=metavar or _metavar(field.annotation),
         show_default=False,
-        rich_help_panel=None if extra["panel"] == Panel.GENERAL else extra["panel"],
+        rich_help_panel=None if panel == Panel.GENERAL else panel,
     )
     typed: Any = Annotated[kind | None, option]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, keyword, default=None, annotation=typed), extra["panel"]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=typed)
 
 
 def _kind(annotation: Any) -> Any:
     """What Typer makes of a setting's type: the type, an enum of its choices, or text."""
-    choices = [part for part in (annotation, *get_args(annotation)) if _is_enum(part)]
-    if not choices:
-        return annotation if annotation in (bool, int, float, Path) else str
-    if choices[0] is annotation:
+    if annotation in (bool, int, float, Path) or isinstance(annotation, EnumType):
         return annotation
-    return StrEnum(choices[0].__name__, ["auto", *choices[0]])  # beside "auto"
+    enums = [part for part in get_args(annotation) if isinstance(part, EnumType)]
+    return StrEnum(enums[0].__name__, ["auto", *enums[0]]) if enums else str  # beside "auto"
 
 
-def _is_enum(part: object) -> bool:
-    return isinstance(part, type) and issubclass(part, Enum)
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, StrEnum) else value
+def _metavar(annotation: Any) -> str | None:
+    """What stands for a number in the help, also where it may be "auto"."""
+    parts = [getattr(part, "__origin__", part) for part in (annotation, *get_args(annotation))]
+    return "N" if int in parts else "X" if float in parts else None
