@@ -1,9 +1,11 @@
 """What all losses have in common, and the class of a loss by name."""
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bitcodes.losses import LossName
+
+LossAndLogits = tuple[Tensor, Tensor | None]
+"""The loss (), and the logits (B, C) if there is a classifier or the like."""
 
 
 class HashLoss(nn.Module):
@@ -24,10 +26,8 @@ class HashLoss(nn.Module):
         self.classes = classes
         self.multi_label = multi_label
 
-    def forward(
-        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(outputs (B, K), targets (B, C)) -> the loss (), and the logits (B, C) if it has them.
+    def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
+        """The loss of outputs (B, K) for targets (B, C), and the logits (B, C) if it has them.
 
         `progress` is the share of all training steps that are done, in [0, 1).
         """
@@ -46,9 +46,7 @@ class HashLoss(nn.Module):
         return {}
 
 
-def classification_loss(
-    logits: torch.Tensor, targets: torch.Tensor, multi_label: bool
-) -> torch.Tensor:
+def classification_loss(logits: Tensor, targets: Tensor, multi_label: bool) -> Tensor:
     """Cross-entropy; with several labels the mean over classes of binary cross-entropies."""
     if multi_label:
         return nn.functional.binary_cross_entropy_with_logits(logits, targets)

@@ -15,6 +15,7 @@ from bitcodes.losses import LossName
 
 ITERATIONS = 50
 _SAMPLE = 10_000  # images among which neighbours are looked for
+_ROWS = 8192  # of features that are converted to float64 at once
 
 Array = NDArray[np.float64]
 
@@ -58,7 +59,14 @@ def fit_itq(features: NDArray[np.float32], bits: int, seed: int) -> Planes:
     If the features vary in fewer than K directions, d is their number and R (d, K) has orthonormal
     rows, from the same SVD.
     """
-    center, directions = _principal(features, bits)
+    _check_variety(features)
+    center = features.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((features.shape[1],) * 2)
+    for start in range(0, len(features), _ROWS):
+        part = features[start : start + _ROWS] - center
+        covariance += part.T @ part / len(features)
+    variances, vectors = np.linalg.eigh(covariance)
+    directions = vectors[:, _largest(variances, 1e-9 * variances[-1], bits)]
     return _rotated(features, center, directions, bits, seed)
 
 
@@ -83,16 +91,29 @@ def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Plane
     ridge = 1e-3 * np.trace(covariance) / len(covariance)
     inverse = np.linalg.inv(np.linalg.cholesky(covariance + ridge * np.eye(len(covariance))))
     shares, vectors = np.linalg.eigh(inverse @ (means.T @ means / len(sample)) @ inverse.T)
-    largest = [i for i in range(len(shares))[::-1] if shares[i] > 1e-6][:bits]
+    largest = _largest(shares, 1e-6, bits)
     directions = inverse.T @ vectors[:, largest] * shares[largest]  # (D, d)
     return _rotated(features, center, directions, bits, seed)
+
+
+def _largest(values: Array, least: float, count: int) -> list[int]:
+    """Positions in ascending values of the last `count` above `least`, the largest first."""
+    return [i for i in range(len(values))[::-1] if values[i] > least][:count]
 
 
 def _rotated(
     features: NDArray[np.float32], center: Array, directions: Array, bits: int, seed: int
 ) -> Planes:
-    """The hyperplanes of `directions` (D, d) after the rotation of ITQ."""
-    rotation = _rotation(_projected(features, center, directions), bits, seed)
+    """The hyperplanes of `directions` (D, d) after the rotation of ITQ, from a random one on."""
+    starts = range(0, len(features), _ROWS)
+    parts = [(features[start : start + _ROWS] - center) @ directions for start in starts]
+    projected = np.concatenate(parts)  # (N, d)
+    random = np.random.default_rng(seed).normal(size=(bits, projected.shape[1]))
+    rotation = np.linalg.qr(random)[0].T  # (d, K) with orthonormal rows, d <= K
+    for _ in range(ITERATIONS):
+        corners = np.where(projected @ rotation > 0, 1.0, -1.0)  # (N, K)
+        left, _, right = np.linalg.svd(projected.T @ corners, full_matrices=False)
+        rotation = left @ right
     return Planes.through(center, (directions @ rotation).T)
 
 
@@ -111,46 +132,12 @@ def neighbour_means(centered: Array, count: int) -> Array:
     return means
 
 
-def _principal(features: NDArray[np.float32], count: int) -> tuple[Array, Array]:
-    """The mean (D,) and the first principal directions (D, d), d <= count."""
-    _check_variety(features)
-    center = features.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((features.shape[1],) * 2)
-    for start in range(0, len(features), 8192):
-        part = features[start : start + 8192] - center
-        covariance += part.T @ part / len(features)
-    variances, vectors = np.linalg.eigh(covariance)
-    most = variances[-1]
-    largest = [i for i in range(len(variances))[::-1] if variances[i] > 1e-9 * most][:count]
-    return center, vectors[:, largest]
-
-
 def _check_variety(features: NDArray[np.float32]) -> None:
     if (features == features[0]).all():
         raise ConfigError(
             "all images have the same features, so no code can tell them apart: "
             "give --data with different images"
         )
-
-
-def _projected(features: NDArray[np.float32], center: Array, directions: Array) -> Array:
-    return np.concatenate(
-        [
-            (features[start : start + 8192] - center) @ directions
-            for start in range(0, len(features), 8192)
-        ]
-    )
-
-
-def _rotation(projected: Array, bits: int, seed: int) -> Array:
-    """ITQ's rotation of (N, d), from a random one on: (d, K) with orthonormal rows, d <= K."""
-    random = np.random.default_rng(seed).normal(size=(bits, projected.shape[1]))
-    rotation = np.linalg.qr(random)[0].T
-    for _ in range(ITERATIONS):
-        corners = np.where(projected @ rotation > 0, 1.0, -1.0)  # (N, K)
-        left, _, right = np.linalg.svd(projected.T @ corners, full_matrices=False)
-        rotation = left @ right
-    return rotation
 
 
 def fit_function(name: LossName) -> Fit:

@@ -7,11 +7,12 @@ their numbers in the batch.
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from bitcodes.losses.base import HashLoss
+from bitcodes.losses.base import HashLoss, LossAndLogits
 
 
-def balanced_pairs(targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def balanced_pairs(targets: Tensor) -> tuple[Tensor, Tensor]:
     """Which pairs of a batch share a label, s (B, B), and a weight for each pair, w (B, B).
 
     Both are float32. All similar pairs S1 together weigh as much as all dissimilar pairs S0:
@@ -41,9 +42,7 @@ class HashNet(HashLoss):
 
     head_learning_rate = 0.02
 
-    def forward(
-        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
-    ) -> tuple[torch.Tensor, None]:
+    def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
         """See the class; there are no logits."""
         similar, weights = balanced_pairs(targets)  # (B, B), (B, B)
         codes = torch.tanh((1 + 50 * progress) ** 0.5 * outputs)
@@ -73,9 +72,7 @@ class DeepCauchyHashing(HashLoss):
     gamma = 20.0
     quantization_weight = 0.1
 
-    def forward(
-        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
-    ) -> tuple[torch.Tensor, None]:
+    def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
         """See the class; there are no logits."""
         similar, weights = balanced_pairs(targets)  # (B, B), (B, B)
         codes = torch.tanh(outputs)
@@ -87,5 +84,5 @@ class DeepCauchyHashing(HashLoss):
         quantization = torch.log1p(self._distance(to_corner) / self.gamma).mean()
         return (weights * pairs).sum() + self.quantization_weight * quantization, None
 
-    def _distance(self, cosines: torch.Tensor) -> torch.Tensor:
+    def _distance(self, cosines: Tensor) -> Tensor:
         return self.bits / 2 * ((1 - cosines).clamp(min=0) + 1e-6)

@@ -5,14 +5,17 @@ import copy
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from bitcodes.losses.base import HashLoss, classification_loss
+from bitcodes.losses.base import HashLoss, LossAndLogits, classification_loss
 from bitcodes.losses.centers import hash_centers, minimum_distance, spread_levels
 
 
 class ClassifierLoss(HashLoss):
-    """Base of the losses that train a linear classifier of codes with the hash layer."""
+    """Base of the losses that train a linear classifier of codes with the hash layer.
+
+    With multi-labels, the mean over classes of binary cross-entropies replaces CE.
+    """
 
     has_cross_entropy = True
 
@@ -27,15 +30,11 @@ class LatentCrossEntropy(ClassifierLoss):
     Lin et al., CVPR Workshops 2015, https://doi.org/10.1109/CVPRW.2015.7301269:
 
         L = CE(V sigmoid(h) + c, y)
-
-    With multi-labels, the mean over classes of binary cross-entropies replaces CE.
     """
 
     head_learning_rate = 0.1
 
-    def forward(
-        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
         """See the class."""
         logits = self.classifier(torch.sigmoid(outputs))  # (B, C)
         return classification_loss(logits, targets, self.multi_label), logits
@@ -48,16 +47,13 @@ class GreedyHash(ClassifierLoss):
 
         L = CE(V b + c, y) + weight mean_k | |h_k| - 1 |^3
 
-    `weight` is 0.1, the authors' value for CIFAR-10. They use single labels. With multi-labels, the
-    mean over classes of binary cross-entropies replaces CE.
+    `weight` is 0.1, the authors' value for CIFAR-10. They use single labels.
     """
 
     head_learning_rate = 0.05  # the cubic penalty runs away at 0.1
     penalty_weight = 0.1
 
-    def forward(
-        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
         """See the class."""
         signs = torch.where(outputs > 0, 1.0, -1.0)  # (B, K), as bits are defined
         # Exactly the signs, whatever the size of the outputs; the difference is zero.
@@ -68,10 +64,14 @@ class GreedyHash(ClassifierLoss):
 
 
 class CenterLoss(HashLoss):
-    """Base of the losses with a fixed target code for each class, its center."""
+    """Base of the losses with a fixed target code for each class, its center.
 
-    centers: torch.Tensor  # (C, K) of -1 and 1
-    ties: torch.Tensor  # (K,)
+    The target of an image of several classes is the bitwise majority of their centers. A fixed
+    random code decides ties.
+    """
+
+    centers: Tensor  # (C, K) of -1 and 1
+    ties: Tensor  # (K,)
 
     def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
         super().__init__(bits, classes, multi_label, seed)
@@ -80,12 +80,8 @@ class CenterLoss(HashLoss):
         self.register_buffer("centers", torch.from_numpy(centers))
         self.register_buffer("ties", torch.from_numpy(ties))
 
-    def center_of(self, targets: torch.Tensor) -> torch.Tensor:
-        """The target code of each image, (B, C) -> (B, K) of -1 and 1.
-
-        The target of an image of several classes is the bitwise majority of their centers. A fixed
-        random code decides ties.
-        """
+    def center_of(self, targets: Tensor) -> Tensor:
+        """The target code of each image, (B, C) -> (B, K) of -1 and 1."""
         votes = targets @ self.centers  # (B, K)
         return torch.where(votes == 0, self.ties, votes.sign())
 
@@ -110,7 +106,7 @@ class DitheredCenterLoss(CenterLoss):
     https://arxiv.org/abs/1607.00816.
     """
 
-    levels: torch.Tensor  # (K,) evenly spread over (-1, 1)
+    levels: Tensor  # (K,) evenly spread over (-1, 1)
 
     def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
         super().__init__(bits, classes, multi_label, seed)
@@ -135,15 +131,12 @@ class HashCenters(DitheredCenterLoss):
 
         L = mean_k BCE(s_k, b_k) + weight mean_k log cosh(|h_k| - 1)
 
-    The center of an image of several classes is the bitwise majority of their centers; a fixed
-    random code decides ties. `weight` is 1e-4, as in the authors' code.
+    `weight` is 1e-4, as in the authors' code.
     """
 
     quantization_weight = 1e-4
 
-    def forward(
-        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
         """See the class; the logits are the inner products with the centers, divided by K."""
         center = self.center_of(targets)  # (B, K)
         codes = torch.tanh(outputs)
@@ -164,14 +157,12 @@ class DeepPolarizedNetwork(DitheredCenterLoss):
 
     m is 1. The paper sums over k; with the mean, one learning rate works for any number of bits.
     Its targets are random or updated from the codes; here they are `hash_centers`, which are
-    farther apart. The target of an image of several classes is the bitwise majority of theirs.
+    farther apart.
     """
 
     margin = 1.0
 
-    def forward(
-        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
         """See the class; the logits are the inner products with the targets, divided by K."""
         # At the margin the gradient of relu is zero; that of clamp depends on torch's version.
         loss = F.relu(self.margin - outputs * self.center_of(targets)).mean()
@@ -201,9 +192,7 @@ class OrthoHash(CenterLoss):
         super().__init__(bits, classes, multi_label, seed)
         self.norm = nn.BatchNorm1d(bits, affine=False)
 
-    def forward(
-        self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
         """See the class; the logits are s cos, without the margin."""
         cosines = F.normalize(self.norm(outputs)) @ F.normalize(self.centers).T  # (B, C)
         probabilities = targets / targets.sum(dim=1, keepdim=True).clamp(min=1)
