@@ -262,16 +262,18 @@ def engines(arguments: argparse.Namespace) -> None:
     table(*rows)
 
 
+def read_and_encode(model: Encoder, files: list[str]) -> np.ndarray:
+    """Hash outputs; a function of the module, so that processes can be given it."""
+    pixels = [read_pixels(file, model.preprocessing, "reduced") for file in files]
+    return model.encode_batch(np.stack(pixels)).outputs
+
+
 def pools(arguments: argparse.Namespace) -> None:
     """Reading and the exported model: threads against processes, the same work in each."""
     model = load_onnx(arguments.run)
     files = repeated(arguments, 600)
     batches = [files[i : i + 32] for i in range(0, len(files), 32)]
-    alone = model.with_threads(1)
-
-    def work(batch: list[str]) -> np.ndarray:
-        pixels = [read_pixels(path, alone.preprocessing, "reduced") for path in batch]
-        return alone.encode_batch(np.stack(pixels)).outputs
+    work = partial(read_and_encode, model.with_threads(1))
 
     def in_threads() -> None:
         with ThreadPoolExecutor(core_count()) as pool:

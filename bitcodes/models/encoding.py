@@ -65,13 +65,14 @@ def encode_images(
 def encode_batches(
     model: Encoder,
     batches: Iterable[AnyBatch],
+    batch_size: int,
     *,
     decode: Decode = "full",
     features: bool = True,
     workers: int | None = 0,
     ray: str | None = None,
 ) -> Iterator[tuple[AnyBatch, EncodedBatch]]:
-    """Encode batches: each with what the model makes of it, in their order.
+    """Encode batches of at most `batch_size` images: each with the model's outputs, in order.
 
     With torch the workers read images and hand the pixels over. An exported model runs in each
     worker, and both run in each process of a cluster if `ray` is its address ("": one on this
@@ -88,7 +89,7 @@ def encode_batches(
     workers = default_workers() if workers is None else workers
     return (
         (batch, _encode(model, read))
-        for batch, read in read_batches(batches, model.preprocessing, decode, workers)
+        for batch, read in read_batches(batches, batch_size, model.preprocessing, decode, workers)
     )
 
 

@@ -1,12 +1,13 @@
 """Reading the images of a source, in order and in batches, in worker processes."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BufferedReader
-from itertools import chain, islice
+from itertools import chain, cycle, islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from bitcodes.errors import ImageError
 from bitcodes.images.decode import open_image, open_reduced
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.sources.item import Item, Place, Stat
-from bitcodes.sources.workers import in_order
+from bitcodes.sources.workers import AHEAD, in_order, shared_memory
 
 Decode = Literal["reduced", "full"]
 """Whether JPEGs may be decoded at a smaller scale, see Preprocessing.reduction."""
@@ -43,11 +44,18 @@ class ReadBatch:
 
 
 def read_batch(
-    places: Sequence[Place], preprocessing: Preprocessing, decode: Decode = "full"
+    places: Sequence[Place],
+    preprocessing: Preprocessing,
+    decode: Decode = "full",
+    pixels: NDArray[np.uint8] | None = None,
 ) -> ReadBatch:
-    """Read images; one that cannot be read, or changes meanwhile, is skipped with the reason."""
-    side = preprocessing.image_size
-    pixels = np.empty((len(places), side, side, 3), np.uint8)
+    """Read images; one that cannot be read, or changes meanwhile, is skipped with the reason.
+
+    The pixels are written to `pixels`, (n or more, S, S, 3), if given.
+    """
+    if pixels is None:
+        side = preprocessing.image_size
+        pixels = np.empty((len(places), side, side, 3), np.uint8)
     to_pixels = partial(read_pixels, preprocessing=preprocessing, decode=decode)
     good: list[int] = []
     stats: list[Stat] = []
@@ -89,15 +97,50 @@ def batches_of(items: Iterable[Item], size: int) -> Iterator[Batch]:
 
 
 def read_batches(
-    batches: Iterable[AnyBatch], preprocessing: Preprocessing, decode: Decode, workers: int
+    batches: Iterable[AnyBatch],
+    batch_size: int,
+    preprocessing: Preprocessing,
+    decode: Decode,
+    workers: int,
 ) -> Iterator[tuple[AnyBatch, ReadBatch]]:
-    """Read batches: each with what was read of it, in their order.
+    """Read batches of at most `batch_size` images: each with what was read of it, in their order.
 
-    `workers` processes read ahead. With 0 workers, or a single batch, it is done in this process.
+    `workers` processes read ahead. They hand the pixels over in shared memory: those of a batch are
+    good until the next is taken. With 0 workers, or a single batch, it is done in this process.
     """
     workers, batches = useful_workers(workers, batches)
-    work = partial(read_batch, preprocessing=preprocessing, decode=decode)
-    return in_order(work, with_places(batches), workers)
+    if workers == 0:
+        for batch, places in with_places(batches):
+            yield batch, read_batch(places, preprocessing, decode)
+        return
+    side = preprocessing.image_size
+    shape = (workers * AHEAD + 1, batch_size, side, side, 3)  # one more is in use
+    work = _SharedReading(shared_memory(math.prod(shape)), shape, preprocessing, decode)
+    slots = work.slots()
+    tasks = (
+        ((batch, slot), (places, slot))
+        for (batch, places), slot in zip(with_places(batches), cycle(range(len(slots))))
+    )
+    for (batch, slot), read in in_order(work, tasks, workers):
+        yield batch, replace(read, pixels=slots[slot, : len(read.good)])
+
+
+@dataclass(frozen=True)
+class _SharedReading:
+    """What a worker does: read a batch into a slot of memory that it shares with its parent."""
+
+    memory: Any
+    shape: tuple[int, ...]  # (slots, batch, S, S, 3)
+    preprocessing: Preprocessing
+    decode: Decode
+
+    def slots(self) -> NDArray[np.uint8]:
+        return np.frombuffer(self.memory, np.uint8).reshape(self.shape)
+
+    def __call__(self, task: tuple[Sequence[Place], int]) -> ReadBatch:
+        places, slot = task
+        read = read_batch(places, self.preprocessing, self.decode, self.slots()[slot])
+        return replace(read, pixels=read.pixels[:0])
 
 
 def with_places(batches: Iterable[AnyBatch]) -> Iterator[tuple[AnyBatch, list[Place]]]:

@@ -4,9 +4,9 @@ concurrent.futures.ProcessPoolExecutor is no replacement: its processes share on
 and if one is killed while it writes there, the executor waits for the rest of its message for ever.
 """
 
+import mmap
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import traceback
@@ -27,13 +27,24 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _TRIES = 3  # how often one task may cost a process its life
-_CHUNK = 1 << 16  # bytes; a whole batch of pixels in one message takes twice the time
-_AHEAD = 2  # tasks per process that are taken before their results are
+AHEAD = 2
+"""Tasks per process that are taken before their results are."""
 
 
 def default_workers() -> int:
     """Processes that read images for one model: one per core, at most eight."""
     return min(8, core_count())
+
+
+def shared_memory(size: int) -> Any:
+    """A buffer of `size` bytes that `work` of in_order may hold: its processes share it.
+
+    No file is left behind, even if this process is killed.
+    """
+    start = _start_method()
+    if start.get_start_method() == "fork":
+        return mmap.mmap(-1, size)  # needs no room in /dev/shm, of which containers have little
+    return start.RawArray("B", size)  # a file without a name, or a named mapping (Windows)
 
 
 def in_order(
@@ -83,7 +94,7 @@ class _Pool(Generic[Context, Task, Result]):
         jobs: deque[_Job[Context, Task, Result]] = deque()  # taken, in the order of the tasks
         more = True
         while True:
-            while more and len(jobs) < self._size * _AHEAD:
+            while more and len(jobs) < self._size * AHEAD:
                 pair = next(source, None)
                 if pair is None:
                     more = False
@@ -117,7 +128,7 @@ class _Pool(Generic[Context, Task, Result]):
             job = self._waiting.popleft()
             self._jobs[worker] = job
             with suppress(OSError):  # if it has died, receiving says so
-                _send(worker.connection, job.task)
+                worker.connection.send(job.task)
 
     def _receive(self) -> None:
         """Wait for results, and for deaths."""
@@ -126,7 +137,7 @@ class _Pool(Generic[Context, Task, Result]):
             worker = connections[connection]  # type: ignore[index]
             job = self._jobs.pop(worker)
             try:
-                succeeded, result = _receive(worker.connection)
+                succeeded, result = worker.connection.recv()
             except (EOFError, OSError):
                 self._replace(worker, job)
                 continue
@@ -190,7 +201,7 @@ def _serve(work: Callable[[Any], Any], connection: Connection, inherited: list[C
         other.close()
     while True:
         try:
-            task = _receive(connection)
+            task = connection.recv()
         except (EOFError, OSError):
             os._exit(0)
         answer: tuple[bool, Any]
@@ -200,26 +211,6 @@ def _serve(work: Callable[[Any], Any], connection: Connection, inherited: list[C
             error.add_note("in a worker:\n" + traceback.format_exc())
             answer = False, error
         try:
-            _send(connection, answer)
+            connection.send(answer)
         except OSError:
             os._exit(0)
-
-
-def _send(connection: Connection, value: object) -> None:
-    """Send a value; the memory of its arrays goes as it is, in chunks that fit a core's cache."""
-    buffers: list[pickle.PickleBuffer] = []
-    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
-    contents = [buffer.raw() for buffer in buffers]
-    connection.send_bytes(pickle.dumps((data, [len(content) for content in contents])))
-    for content in contents:
-        for start in range(0, len(content), _CHUNK):
-            connection.send_bytes(content[start : start + _CHUNK])
-
-
-def _receive(connection: Connection) -> Any:
-    data, sizes = pickle.loads(connection.recv_bytes())
-    contents = [bytearray(size) for size in sizes]  # so that the arrays can be written to
-    for content in contents:
-        for start in range(0, len(content), _CHUNK):
-            content[start : start + _CHUNK] = connection.recv_bytes()
-    return pickle.loads(data, buffers=contents)

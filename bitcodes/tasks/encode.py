@@ -198,6 +198,7 @@ def _encode_rest(
     for step, batch in encode_batches(
         target.model,
         update.steps(writer.position, batch_size),
+        batch_size,
         decode=target.decode,
         features=target.features,
         workers=workers,

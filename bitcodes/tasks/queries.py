@@ -111,7 +111,7 @@ def encode_queries(
     positions: list[int] = []
     skipped: list[tuple[str, str]] = []
     batches = batches_of(listed(queries), batch_size)
-    for images, batch in encode_batches(model, batches, decode=decode, workers=workers):
+    for images, batch in encode_batches(model, batches, batch_size, decode=decode, workers=workers):
         begin = len(positions) + len(skipped)
         outputs.append(batch.outputs)
         features.append(batch.features)

@@ -94,7 +94,7 @@ class FrozenFeatures:
         """Features (B, D) from position `start` on, batch by batch."""
         preprocessing = self._model.preprocessing
         batches = batches_of(islice(listed(self.images), start, None), _BATCH)
-        for batch, read in read_batches(batches, preprocessing, "full", workers):
+        for batch, read in read_batches(batches, _BATCH, preprocessing, "full", workers):
             between()
             part = torch.full((len(batch.items), self._model.backbone_dim), torch.nan)
             if len(read.good):

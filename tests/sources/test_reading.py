@@ -1,0 +1,70 @@
+"""Reading in processes: the pixels come back in shared memory, whatever becomes of a process."""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitcodes.images.transforms import Preprocessing
+from bitcodes.sources.item import Decode, File, Item, Refused, Result, Stat
+from bitcodes.sources.reading import Batch, read_batches
+
+HALF = (0.5, 0.5, 0.5)
+PREPROCESSING = Preprocessing(image_size=8, mean=HALF, std=HALF)
+
+
+class _DeadlyOnce:
+    """A file that ends the process that reads it first."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def stat(self) -> Stat:
+        return File(self.path).stat()
+
+    def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
+        mark = Path(self.path + ".mark")
+        if not mark.exists():
+            mark.touch()
+            os._exit(9)
+        return File(self.path).read(decode)
+
+
+def _batches(folder: Path) -> list[Batch]:
+    """Batches of 1, 3, 2, 4, 1, ... images, some of which cannot be read."""
+    items = []
+    for number in range(40):
+        file = folder / f"{number}.png"
+        Image.new("RGB", (9, 9), (number, 5 * number, 255 - number)).save(file)
+        items.append(Item(file.name, File(str(file))))
+    items[7] = Item("7.png", Refused("not to be read"))
+    items[20] = Item("20.png", _DeadlyOnce(str(folder / "20.png")))
+    ends = np.cumsum([1, 3, 2, 4] * 4).tolist()
+    return [Batch(items[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_pixels_of_processes_are_those_of_one(
+    start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if start not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {start} here")
+    if start == "spawn":
+        monkeypatch.delattr(os, "fork", raising=False)
+    batches = _batches(tmp_path)
+    results = [
+        (batch, read.good.tolist(), read.pixels.copy(), read.skipped)
+        for batch, read in read_batches(batches, 4, PREPROCESSING, "full", workers=2)
+    ]
+    assert (tmp_path / "20.png.mark").exists()
+    assert [batch for batch, *_ in results] == batches
+    for (_, good, pixels, skipped), (_, alone) in zip(
+        results, read_batches(batches, 4, PREPROCESSING, "full", workers=0), strict=True
+    ):
+        assert good == alone.good.tolist()
+        assert skipped == alone.skipped
+        np.testing.assert_array_equal(pixels, alone.pixels)
+    assert sum(len(skipped) for *_, skipped in results) == 1
