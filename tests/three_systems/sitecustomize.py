@@ -27,6 +27,7 @@ def _take_away() -> None:
         if hasattr(os, call):
             delattr(os, call)
     _only_spawn(multiprocessing.context)
+    _share_memory_as_elsewhere()
     _let_torch_load()
 
 
@@ -39,6 +40,14 @@ def _only_spawn(context: Any) -> None:
     default._default_context = contexts["spawn"]
     default._actual_context = None
     context.DefaultContext.get_all_start_methods = lambda self: ["spawn"]
+
+
+def _share_memory_as_elsewhere() -> None:
+    """Let multiprocessing map a temporary file, as on macOS; on Linux it asks for /dev/shm."""
+    from multiprocessing import heap
+
+    arena: Any = heap.Arena
+    arena._dir_candidates = []
 
 
 def _let_torch_load() -> None:
