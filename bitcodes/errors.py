@@ -1,5 +1,8 @@
 """The errors that users see: the CLI prints them and exits 1; any other exception is a bug."""
 
+from pathlib import Path
+from typing import Self
+
 
 class BitcodesError(Exception):
     """What the user can put right; the message says what, where, expected, found, what to do."""
@@ -23,6 +26,12 @@ class ImageError(DataError):
 
 class CodeSetError(BitcodesError):
     """A code set is damaged, inconsistent, or of another model than the one it meets."""
+
+    @classmethod
+    def damaged(cls, file: Path, problem: object) -> Self:
+        """The error for a file of a set that is not what it should be."""
+        what_to_do = "the file is damaged or of another kind, copy or encode the set again"
+        return cls(f"{file}: {problem}; {what_to_do}")
 
 
 class ModelError(BitcodesError):

@@ -4,6 +4,7 @@ import os
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,8 @@ from bitcodes.errors import CodeSetError
 VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, by default
 _CHUNK = 1 << 22
 
-_AGAIN = "copy or encode the set again"
 
-
+@dataclass(frozen=True, eq=False, repr=False)
 class CodeSet:
     """Codes (N, ceil(K/8)) and what belongs to them, row by row; read-only.
 
@@ -38,37 +38,15 @@ class CodeSet:
     """(N, ceil(K/8)) uint8, MSB-first, padding bits zero."""
     paths: Sequence[str]
     """A path for each row, relative to `root`, decoded when used; row numbers where unknown."""
-    labels: npt.NDArray[Any] | None
+    labels: npt.NDArray[Any] | None = None
     """int32 (N,), or uint8 (N, C) multi-hot."""
-    features: npt.NDArray[np.float16] | None
+    features: npt.NDArray[np.float16] | None = None
     """float16 (N, D)."""
-    stat: npt.NDArray[np.int64] | None
+    stat: npt.NDArray[np.int64] | None = None
     """int64 (N, 2): size in bytes and modification time in ns of each source file."""
-    is_bare: bool
+    is_bare: bool = False
     """Whether this is a .npy file alone, with no header beside it."""
-
-    def __init__(
-        self,
-        path: Path | None,
-        header: CodeSetHeader,
-        codes: npt.NDArray[np.uint8],
-        paths: Sequence[str],
-        labels: npt.NDArray[Any] | None = None,
-        features: npt.NDArray[np.float16] | None = None,
-        stat: npt.NDArray[np.int64] | None = None,
-        *,
-        is_bare: bool = False,
-        files: "Mapping[str, _File] | None" = None,
-    ):
-        self.path = path
-        self.header = header
-        self.codes = codes
-        self.paths = paths
-        self.labels = labels
-        self.features = features
-        self.stat = stat
-        self.is_bare = is_bare
-        self._files = files or {}
+    _files: "Mapping[str, _File]" = field(default_factory=dict)
 
     @staticmethod
     def open(path: str | os.PathLike[str], verify: bool | None = None) -> "CodeSet":
@@ -118,10 +96,13 @@ class CodeSet:
         (N, 2), paths relative to the folder `root`. Raises CodeSetError if shapes or values do not
         fit.
         """
-        codes = columns.as_codes(codes, bits)
+        check_codes(codes, bits)
         count = len(codes)
-        if paths is not None and len(paths) != count:
+        paths = RowNumbers(count) if paths is None else tuple(paths)
+        if len(paths) != count:
             raise CodeSetError(f"expected a path for each of {count} codes, found {len(paths)}")
+        arrays = {"labels": labels, "features": features, "stat": stat}
+        stored: dict[str, Any] = columns.as_stored(arrays, count, len(class_names))
         header = make_header(
             bits=int(bits),
             count=count,
@@ -129,15 +110,7 @@ class CodeSet:
             fingerprint=fingerprint,
             root=None if root is None else os.path.abspath(root),  # noqa: PTH100 - as in _absolute
         )
-        return CodeSet(
-            None,
-            header,
-            codes,
-            RowNumbers(count) if paths is None else tuple(paths),
-            None if labels is None else columns.as_labels(labels, count, len(class_names)),
-            None if features is None else columns.as_features(features, count),
-            None if stat is None else columns.as_stat(stat, count),
-        )
+        return CodeSet(None, header, np.ascontiguousarray(codes), paths, **stored)
 
     @property
     def bits(self) -> int:
@@ -173,8 +146,7 @@ class CodeSet:
     @property
     def root_name(self) -> str | None:
         """What paths are relative to, as text: an absolute path or a URL; None where unknown."""
-        text = self.header.root
-        return text if text is not None and _is_elsewhere(text) else _text(self.root)
+        return self.header.root if self.root is None else str(self.root)
 
     @property
     def run(self) -> Path | None:
@@ -183,32 +155,25 @@ class CodeSet:
 
     def _absolute(self, text: str | None) -> Path | None:
         """The absolute path of what Layout.header_path stored; None if it is not of this system."""
-        if text is None or _is_elsewhere(text):
+        if text is None or is_foreign(text):
             return None
         folder = self.path.parent if self.path else Path()
         return Path(os.path.abspath(folder / text))  # noqa: PTH100 - resolve() would follow links
 
     def absolute_path(self, row: int) -> Path:
         """Where the image of a row lies. CodeSetError where the set does not know its root."""
-        root = self.root
-        if root is None and self.root_name is not None:
-            raise CodeSetError(
-                f"{self.path or 'this code set'}: its images lie in {self.root_name}, which is no "
-                f"folder of this system; row {row} is {self.paths[row]!r} there"
-            )
-        if root is None:
-            raise CodeSetError(
-                f"{self.path or 'this code set'} does not say where its images lie: row {row} is "
-                f"{self.paths[row]!r}, relative to an unknown folder"
-            )
-        return root / self.paths[row]
+        if self.root is not None:
+            return self.root / self.paths[row]
+        name = self.root_name
+        folder = f"{name}, which is no folder of this system" if name else "an unknown folder"
+        raise CodeSetError(
+            f"{self.path or 'this code set'}: row {row} is {self.paths[row]!r} in {folder}"
+        )
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """Path and reason for each source image that could not be encoded, read from its file."""
-        if "skipped" not in self._files:
-            return []
-        return self._files["skipped"].read_pairs()
+        return self._files["skipped"].read_pairs() if "skipped" in self._files else []
 
     def verify(self) -> None:
         """Compare every file with its checksum, and its content with the format; CodeSetError."""
@@ -234,15 +199,6 @@ def recorded_header(path: Path) -> CodeSetHeader | None:
     return header if header.files else None
 
 
-def _is_elsewhere(root: str) -> bool:
-    """Whether a root is no folder of this system: a URL, or a drive of Windows."""
-    return "://" in root or is_foreign(root)
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
 class _File:
     """A mapped file of a set, and what the header says that it must be."""
 
@@ -251,7 +207,7 @@ class _File:
         self.data = columns.map_file(path)
         self._crc32 = crc32
         if len(self.data) != size:
-            raise CodeSetError(f"{path}: expected {size} bytes, found {len(self.data)}; {_AGAIN}")
+            raise CodeSetError.damaged(path, f"expected {size} bytes, found {len(self.data)}")
 
     def verify(self) -> None:
         crc32 = 0
@@ -259,9 +215,8 @@ class _File:
             for start in range(0, len(view), _CHUNK):
                 crc32 = zlib.crc32(view[start : start + _CHUNK], crc32)
         if crc32 != self._crc32:
-            raise CodeSetError(
-                f"{self.path}: expected content with the CRC-32 {self._crc32}, found {crc32}; "
-                f"the file was changed, {_AGAIN}"
+            raise CodeSetError.damaged(
+                self.path, f"expected content with the CRC-32 {self._crc32}, found {crc32}"
             )
 
     def read_pairs(self) -> list[tuple[str, str]]:
@@ -271,9 +226,8 @@ class _File:
                 path, reason = line.split(b"\t")
                 pairs.append((unescape(path), unescape(reason)))
             except ValueError as error:
-                raise CodeSetError(
-                    f"{self.path}, line {number}: expected a path, a tab and a reason ({error}); "
-                    f"the file was changed, {_AGAIN}"
+                raise CodeSetError.damaged(
+                    self.path, f"line {number}: expected a path, a tab and a reason ({error})"
                 ) from None
         return pairs
 
@@ -300,7 +254,8 @@ def _open(layout: Layout, verify: bool | None) -> CodeSet:
     for role, entry in header.files.items():
         if role not in places:
             raise CodeSetError(
-                f"{layout.final(role)} is missing, a file of the code set {layout.codes}; {_AGAIN}"
+                f"{layout.final(role)} is missing, a file of the code set {layout.codes}; "
+                "copy or encode the set again"
             )
         files[role] = _File(places[role], entry.size, entry.crc32)
     budget = {None: VERIFY_BYTES, True: sys.maxsize, False: -1}[verify]
@@ -319,7 +274,7 @@ def _open_bare(layout: Layout, places: Mapping[str, Path]) -> CodeSet:
         if role in places:
             raise CodeSetError(
                 f"{layout.final('header')} is missing, the header of the code set {layout.codes}, "
-                f"though {places[role].name} is there; {_AGAIN}"
+                f"though {places[role].name} is there; copy or encode the set again"
             )
     if "codes" not in places:
         begun = (
@@ -330,7 +285,7 @@ def _open_bare(layout: Layout, places: Mapping[str, Path]) -> CodeSet:
         raise CodeSetError(f"{layout.codes}: there is no such code set{begun}")
     data = columns.map_file(places["codes"])
     codes = columns.read_npy(data, layout.codes)
-    if codes.dtype != columns.CODES or codes.ndim != 2 or not codes.shape[1]:
+    if codes.dtype != np.uint8 or codes.ndim != 2 or not codes.shape[1]:
         raise CodeSetError(
             f"{layout.codes}: expected codes, uint8 of the shape (N, bytes), "
             f"found {codes.dtype} {codes.shape}; pack bits with np.packbits(bits, axis=1)"
@@ -347,4 +302,4 @@ def _assemble(path: Path, header: CodeSetHeader, files: Mapping[str, _File]) -> 
             arrays[role] = columns.read_npy(file.data, file.path)
             columns.check_stored(role, arrays[role], header.count, header.bits, file.path)
     paths = PathList(files["paths"].data, header.count, files["paths"].path)
-    return CodeSet(path, header, paths=paths, files=files, **arrays)
+    return CodeSet(path, header, paths=paths, _files=files, **arrays)

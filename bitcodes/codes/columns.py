@@ -4,13 +4,15 @@ import io
 import math
 import mmap
 import struct
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bitcodes.codes.pack import check_codes, code_bytes
+from bitcodes.codes.pack import code_bytes
 from bitcodes.errors import CodeSetError
 
 NPY_HEADER = 128  # bytes before the data, the same as np.save takes for arrays of these shapes
@@ -18,32 +20,51 @@ NPY_HEADER = 128  # bytes before the data, the same as np.save takes for arrays 
 Array = npt.NDArray[Any]
 
 # Little-endian on every machine, so that the same set is the same bytes.
-CODES = np.dtype("u1")
 LABELS = np.dtype("<i4")
 MULTI_HOT = np.dtype("u1")
-FEATURES = np.dtype("<f2")
-STAT = np.dtype("<i8")
+DTYPES: Mapping[str, np.dtype[Any]] = {
+    "codes": np.dtype("u1"),
+    "labels": MULTI_HOT,
+    "features": np.dtype("<f2"),
+    "stat": np.dtype("<i8"),
+}
+OPTIONAL = ("labels", "features", "stat")
 
 
-def as_codes(codes: Array, bits: int) -> npt.NDArray[np.uint8]:
-    """Check codes and return them in C order, (N, ceil(bits/8)) uint8."""
-    check_codes(codes, bits)
-    return np.ascontiguousarray(codes)
+def stored_type(role: str, count: int, width: int) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The dtype and shape of an array with `width` columns; class numbers have a width of 0."""
+    if role == "labels" and not width:
+        return LABELS, (count,)
+    return DTYPES[role], (count, width)
 
 
-def as_labels(labels: npt.ArrayLike, count: int, classes: int = 0) -> Array:
-    """Check labels: int32 (N,), or uint8 (N, C) multi-hot; converted from any integers, booleans.
+def as_stored(
+    arrays: Mapping[str, npt.ArrayLike | None], count: int, classes: int
+) -> dict[str, Array]:
+    """Check the optional columns of `count` codes and convert them; those that are None go.
 
-    `classes`, where not 0, is the number of class names that the labels must fit.
+    labels: any integers or booleans to int32 (N,), or uint8 (N, C) multi-hot, that fit `classes`
+    names (0: unknown). features: floats (N, D) to float16. stat, sizes in bytes and modification
+    times in ns: integers to int64 (N, 2). CodeSetError where they do not fit.
     """
-    array = np.asarray(labels)
+    as_labels = partial(_as_labels, classes=classes)
+    convert: dict[str, Callable[[Array, int], Array]]
+    convert = {"labels": as_labels, "features": _as_features, "stat": _as_stat}
+    return {
+        name: np.ascontiguousarray(convert[name](np.asarray(array), count))
+        for name, array in arrays.items()
+        if array is not None
+    }
+
+
+def _as_labels(array: Array, count: int, classes: int) -> Array:
     if array.dtype.kind not in "iub" or array.ndim not in (1, 2) or len(array) != count:
         raise CodeSetError(
             f"labels must be integers (N,), or zeros and ones (N, C), for N = {count} codes; "
             f"found {array.dtype} {array.shape}"
         )
     kind = LABELS if array.ndim == 1 else MULTI_HOT
-    converted = np.ascontiguousarray(array.astype(kind))
+    converted = array.astype(kind)
     if not np.array_equal(converted, array):
         raise CodeSetError(f"labels must fit {kind.name}, found {array.min()} to {array.max()}")
     check_labels(converted, classes)
@@ -67,16 +88,14 @@ def check_labels(labels: Array, classes: int) -> None:
         )
 
 
-def as_features(features: Array, count: int) -> npt.NDArray[np.float16]:
-    """Check features (N, D), any floats, and convert them to float16."""
-    array = np.asarray(features)
+def _as_features(array: Array, count: int) -> Array:
     if array.dtype.kind != "f" or array.ndim != 2 or len(array) != count:
         raise CodeSetError(
             f"features must be floats of the shape (N, D) for N = {count} codes; "
             f"found {array.dtype} {array.shape}"
         )
     with np.errstate(over="ignore"):  # reported below
-        converted = np.ascontiguousarray(array.astype(FEATURES))
+        converted = array.astype(DTYPES["features"])
     if not np.isfinite(converted).all():
         row = int(np.flatnonzero(~np.isfinite(converted).all(axis=1))[0])
         raise CodeSetError(
@@ -86,14 +105,12 @@ def as_features(features: Array, count: int) -> npt.NDArray[np.float16]:
     return converted
 
 
-def as_stat(stat: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
-    """Check sizes in bytes and modification times in ns of source files: int64 (N, 2)."""
-    array = np.asarray(stat)
+def _as_stat(array: Array, count: int) -> Array:
     if array.dtype.kind not in "iu" or array.shape != (count, 2):
         raise CodeSetError(
             f"stat must be integers of the shape ({count}, 2), found {array.dtype} {array.shape}"
         )
-    return np.ascontiguousarray(array.astype(STAT))
+    return array.astype(DTYPES["stat"])
 
 
 def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
@@ -127,9 +144,9 @@ def read_npy(data: mmap.mmap | bytes, path: Path) -> Array:
         if not dtype.itemsize or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
             raise ValueError(f"the shape {shape} of {dtype}")
     except Exception as error:  # numpy's parser lets many types escape on a damaged header
-        raise CodeSetError(
-            f"{path}: expected a NumPy array file (.npy), found {_brief(error)}; "
-            "the file is damaged or of another kind, copy or encode the set again"
+        found = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise CodeSetError.damaged(
+            path, f"expected a NumPy array file (.npy), found {found}"
         ) from None
     if dtype.hasobject:
         raise CodeSetError(f"{path}: expected numbers, found Python objects, which are not read")
@@ -140,9 +157,8 @@ def read_npy(data: mmap.mmap | bytes, path: Path) -> Array:
         )
     size = start.tell() + dtype.itemsize * math.prod(shape)
     if size != len(data):
-        raise CodeSetError(
-            f"{path}: expected {size} bytes for {dtype} {shape}, found {len(data)}; "
-            "the file was cut off or changed, copy or encode the set again"
+        raise CodeSetError.damaged(
+            path, f"expected {size} bytes for {dtype} {shape}, found {len(data)}"
         )
     array: Array = np.ndarray(shape, dtype=dtype, buffer=data, offset=start.tell())
     return array
@@ -150,23 +166,12 @@ def read_npy(data: mmap.mmap | bytes, path: Path) -> Array:
 
 def check_stored(role: str, array: Array, count: int, bits: int, path: Path) -> None:
     """Raise CodeSetError, naming `path`, unless an array has the dtype and shape of its role."""
-    dtype, shape = {
-        "codes": (CODES, f"({count}, {code_bytes(bits)})"),
-        "labels": (LABELS if array.ndim == 1 else MULTI_HOT, f"({count},) or ({count}, classes)"),
-        "features": (FEATURES, f"({count}, width)"),
-        "stat": (STAT, f"({count}, 2)"),
-    }[role]
-    width = {"codes": code_bytes(bits), "stat": 2}.get(role)
-    fits = array.ndim == 2 or (role == "labels" and array.ndim == 1)
-    if fits and array.ndim == 2 and width is not None:
-        fits = array.shape[1] == width
-    if not fits or array.dtype != dtype or len(array) != count:
-        raise CodeSetError(
-            f"{path}: expected {role} as {dtype.name} {shape}, for {count} codes of {bits} bits, "
-            f"found {array.dtype} {array.shape}; copy or encode the set again"
+    widths = {"codes": code_bytes(bits), "stat": 2}
+    width = widths.get(role, array.shape[1] if array.ndim > 1 else 0)
+    dtype, shape = stored_type(role, count, width)
+    if array.dtype != dtype or array.shape != shape:
+        raise CodeSetError.damaged(
+            path,
+            f"expected {role} as {dtype.name} {shape}, for {count} codes of {bits} bits, "
+            f"found {array.dtype} {array.shape}",
         )
-
-
-def _brief(error: Exception) -> str:
-    text = str(error).splitlines()
-    return (text[0] if text else type(error).__name__)[:120]

@@ -2,9 +2,9 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
@@ -33,7 +33,6 @@ class CodeSetHeader(BaseModel):
     count: NonNegativeInt = 0
     bit_order: Literal["msb"] = "msb"
     root: str | None = None  # what the paths are relative to; itself, to the folder of the set
-    class_names: tuple[str, ...] = ()
     fingerprint: str | None = None  # of the model: SHA-256 of its weights and its preprocessing
     backbone: str | None = None
     run: str | None = None
@@ -41,6 +40,7 @@ class CodeSetHeader(BaseModel):
     dtype: str | None = None
     decode: str | None = None
     source: str | None = None  # digest of the list of images that was encoded
+    class_names: tuple[str, ...] = ()
     files: Mapping[
         Literal["codes", "paths", "labels", "features", "stat", "skipped"], FileEntry
     ] = Field(default_factory=dict)
@@ -50,12 +50,15 @@ class CodeSetHeader(BaseModel):
 
         Text is escaped as in the paths file: a root or a class may have any name that a folder can.
         """
-        fields = self.model_dump(mode="json", exclude={"class_names"})
-        fields = {name: escape(v) if isinstance(v, str) else v for name, v in fields.items()}
-        fields["class_names"] = [escape(name) for name in self.class_names]
-        fields["files"] = fields.pop("files")  # the long lists last
+        fields = self.with_text(escape).model_dump(mode="json")
         fields["crc32"] = _checksum(fields)
         return json.dumps(fields, indent=2, ensure_ascii=False).encode() + b"\n"
+
+    def with_text(self, change: Callable[[str], str]) -> Self:
+        """The same with `change` applied to all text."""
+        update: dict[str, Any] = {n: change(value) for n, value in self if isinstance(value, str)}
+        update["class_names"] = tuple(map(change, self.class_names))
+        return self.model_copy(update=update)
 
 
 def make_header(**fields: Any) -> CodeSetHeader:
@@ -68,11 +71,10 @@ def make_header(**fields: Any) -> CodeSetHeader:
 
 def parse_header(data: bytes, file: Path) -> CodeSetHeader:
     """Read the content of codes.json. CodeSetError, naming `file`, if a byte of it was altered."""
-    damaged = "the file was changed or cut off; copy or encode the set again"
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise CodeSetError(f"{file}: expected a JSON header, found {error}; {damaged}") from None
+        raise CodeSetError.damaged(file, f"expected a JSON header, found {error}") from None
     version = fields.get("format") if isinstance(fields, dict) else None
     if version is None:
         raise CodeSetError(
@@ -86,8 +88,8 @@ def parse_header(data: bytes, file: Path) -> CodeSetHeader:
             "use the version of bitcodes that wrote it, or encode the set again"
         )
     if checksum != (actual := _checksum(fields)):
-        raise CodeSetError(
-            f"{file}: expected fields with the CRC-32 {checksum}, found {actual}; {damaged}"
+        raise CodeSetError.damaged(
+            file, f"expected fields with the CRC-32 {checksum}, found {actual}"
         )
     if fields.get("bit_order") != "msb":
         raise CodeSetError(
@@ -95,24 +97,17 @@ def parse_header(data: bytes, file: Path) -> CodeSetHeader:
             "codes with np.packbits(np.unpackbits(codes, axis=1, bitorder='little'), axis=1)"
         )
     try:
-        header = CodeSetHeader.model_validate(_unescaped(fields))
-    except (ValidationError, ValueError) as error:
-        reason = _first(error) if isinstance(error, ValidationError) else str(error)
-        raise CodeSetError(f"{file}: {reason}; {damaged}") from None
+        header = CodeSetHeader.model_validate_json(json.dumps(fields))
+        header = header.with_text(lambda text: unescape(text.encode()))
+    except ValueError as error:
+        reason = _first(error) if isinstance(error, ValidationError) else error
+        raise CodeSetError.damaged(file, reason) from None
     if "codes" not in header.files or "paths" not in header.files:
-        raise CodeSetError(f"{file}: files: expected codes and paths among them; {damaged}")
+        raise CodeSetError.damaged(file, "files: expected codes and paths among them")
     # The same fields written in another way (a space, a key twice) are no longer these bytes.
     if header.to_bytes() != data:
-        raise CodeSetError(f"{file}: expected the header as bitcodes writes it; {damaged}")
+        raise CodeSetError.damaged(file, "expected the header as bitcodes writes it")
     return header
-
-
-def _unescaped(fields: dict[str, Any]) -> dict[str, Any]:
-    plain = {n: unescape(v.encode()) if isinstance(v, str) else v for n, v in fields.items()}
-    names = plain.get("class_names")
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        plain["class_names"] = tuple(unescape(name.encode()) for name in names)
-    return plain
 
 
 def _checksum(fields: Mapping[str, Any]) -> int:

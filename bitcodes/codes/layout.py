@@ -33,11 +33,9 @@ COMMIT_FORMAT = "bitcodes-commit/1"
 
 
 def is_foreign(path: str) -> bool:
-    """Whether an absolute path is one of Windows, with a drive or a share, and this is not Windows.
-
-    It names no file here.
-    """
-    return os.name != "nt" and path[:1] != "/" and PureWindowsPath(path).is_absolute()
+    """Whether it names no file of this system: a URL, or elsewhere than there a path of Windows."""
+    is_windows = path[:1] != "/" and PureWindowsPath(path).is_absolute()
+    return "://" in path or (is_windows and os.name != "nt")
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,8 @@ class Layout:
         slashes on every system. A relative `path` is one from the working folder, as always. A URL
         stays what it is, and so does a path of another system.
         """
-        text = str(path)
-        if "://" in text or is_foreign(text):
-            return text
+        if is_foreign(str(path)):
+            return str(path)
         absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
         folder = Path(os.path.abspath(self.codes)).parent  # noqa: PTH100
         below = absolute.is_relative_to(folder)

@@ -9,8 +9,9 @@ import numpy as np
 
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.columns import OPTIONAL
 from bitcodes.codes.layout import is_foreign
-from bitcodes.codes.writer import OPTIONAL, CodeSetWriter
+from bitcodes.codes.writer import CodeSetWriter, plan_of
 from bitcodes.errors import CodeSetError
 
 _ROWS = 1 << 16
@@ -34,29 +35,13 @@ def merge(
     if not sets:
         raise CodeSetError("no code sets to merge")
     first = sets[0]
-    columns = [name for name in OPTIONAL if getattr(first, name) is not None]
     for other in sets[1:]:
         _check_alike(first, other)
     root = _root(sets)
-    header = first.header
     total = sum(code_set.count for code_set in sets)
     done = 0
-    with CodeSetWriter(
-        out,
-        bits=header.bits,
-        columns=columns,
-        root=root,
-        class_names=header.class_names,
-        fingerprint=header.fingerprint,
-        backbone=header.backbone,
-        run=first.run,
-        engine=header.engine,
-        dtype=header.dtype,
-        decode=header.decode,
-        source=_source(sets),
-        force=force,
-        resume=False,
-    ) as writer:
+    plan = {**plan_of(first), "root": root, "source": _source(sets)}
+    with CodeSetWriter(out, force=force, **plan) as writer:
         for code_set in sets:
             prefix = _prefix(code_set, root)
             for path, reason in code_set.skipped:
@@ -64,7 +49,7 @@ def merge(
             for start in range(0, code_set.count, _ROWS):
                 stop = min(start + _ROWS, code_set.count)
                 if prefix:
-                    arrays = {name: getattr(code_set, name)[start:stop] for name in columns}
+                    arrays = {name: getattr(code_set, name)[start:stop] for name in plan["columns"]}
                     paths = [_moved(path, prefix) for path in code_set.paths[start:stop]]
                     writer.append(code_set.codes[start:stop], paths, **arrays)
                 else:
@@ -107,7 +92,7 @@ def _root(sets: Sequence[CodeSet]) -> str | None:
             "encode them again, or give all of them a root"
         )
     roots = [name for name in names if name is not None]
-    if any("://" in name or is_foreign(name) for name in roots):
+    if any(is_foreign(name) for name in roots):
         raise CodeSetError(
             f"these code sets have roots that cannot be merged: {', '.join(sorted(set(roots)))}"
         )

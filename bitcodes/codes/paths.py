@@ -1,10 +1,11 @@
 """Paths as lines of text: any path a file system allows, and a file of them read lazily."""
 
 import mmap
-import operator
 import os
 import re
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import overload
 
@@ -65,23 +66,63 @@ def _plain(match: re.Match[bytes]) -> bytes:
     return _PLAIN[sequence]
 
 
-class PathList(Sequence[str]):
-    """The lines of a mapped paths file, decoded one by one as they are asked for.
+class _Lines(Sequence[str], ABC):
+    """Text by row, made when it is used."""
+
+    def __init__(self, count: int):
+        self._count = count
+
+    @abstractmethod
+    def _lines(self, start: int, stop: int) -> Iterable[str]: ...
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, self._count, _BLOCK):
+            yield from self._lines(start, min(start + _BLOCK, self._count))
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if not isinstance(index, slice):
+            row = range(self._count)[index]
+            return next(iter(self._lines(row, row + 1)))
+        rows = range(self._count)[index]
+        if rows.step == 1:
+            return list(self._lines(rows.start, rows.stop))
+        return [self[row] for row in rows]
+
+
+class RowNumbers(_Lines):
+    """Row numbers as text, "0", "1", ...: they stand in for the paths that a bare file lacks."""
+
+    def _lines(self, start: int, stop: int) -> Iterable[str]:
+        return map(str, range(start, stop))
+
+
+class PathList(_Lines):
+    """The lines of a mapped paths file, decoded when they are used.
 
     Keeps the offset of every 64th line, found at first use, so a list of a million paths costs
     125 kB. `file` is named in errors; CodeSetError where the file has not `count` lines.
     """
 
     def __init__(self, data: mmap.mmap | bytes, count: int, file: Path):
+        super().__init__(count)
         self._data = data
-        self._count = count
         self._file = file
-        self._offsets: npt.NDArray[np.int64] | None = None
 
     def check(self) -> None:
         """Raise CodeSetError unless the file has `count` lines, each ending in a newline."""
-        if self._offsets is not None:
-            return
+        _ = self._offsets
+
+    @cached_property
+    def _offsets(self) -> npt.NDArray[np.int64]:
+        """Where each block of lines begins, and where the last ends."""
         size = len(self._data)
         offsets = [np.zeros(1, dtype=np.int64)]
         lines = 0
@@ -92,94 +133,26 @@ class PathList(Sequence[str]):
             offsets.append(ends[(-lines - 1) % _BLOCK :: _BLOCK] + start + 1)
             lines += len(ends)
         if size and self._data[size - 1 : size] != b"\n":
-            raise CodeSetError(
-                f"{self._file}: the last line, {lines + 1}, does not end: expected a newline; "
-                "the file was cut off, copy or encode the set again"
+            raise CodeSetError.damaged(
+                self._file, f"the last line, {lines + 1}, does not end: expected a newline"
             )
         if lines != self._count:
-            raise CodeSetError(
-                f"{self._file}: expected {self._count} lines, a path for each code, found {lines}; "
-                "the file was changed, copy or encode the set again"
+            raise CodeSetError.damaged(
+                self._file, f"expected {self._count} lines, a path for each code, found {lines}"
             )
-        self._offsets = np.concatenate(offsets)
+        return np.append(np.concatenate(offsets), size)
 
-    def _decode(self, line: bytes, row: int) -> str:
-        try:
-            return unescape(line)
-        except ValueError as error:
-            raise CodeSetError(
-                f"{self._file}, line {row + 1}: not a path as this format escapes it ({error}); "
-                "the file was changed, copy or encode the set again"
-            ) from None
+    def raw(self, start: int, stop: int) -> list[bytes]:
+        """The lines of some rows as they are in the file, without their ends."""
+        first, last = start // _BLOCK, -(-stop // _BLOCK)
+        lines = self._data[self._offsets[first] : self._offsets[last]].split(b"\n")
+        return lines[start - first * _BLOCK : stop - first * _BLOCK]
 
     def _lines(self, start: int, stop: int) -> Iterator[str]:
-        self.check()
-        assert self._offsets is not None
-        if start >= stop:
-            return
-        place = int(self._offsets[start // _BLOCK])
-        for row in range(start - start % _BLOCK, stop):
-            end = self._data.find(b"\n", place)
-            if row >= start:
-                yield self._decode(self._data[place:end], row)
-            place = end + 1
-
-    def raw(self, start: int, stop: int) -> bytes:
-        """The lines of some rows as they are in the file."""
-        self.check()
-        return bytes(self._data[self._place(start) : self._place(stop)])
-
-    def _place(self, row: int) -> int:
-        """Where the line of a row begins."""
-        assert self._offsets is not None
-        place = int(self._offsets[row // _BLOCK])
-        for _ in range(row % _BLOCK):
-            place = self._data.find(b"\n", place) + 1
-        return place
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[str]:
-        return self._lines(0, self._count)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            rows = range(self._count)[index]
-            if rows.step == 1:
-                return list(self._lines(rows.start, rows.stop))
-            return [self[row] for row in rows]
-        row = _row(index, self._count)
-        return next(self._lines(row, row + 1))
-
-
-class RowNumbers(Sequence[str]):
-    """Row numbers as text, "0", "1", ...: they stand in for the paths that a bare file lacks."""
-
-    def __init__(self, count: int):
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [str(row) for row in range(self._count)[index]]
-        return str(_row(index, self._count))
-
-
-def _row(index: int, count: int) -> int:
-    row = operator.index(index)
-    if not -count <= row < count:
-        raise IndexError(f"row {row} of a set of {count}")
-    return row % count
+        for row, line in enumerate(self.raw(start, stop), start):
+            try:
+                yield unescape(line)
+            except ValueError as error:
+                raise CodeSetError.damaged(
+                    self._file, f"line {row + 1}: not a path as this format escapes it ({error})"
+                ) from None

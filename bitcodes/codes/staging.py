@@ -7,22 +7,23 @@ failure kept from the disk. No batch waits for the disk; the commit does.
 
 import os
 import struct
+import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from bitcodes.codes.columns import CODES, FEATURES, LABELS, MULTI_HOT, NPY_HEADER, STAT, npy_header
+from bitcodes.codes.columns import DTYPES, NPY_HEADER, npy_header, stored_type
 from bitcodes.codes.header import FileEntry
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.pack import code_bytes
 from bitcodes.errors import CodeSetError
 from bitcodes.files import atomic_write
 
-ARRAYS = ("codes", "labels", "features", "stat")
-TEXTS = ("paths", "skipped")
-_ROLES = (*ARRAYS, *TEXTS)
+_TEXTS = ("paths", "skipped")
+_ROLES = (*DTYPES, *_TEXTS)
+_PLAN, _JOURNAL = "plan", "journal"
 _CHUNK = 1 << 20
 
 # Rows, skips, classes, width, then the size and the CRC-32 of each file, then the record's own.
@@ -30,7 +31,7 @@ _RECORD = struct.Struct("<4Q" + "QI" * len(_ROLES) + "I")
 
 
 @dataclass(frozen=True)
-class Progress:
+class Record:
     """How far the staged files are good; sizes and CRC-32s are without the .npy headers."""
 
     rows: int = 0
@@ -41,7 +42,7 @@ class Progress:
     crcs: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(_ROLES, 0))
 
     def pack(self, plan: bytes) -> bytes:
-        """A journal record; its checksum includes the plan, so that no other plan accepts it."""
+        """The bytes of the record; its checksum includes the plan: no other plan accepts it."""
         numbers = [self.rows, self.skips, self.classes, self.width]
         for role in _ROLES:
             numbers += self.sizes[role], self.crcs[role]
@@ -50,23 +51,24 @@ class Progress:
 
     @classmethod
     def unpack(cls, record: bytes, plan: bytes) -> Self | None:
-        """Read a journal record; None where it is torn or of another plan."""
+        """Read a record of the journal; None where it is torn or of another plan."""
         if len(record) < _RECORD.size:
             return None
         numbers = _RECORD.unpack(record)
         rows, skips, classes, width, *files, _ = numbers
         sizes = dict(zip(_ROLES, files[::2], strict=True))
         crcs = dict(zip(_ROLES, files[1::2], strict=True))
-        progress = cls(rows, skips, classes, width, sizes, crcs)
-        return progress if progress.pack(plan) == record else None
+        result = cls(rows, skips, classes, width, sizes, crcs)
+        return result if result.pack(plan) == record else None
 
 
 class Staging:
     """The staged files of one plan, open for appending, while the caller holds the lock."""
 
-    def __init__(self, layout: Layout, plan: bytes, columns: tuple[str, ...]):
-        """Open the folder, made new if need be, and cut every file to the last good batch.
+    def __init__(self, layout: Layout, plan: bytes, columns: Sequence[str], resume: bool):
+        """Open the folder and cut every file to the last good batch.
 
+        The folder is made anew if it is not there or of another plan, or if `resume` is False.
         OSErrors pass through, here and in all methods.
         """
         self._layout = layout
@@ -74,15 +76,19 @@ class Staging:
         self._torn = False
         self._files: dict[str, int] = {}
         self._journal = -1
-        self.progress = Progress()
-        if not layout.staging.exists():
+        self.record = Record()
+        self.dropped = 0
+        """Rows that were there of another plan, or were not to be used."""
+        if not (resume and _content(layout.staging / _PLAN) == plan):
+            self.dropped = staged_rows(layout)
+            layout.discard()
             layout.staging.mkdir()
-            with atomic_write(plan_file(layout)) as file:
+            with atomic_write(layout.staging / _PLAN) as file:
                 file.write(plan)
         try:
-            for role in ("codes", *columns, *TEXTS):
+            for role in ("codes", *columns, *_TEXTS):
                 self._files[role] = _open(layout.staged(role))
-            self._journal = _open(journal_file(layout))
+            self._journal = _open(layout.staging / _JOURNAL)
             self._recover()
         except BaseException:
             self.close()
@@ -90,26 +96,19 @@ class Staging:
 
     def _recover(self) -> None:
         end = 0
-        while (
-            next_ := Progress.unpack(b"".join(_read(self._journal, end, _RECORD.size)), self._plan)
-        ) and self._holds(next_):
-            self.progress = next_
+        for record in _records(b"".join(_read(self._journal, 0, sys.maxsize)), self._plan):
+            if not self._holds(record):
+                break
+            self.record = record
             end += _RECORD.size
         for role, descriptor in self._files.items():
-            os.ftruncate(descriptor, _start(role) + self.progress.sizes[role])
-            os.lseek(descriptor, 0, os.SEEK_END)
-        os.ftruncate(self._journal, end)
-        os.lseek(self._journal, 0, os.SEEK_END)
+            _cut(descriptor, _start(role) + self.record.sizes[role])
+        _cut(self._journal, end)
 
-    def _holds(self, later: Progress) -> bool:
+    def _holds(self, later: Record) -> bool:
         """Whether the files hold what a later record says, beyond what is known to be good."""
-        now = self.progress
-        for role in _ROLES:
-            descriptor = self._files.get(role)
-            if descriptor is None:
-                if later.sizes[role]:
-                    return False
-                continue
+        now = self.record
+        for role, descriptor in self._files.items():
             crc, size = now.crcs[role], now.sizes[role]
             for data in _read(descriptor, _start(role) + size, later.sizes[role] - size):
                 crc, size = zlib.crc32(data, crc), size + len(data)
@@ -124,7 +123,7 @@ class Staging:
 
         If it fails, nothing of the batch counts, and this object accepts no more batches.
         """
-        now = self.progress
+        now = self.record
         sizes, crcs = dict(now.sizes), dict(now.crcs)
         self._whole()
         self._torn = True
@@ -132,9 +131,9 @@ class Staging:
             _write(self._files[role], data)
             sizes[role] += len(data)
             crcs[role] = zlib.crc32(data, crcs[role])
-        later = Progress(now.rows + rows, now.skips + skips, classes, width, sizes, crcs)
+        later = Record(now.rows + rows, now.skips + skips, classes, width, sizes, crcs)
         _write(self._journal, later.pack(self._plan))
-        self.progress = later
+        self.record = later
         self._torn = False
 
     def _whole(self) -> None:
@@ -147,20 +146,15 @@ class Staging:
     def finalise(self, bits: int) -> dict[str, FileEntry]:
         """Write the .npy headers, bring all to the disk, and tell what each file is by role."""
         self._whole()
-        now = self.progress
-        shapes = {
-            "codes": (CODES, (now.rows, code_bytes(bits))),
-            "labels": (MULTI_HOT, (now.rows, now.classes))
-            if now.classes
-            else (LABELS, (now.rows,)),
-            "features": (FEATURES, (now.rows, now.width)),
-            "stat": (STAT, (now.rows, 2)),
-        }
+        now = self.record
+        widths = {"labels": now.classes, "features": now.width}
+        widths |= {"codes": code_bytes(bits), "stat": 2}
         entries = {}
         for role, descriptor in self._files.items():
             if role == "skipped" and not now.skips:
                 continue
-            head = npy_header(*shapes[role]) if role in shapes else b""
+            is_array = role in widths
+            head = npy_header(*stored_type(role, now.rows, widths[role])) if is_array else b""
             os.lseek(descriptor, 0, os.SEEK_SET)
             _write(descriptor, head)
             os.fsync(descriptor)
@@ -175,16 +169,6 @@ class Staging:
             entries[role] = FileEntry(size=len(head) + now.sizes[role], crc32=crc)
         return entries
 
-    def write_header(self, data: bytes) -> None:
-        """Write the header of the set beside the other files, and bring it to the disk."""
-        descriptor = _open(self._layout.staged("header"))
-        try:
-            os.ftruncate(descriptor, 0)
-            _write(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
     def close(self) -> None:
         """Close the files; complete batches stay."""
         for descriptor in (*self._files.values(), self._journal):
@@ -193,35 +177,38 @@ class Staging:
         self._files, self._journal = {}, -1
 
 
-def plan_file(layout: Layout) -> Path:
-    """Where the plan of the staged files is written down."""
-    return layout.staging / "plan"
-
-
-def journal_file(layout: Layout) -> Path:
-    """Where the progress of the staged files is written down."""
-    return layout.staging / "journal"
-
-
 def staged_rows(layout: Layout) -> int:
     """How many rows an interrupted writer of any plan had staged, going by its journal."""
-    try:
-        plan, journal = plan_file(layout).read_bytes(), journal_file(layout).read_bytes()
-    except OSError:
-        return 0
-    rows = 0
+    plan, journal = _content(layout.staging / _PLAN), _content(layout.staging / _JOURNAL)
+    return max((record.rows for record in _records(journal, plan)), default=0)
+
+
+def _records(journal: bytes, plan: bytes) -> Iterator[Record]:
+    """The good records of a journal, up to the first that is torn or of another plan."""
     for place in range(0, len(journal), _RECORD.size):
-        if progress := Progress.unpack(journal[place : place + _RECORD.size], plan):
-            rows = progress.rows
-    return rows
+        if not (record := Record.unpack(journal[place : place + _RECORD.size], plan)):
+            return
+        yield record
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _start(role: str) -> int:
-    return NPY_HEADER if role in ARRAYS else 0
+    return NPY_HEADER if role in DTYPES else 0
 
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+
+
+def _cut(descriptor: int, size: int) -> None:
+    os.ftruncate(descriptor, size)
+    os.lseek(descriptor, 0, os.SEEK_END)
 
 
 def _write(descriptor: int, data: bytes) -> None:

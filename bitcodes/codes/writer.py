@@ -2,28 +2,24 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.codes.columns import as_codes, as_features, as_labels, as_stat
+from bitcodes.codes.columns import OPTIONAL, Array, as_stored
 from bitcodes.codes.header import make_header
 from bitcodes.codes.layout import SUFFIXES, Layout
+from bitcodes.codes.pack import check_codes
 from bitcodes.codes.paths import PathList, escape, with_slashes
-from bitcodes.codes.staging import Staging, plan_file, staged_rows
+from bitcodes.codes.staging import Staging
 from bitcodes.errors import CodeSetError, FileInUseError
-from bitcodes.files import lock
+from bitcodes.files import atomic_write, lock
 
-_COPY_ROWS = 1 << 16
 _SAVE_ROWS = 1 << 12
-
-OPTIONAL = ("labels", "features", "stat")
 
 
 def finish_commit(path: str | os.PathLike[str]) -> bool:
@@ -107,10 +103,8 @@ class CodeSetWriter:
                 layout.finish()
                 self._refuse_existing()
                 plan = self._header.to_bytes() + f"columns: {', '.join(self._columns)}\n".encode()
-                if not (self._resume and _content(plan_file(layout)) == plan):
-                    self.dropped = staged_rows(layout)
-                    layout.discard()
-                self._staging = Staging(layout, plan, self._columns)
+                self._staging = Staging(layout, plan, self._columns, self._resume)
+                self.dropped = self._staging.dropped
                 self._exit.callback(self._leave, self._staging)
         except BaseException:
             self._exit.close()
@@ -128,28 +122,23 @@ class CodeSetWriter:
 
     def _leave(self, staging: Staging) -> None:
         staging.close()
-        if not self._committed and not staging.progress.rows and not staging.progress.skips:
+        if not self._committed and not staging.record.rows and not staging.record.skips:
             with suppress(OSError):  # nothing to keep; a folder left over does no harm
                 self._layout.discard()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._staging = None
         self._exit.close()
 
     @property
     def done(self) -> int:
         """Rows that are saved in the staging folder."""
-        return self._open().progress.rows
+        return self._open().record.rows
 
     @property
     def skipped(self) -> int:
         """Skips that are recorded, those waiting for the next batch too."""
-        return self._open().progress.skips + len(self._pending)
+        return self._open().record.skips + len(self._pending)
 
     @property
     def position(self) -> int:
@@ -173,45 +162,11 @@ class CodeSetWriter:
             raise CodeSetError(
                 f"expected a path for each of {len(codes)} codes, found {len(paths)}"
             )
-        lines = "".join(f"{escape(with_slashes(path))}\n" for path in paths).encode()
-        self._append(codes, lines, labels, features, stat)
-
-    def _append(
-        self,
-        codes: npt.NDArray[Any],
-        lines: bytes,
-        labels: npt.ArrayLike | None = None,
-        features: npt.NDArray[Any] | None = None,
-        stat: npt.ArrayLike | None = None,
-    ) -> None:
-        staging = self._open()
-        codes = as_codes(codes, self._header.bits)
-        count = len(codes)
-        arrays = {"labels": labels, "features": features, "stat": stat}
-        names = tuple(name for name in OPTIONAL if arrays[name] is not None)
-        if names != self._columns:
-            raise CodeSetError(
-                f"expected the columns {list(self._columns)} in every batch, found {list(names)}"
-            )
-        parts = {"codes": codes.tobytes(), "paths": lines}
-        classes, width = staging.progress.classes, staging.progress.width
-        first = not staging.progress.rows
-        if labels is not None:
-            array = as_labels(labels, count, len(self._header.class_names))
-            columns = array.shape[1] if array.ndim == 2 else 0
-            classes = columns if first else classes
-            if columns != classes:
-                raise CodeSetError(f"expected labels of {classes or 'no'} columns, found {columns}")
-            parts["labels"] = array.tobytes()
-        if features is not None:
-            array = as_features(features, count)
-            width = array.shape[1] if first else width
-            if array.shape[1] != width:
-                raise CodeSetError(f"expected features of width {width}, found {array.shape[1]}")
-            parts["features"] = array.tobytes()
-        if stat is not None:
-            parts["stat"] = as_stat(stat, count).tobytes()
-        self._write(staging, parts, count, classes, width)
+        self._append(
+            codes,
+            _lines(paths, 0, len(paths)),
+            {"labels": labels, "features": features, "stat": stat},
+        )
 
     def copy(
         self, code_set: CodeSet, start: int, stop: int, labels: npt.ArrayLike | None = None
@@ -220,22 +175,40 @@ class CodeSetWriter:
 
         The set must have the columns of this writer, and codes of as many bits.
         """
-        for begin in range(start, stop, _COPY_ROWS):
-            rows = slice(begin, min(begin + _COPY_ROWS, stop))
-            stored: dict[str, Any] = {
-                "labels": code_set.labels,
-                "features": code_set.features,
-                "stat": code_set.stat,
-            }
-            part: dict[str, Any] = {}
-            for name in self._columns:
-                if name == "labels" and labels is not None:
-                    part[name] = np.asarray(labels)[begin - start : rows.stop - start]
-                elif stored[name] is None:
-                    raise CodeSetError(f"{code_set.path}: expected {name}, found none")
-                else:
-                    part[name] = stored[name][rows]
-            self._append(code_set.codes[rows], _lines(code_set.paths, rows), **part)
+        arrays: dict[str, Any] = {name: getattr(code_set, name) for name in self._columns}
+        for name, array in arrays.items():
+            if name == "labels" and labels is not None:
+                arrays[name] = labels
+            elif array is None:
+                raise CodeSetError(f"{code_set.path}: expected {name}, found none")
+            else:
+                arrays[name] = array[start:stop]
+        self._append(code_set.codes[start:stop], _lines(code_set.paths, start, stop), arrays)
+
+    def _append(
+        self,
+        codes: npt.NDArray[Any],
+        lines: bytes,
+        arrays: Mapping[str, npt.ArrayLike | None],
+    ) -> None:
+        staging = self._open()
+        check_codes(codes, self._header.bits)
+        stored = as_stored(arrays, len(codes), len(self._header.class_names))
+        if tuple(stored) != self._columns:
+            raise CodeSetError(
+                f"expected the columns {list(self._columns)} in every batch, found {list(stored)}"
+            )
+        classes, width = _width(stored.get("labels")), _width(stored.get("features"))
+        before = staging.record
+        if before.rows and classes != before.classes:
+            raise CodeSetError(
+                f"expected labels of {before.classes or 'no'} columns, found {classes}"
+            )
+        if before.rows and width != before.width:
+            raise CodeSetError(f"expected features of width {before.width}, found {width}")
+        parts = {"codes": codes, **stored}
+        data = {"paths": lines, **{role: array.tobytes() for role, array in parts.items()}}
+        self._write(staging, data, len(codes), classes, width)
 
     def skip(self, path: str, reason: str) -> None:
         """Record that a source image has no row, and why; saved with the next batch or commit."""
@@ -255,13 +228,12 @@ class CodeSetWriter:
         """Make the staged rows the code set, whole or not at all, and open it."""
         staging = self._open()
         if self._pending:
-            self._write(staging, {}, 0, staging.progress.classes, staging.progress.width)
+            self._write(staging, {}, 0, staging.record.classes, staging.record.width)
         with _file_errors(self._layout):
             files = staging.finalise(self._header.bits)
-            header = self._header.model_copy(
-                update={"count": staging.progress.rows, "files": files}
-            )
-            staging.write_header(header.to_bytes())
+            update = {"count": staging.record.rows, "files": files}
+            with atomic_write(self._layout.staged("header")) as file:
+                file.write(self._header.model_copy(update=update).to_bytes())
             self._committed = True  # from here on, staging is not to be cleared
             self._layout.begin(["header", *files])
             self._staging = None
@@ -281,45 +253,36 @@ def save_code_set(code_set: CodeSet, path: str | os.PathLike[str], force: bool =
 
     CodeSetError if a set is there already, unless `force`.
     """
-    arrays = {name: getattr(code_set, name) for name in OPTIONAL}
-    columns = {name: array for name, array in arrays.items() if array is not None}
-    fields = code_set.header.model_dump(
-        exclude={"format", "count", "bit_order", "files", "root", "run"}
-    )
-    with CodeSetWriter(
-        path,
-        columns=tuple(columns),
-        root=code_set.root_name,
-        run=code_set.run,
-        force=force,
-        resume=False,
-        **fields,
-    ) as writer:
+    with CodeSetWriter(path, force=force, **plan_of(code_set)) as writer:
         for start in range(0, code_set.count, _SAVE_ROWS):
-            rows = slice(start, start + _SAVE_ROWS)
-            part = {name: array[rows] for name, array in columns.items()}
-            writer.append(code_set.codes[rows], code_set.paths[rows], **part)
+            writer.copy(code_set, start, min(start + _SAVE_ROWS, code_set.count))
         for skipped, reason in code_set.skipped:
             writer.skip(skipped, reason)
         return writer.commit()
 
 
-def _lines(paths: Sequence[str], rows: slice) -> bytes:
+def plan_of(code_set: CodeSet) -> dict[str, Any]:
+    """The arguments of a writer that writes the same set anew."""
+    fields = code_set.header.model_dump(exclude={"format", "count", "bit_order", "files"})
+    columns = [name for name in OPTIONAL if getattr(code_set, name) is not None]
+    place = {"root": code_set.root_name, "run": code_set.run}
+    return {**fields, **place, "columns": columns, "resume": False}
+
+
+def _lines(paths: Sequence[str], start: int, stop: int) -> bytes:
     """Some paths as they stand in a paths file."""
     if isinstance(paths, PathList):
-        return paths.raw(rows.start, rows.stop)
-    return "".join(f"{escape(with_slashes(path))}\n" for path in paths[rows]).encode()
+        return b"".join(line + b"\n" for line in paths.raw(start, stop))
+    return "".join(f"{escape(with_slashes(path))}\n" for path in paths[start:stop]).encode()
+
+
+def _width(array: Array | None) -> int:
+    """How many columns an array has; 0 for class numbers, and where there is none."""
+    return 0 if array is None or array.ndim == 1 else array.shape[1]
 
 
 def _field(text: str) -> str:
     return escape(text).replace("\t", "\\t")
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
 
 
 @contextmanager
