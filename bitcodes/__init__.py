@@ -60,11 +60,5 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def _as_html(result: object) -> str | None:
-    """What a notebook shows of a result. Tasks return results without knowing how they look."""
-    from bitcodes.report.notebook import as_html
-
-    return as_html(result)
-
-
-_set_renderer(_as_html)
+# Results do not know how they look: a notebook asks the room that does.
+_set_renderer(lambda result: import_module("bitcodes.report.notebook").as_html(result))

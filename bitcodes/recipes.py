@@ -37,19 +37,13 @@ def gather_settings(
     default. Raises ConfigError, which names every wrong or unknown setting.
     """
     values = {} if file is None else read_settings_file(file)
-    if file is not None and params.is_params(values):
-        return _from_params(recipe or Recipe.PREDECESSOR, file, values, options)
-    start = {} if recipe is None else RECIPES[recipe]
     where = "settings" if file is None else f"{file} and flags"
-    return RunSettings(Settings.build(start | values | options, where))
-
-
-def _from_params(
-    recipe: Recipe, file: Path, values: dict[str, Any], options: dict[str, Any]
-) -> RunSettings:
+    if file is None or not params.is_params(values):
+        start = {} if recipe is None else RECIPES[recipe]
+        return RunSettings(Settings.build(start | values | options, where))
+    recipe = recipe or Recipe.PREDECESSOR
     theirs = params.read_params(values, str(file))
-    start = RECIPES[recipe]
-    settings = Settings.build(start | theirs.settings | options, f"{file} and flags")
+    settings = Settings.build(RECIPES[recipe] | theirs.settings | options, where)
     note = f"{file}: settings of Learning-bit-codes-for-images, over --recipe {recipe}"
     if theirs.ignored:
         note += f"; without meaning here: {', '.join(theirs.ignored)}"

@@ -6,6 +6,7 @@ class and dtype class. They record their arguments, and an array is made only of
 """
 
 import io
+import math
 import pickle
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -111,8 +112,7 @@ class _Dtype:
 class _Array:
     """An array as pickled: the shape, the dtype, the order of axes and the bytes."""
 
-    def __init__(self) -> None:
-        self.state: Any = None
+    state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -131,10 +131,7 @@ class _Array:
         kind = dtype.numpy(expected)
         if not isinstance(data, bytes):
             raise RefusedPickle("an array whose numbers are not bytes")
-        count = 1
-        for size in shape:
-            count *= size
-        if len(data) != count * kind.itemsize:
+        if len(data) != math.prod(shape) * kind.itemsize:
             raise RefusedPickle(f"an array of shape {shape} with {len(data)} bytes")
         return np.frombuffer(data, kind).reshape(shape, order="F" if fortran else "C")
 
@@ -158,24 +155,15 @@ def _plain(value: Any, expected: Expected, depth: int) -> Any:
     if isinstance(value, _Array):
         return value.numpy(expected)
     if isinstance(value, dict):
-        return {_key(key): _plain(inner, expected, depth + 1) for key, inner in value.items()}
+        return {
+            key if type(key) is int else _text(key): _plain(inner, expected, depth + 1)
+            for key, inner in value.items()
+        }
     if isinstance(value, (list, tuple)):
         if len(value) > expected.longest:
             raise RefusedPickle(f"a list of {len(value)}")
         return [_plain(inner, expected, depth + 1) for inner in value]
-    if isinstance(value, bytes):
-        return _text(value)
-    if isinstance(value, (str, int, float, type(None))):
-        return value
-    raise RefusedPickle(f"a thing of the kind {type(value).__name__.lstrip('_')}")
-
-
-def _key(key: Any) -> str | int:
-    if isinstance(key, (str, bytes)):
-        return _text(key)
-    if type(key) is int:
-        return key
-    raise RefusedPickle(f"a key of the kind {type(key).__name__}")
+    return value if isinstance(value, (int, float, type(None))) else _text(value)
 
 
 def _text(value: Any) -> str:
@@ -183,4 +171,4 @@ def _text(value: Any) -> str:
         return value.decode("latin1")
     if isinstance(value, str):
         return value
-    raise RefusedPickle("text of another kind")
+    raise RefusedPickle(f"a thing of the kind {type(value).__name__.lstrip('_')}")

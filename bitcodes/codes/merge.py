@@ -1,7 +1,6 @@
 """Joining code sets of one model into one."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
@@ -15,7 +14,6 @@ from bitcodes.codes.writer import CodeSetWriter, plan_of
 from bitcodes.errors import CodeSetError
 
 _ROWS = 1 << 16
-_PART = re.compile(r"([0-9a-f]+) part (\d+)/(\d+)")
 
 
 def merge(
@@ -61,19 +59,14 @@ def merge(
 
 
 def _check_alike(first: CodeSet, other: CodeSet) -> None:
-    for name in ("bits", "fingerprint", "engine", "dtype", "decode", "class_names"):
-        one, two = getattr(first.header, name), getattr(other.header, name)
+    names = ("bits", "fingerprint", "engine", "dtype", "decode", "class_names")
+    pairs = [(name, getattr(first.header, name), getattr(other.header, name)) for name in names]
+    pairs += [(name, _kind(getattr(first, name)), _kind(getattr(other, name))) for name in OPTIONAL]
+    for name, one, two in pairs:
         if one != two:
             raise CodeSetError(
                 f"{other.path} cannot be merged with {first.path}: "
                 f"expected {name} {one}, found {two}"
-            )
-    for name in OPTIONAL:
-        one, two = getattr(first, name), getattr(other, name)
-        if _kind(one) != _kind(two):
-            raise CodeSetError(
-                f"{other.path} cannot be merged with {first.path}: expected {name} {_kind(one)}, "
-                f"found {_kind(two)}"
             )
 
 
@@ -83,24 +76,22 @@ def _kind(column: "np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None") ->
 
 def _root(sets: Sequence[CodeSet]) -> str | None:
     """The one root of all, else the folder that all lie in; None where one is unknown."""
-    names = [code_set.root_name for code_set in sets]
-    if len(set(names)) == 1:
-        return names[0]
-    if any(name is None for name in names):
+    names = {code_set.root_name for code_set in sets}
+    if len(names) == 1:
+        return names.pop()
+    roots = sorted(name for name in names if name is not None)
+    if len(roots) < len(names):
         raise CodeSetError(
             "some of these code sets have a root, the folder of their images, others have none; "
             "encode them again, or give all of them a root"
         )
-    roots = [name for name in names if name is not None]
     if any(is_foreign(name) for name in roots):
-        raise CodeSetError(
-            f"these code sets have roots that cannot be merged: {', '.join(sorted(set(roots)))}"
-        )
+        raise CodeSetError(f"these code sets have roots that cannot be merged: {', '.join(roots)}")
     try:
         return os.path.commonpath(roots)
     except ValueError:  # on different drives of Windows
         raise CodeSetError(
-            f"these code sets have roots on different drives: {', '.join(sorted(set(roots)))}"
+            f"these code sets have roots on different drives: {', '.join(roots)}"
         ) from None
 
 
@@ -118,7 +109,7 @@ def _moved(path: str, prefix: str) -> str:
 
 def _source(sets: Sequence[CodeSet]) -> str | None:
     """The digest of the whole source, if these are all of its parts in order."""
-    matches = [_PART.fullmatch(code_set.header.source or "") for code_set in sets]
-    names = [match.groups() for match in matches if match is not None]
-    expected = [(names[0][0], str(i + 1), str(len(sets))) for i in range(len(sets)) if names]
-    return names[0][0] if names and names == expected else None
+    sources = [code_set.header.source for code_set in sets]
+    digest = (sources[0] or "").partition(" part ")[0]
+    count = len(sets)
+    return digest if sources == [f"{digest} part {i + 1}/{count}" for i in range(count)] else None

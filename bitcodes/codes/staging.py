@@ -11,6 +11,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -32,21 +33,21 @@ _RECORD = struct.Struct("<4Q" + "QI" * len(_ROLES) + "I")
 
 @dataclass(frozen=True)
 class Record:
-    """How far the staged files are good; sizes and CRC-32s are without the .npy headers."""
+    """How far the staged files are good."""
 
     rows: int = 0
     skips: int = 0
     classes: int = 0  # columns of multi-hot labels; 0 for class numbers
     width: int = 0  # of features
-    sizes: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(_ROLES, 0))
-    crcs: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(_ROLES, 0))
+    files: Mapping[str, tuple[int, int]] = field(
+        default_factory=lambda: dict.fromkeys(_ROLES, (0, 0))
+    )
+    """Size and CRC-32 of each, without the .npy headers."""
 
     def pack(self, plan: bytes) -> bytes:
         """The bytes of the record; its checksum includes the plan: no other plan accepts it."""
-        numbers = [self.rows, self.skips, self.classes, self.width]
-        for role in _ROLES:
-            numbers += self.sizes[role], self.crcs[role]
-        record = _RECORD.pack(*numbers, 0)[:-4]
+        files = chain.from_iterable(self.files[role] for role in _ROLES)
+        record = _RECORD.pack(self.rows, self.skips, self.classes, self.width, *files, 0)[:-4]
         return record + struct.pack("<I", zlib.crc32(record, zlib.crc32(plan)))
 
     @classmethod
@@ -54,11 +55,9 @@ class Record:
         """Read a record of the journal; None where it is torn or of another plan."""
         if len(record) < _RECORD.size:
             return None
-        numbers = _RECORD.unpack(record)
-        rows, skips, classes, width, *files, _ = numbers
-        sizes = dict(zip(_ROLES, files[::2], strict=True))
-        crcs = dict(zip(_ROLES, files[1::2], strict=True))
-        result = cls(rows, skips, classes, width, sizes, crcs)
+        rows, skips, classes, width, *files, _ = _RECORD.unpack(record)
+        pairs = zip(files[::2], files[1::2], strict=True)
+        result = cls(rows, skips, classes, width, dict(zip(_ROLES, pairs, strict=True)))
         return result if result.pack(plan) == record else None
 
 
@@ -102,17 +101,16 @@ class Staging:
             self.record = record
             end += _RECORD.size
         for role, descriptor in self._files.items():
-            _cut(descriptor, _start(role) + self.record.sizes[role])
+            _cut(descriptor, _start(role) + self.record.files[role][0])
         _cut(self._journal, end)
 
     def _holds(self, later: Record) -> bool:
         """Whether the files hold what a later record says, beyond what is known to be good."""
-        now = self.record
         for role, descriptor in self._files.items():
-            crc, size = now.crcs[role], now.sizes[role]
-            for data in _read(descriptor, _start(role) + size, later.sizes[role] - size):
-                crc, size = zlib.crc32(data, crc), size + len(data)
-            if size != later.sizes[role] or crc != later.crcs[role]:
+            size, crc = self.record.files[role]
+            for data in _read(descriptor, _start(role) + size, later.files[role][0] - size):
+                size, crc = size + len(data), zlib.crc32(data, crc)
+            if (size, crc) != later.files[role]:
                 return False
         return True
 
@@ -123,15 +121,15 @@ class Staging:
 
         If it fails, nothing of the batch counts, and this object accepts no more batches.
         """
-        now = self.record
-        sizes, crcs = dict(now.sizes), dict(now.crcs)
         self._whole()
         self._torn = True
+        now = self.record
+        files = dict(now.files)
         for role, data in parts.items():
             _write(self._files[role], data)
-            sizes[role] += len(data)
-            crcs[role] = zlib.crc32(data, crcs[role])
-        later = Record(now.rows + rows, now.skips + skips, classes, width, sizes, crcs)
+            size, crc = files[role]
+            files[role] = size + len(data), zlib.crc32(data, crc)
+        later = Record(now.rows + rows, now.skips + skips, classes, width, files)
         _write(self._journal, later.pack(self._plan))
         self.record = later
         self._torn = False
@@ -158,15 +156,16 @@ class Staging:
             os.lseek(descriptor, 0, os.SEEK_SET)
             _write(descriptor, head)
             os.fsync(descriptor)
+            size, good_crc = now.files[role]
             crc, data_crc = zlib.crc32(head), 0
-            for data in _read(descriptor, len(head), now.sizes[role]):
+            for data in _read(descriptor, len(head), size):
                 crc, data_crc = zlib.crc32(data, crc), zlib.crc32(data, data_crc)
-            if data_crc != now.crcs[role]:
+            if data_crc != good_crc:
                 raise CodeSetError(
                     f"{self._layout.staged(role)}: another program changed this file; "
                     "remove its folder and encode again"
                 )
-            entries[role] = FileEntry(size=len(head) + now.sizes[role], crc32=crc)
+            entries[role] = FileEntry(size=len(head) + size, crc32=crc)
         return entries
 
     def close(self) -> None:
