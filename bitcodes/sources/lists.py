@@ -17,7 +17,7 @@ from bitcodes.errors import DataError
 from bitcodes.files import atomic_write
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.description import DATASET_FILE, recorded_names
-from bitcodes.sources.item import File, Item, Stat, regular_stat
+from bitcodes.sources.item import GONE, File, Item, regular_stat
 from bitcodes.sources.paths import quote_path, with_slashes
 
 _EXAMPLES = 3  # missing images named in a message
@@ -63,13 +63,31 @@ def read_list(file: Path, root: Path | None = None, check_exists: bool = True) -
     images that are not there.
     """
     base = Path(file.parent if root is None else root).absolute()
-    names = recorded_names(file.parent)
-    return _collect(ListStream(file_lines(file), str(file), base, names, check_exists))
+    content = b"".join(file_lines(file)())
+    images = parse_list(content, str(file), base, recorded_names(file.parent))
+    missing = _missing(images) if check_exists else []
+    if missing:
+        lines = [row.line for row in _rows(content.split(b"\n"), str(file))]
+        examples = [(lines[i], images.paths[i]) for i in missing[:_EXAMPLES]]
+        raise _not_there(str(file), examples, len(missing), len(images), base)
+    return images
 
 
-def parse_list(content: bytes, name: str, root: Path) -> ImageList:
+def parse_list(
+    content: bytes, name: str, root: Path, class_names: tuple[str, ...] = ()
+) -> ImageList:
     """Parse the bytes of a list file; `name` stands for it in errors. See read_list."""
-    return _collect(ListStream(lambda: content.split(b"\n"), name, root, check_exists=False))
+    rows = list(_rows(content.split(b"\n"), name))
+    columns = _label_count(rows, name, class_names)
+    paths = [row.path(columns, name) for row in rows]
+    if not columns:
+        return ImageList(paths, None, root)
+    digits = [row.label_digits(columns) for row in rows]
+    folders = _ClassFolders(columns)
+    for path, label in zip(paths, digits, strict=True):
+        folders.add(path, label)
+    labels = np.frombuffer("".join(digits).encode(), np.uint8).reshape(-1, columns) - ord("0")
+    return ImageList(paths, labels, root, class_names or folders.names())
 
 
 def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
@@ -88,9 +106,9 @@ def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
 class ListStream:
     """A list file read line by line, each time it is gone through; `lines` opens it anew.
 
-    Attributes, for which it is read twice at first: `columns`, the number of labels per line;
-    `single`, whether each line has exactly one 1; `class_names`, as read_list gives them; `count`,
-    the number of lines. Raises DataError as read_list does.
+    It is read twice at first, for the attributes: `columns`, the number of labels per line;
+    `single`, whether each line has exactly one 1; `class_names`, as read_list gives them. Each
+    image is looked up then. Raises DataError as read_list does.
     """
 
     def __init__(
@@ -99,34 +117,38 @@ class ListStream:
         name: str,
         root: Path,
         class_names: tuple[str, ...] = (),
-        check_exists: bool = True,
     ) -> None:
         self._lines, self._name, self.root = lines, name, root
         self.columns = _label_count(_rows(lines(), name), name, class_names)
-        self.count = 0
         self.single = True
+        self._stats = array("q")  # size and time of each image in turn: 16 bytes per image
         folders = _ClassFolders(self.columns)
-        stats = _Stats(root) if check_exists else None
+        missing: list[tuple[int, str]] = []  # line and path of the first
+        missing_count = count = 0
         for row in _rows(lines(), name):
             path = row.path(self.columns, name)
-            self.count += 1
+            count += 1
             if self.columns:
                 labels = row.label_digits(self.columns)
                 self.single &= labels.count("1") == 1
                 folders.add(path, labels)
-            if stats is not None:
-                stats.add(row.line, path)
-        if stats is not None and stats.missing:
-            raise stats.error(name, self.count)
-        self._stats = stats
+            known = regular_stat(os.path.join(root, path))  # noqa: PTH118
+            self._stats.extend(known or GONE)
+            if known is None:
+                missing_count += 1
+                if missing_count <= _EXAMPLES:
+                    missing.append((row.line, path))
+        if missing:
+            raise _not_there(name, missing, missing_count, count, root)
         self.class_names = class_names or folders.names()
 
     def __iter__(self) -> Iterator[Item]:
-        """The images, each a file that was looked up at first, if it was to be there."""
+        """The images, each a file that was looked up at first."""
         root = str(self.root)
-        for number, row in enumerate(_rows(self._lines(), self._name)):
+        stats = iter(self._stats)
+        for row in _rows(self._lines(), self._name):
             path = row.path(self.columns, self._name)
-            known = None if self._stats is None else self._stats[number]
+            known = next(zip(stats, stats, strict=True), None)  # None: the list has grown since
             labels = _to_labels(row.label_digits(self.columns)) if self.columns else None
             yield Item(path, File(os.path.join(root, path), known), labels)  # noqa: PTH118
 
@@ -137,18 +159,6 @@ def _to_labels(digits: str) -> Labels:
     labels: Labels = np.frombuffer(digits.encode(), np.uint8) - ord("0")
     labels.flags.writeable = False
     return labels
-
-
-def _collect(stream: ListStream) -> ImageList:
-    paths: list[str] = []
-    rows: list[Labels] = []
-    for item in stream:
-        paths.append(item.path)
-        if item.labels is not None:
-            rows.append(item.labels)
-    if not rows:
-        return ImageList(paths, None, stream.root)
-    return ImageList(paths, np.stack(rows), stream.root, stream.class_names)
 
 
 class _ClassFolders:
@@ -171,40 +181,6 @@ class _ClassFolders:
         if not self._agree or len(set(names)) != self._classes or "" in names:
             return ()
         return tuple(names)
-
-
-class _Stats:
-    """The stats of the images in a list, and which of them are missing; 16 bytes per image."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = str(root)
-        self._numbers = array("q")  # size and time of each image in turn
-        self._examples: list[tuple[int, str]] = []  # the first missing ones: line and path
-        self.missing = 0
-
-    def add(self, line: int, path: str) -> None:
-        known = regular_stat(os.path.join(self._root, path))  # noqa: PTH118
-        if known is not None:
-            self._numbers.extend(known)
-            return
-        self.missing += 1
-        if len(self._examples) < _EXAMPLES:
-            self._examples.append((line, path))
-
-    def __getitem__(self, number: int) -> Stat | None:
-        position = 2 * number
-        if position >= len(self._numbers):
-            return None  # the list has grown since
-        return self._numbers[position], self._numbers[position + 1]
-
-    def error(self, name: str, total: int) -> DataError:
-        first = "; ".join(f"line {line}: {quote_path(path)}" for line, path in self._examples)
-        more = ", ..." if self.missing > len(self._examples) else ""
-        other = _other_root(self._examples[0][1], Path(self._root))
-        return DataError(
-            f"{name}: {self.missing:,} of {total:,} images are not there ({first}{more}). "
-            f"Relative paths are taken from {self._root}{other}"
-        )
 
 
 def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
@@ -300,6 +276,40 @@ def _trailing_labels(text: str) -> str:
         return joined
     last_long = max(i for i, word in enumerate(words) if len(word) > 1)
     return "".join(words[last_long + 1 :])
+
+
+def _missing(images: ImageList) -> list[int]:
+    """Positions of the images that are not there. Folders are listed: that is fast."""
+    root = str(images.root)
+    names = [os.path.split(os.path.join(root, path)) for path in images.paths]  # noqa: PTH118
+    # A folder may hold millions of other files: so a few images are looked up one by one.
+    counts = Counter(folder for folder, _ in names)
+    files = {folder: _file_names(folder) if count > 20 else () for folder, count in counts.items()}
+    return [
+        i
+        for i, (folder, name) in enumerate(names)
+        if name not in files[folder] and not os.path.isfile(os.path.join(folder, name))  # noqa: PTH113, PTH118
+    ]
+
+
+def _file_names(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:
+        return set()
+
+
+def _not_there(
+    name: str, examples: list[tuple[int, str]], missing: int, total: int, root: Path
+) -> DataError:
+    """The error about images that are not there; `examples` are the first: line and path."""
+    first = "; ".join(f"line {line}: {quote_path(path)}" for line, path in examples)
+    more = ", ..." if missing > len(examples) else ""
+    return DataError(
+        f"{name}: {missing:,} of {total:,} images are not there ({first}{more}). "
+        f"Relative paths are taken from {root}{_other_root(examples[0][1], root)}"
+    )
 
 
 def _other_root(path: str, root: Path) -> str:
