@@ -2,12 +2,11 @@
 
 import os
 import tarfile
-import threading
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import PurePosixPath
+from threading import get_ident
 from typing import IO, NamedTuple
 
 from bitcodes.errors import ImageError
@@ -23,7 +22,7 @@ from bitcodes.sources.item import (
     file_stat,
     stat_of,
 )
-from bitcodes.sources.zips import DEFLATED, STORED, ZipEntry, data_start, zip_entries
+from bitcodes.sources.zips import Extent, zip_entries
 
 ARCHIVE_SUFFIXES = (*(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),)
 """Names of files that are taken for archives of images, in lower case."""
@@ -34,8 +33,6 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 _DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error)
 _LINK = "a link or a special file in an archive, not an image file"
 _TOO_LARGE = f"larger than {MAX_BYTES:,} bytes"
-
-_Read = Callable[[int, int], bytes]  # offset and size to bytes
 
 
 def is_archive(name: str) -> bool:
@@ -50,21 +47,12 @@ def archive_images(path: str) -> Iterator[Item]:
     the archive, links and devices are refused. Where the archive is damaged it ends with a refusal.
     """
     version = file_stat(path)
-
-    def place(extent: "_Extent") -> Place:
-        return ArchivedFile(path, version, extent)
-
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a str
-            head = file.read(6)
+            is_stream = file.read(6).startswith(_COMPRESSED)
             file.seek(0)
-            if path.lower().endswith(".zip"):
-                yield from _zip(file, place)
-            elif head.startswith(_COMPRESSED):
-                yield from _tar_stream(file)
-            else:
-                with tarfile.open(fileobj=file, mode="r:") as archive:
-                    yield from _tar(archive, lambda entry: place(_tar_extent(entry)))
+            place = partial(ArchivedFile, path, version)
+            yield from _images(file, path, place, is_stream)
     except _DAMAGE as error:
         yield _damage(path, error)
 
@@ -75,21 +63,14 @@ def stream_images(file: IO[bytes], name: str) -> Iterator[Item]:
     Tars are read from the beginning to the end; a zip has its list at the end, so `file` must seek.
     """
 
-    def read(offset: int, size: int) -> bytes:
-        file.seek(offset)
-        return file.read(size)
-
-    def place(extent: "_Extent") -> Place:
+    def place(extent: Extent) -> Place:
         try:
-            return Bytes(extent.extract(read), extent.mtime)
+            return Bytes(extent.extract(file), extent.mtime)
         except ImageError as error:
             return Refused(str(error))
 
     try:
-        if name.lower().endswith(".zip"):
-            yield from _zip(file, place)
-        else:
-            yield from _tar_stream(file)
+        yield from _images(file, name, place, is_stream=True)
     except _DAMAGE as error:
         yield _damage(name, error)
 
@@ -99,141 +80,68 @@ class ArchivedFile(NamedTuple):
 
     archive: str
     version: Stat
-    extent: "_Extent"
+    extent: Extent
 
     def stat(self) -> Stat:
         return self.extent.size, self.extent.mtime
 
     def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
         try:
-            archive = _open_archive(self.archive, self.version)
-            try:
-                data = self.extent.extract(archive.read)
-            finally:
-                if archive.stat() != self.version:
-                    raise ImageError("its archive changed while it was being read")
+            file = _open_archive(self.archive, self.version, (os.getpid(), get_ident())).file
+        except ImageError as error:
+            raise ImageError(f"its archive cannot be read: {error}") from None
+        try:
+            data = self.extent.extract(file)
         except OSError as error:
             raise ImageError(f"its archive cannot be read: {error.strerror}") from None
+        finally:
+            if stat_of(os.fstat(file.fileno())) != self.version:
+                raise ImageError("its archive changed while it was being read")
         return decode(data), self.stat()
 
 
-@dataclass(frozen=True)
-class _Extent:
-    """A stretch of an archive, where a file's bytes lie: as they are, or deflated in a zip."""
-
-    offset: int  # in a zip, of the local header that comes first
-    stored: int  # bytes in the archive
-    size: int
-    mtime: int
-    method: int | None = None  # of compression, in a zip
-    crc32: int = 0
-
-    def extract(self, read: _Read) -> bytes:
-        """The bytes of the file; raises ImageError."""
-        start = self.offset
-        if self.method is not None:
-            start = data_start(_read_all(read, self.offset, 30), self.offset)
-        data = _read_all(read, start, self.stored)
-        if self.method == DEFLATED:
-            try:
-                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
-            except zlib.error as error:
-                raise ImageError(f"damaged in its archive: {error}") from None
-        is_sound = self.method is None or zlib.crc32(data) == self.crc32
-        if len(data) != self.size or not is_sound:
-            raise ImageError("damaged in its archive: its size or checksum is another")
-        return data
-
-
-def _read_all(read: _Read, offset: int, size: int) -> bytes:
-    parts = []
-    while size > 0:
-        part = read(offset, size)
-        if not part:
-            raise ImageError("its archive is cut short")
-        parts.append(part)
-        offset, size = offset + len(part), size - len(part)
-    return b"".join(parts)
-
-
 @lru_cache(maxsize=4)
-def _open_archive(path: str, version: Stat) -> "_Archive":
-    return _Archive(path)
+def _open_archive(path: str, version: Stat, user: tuple[int, int]) -> "_Archive":
+    """An archive, opened once by each user: a process and thread, with a position of its own."""
+    return _Archive(open_file(path))
 
 
 class _Archive:
-    """An archive file open for reading, closed when it is forgotten."""
+    """An open file, closed when it is forgotten."""
 
-    def __init__(self, path: str) -> None:
-        try:
-            self._file = open_file(path)
-        except ImageError as error:
-            raise ImageError(f"its archive cannot be read: {error}") from None
-        self._lock = threading.Lock()
-
-    def stat(self) -> Stat:
-        return stat_of(os.fstat(self._file.fileno()))
-
-    def read(self, offset: int, size: int) -> bytes:
-        if hasattr(os, "pread"):  # forked processes share one position in the file
-            return os.pread(self._file.fileno(), size, offset)
-        with self._lock:
-            self._file.seek(offset)
-            return self._file.read(size)
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
 
     def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()
+        self.file.close()
 
 
-def _tar_stream(file: IO[bytes]) -> Iterator[Item]:
-    with tarfile.open(fileobj=file, mode="r|*") as archive:
-
-        def place(entry: tarfile.TarInfo) -> Place:
-            content = archive.extractfile(entry)
-            assert content is not None  # a regular file
-            return Bytes(content.read(), _mtime(entry))
-
-        yield from _tar(archive, place)
-
-
-def _tar(archive: tarfile.TarFile, place: Callable[[tarfile.TarInfo], Place]) -> Iterator[Item]:
-    for entry in _tar_entries(archive):
-        if not _is_image(entry.name) or entry.isdir():
-            continue
-        refusal = _refusal(entry.name, entry.isreg() and not entry.issparse(), entry.size)
-        yield Item(entry.name, Refused(refusal) if refusal else place(entry))
-
-
-def _tar_entries(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    while (entry := archive.next()) is not None:
-        archive.members = []  # type: ignore[attr-defined] # it would keep them all
-        yield entry
-
-
-def _tar_extent(entry: tarfile.TarInfo) -> _Extent:
-    return _Extent(entry.offset_data, entry.size, entry.size, _mtime(entry))
-
-
-def _zip(file: IO[bytes], place: Callable[[_Extent], Place]) -> Iterator[Item]:
-    for entry in zip_entries(file):
-        if _is_image(entry.name):
-            refusal = _refusal(entry.name, entry.is_regular, entry.size) or _zip_refusal(entry)
-            yield Item(entry.name, Refused(refusal) if refusal else place(_zip_extent(entry)))
-
-
-def _zip_extent(entry: ZipEntry) -> _Extent:
-    return _Extent(
-        *(entry.header, entry.stored, entry.size, entry.mtime, entry.method, entry.crc32)
-    )
-
-
-def _zip_refusal(entry: ZipEntry) -> str | None:
-    if entry.is_encrypted:
-        return "encrypted in its archive"
-    if entry.method not in (STORED, DEFLATED):
-        return f"compressed in its archive by method {entry.method}, which is not read here"
-    return None
+def _images(
+    file: IO[bytes], name: str, place: Callable[[Extent], Place], is_stream: bool
+) -> Iterator[Item]:
+    """The images of an archive; those of a tar that is read as a stream come with their bytes."""
+    if name.lower().endswith(".zip"):
+        for member in zip_entries(file):
+            if _is_image(member.name):
+                refusal = _refusal(member.name, member.is_regular, member.extent.size)
+                refusal = refusal or member.refusal
+                yield Item(member.name, Refused(refusal) if refusal else place(member.extent))
+        return
+    with tarfile.open(fileobj=file, mode="r|*" if is_stream else "r:") as archive:
+        while (entry := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined] # it would keep them all
+            if not _is_image(entry.name) or entry.isdir():
+                continue
+            refusal = _refusal(entry.name, entry.isreg() and not entry.issparse(), entry.size)
+            if refusal:
+                yield Item(entry.name, Refused(refusal))
+            elif is_stream:
+                content = archive.extractfile(entry)
+                assert content is not None  # a regular file
+                yield Item(entry.name, Bytes(content.read(), _mtime(entry)))
+            else:
+                extent = Extent(entry.offset_data, entry.size, entry.size, _mtime(entry))
+                yield Item(entry.name, place(extent))
 
 
 def _is_image(name: str) -> bool:

@@ -1,32 +1,65 @@
 """The list of members at the end of a zip file, read as it comes: zipfile would keep it whole."""
 
 import os
+import struct
+import zlib
 from calendar import timegm
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import IO
 
 from bitcodes.errors import ImageError
 
-STORED, DEFLATED = 0, 8
-"""Methods of compression."""
+_STORED, _DEFLATED = 0, 8  # methods of compression
 _ENCRYPTED, _IS_UTF8 = 1, 0x800  # flags
 _CHUNK = 1 << 18
+_UNIX = 3
+_LARGE = 0xFFFFFFFF  # the number is in the zip64 field
+# Signature, version, system, flags, method, time, date, CRC-32, sizes, the lengths of what follows
+# (name, extra field, comment), attributes, and where the member's local header begins.
+_ENTRY = struct.Struct("<4sBB2xHHHHIII3H4xII")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """A stretch of an archive, where a file's bytes lie: as they are, or deflated in a zip."""
+
+    offset: int  # in a zip, of the local header that comes first
+    stored: int  # bytes in the archive
+    size: int
+    mtime: int  # in ns
+    method: int | None = None  # of compression, in a zip
+    crc32: int = 0
+
+    def extract(self, file: IO[bytes]) -> bytes:
+        """The bytes of the file, from its archive; raises ImageError."""
+        start = self.offset
+        if self.method is not None:
+            header = _read(file, start, 30)
+            if not header.startswith(b"PK\x03\x04"):
+                raise ImageError("the archive is damaged where it should begin")
+            start += 30 + sum(struct.unpack_from("<HH", header, 26))  # name, extra field
+        data = _read(file, start, self.stored)
+        if self.method == _DEFLATED:
+            try:
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
+            except zlib.error as error:
+                raise ImageError(f"damaged in its archive: {error}") from None
+        is_sound = self.method is None or zlib.crc32(data) == self.crc32
+        if len(data) != self.size or not is_sound:
+            raise ImageError("damaged in its archive: its size or checksum is another")
+        return data
 
 
 @dataclass(frozen=True)
 class ZipEntry:
-    """What the list says of a member; `header` is where its local header begins."""
+    """What the list says of a member; `refusal` is why its bytes cannot be read, if so."""
 
     name: str
     is_regular: bool  # neither a folder nor a link nor a device
-    is_encrypted: bool
-    method: int
-    mtime: int  # in ns, as if the archive's clock had been on UTC
-    crc32: int
-    stored: int  # bytes in the archive
-    size: int
-    header: int
+    refusal: str | None
+    extent: Extent
 
 
 def zip_entries(file: IO[bytes]) -> Iterator[ZipEntry]:
@@ -52,48 +85,38 @@ def zip_entries(file: IO[bytes]) -> Iterator[ZipEntry]:
         buffer = buffer[position:]
 
 
-def data_start(header: bytes, offset: int) -> int:
-    """Where the bytes of a member begin, after the 30 bytes of its local header at `offset`."""
-    if header[:4] != b"PK\x03\x04":
-        raise ImageError("the archive is damaged where it should begin")
-    lengths = (int.from_bytes(header[i : i + 2], "little") for i in (26, 28))  # name, extra field
-    return offset + 30 + sum(lengths)
+def _read(file: IO[bytes], offset: int, size: int) -> bytes:
+    file.seek(offset)
+    data = file.read(size)
+    if len(data) < size:
+        raise ImageError("its archive is cut short")
+    return data
 
 
 def _entry(buffer: bytes, start: int) -> tuple[ZipEntry, int] | None:
     """The member whose entry begins at `start`, and the entry's end; None if it is cut off."""
-    if len(buffer) < start + 46:
+    if len(buffer) < start + _ENTRY.size:
         return None
-    if buffer[start : start + 4] != b"PK\x01\x02":
+    magic, _, system, flags, method, time, date, crc32, *sizes, attributes, offset = (
+        _ENTRY.unpack_from(buffer, start)
+    )
+    stored, size, *lengths = sizes
+    if magic != b"PK\x01\x02":
         raise ValueError("its list of members is damaged")
-
-    def number(offset: int, size: int) -> int:
-        return int.from_bytes(buffer[start + offset : start + offset + size], "little")
-
-    name_end = start + 46 + number(28, 2)
-    extra_end = name_end + number(30, 2)
-    end = extra_end + number(32, 2)
+    begin, name_end, extra_end, end = accumulate(lengths, initial=start + _ENTRY.size)
     if len(buffer) < end:
         return None
-    flags = number(8, 2)
-    name = _decode_name(buffer[start + 46 : name_end], flags)
-    stored, size, offset = number(20, 4), number(24, 4), number(42, 4)
-    if 0xFFFFFFFF in (stored, size, offset):
-        size, stored, offset = _large(buffer[name_end:extra_end], size, stored, offset)
-    is_unix = buffer[start + 5] == 3
-    mode = number(38, 4) >> 16 & 0o170000 if is_unix else 0
-    entry = ZipEntry(
-        name,
-        is_regular=mode in (0, 0o100000) and not name.endswith("/"),
-        is_encrypted=bool(flags & _ENCRYPTED),
-        method=number(10, 2),
-        mtime=_dos_time(number(14, 2), number(12, 2)),
-        crc32=number(16, 4),
-        stored=stored,
-        size=size,
-        header=offset,
-    )
-    return entry, end
+    name = _decode_name(buffer[begin:name_end], flags)
+    size, stored, offset = _large(buffer[name_end:extra_end], size, stored, offset)
+    mode = attributes >> 16 & 0o170000 if system == _UNIX else 0
+    is_regular = mode in (0, 0o100000) and not name.endswith("/")
+    refusal = None
+    if flags & _ENCRYPTED:
+        refusal = "encrypted in its archive"
+    elif method not in (_STORED, _DEFLATED):
+        refusal = f"compressed in its archive by method {method}, which is not read here"
+    extent = Extent(offset, stored, size, _dos_time(date, time), method, crc32)
+    return ZipEntry(name, is_regular, refusal, extent), end
 
 
 def _decode_name(name: bytes, flags: int) -> str:
@@ -105,23 +128,15 @@ def _decode_name(name: bytes, flags: int) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def _large(extra: bytes, size: int, stored: int, offset: int) -> tuple[int, int, int]:
-    """The numbers that have no room in an entry, from its zip64 field."""
-    start = 0
-    while start + 4 <= len(extra):
-        kind = int.from_bytes(extra[start : start + 2], "little")
-        length = int.from_bytes(extra[start + 2 : start + 4], "little")
-        field = extra[start + 4 : start + 4 + length]
-        start += 4 + length
-        if kind != 1:
-            continue
-        values = [int.from_bytes(field[i : i + 8], "little") for i in range(0, len(field) - 7, 8)]
-        numbers = [size, stored, offset]
-        for i, value in enumerate(numbers):
-            if value == 0xFFFFFFFF and values:
-                numbers[i] = values.pop(0)
-        return numbers[0], numbers[1], numbers[2]
-    return size, stored, offset
+def _large(extra: bytes, *numbers: int) -> tuple[int, ...]:
+    """Size, stored size and offset: those with no room in an entry are in its zip64 field."""
+    while _LARGE in numbers and len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        field, extra = extra[4 : 4 + length], extra[4 + length :]
+        if kind == 1:
+            values = iter(struct.unpack_from(f"<{len(field) // 8}Q", field))
+            return tuple(next(values, each) if each == _LARGE else each for each in numbers)
+    return numbers
 
 
 def _dos_time(date: int, time: int) -> int:
@@ -139,14 +154,12 @@ def _directory(file: IO[bytes]) -> tuple[int, int]:
     place = tail.rfind(b"PK\x05\x06")
     if place < 0 or len(tail) < place + 22:
         raise ValueError("it is no zip file, or its end is missing")
-    size = int.from_bytes(tail[place + 12 : place + 16], "little")
-    offset = int.from_bytes(tail[place + 16 : place + 20], "little")
+    size, offset = struct.unpack_from("<II", tail, place + 12)
     locator = tail[place - 20 : place] if place >= 20 else b""
     if locator.startswith(b"PK\x06\x07"):
-        file.seek(int.from_bytes(locator[8:16], "little"))
+        file.seek(*struct.unpack_from("<Q", locator, 8))
         record = file.read(56)
-        if not record.startswith(b"PK\x06\x06"):
+        if len(record) < 56 or not record.startswith(b"PK\x06\x06"):
             raise ValueError("its end is damaged")
-        size = int.from_bytes(record[40:48], "little")
-        offset = int.from_bytes(record[48:56], "little")
+        size, offset = struct.unpack_from("<QQ", record, 40)
     return offset, size
