@@ -5,9 +5,9 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import IO
 
@@ -42,7 +42,8 @@ class Source:
 
     `root` is the folder, archive or URL that their paths are relative to. `columns` is the number
     of labels per image, or 0; `single` says whether exactly one of them is 1. `versions` are those
-    of archives, which need not be read then to see whether they have changed.
+    of archives, which need not be read then to see whether they have changed. `known` are count and
+    digest where going through the images does not tell them.
     """
 
     root: str
@@ -51,6 +52,7 @@ class Source:
     columns: int = 0
     single: bool = True
     versions: tuple[str, ...] = ()
+    known: tuple[int, str] | None = None
 
     def __iter__(self) -> Iterator[Item]:
         return self.images()
@@ -67,17 +69,22 @@ class Source:
 
     @cached_property
     def _survey(self) -> tuple[int | None, str]:
+        if self.known is not None:
+            return self.known
         digest = hashlib.sha256()
+
+        def update(text: str) -> None:
+            digest.update(text.encode("utf-8", "surrogateescape"))
+
         for name in self.class_names:
-            digest.update(_bytes(name) + b"\0")
+            update(f"{name}\0")
         if self.versions:
-            digest.update(_bytes("\0".join(self.versions)))
+            update("\0".join(self.versions))
             return None, digest.hexdigest()
         count = 0
-        for item in self.images():
-            count += 1
+        for count, item in enumerate(self, 1):  # noqa: B007
             size, time = item.place.stat()
-            digest.update(_bytes(f"{item.path}\0{size} {time}\0"))
+            update(f"{item.path}\0{size} {time}\0")
             if item.labels is not None:
                 digest.update(item.labels.tobytes())
         return count, digest.hexdigest()
@@ -93,46 +100,35 @@ class Source:
         start, stop = count * (number - 1) // of, count * number // of
         if start == stop:
             raise DataError(f"part {number} of {of} is empty: there are {count:,} images")
-        return _Part(
-            self.root,
-            lambda: islice(self.images(), start, stop),
-            self.class_names,
-            self.columns,
-            self.single,
-            self.versions,
-            whole=self,
-            length=stop - start,
-            name=f"{number}/{of}",
-        )
+        known = stop - start, f"{self.digest} part {number}/{of}"
+        return replace(self, images=lambda: islice(self, start, stop), known=known)
+
+    def rebase(self, base: str) -> "Source":
+        """The same images with paths relative to `base`, or absolute; members keep theirs."""
+        if self.versions:
+            return self
+
+        def images() -> Iterator[Item]:
+            for item in self:
+                path = os.path.join(self.root, item.path)  # noqa: PTH118
+                yield item._replace(path=below(path, base))
+
+        return replace(self, images=images)
 
 
-@dataclass(frozen=True, eq=False)
-class _Part(Source):
-    whole: Source = field(kw_only=True)
-    length: int = field(kw_only=True)
-    name: str = field(kw_only=True)
-
-    @cached_property
-    def _survey(self) -> tuple[int | None, str]:
-        return self.length, f"{self.whole.digest} part {self.name}"
-
-
-def listed(images: ImageList) -> Source:
+def to_source(images: ImageList) -> Source:
     """A list in memory as a source."""
+    labels, root = images.labels, str(images.root)
 
     def items() -> Iterator[Item]:
-        for i, path in enumerate(images.paths):
-            labels = None if images.labels is None else images.labels[i]
-            yield Item(path, File(os.path.join(images.root, path)), labels)  # noqa: PTH118
+        rows = repeat(None) if labels is None else labels
+        for path, row in zip(images.paths, rows, strict=False):
+            yield Item(path, File(os.path.join(root, path)), row)  # noqa: PTH118
 
-    labels = images.labels
-    return Source(
-        absolute(images.root),
-        items,
-        images.class_names,
-        0 if labels is None else labels.shape[1],
-        labels is None or single_labels(labels) is not None,
-    )
+    if labels is None:
+        return Source(absolute(root), items, images.class_names)
+    single = single_labels(labels) is not None
+    return Source(absolute(root), items, images.class_names, labels.shape[1], single)
 
 
 def open_stream(
@@ -194,28 +190,17 @@ def _join(names: Sequence[str], parts: Sequence[Source], root: str) -> Source:
         )
         raise DataError(f"expected the same number of labels in all sources, found: {numbers}")
     class_names = {part.class_names for part in parts}
-
-    def items() -> Iterator[Item]:
-        for part in parts:
-            for item in part:
-                yield item if part.versions else rebased(item, part.root, root)
-
-    versions: tuple[str, ...] = ()
+    versions: list[str] = []
     if any(part.versions for part in parts):
-        versions = tuple(version for part in parts for version in (part.versions or (part.digest,)))
+        versions = [version for part in parts for version in (part.versions or (part.digest,))]
     return Source(
         root,
-        items,
+        lambda: chain.from_iterable(part.rebase(root) for part in parts),
         class_names.pop() if len(class_names) == 1 else (),
         widths.pop(),
         all(part.single for part in parts),
-        versions,
+        tuple(versions),
     )
-
-
-def rebased(item: Item, root: str, base: str) -> Item:
-    """An item whose path is relative to `root`, with its path relative to `base` or absolute."""
-    return item._replace(path=below(os.path.join(root, item.path), base))  # noqa: PTH118
 
 
 def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | None) -> Source:
@@ -247,34 +232,30 @@ def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | No
 
 
 def _open_folder(argument: str, root: str) -> Source:
-    source = Source(root, folder_images(root))
-    if next(iter(source), None) is None:
-        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"no images in the folder {quote_path(argument)} (looked for {suffixes})")
-    return source
+    suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+    error = f"no images in the folder {quote_path(argument)} (looked for {suffixes})"
+    return _not_empty(Source(root, folder_images(root)), error)
 
 
 def _open_remote(url: str) -> Source:
     if is_archive(url.split("?")[0]):
         return Source(url, lambda: remote_archive(url), versions=(f"{url} {remote_version(url)}",))
     if url.endswith("/"):
-        source = Source(url, lambda: remote_files(url))
-        if next(iter(source), None) is None:
-            raise DataError(f"no images below {url}")
-        return source
+        return _not_empty(Source(url, lambda: remote_files(url)), f"no images below {url}")
     folder, _, name = url.rpartition("/")
     image = Item(name, Remote(url, remote_stat(url)))
     return Source(folder, lambda: iter([image]))
 
 
+def _not_empty(source: Source, error: str) -> Source:
+    if next(iter(source), None) is None:
+        raise DataError(error)
+    return source
+
+
 def _list(stream: ListStream) -> Source:
-    return Source(
-        absolute(stream.root),
-        lambda: iter(stream),
-        stream.class_names,
-        stream.columns,
-        stream.single,
-    )
+    root, names = absolute(stream.root), stream.class_names
+    return Source(root, stream.__iter__, names, stream.columns, stream.single)
 
 
 def _expand(argument: str) -> list[str]:
@@ -289,7 +270,3 @@ def _expand(argument: str) -> list[str]:
     head, tail = argument[: match.start()], argument[match.end() :]
     names = [f"{head}{number:0{width}}{tail}" for number in range(first, last + 1)]
     return [name for one in names for name in _expand(one)]
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

@@ -18,7 +18,7 @@ from bitcodes.runs import MODEL_FILE
 from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
 from bitcodes.sources.reading import Decode
-from bitcodes.sources.source import Source, listed, open_stream
+from bitcodes.sources.source import Source, open_stream, to_source
 from bitcodes.tasks.update import Keep, New, Update
 
 
@@ -58,7 +58,7 @@ def encode(
     """
     out = Path(out)
     if isinstance(source, ImageList):
-        source = listed(source)
+        source = to_source(source)
     elif not isinstance(source, Source):
         source = open_stream(_arguments(source))
     log = log or _silent

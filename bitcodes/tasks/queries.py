@@ -104,13 +104,13 @@ def encode_queries(
     """Encode images as queries; those that cannot be read are listed as skipped."""
     from bitcodes.models.encoding import encode_batches
     from bitcodes.sources.reading import batches_of
-    from bitcodes.sources.source import listed
+    from bitcodes.sources.source import to_source
 
     outputs = [np.empty((0, model.bits), np.float32)]
     features = [np.empty((0, model.feature_dim), np.float32)]
     positions: list[int] = []
     skipped: list[tuple[str, str]] = []
-    batches = batches_of(listed(queries), batch_size)
+    batches = batches_of(to_source(queries), batch_size)
     for images, batch in encode_batches(model, batches, batch_size, decode=decode, workers=workers):
         begin = len(positions) + len(skipped)
         outputs.append(batch.outputs)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.sources.item import GONE, Item
 from bitcodes.sources.reading import Batch
-from bitcodes.sources.source import Source, rebased
+from bitcodes.sources.source import Source
 
 _BUFFER = 256  # paths read ahead
 _RUN = 1 << 14  # rows kept in one step
@@ -62,10 +62,8 @@ class Update:
         self.base = base
         self.append = append and base is not None
         self.kept = self.new = self.changed = 0
-        if self.append:
-            assert base is not None
-            source = _rebased(source, base.root_name)
-        self.source = source
+        root = base.root_name if base is not None and append else None
+        self.source = source if root in (None, source.root) else source.rebase(root)
 
     @property
     def root(self) -> str | None:
@@ -261,11 +259,3 @@ class _Rows:
         hashes = np.fromiter(map(hash, self._base.paths), np.int64, self._base.count)
         order = np.argsort(hashes, kind="stable")
         return hashes[order], order
-
-
-def _rebased(source: Source, root: str | None) -> Source:
-    """The same images with paths relative to another root, or absolute; members keep theirs."""
-    if source.versions or root is None or root == source.root:
-        return source
-
-    return replace(source, images=lambda: (rebased(item, source.root, root) for item in source))

@@ -16,7 +16,7 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.sources.item import file_stat
 from bitcodes.sources.lists import ImageList
 from bitcodes.sources.reading import batches_of, read_batches
-from bitcodes.sources.source import listed
+from bitcodes.sources.source import to_source
 from bitcodes.training.loading import unreadable
 
 _BATCH = 128
@@ -93,7 +93,7 @@ class FrozenFeatures:
     ) -> Iterator[torch.Tensor]:
         """Features (B, D) from position `start` on, batch by batch."""
         preprocessing = self._model.preprocessing
-        batches = batches_of(islice(listed(self.images), start, None), _BATCH)
+        batches = batches_of(islice(to_source(self.images), start, None), _BATCH)
         for batch, read in read_batches(batches, _BATCH, preprocessing, "full", workers):
             between()
             part = torch.full((len(batch.items), self._model.backbone_dim), torch.nan)

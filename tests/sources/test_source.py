@@ -16,7 +16,7 @@ from bitcodes.images.transforms import Preprocessing
 from bitcodes.sources.item import Item
 from bitcodes.sources.lists import ImageList, read_list
 from bitcodes.sources.reading import read_batch
-from bitcodes.sources.source import Source, listed, open_stream
+from bitcodes.sources.source import Source, open_stream, to_source
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -88,7 +88,7 @@ def test_lists_and_standard_input(photos: Path) -> None:
     assert whole.labels is not None
     np.testing.assert_array_equal([item.labels for item in source], whole.labels)
     assert (source.columns, source.single, source.root) == (3, True, str(photos))
-    assert source.digest == listed(whole).digest
+    assert source.digest == to_source(whole).digest
     spooled = open_stream(["-"], photos, io.BytesIO(lines))
     assert paths(spooled) == paths(spooled) == list(whole.paths)
 
@@ -305,6 +305,6 @@ def test_urls_need_their_driver_and_say_so(photos: Path) -> None:
 
 def test_a_list_in_memory(photos: Path) -> None:
     labels = np.array([[1, 0], [1, 1]], np.uint8)
-    source = listed(ImageList(["a/00.png", "a/01.png"], labels, photos, ("x", "y")))
+    source = to_source(ImageList(["a/00.png", "a/01.png"], labels, photos, ("x", "y")))
     assert (source.count, source.columns, source.single) == (2, 2, False)
     assert [item.path for item in source] == ["a/00.png", "a/01.png"]
