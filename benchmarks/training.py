@@ -30,6 +30,7 @@ from machine import processor
 from bitcodes.datasets.dataset import Dataset, read_dataset
 from bitcodes.machine import core_count
 from bitcodes.settings import Settings, backbone_name
+from bitcodes.sources.workers import default_workers
 from bitcodes.training.distributed import Group
 from bitcodes.training.resolving import resolve
 from bitcodes.training.trainer import Trainer
@@ -132,7 +133,9 @@ def few(dataset: Dataset) -> Dataset:
 def make_trainer(dataset: Dataset, values: dict[str, Any]) -> Trainer:
     settings = resolve(Settings.build(values), dataset.train, print)
     run = Path(tempfile.gettempdir())
-    trainer = Trainer(settings, run, dataset, None, Group(), None, None, print)
+    trainer = Trainer(
+        settings, run, dataset, None, Group(), default_workers(), lambda done, total: None, print
+    )
     trainer.learner.set_modes()
     return trainer
 

@@ -3,58 +3,47 @@
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.utils.tensorboard import SummaryWriter
+
+from bitcodes.training.learner import Learner
 
 
 class Curves:
-    """Writer of a run's curves; `every` is the number of steps between two points."""
+    """The curves on the `board` of a run; `every` is the number of steps between two points."""
 
     def __init__(self, run: Path, every: int) -> None:
         self._every = every
-        self._board = SummaryWriter(str(run), flush_secs=30)
+        self.board = SummaryWriter(str(run), flush_secs=30)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """Add the points of a step, if `every` divides its number."""
         if step % self._every == 0:
-            self._board.add_scalar("train/loss", loss, step)
-            self._board.add_scalar("train/learning_rate", learning_rate, step)
+            self.board.add_scalar("train/loss", loss, step)
+            self.board.add_scalar("train/learning_rate", learning_rate, step)
 
     def epoch(self, step: int, loss: float, rate: float, score: float | None) -> None:
         """Add the points of an epoch that ends before `step`; `score` is the validation mAP."""
         if score is not None:
-            self._board.add_scalar("val/map", score, step)
-        self._board.add_scalar("train/epoch_loss", loss, step)
-        self._board.add_scalar("train/images_per_second", rate, step)
+            self.board.add_scalar("val/map", score, step)
+        self.board.add_scalar("train/epoch_loss", loss, step)
+        self.board.add_scalar("train/images_per_second", rate, step)
 
     def distributions(
-        self,
-        step: int,
-        model: nn.Module,
-        loss: nn.Module,
-        outputs: torch.Tensor,
-        logits: torch.Tensor | None,
+        self, step: int, learner: Learner, outputs: torch.Tensor, logits: torch.Tensor | None
     ) -> None:
         """Histograms of weights, gradients, hash outputs (B, K) and logits (B, C) at `step`."""
+        model, loss = learner.model, learner.loss
         for name, parameter in [*model.named_parameters(), *loss.named_parameters("loss")]:
             if parameter.requires_grad:
-                self._board.add_histogram(f"weights/{name}", parameter.detach(), step)
+                self.board.add_histogram(f"weights/{name}", parameter.detach(), step)
                 if parameter.grad is not None:
-                    self._board.add_histogram(f"gradients/{name}", parameter.grad, step)
+                    self.board.add_histogram(f"gradients/{name}", parameter.grad, step)
         outputs = outputs.detach().float()
         if logits is not None:
-            self._board.add_histogram("train/logits", logits.detach(), step)
-        self._board.add_histogram("train/hash_outputs", outputs, step)
+            self.board.add_histogram("train/logits", logits.detach(), step)
+        self.board.add_histogram("train/hash_outputs", outputs, step)
         balance = (outputs > 0).float().mean(dim=0)  # (K,) share of ones
-        self._board.add_histogram("train/bit_balance", balance, step)
-
-    def flush(self) -> None:
-        """Write all points so far to disk."""
-        self._board.flush()
-
-    def close(self) -> None:
-        """Write the rest and close the file."""
-        self._board.close()
+        self.board.add_histogram("train/bit_balance", balance, step)
 
 
 def event_sizes(run: Path) -> dict[str, int]:

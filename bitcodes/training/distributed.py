@@ -29,10 +29,11 @@ class StoppedElsewhere(BitcodesError):
 
 @dataclass(frozen=True)
 class Group:
-    """All processes, and which of them this one is: `rank` of `size`."""
+    """All processes, and which of them this one is: `rank` of `size`; `here` on this machine."""
 
     rank: int = 0
     size: int = 1
+    here: int = 1
 
     @property
     def first(self) -> bool:
@@ -151,11 +152,6 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def processes_here() -> int:
-    """The processes on this machine that train together."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
 @contextmanager
 def joined() -> Iterator[Group]:
     """The group that torchrun's environment variables describe; without them, one process."""
@@ -170,7 +166,7 @@ def joined() -> Iterator[Group]:
         )
     both = torch.cuda.is_available() and dist.is_nccl_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
-    yield Group(rank(), size)
+    yield Group(rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     # Not after an error: others may be waiting for this process, and closing would wait for them.
     dist.destroy_process_group()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bitcodes import runs
+from bitcodes import callbacks, runs
 from bitcodes.datasets.dataset import read_dataset
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
@@ -16,8 +16,7 @@ from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.progress import Progress
 from bitcodes.training.resolving import resolve, resolve_to_fit
-from bitcodes.training.resuming import clear, same_settings, sweep
-from bitcodes.training.state import Checkpoint, read_checkpoint
+from bitcodes.training.state import Checkpoint, clear, read_checkpoint, same_settings, sweep
 from bitcodes.training.trainer import Trainer
 from bitcodes.training.validation import kept_epoch
 
@@ -44,8 +43,8 @@ def finetune(
     fresh: bool = False,
     workers: int | None = None,
     report: Callable[[Progress], None] | None = None,
-    loading: Callable[[int, int | None], None] | None = None,
-    log: Callable[[str], None] | None = None,
+    loading: callbacks.Progress | None = None,
+    log: callbacks.Note | None = None,
 ) -> Finetuned:
     """Train a hash model with these settings in the folder `run`, by default one in runs/.
 
@@ -67,24 +66,30 @@ def finetune(
     with joined() as group, ExitStack() as stack:
         if not group.first:
             report = loading = log = None
-        log = log or (lambda line: None)
+        report, loading, log = report or _ignore, loading or _ignore, log or _ignore
         if group.size > 1 and (settings.freeze or settings.loss.label_free):
             raise ConfigError(
                 "a frozen backbone takes seconds an epoch: one process is enough; "
                 "leave out torchrun"
             )
-        if settings.loss.label_free:
-            return _fit(settings, run, fresh, workers, loading, log)
+        workers = max(1, default_workers() // group.here) if workers is None else workers
+        if settings.loss.label_free:  # all at once, so that there is nothing to resume
+            images = images_to_fit(settings.data)
+            before = _begin(run, settings, fresh, stack)
+            if before is not None and (line := fitted(run, images)) is not None:
+                return Finetuned(run, before, [line], already=True)
+            settings = before or resolve_to_fit(settings, images)
+            model, line = fit(settings, images, workers, loading, log)
+            write_run(run, settings, model, line)
+            runs.set_latest(run)
+            return Finetuned(run, settings, [line], already=False)
         dataset = read_dataset(settings.data)
 
         def prepare() -> tuple[ResolvedSettings, Checkpoint | None]:
-            _make_folder(run)
-            stack.enter_context(lock(run / ".lock", f"run {run}"))
-            sweep(run)
-            if fresh or not (run / runs.CONFIG_FILE).exists():
-                return resolve(settings, dataset.train, log), None
-            resumed = resolve(same_settings(settings, run), dataset.train, log)
-            return resumed, read_checkpoint(run, resumed, dataset.train)
+            before = _begin(run, settings, fresh, stack)
+            train = dataset.train
+            resolved = resolve(before or settings, train, log)
+            return resolved, None if before is None else read_checkpoint(run, resolved, train)
 
         resolved, checkpoint = group.first_does(prepare)
         if checkpoint is not None and _finished(resolved, checkpoint.history):
@@ -97,34 +102,20 @@ def finetune(
                 trainer.go_on(checkpoint)
             resolved.save(run / runs.CONFIG_FILE)
             runs.set_latest(run)
-        trainer.train(report or (lambda progress: None))
+        trainer.train(report)
         return Finetuned(run, resolved, trainer.history, already=False)
 
 
-def _fit(
-    settings: Settings,
-    run: Path,
-    fresh: bool,
-    workers: int | None,
-    loading: Callable[[int, int | None], None] | None,
-    log: Callable[[str], None],
-) -> Finetuned:
-    """The same for a loss without labels: all at once, so that there is nothing to resume."""
-    images = images_to_fit(settings.data)
-    _make_folder(run)
-    with lock(run / ".lock", f"run {run}"):
-        sweep(run)
-        if fresh or not (run / runs.CONFIG_FILE).exists():
-            settings = resolve_to_fit(settings, images)
-        else:
-            settings = same_settings(settings, run)
-            if (line := fitted(run, images)) is not None:
-                return Finetuned(run, settings, [line], already=True)
-        workers = default_workers() if workers is None else workers
-        model, line = fit(settings, images, workers, loading, log)
-        write_run(run, settings, model, line)
-        runs.set_latest(run)
-        return Finetuned(run, settings, [line], already=False)
+def _begin(run: Path, settings: Settings, fresh: bool, stack: ExitStack) -> Settings | None:
+    """Lock the folder until `stack` ends; the settings of its run if that is to go on."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the run folder {run}: {error.strerror}") from None
+    stack.enter_context(lock(run / ".lock", f"run {run}"))
+    sweep(run)
+    again = not fresh and (run / runs.CONFIG_FILE).exists()
+    return same_settings(settings, run) if again else None
 
 
 def _finished(settings: ResolvedSettings, history: list[dict[str, Any]]) -> bool:
@@ -133,8 +124,5 @@ def _finished(settings: ResolvedSettings, history: list[dict[str, Any]]) -> bool
     return len(history) >= settings.epochs or 0 < settings.max_steps <= last
 
 
-def _make_folder(run: Path) -> None:
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the run folder {run}: {error.strerror}") from None
+def _ignore(*progress: object) -> None:
+    """The callback where there is none."""

@@ -2,16 +2,15 @@
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bitcodes import runs
+from bitcodes.callbacks import Note, Progress
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.errors import DataError
-from bitcodes.files import atomic_write
 from bitcodes.losses.label_free import fit_function
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
@@ -20,9 +19,8 @@ from bitcodes.settings import Settings
 from bitcodes.sources.lists import ImageList, read_list
 from bitcodes.sources.source import open_images
 from bitcodes.training.frozen import FrozenFeatures
-from bitcodes.training.resuming import clear
 from bitcodes.training.seeds import stable_seed
-from bitcodes.training.state import data_digest
+from bitcodes.training.state import clear, data_digest, write_metrics
 
 
 def images_to_fit(data: Path) -> ImageList:
@@ -32,11 +30,7 @@ def images_to_fit(data: Path) -> ImageList:
 
 
 def fit(
-    settings: Settings,
-    images: ImageList,
-    workers: int,
-    loading: Callable[[int, int | None], None] | None,
-    log: Callable[[str], None],
+    settings: Settings, images: ImageList, workers: int, loading: Progress, log: Note
 ) -> tuple[HashModel, dict[str, Any]]:
     """A model with its hash layer fitted to the images, and its line of metrics.jsonl.
 
@@ -58,8 +52,8 @@ def fit(
     every = store.load(workers, loading)
     missing = store.unreadable(every)
     if len(missing):
-        path, reason = store.reason(int(missing[0]))
-        log(f"{len(missing):,} images cannot be read: left out ({path}: {reason})")
+        problem = store.problem(int(missing[0]))
+        log(f"{len(missing):,} images cannot be read: left out ({problem})")
     features = every[~every[:, 0].isnan()].numpy()  # (N, D)
     if len(features) < 2:
         raise DataError(
@@ -90,8 +84,7 @@ def write_run(run: Path, settings: Settings, model: HashModel, line: dict[str, A
     clear(run)
     settings.save(run / runs.CONFIG_FILE)
     save_model(model, run / runs.MODEL_FILE)
-    with atomic_write(run / runs.METRICS_FILE, "w") as file:
-        file.write(json.dumps(line) + "\n")
+    write_metrics(run, [line])
 
 
 def fitted(run: Path, images: ImageList) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """What learns: the hash model, its loss, their optimizer and the average of their weights."""
 
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,33 +15,30 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Precision, ResolvedSettings
 from bitcodes.training.averaging import AveragedWeights
 from bitcodes.training.distributed import Group, synchronise_norms
-from bitcodes.training.freezing import freeze, retrained_layers, set_modes
-from bitcodes.training.optimizing import make_optimizer
+from bitcodes.training.optimizing import freeze, make_optimizer, retrained_layers, set_modes
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.state import Checkpoint
 
 
+@dataclass(eq=False)
 class Learner:
     """The model in training. Labels (N, C) tell the loss of classes; a step sees a whole batch."""
 
-    def __init__(
-        self,
-        settings: ResolvedSettings,
-        class_names: tuple[str, ...],
-        labels: NDArray[np.uint8],
-        device: torch.device,
-        group: Group,
-    ) -> None:
-        self.settings = settings
-        self.device = device
-        self.group = group
+    settings: ResolvedSettings
+    class_names: tuple[str, ...]
+    labels: InitVar[NDArray[np.uint8]]
+    device: torch.device
+    group: Group
+
+    def __post_init__(self, labels: NDArray[np.uint8]) -> None:
+        settings, device, group = self.settings, self.device, self.group
         preprocessing = find_backbone(settings.backbone).preprocessing(settings.size_in(-1))
         torch.manual_seed(stable_seed(settings.seed, "weights"))
         self.model = HashModel(
             settings.backbone,
             settings.bits,
             preprocessing,
-            class_names,
+            self.class_names,
             settings.weights,
             retrained_layers(settings),
             settings.hidden,
@@ -54,9 +52,9 @@ class Learner:
         freeze(self.model.backbone, settings)
         if settings.dropout:
             self.model.set_dropout(settings.dropout)
-        self.average = (
-            AveragedWeights(self.model, self.loss, settings.ema) if settings.ema else None
-        )
+        self.average: AveragedWeights | None = None
+        if settings.ema:
+            self.average = AveragedWeights(self.model, self.loss, settings.ema)
         self.optimizer = make_optimizer(
             settings,
             nn.ModuleList([self.model.backbone, self.model.hidden]),

@@ -1,11 +1,70 @@
-"""The optimizer and the schedule of its learning rates."""
+"""Which weights learn, and how: frozen layers, the optimizer, the schedule of its rates."""
 
 import math
 
 import torch
 from torch import nn
 
-from bitcodes.settings import Optimizer, ResolvedSettings, Schedule
+from bitcodes.errors import ConfigError
+from bitcodes.models.backbones import find_backbone
+from bitcodes.settings import Optimizer, ResolvedSettings, Schedule, Settings
+
+
+def retrained_layers(settings: Settings) -> tuple[str, ...]:
+    """The layers that `settings.retrain` names."""
+    return () if settings.retrain == "none" else tuple(settings.retrain.split(","))
+
+
+def freeze(backbone: nn.Module, settings: ResolvedSettings) -> None:
+    """Let only those parameters of the backbone require gradients that the settings train.
+
+    Autograd stores nothing for frozen layers at the start of the backbone. Raises ConfigError if
+    the settings name layers or stages that the backbone does not have.
+    """
+    layers = retrained_layers(settings)
+    backbone.requires_grad_(not settings.freeze and not layers)
+    for name in layers:
+        try:
+            backbone.get_submodule(name).requires_grad_(True)
+        except AttributeError:
+            known = ", ".join(child for child, _ in backbone.named_children())
+            raise ConfigError(
+                f"settings: 'retrain' names {name!r}, which is not a layer of {settings.backbone}: "
+                f"expected none, or some of {known}"
+            ) from None
+    for name in _frozen_stages(backbone, settings):
+        backbone.get_parameter(name).requires_grad_(False)
+
+
+def _frozen_stages(backbone: nn.Module, settings: ResolvedSettings) -> list[str]:
+    """The names of the parameters of the stem and of the stages that are frozen."""
+    count = settings.freeze_stages
+    if count == 0:
+        return []
+    stages = find_backbone(settings.backbone).stages(backbone)
+    if not stages:
+        raise ConfigError(
+            f"settings: 'freeze_stages' is {count}, but the layers of {settings.backbone} are not "
+            "in stages: expected 0; 'freeze' freezes it whole, 'retrain' all but some layers"
+        )
+    if count >= len(stages) - 1:  # of which the first is the stem
+        raise ConfigError(
+            f"settings: 'freeze_stages' is {count}, but {settings.backbone} has {len(stages) - 1} "
+            f"stages: expected at most {len(stages) - 2}, so that one learns; 'freeze' freezes all"
+        )
+    return [name for stage in stages[: count + 1] for name in stage]
+
+
+def set_modes(backbone: nn.Module) -> None:
+    """Put modules that learn in training mode, and frozen ones in evaluation mode.
+
+    So the batch norms of frozen layers keep their statistics.
+    """
+    backbone.train()
+    for module in backbone.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()
 
 
 def make_optimizer(

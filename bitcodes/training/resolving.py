@@ -17,7 +17,7 @@ from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
 from bitcodes.settings import Optimizer, Precision, ResolvedSettings, Settings, backbone_name
 from bitcodes.sources.lists import ImageList
-from bitcodes.training.freezing import freeze, set_modes
+from bitcodes.training.optimizing import freeze, set_modes
 
 _SMALLEST = 128  # pixels: enlarging small pictures pays
 _EPOCHS, _IMAGES = 10, 50_000  # that many for that many

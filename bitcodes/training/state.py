@@ -1,6 +1,7 @@
-"""The state of a training on disk, checkpoint.pt: everything that the rest of it depends on."""
+"""What a training keeps in its run folder: a checkpoint to resume from, and settings."""
 
 import hashlib
+import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ import numpy as np
 import torch
 
 from bitcodes import runs
-from bitcodes.errors import DataError, ModelError
+from bitcodes.errors import ConfigError, DataError, ModelError
 from bitcodes.files import atomic_write
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import ImageList
+
+_FILES = (
+    *(runs.CHECKPOINT_FILE, runs.MODEL_FILE, runs.LAST_MODEL_FILE),
+    *(runs.METRICS_FILE, runs.CONFIG_FILE),
+)
 
 
 @dataclass
@@ -44,16 +50,6 @@ def read_checkpoint(run: Path, settings: Settings, train: ImageList) -> Checkpoi
     path = run / runs.CHECKPOINT_FILE
     if not path.exists():
         return None
-    checkpoint = _read(path)
-    if checkpoint.data != data_digest(train):
-        raise DataError(
-            f"{settings.data / 'train.txt'} has changed since {run} was begun; "
-            "restore it, choose another folder with --run, or start over with --fresh"
-        )
-    return checkpoint
-
-
-def _read(path: Path) -> Checkpoint:
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zipfile and pickle have many kinds
@@ -64,7 +60,13 @@ def _read(path: Path) -> Checkpoint:
         raise ModelError(
             f"{path}: is not a checkpoint that finetune wrote; start over with --fresh"
         )
-    return Checkpoint(**{name: values[name] for name in names})
+    checkpoint = Checkpoint(**{name: values[name] for name in names})
+    if checkpoint.data != data_digest(train):
+        raise DataError(
+            f"{settings.data / 'train.txt'} has changed since {run} was begun; "
+            "restore it, choose another folder with --run, or start over with --fresh"
+        )
+    return checkpoint
 
 
 def data_digest(images: ImageList) -> str:
@@ -73,3 +75,47 @@ def data_digest(images: ImageList) -> str:
     if images.labels is not None:
         digest.update(np.ascontiguousarray(images.labels).tobytes())
     return digest.hexdigest()
+
+
+def write_metrics(run: Path, history: list[dict[str, Any]]) -> None:
+    """Write metrics.jsonl, whole or not at all: a line per epoch."""
+    with atomic_write(run / runs.METRICS_FILE, "w") as file:
+        file.writelines(json.dumps(line) + "\n" for line in history)
+
+
+def clear(run: Path) -> None:
+    """Remove what training writes into a run, and nothing else."""
+    for path in [*(run / name for name in _FILES), *run.glob("events.out.tfevents.*")]:
+        path.unlink(missing_ok=True)
+
+
+def sweep(run: Path) -> None:
+    """Remove the half-written files that a killed process left."""
+    for name in _FILES:
+        for path in run.glob(f".{name}.*.tmp"):
+            path.unlink()
+
+
+def same_settings(settings: Settings, run: Path) -> Settings:
+    """The settings of the run in that folder; raises ConfigError if `settings` are others.
+
+    More epochs are allowed: the run is trained on.
+    """
+    before = runs.load_settings(run)
+    choices, values = before.to_dict(), settings.to_dict()
+    # What was chosen automatically then is what automatic means now.
+    values |= {key: choices[key] for key, value in values.items() if value == "auto"}
+    settings = Settings.build(values)
+    differences = settings.differences(before)
+    epochs, epochs_before = differences.get("epochs", (0, 0))
+    if epochs > epochs_before:
+        differences.pop("epochs")  # training on
+    if differences:
+        lines = [
+            f"  {key}: {old!r} in the run, {new!r} now" for key, (new, old) in differences.items()
+        ]
+        raise ConfigError(
+            f"{run} holds a run made with other settings:\n" + "\n".join(lines) + "\n"
+            "repeat its settings, choose another folder with --run, or start over with --fresh"
+        )
+    return settings

@@ -1,84 +1,87 @@
 """The trainer: steps, epochs, validation, and what is written of them into the run folder."""
 
-import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitcodes import runs
+from bitcodes import callbacks, runs
 from bitcodes.datasets.dataset import Dataset
 from bitcodes.errors import BitcodesError, DataError
-from bitcodes.files import atomic_write
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.memory import keep_freed_memory
 from bitcodes.settings import ResolvedSettings
-from bitcodes.sources.lists import ImageList
-from bitcodes.sources.workers import default_workers
 from bitcodes.training.curves import Curves, cut_back, event_sizes
-from bitcodes.training.distributed import Group, processes_here
+from bitcodes.training.distributed import Group
 from bitcodes.training.inputs import TrainingInputs
-from bitcodes.training.interrupts import interruptible
 from bitcodes.training.learner import Learner
 from bitcodes.training.optimizing import schedule
 from bitcodes.training.progress import Plan, Progress
 from bitcodes.training.seeds import stable_seed, step_seed
-from bitcodes.training.state import Checkpoint, data_digest
+from bitcodes.training.state import Checkpoint, data_digest, write_metrics
 from bitcodes.training.validation import kept_epoch, ranking_score, split
 
 CHECKPOINT_SECONDS = 300.0
 _EVAL_BATCH = 128
 
 
+@dataclass(eq=False)
 class Trainer:
     """One training: what learns, the images it goes through, and how far it has come.
 
     It resumes from a checkpoint if there is one. Nothing is written before `train`.
     """
 
-    def __init__(
-        self,
-        settings: ResolvedSettings,
-        run: Path,
-        dataset: Dataset,
-        checkpoint: Checkpoint | None,
-        group: Group,
-        workers: int | None,
-        loading: Callable[[int, int | None], None] | None,
-        log: Callable[[str], None],
-    ) -> None:
-        self.settings = settings
-        self.run = run
-        self.group = group
-        self.log = log
-        self.labels = _labels(settings, dataset.train)  # (N, C)
+    settings: ResolvedSettings
+    run: Path
+    dataset: Dataset
+    checkpoint: InitVar[Checkpoint | None]
+    group: Group
+    workers: int
+    loading: callbacks.Progress
+    log: callbacks.Note
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    loss_sum: float = 0.0  # over the steps of the current epoch
+    seconds: float = 0.0  # spent in training steps, also before a stop
+    curves: Curves | None = None  # of the first process, while it trains
+
+    def __post_init__(self, checkpoint: Checkpoint | None) -> None:
+        settings, train = self.settings, self.dataset.train
+        if train.labels is None:
+            raise DataError(
+                f"{settings.data / 'train.txt'} has no labels; loss '{settings.loss}' needs them: "
+                "expected `path 0 1 0 ...` with a one-hot or multi-hot vector on every line"
+            )
+        self.labels = train.labels  # (N, C)
         self.targets = torch.from_numpy(self.labels.astype(np.float32))  # (N, C)
-        self.data_digest = data_digest(dataset.train)
-        self.device = group.device(choose_device(settings.device))
+        self.data_digest = data_digest(train)
+        self.device = self.group.device(choose_device(settings.device))
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.learner = Learner(settings, dataset.class_names, self.labels, self.device, group)
-        rows = split(len(dataset.train), settings.val, settings.seed)
+        classes = self.dataset.class_names
+        self.learner = Learner(settings, classes, self.labels, self.device, self.group)
+        rows = split(len(train), settings.val, settings.seed)
         self.train_rows, self.val_rows, self.ranked_rows = rows
-        self.plan = Plan.of(settings, len(self.train_rows), group.size)
-
-        self.step = 0
-        self.history: list[dict[str, Any]] = []
-        self.loss_sum = 0.0  # over the steps of the current epoch
-        self.seconds = 0.0  # spent in training steps, also before a stop
-        self.curves: Curves | None = None  # of the first process, while it trains
+        self.plan = Plan.of(settings, len(self.train_rows), self.group.size)
         if checkpoint is not None:
-            self._load(checkpoint)
+            self.learner.load(checkpoint)
+            self.step, self.history = checkpoint.step, checkpoint.history
+            self.loss_sum, self.seconds = checkpoint.loss_sum, checkpoint.seconds
         self.learner.prepare()
-        workers = max(1, default_workers() // processes_here()) if workers is None else workers
-        model, batch_size = self.learner.model, self.plan.batch_size
         self.inputs = TrainingInputs(
-            settings, dataset.train, model, batch_size, group, self.device, workers, loading
+            *(settings, train, self.learner.model, self.plan.batch_size),
+            *(self.group, self.device, self.workers, self.loading),
         )
         if not settings.freeze:
             self._read_images()
@@ -89,7 +92,7 @@ class Trainer:
         """Write checkpoint.pt: everything that the rest of the training depends on."""
         if self.curves is None:  # the first process writes
             return
-        self.curves.flush()
+        self.curves.board.flush()
         Checkpoint(
             **self.learner.state(),
             step=self.step,
@@ -100,25 +103,14 @@ class Trainer:
             events=event_sizes(self.run),
         ).write(self.run)
 
-    def _load(self, checkpoint: Checkpoint) -> None:
-        self.learner.load(checkpoint)
-        self.step = checkpoint.step
-        self.history = checkpoint.history
-        self.loss_sum = checkpoint.loss_sum
-        self.seconds = checkpoint.seconds
-
     def go_on(self, checkpoint: Checkpoint) -> None:
         """Remove the logs of steps after the checkpoint, which are repeated."""
         cut_back(self.run, checkpoint.events)
-        self._write_metrics()
+        write_metrics(self.run, self.history)
         self.log(
             f"resuming at epoch {len(self.history) + 1} of {self.plan.epochs}, "
             f"step {self.step} of {self.plan.steps}"
         )
-
-    def _write_metrics(self) -> None:
-        with atomic_write(self.run / runs.METRICS_FILE, "w") as file:
-            file.writelines(json.dumps(line) + "\n" for line in self.history)
 
     # -- training -----------------------------------------------------------------------------
 
@@ -136,7 +128,7 @@ class Trainer:
                     self._finish_epoch(report)
         finally:
             if self.curves is not None:
-                self.curves.close()
+                self.curves.board.close()
 
     def _describe(self) -> None:
         settings, epochs = self.settings, self.plan.epochs
@@ -236,22 +228,19 @@ class Trainer:
         loss, outputs, logits = self.learner.lose(inputs, targets, self.step / steps)
         value: float = loss.item()
         if not math.isfinite(value):
-            self._stop_not_finite(value)
+            rates = ", ".join(f"{rate:.2g}" for rate in self.learner.rates)
+            raise BitcodesError(
+                f"the loss is {value} at step {self.step + 1} (epoch {len(self.history) + 1}, "
+                f"learning rates {rates}); try a smaller --learning-rate and --head-learning-rate, "
+                "for example a third, or --amp off. The last checkpoint is kept; "
+                "--fresh starts over"
+            )
         self.learner.learn(loss)
         if self.curves is not None:
             self.curves.step(self.step, value, self.learner.rates[0])
             if self.plan.ends_epoch(self.step):
-                model, loss_module = self.learner.model, self.learner.loss
-                self.curves.distributions(self.step + 1, model, loss_module, outputs, logits)
+                self.curves.distributions(self.step + 1, self.learner, outputs, logits)
         return value
-
-    def _stop_not_finite(self, value: float) -> None:
-        rates = ", ".join(f"{rate:.2g}" for rate in self.learner.rates)
-        raise BitcodesError(
-            f"the loss is {value} at step {self.step + 1} (epoch {len(self.history) + 1}, learning "
-            f"rates {rates}); try a smaller --learning-rate and --head-learning-rate, "
-            "for example a third, or --amp off. The last checkpoint is kept; --fresh starts over"
-        )
 
     def _finish_epoch(self, report: Callable[[Progress], None]) -> None:
         steps = self.plan.steps_in(len(self.history))
@@ -279,18 +268,16 @@ class Trainer:
         self.history.append(line)
         self.loss_sum = 0.0
         if self.curves is not None:
-            self._write_metrics()
+            write_metrics(self.run, self.history)
         self.save()
         report(end_of_epoch)
 
     def _save_models(self, is_model: bool) -> None:
         """Save the last weights as the model, or else in a file of their own."""
         last = self.run / runs.LAST_MODEL_FILE
+        save_model(self.learner.exported(), self.run / runs.MODEL_FILE if is_model else last)
         if is_model:
-            save_model(self.learner.exported(), self.run / runs.MODEL_FILE)
             last.unlink(missing_ok=True)
-        else:
-            save_model(self.learner.exported(), last)
 
     # -- validation ---------------------------------------------------------------------------
 
@@ -311,19 +298,31 @@ class Trainer:
             model = self.learner.exported().eval()
             for inputs in self.inputs.batches(batches):
                 self._check_interrupted()
-                inputs = inputs.to(self.device)
-                if self.settings.freeze:
-                    outputs.append(model.head(inputs).cpu().numpy())
-                else:
-                    pixels = model.preprocessing.normalise(inputs)
-                    outputs.append(model(pixels).float().cpu().numpy())
+                pooled = inputs.to(self.device)
+                if not self.settings.freeze:
+                    pooled = model.backbone(model.preprocessing.normalise(pooled))
+                outputs.append(model.head(pooled).float().cpu().numpy())
         return np.concatenate(outputs)
 
 
-def _labels(settings: ResolvedSettings, train: ImageList) -> NDArray[np.uint8]:
-    if train.labels is None:
-        raise DataError(
-            f"{settings.data / 'train.txt'} has no labels; loss '{settings.loss}' needs them: "
-            "expected `path 0 1 0 ...` with a one-hot or multi-hot vector on every line"
-        )
-    return train.labels
+@contextmanager
+def interruptible(once: bool) -> Iterator[threading.Event]:
+    """Turn SIGINT into an event, so that no step is cut in half. With `once`, a second one kills.
+
+    torchrun forwards a SIGINT that the terminal sends to all processes, so it arrives twice there.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        event.set()
+        if once:
+            signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, previous)

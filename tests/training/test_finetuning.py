@@ -7,6 +7,7 @@ import signal
 import threading
 from collections import Counter
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,15 +36,14 @@ from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
 from bitcodes.settings_file import read_settings_file
+from bitcodes.sources import reading
 from bitcodes.sources.lists import read_list, write_list
 from bitcodes.training import (
     Finetuned,
     Progress,
     inputs,
     learner,
-    loading,
     resolving,
-    resuming,
     state,
     trainer,
 )
@@ -316,7 +316,7 @@ def test_mixed_precision(data: Path) -> None:
 def test_streamed_images_give_the_same_weights(
     data: Path, undisturbed: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+    monkeypatch.setattr(inputs, "_MEMORY_SHARE", 0)
     finetune(make_settings(data), workers=workers)
     assert_equal_outcome(Path("run"), undisturbed)
 
@@ -434,11 +434,11 @@ def test_validation_takes_a_twentieth_of_the_time_at_most_by_default() -> None:
 def test_the_queries_are_never_looked_at(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: set[Path] = set()
 
-    def watch(path: Path) -> Image.Image:
-        opened.add(path)
-        return open_image(path)
+    def watch(file: Path | BufferedReader) -> Image.Image:
+        opened.add(file if isinstance(file, Path) else Path(file.name))
+        return open_image(file)
 
-    monkeypatch.setattr(loading, "open_image", watch)
+    monkeypatch.setattr(reading, "open_image", watch)
     monkeypatch.setattr(resolving, "open_image", watch)
     finetune(make_settings(data, epochs=1, image_size="auto"))
     train = read_list(data / "train.txt")
@@ -789,8 +789,8 @@ def test_an_epoch_that_is_done_again_is_not_in_the_metrics_meanwhile(data: Path)
 
 
 KILLED_IN = {
-    "starting": [training.finetune, resuming.clear, runs.set_latest, Settings.save],
-    "going on": [state.read_checkpoint, trainer.Trainer.go_on, trainer.Trainer._write_metrics],
+    "starting": [training.finetune, state.clear, runs.set_latest, Settings.save],
+    "going on": [state.read_checkpoint, trainer.Trainer.go_on, state.write_metrics],
     "a step": [trainer.Trainer._train_epoch, trainer.Trainer._train_step, learner.Learner.learn],
     "the end of an epoch": [trainer.Trainer._finish_epoch, checkpoint.save_model],
     "saving": [trainer.Trainer.save, state.Checkpoint.write, files.atomic_write.__wrapped__],

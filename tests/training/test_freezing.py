@@ -24,8 +24,7 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
 from bitcodes.training import Finetuned, Progress, learner
-from bitcodes.training.freezing import freeze, set_modes
-from bitcodes.training.optimizing import make_optimizer, schedule
+from bitcodes.training.optimizing import freeze, make_optimizer, schedule, set_modes
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ def store(photos: Path, model: HashModel | None = None) -> FrozenFeatures:
 
 
 def load(features: FrozenFeatures) -> torch.Tensor:
-    return features.load(0, None)
+    return features.load(0, lambda done, total: None)
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -78,12 +78,12 @@ def test_what_was_done_before_a_stop_stays(photos: Path, monkeypatch: pytest.Mon
     whole = load(FrozenFeatures(photos.parent / "other", make_model(), open_images([str(photos)])))
     sizes = watch(monkeypatch)
 
-    def stop() -> None:
+    def stop(done: int, total: int | None) -> None:
         if len(sizes) == 3:  # in the second file, of two batches each
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store(photos).load(0, None, stop)
+        store(photos).load(0, stop)
     sizes.clear()
     assert torch.equal(load(store(photos)), whole)
     assert sum(sizes) == 21 - 8

@@ -1,21 +1,21 @@
 """Images for training: the same in memory and streamed, whoever decodes them."""
 
+import multiprocessing
 import re
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny import make_pictures
-from torch.utils.data import DataLoader
 
 from bitcodes.errors import DataError
 from bitcodes.images.decode import open_image
 from bitcodes.images.transforms import Preprocessing
+from bitcodes.sources import workers
 from bitcodes.sources.workers import default_workers
-from bitcodes.training import loading
-from bitcodes.training.loading import TrainingImages
+from bitcodes.training import inputs
+from bitcodes.training.inputs import TrainingImages
 
 HALF = (0.5, 0.5, 0.5)
 WAY = Preprocessing(image_size=16, mean=HALF, std=HALF)
@@ -33,7 +33,7 @@ def test_batches_hold_the_images_asked_for(
     paths: list[Path], streamed: bool, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if streamed:
-        monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+        monkeypatch.setattr(inputs, "_MEMORY_SHARE", 0)
     images = TrainingImages(paths, WAY, workers)
     assert len(images) == 10
     assert (images._arrays is None) == streamed
@@ -49,9 +49,10 @@ def test_batches_hold_the_images_asked_for(
 def test_workers_may_be_started_anew_as_on_windows_and_macos(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+    monkeypatch.setattr(inputs, "_MEMORY_SHARE", 0)
     paths[5].write_bytes(b"")  # what goes wrong comes back from the worker too
-    monkeypatch.setattr(loading, "DataLoader", partial(DataLoader, multiprocessing_context="spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    monkeypatch.setattr(workers, "_start_method", lambda: spawn)
     batches = TrainingImages(paths, WAY, 1).batches(BATCHES)
     for image, index in zip(next(batches), BATCHES[0], strict=True):
         np.testing.assert_array_equal(image, WAY.to_array(open_image(paths[index])))
@@ -64,7 +65,7 @@ def test_no_random_numbers_are_used(
     paths: list[Path], streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if streamed:
-        monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+        monkeypatch.setattr(inputs, "_MEMORY_SHARE", 0)
     before = torch.get_rng_state()
     list(TrainingImages(paths, WAY, 0).batches(BATCHES))
     assert torch.equal(torch.get_rng_state(), before)
@@ -84,7 +85,7 @@ def test_images_that_do_not_fit_are_not_read_at_once(
 ) -> None:
     size = 10 * 16 * 16 * 3
     for memory, fits in ((4 * size, True), (4 * size - 4, False)):
-        monkeypatch.setattr(loading, "memory_bytes", lambda memory=memory: memory)
+        monkeypatch.setattr(inputs, "memory_bytes", lambda memory=memory: memory)
         reports: list[int] = []
         images = TrainingImages(
             paths, WAY, 0, lambda done, total, reports=reports: reports.append(done)
@@ -99,7 +100,7 @@ def test_a_broken_image_is_named_in_one_line(
     paths: list[Path], streamed: bool, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if streamed:
-        monkeypatch.setattr(loading, "_MEMORY_SHARE", 0)
+        monkeypatch.setattr(inputs, "_MEMORY_SHARE", 0)
     paths[4].write_bytes(paths[4].read_bytes()[:100])
     with pytest.raises(DataError) as error:
         list(TrainingImages(paths, WAY, workers).batches(BATCHES))
