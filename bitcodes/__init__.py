@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bitcodes.notebook import set_renderer as _set_renderer
+from bitcodes.notebook import renderers as _renderers
 from bitcodes.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -61,4 +61,4 @@ def __dir__() -> list[str]:
 
 
 # Results do not know how they look: a notebook asks the room that does.
-_set_renderer(lambda result: import_module("bitcodes.report.notebook").as_html(result))
+_renderers.append(lambda result: import_module("bitcodes.report.notebook").as_html(result))

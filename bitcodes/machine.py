@@ -36,8 +36,7 @@ def _windows_memory() -> int | None:
         )
 
     status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-    windows: object = getattr(ctypes, "windll", None)
-    kernel = getattr(windows, "kernel32", None)
+    kernel = getattr(getattr(ctypes, "windll", None), "kernel32", None)
     if kernel is None or not kernel.GlobalMemoryStatusEx(ctypes.byref(status)):
         return None
     return int(status.total)

@@ -24,8 +24,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     except (ValueError, yaml.YAMLError) as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
         raise ConfigError(f"{path}: is not valid {kind}: {' '.join(str(error).split())}") from None
-    if values is None:
-        values = {}
+    values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(
             f"{path}: expected settings as `name: value` pairs, found {type(values).__name__}"
@@ -37,8 +36,9 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
     """One line per wrong setting, beginning with `where`; `known` are the names of all settings."""
     lines: dict[str, str] = {}
     for problem in error.errors():
+        message = problem["msg"].removeprefix("Value error, ")
         if not problem["loc"]:  # of the settings together
-            lines[""] = f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+            lines[""] = f"{where}: {message}"
             continue
         key = str(problem["loc"][0])
         if problem["type"] == "list_type" and key in lines:
@@ -50,7 +50,6 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
             if key == "data":
                 line += "; give the folder of a prepared dataset, such as --data data/cifar10"
         else:
-            message = problem["msg"].removeprefix("Value error, ")
             reason = message[:1].lower() + message[1:]
             line = f"{where}: '{key}' is {problem['input']!r}: {reason}"
             if key in lines and problem["type"] == "enum":  # choices beside "auto"

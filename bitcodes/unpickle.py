@@ -141,10 +141,9 @@ def _unbox(value: Any) -> Any:
     if not isinstance(value, _Array):
         raise RefusedPickle("a pickle that is not an array")
     shape, dtype, _, data = value.parts()
-    if dtype.code not in ("O", "O8", "O4") or shape != () or not isinstance(data, list):
+    is_box = dtype.code in ("O", "O8", "O4") and shape == ()
+    if not is_box or not isinstance(data, list) or len(data) != 1:
         raise RefusedPickle("an array that is not one object")
-    if len(data) != 1:
-        raise RefusedPickle(f"an array of one object with {len(data)}")
     return data[0]
 
 

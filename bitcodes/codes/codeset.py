@@ -4,6 +4,7 @@ import os
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -236,11 +237,9 @@ def _state(layout: Layout) -> list[object]:
     """What changes while a writer commits: which commit and header there are, where files lie."""
     identities: list[object] = [layout.resolve()]
     for path in (layout.commit, layout.final("header")):
-        try:
+        with suppress(OSError):
             now = path.stat()
-            identities.append((now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns))
-        except OSError:
-            identities.append(None)
+            identities.append((path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns))
     return identities
 
 

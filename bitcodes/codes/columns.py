@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitcodes.codes.pack import code_bytes
+from bitcodes.codes.pack import code_bytes, require
 from bitcodes.errors import CodeSetError
 
 NPY_HEADER = 128  # bytes before the data, the same as np.save takes for arrays of these shapes
@@ -58,11 +58,9 @@ def as_stored(
 
 
 def _as_labels(array: Array, count: int, classes: int) -> Array:
-    if array.dtype.kind not in "iub" or array.ndim not in (1, 2) or len(array) != count:
-        raise CodeSetError(
-            f"labels must be integers (N,), or zeros and ones (N, C), for N = {count} codes; "
-            f"found {array.dtype} {array.shape}"
-        )
+    fits = array.dtype.kind in "iub" and array.ndim in (1, 2) and len(array) == count
+    expected = f"labels must be integers (N,), or zeros and ones (N, C), for N = {count} codes"
+    require(fits, expected, array)
     kind = LABELS if array.ndim == 1 else MULTI_HOT
     converted = array.astype(kind)
     if not np.array_equal(converted, array):
@@ -89,11 +87,8 @@ def check_labels(labels: Array, classes: int) -> None:
 
 
 def _as_features(array: Array, count: int) -> Array:
-    if array.dtype.kind != "f" or array.ndim != 2 or len(array) != count:
-        raise CodeSetError(
-            f"features must be floats of the shape (N, D) for N = {count} codes; "
-            f"found {array.dtype} {array.shape}"
-        )
+    fits = array.dtype.kind == "f" and array.ndim == 2 and len(array) == count
+    require(fits, f"features must be floats of the shape (N, D) for N = {count} codes", array)
     with np.errstate(over="ignore"):  # reported below
         converted = array.astype(DTYPES["features"])
     if not np.isfinite(converted).all():
@@ -106,10 +101,8 @@ def _as_features(array: Array, count: int) -> Array:
 
 
 def _as_stat(array: Array, count: int) -> Array:
-    if array.dtype.kind not in "iu" or array.shape != (count, 2):
-        raise CodeSetError(
-            f"stat must be integers of the shape ({count}, 2), found {array.dtype} {array.shape}"
-        )
+    fits = array.dtype.kind in "iu" and array.shape == (count, 2)
+    require(fits, f"stat must be integers of the shape ({count}, 2)", array)
     return array.astype(DTYPES["stat"])
 
 

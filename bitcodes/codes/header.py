@@ -76,17 +76,12 @@ def parse_header(data: bytes, file: Path) -> CodeSetHeader:
     except (ValueError, RecursionError) as error:
         raise CodeSetError.damaged(file, f"expected a JSON header, found {error}") from None
     version = fields.get("format") if isinstance(fields, dict) else None
-    if version is None:
-        raise CodeSetError(
-            f'{file}: expected the header of a code set with "format": "{FORMAT}", found other '
-            "JSON; rename that file, or the codes beside it, if they do not belong together"
-        )
-    checksum = fields.pop("crc32", None)
     if version != FORMAT:
         raise CodeSetError(
-            f'{file}: expected "format": "{FORMAT}", found {version!r}; '
-            "use the version of bitcodes that wrote it, or encode the set again"
+            f'{file}: expected "format": "{FORMAT}", found {version!r}; use the version of '
+            "bitcodes that wrote it, or rename it if it does not belong to the codes beside it"
         )
+    checksum = fields.pop("crc32", None)
     if checksum != (actual := _checksum(fields)):
         raise CodeSetError.damaged(
             file, f"expected fields with the CRC-32 {checksum}, found {actual}"

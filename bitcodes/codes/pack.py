@@ -13,6 +13,14 @@ import numpy.typing as npt
 from bitcodes.errors import CodeSetError
 
 
+def require(fits: bool, expected: str, array: object) -> None:
+    """Raise CodeSetError, with what was expected and found, unless an array fits."""
+    if not fits:
+        kind = type(array).__name__
+        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else kind
+        raise CodeSetError(f"{expected}, found {found}")
+
+
 def code_bytes(bits: int) -> int:
     """Bytes that a code of `bits` bits takes: ceil(bits / 8). CodeSetError unless bits >= 1."""
     if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or bits < 1:
@@ -28,14 +36,9 @@ def code_lanes(bits: int) -> int:
 def check_codes(codes: npt.NDArray[np.uint8], bits: int) -> None:
     """Raise CodeSetError unless `codes` is uint8 (N, ceil(bits/8)) with zeros for padding bits."""
     width = code_bytes(bits)
-    if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8:
-        kind = codes.dtype if isinstance(codes, np.ndarray) else type(codes).__name__
-        raise CodeSetError(f"codes must be a uint8 array, found {kind}; pack bits with pack_bits")
-    if codes.ndim != 2 or codes.shape[1] != width:
-        raise CodeSetError(
-            f"codes of {bits} bits must have the shape (N, {width}), found {codes.shape}; "
-            "check that the codes and the number of bits belong together"
-        )
+    fits = isinstance(codes, np.ndarray) and codes.dtype == np.uint8 and codes.ndim == 2
+    expected = f"codes of {bits} bits must be a uint8 array of the shape (N, {width})"
+    require(fits and codes.shape[1] == width, f"{expected}, as pack_bits makes it", codes)
     padding = 8 * width - bits
     if padding and len(codes):
         stray = codes[:, -1] & ((1 << padding) - 1)  # (N,)
@@ -51,8 +54,8 @@ def check_codes(codes: npt.NDArray[np.uint8], bits: int) -> None:
 def pack_bits(bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """Pack (N, K) booleans or zeros and ones into codes, (N, ceil(K/8)) uint8, MSB-first."""
     array = np.asarray(bits)
-    if array.ndim != 2 or array.shape[1] < 1:
-        raise CodeSetError(f"bits must have the shape (N, K) with K >= 1, found {array.shape}")
+    fits = array.ndim == 2 and array.shape[1] >= 1
+    require(fits, "bits must have the shape (N, K) with K >= 1", array)
     if array.dtype != np.bool_:
         ones = array == 1
         if not bool(np.all(ones | (array == 0))):
@@ -70,10 +73,8 @@ def pack_outputs(outputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8
     CodeSetError if an output is NaN: it has no side of zero, and means that the model is broken.
     """
     array = np.asarray(outputs)
-    if array.ndim != 2 or array.shape[1] < 1 or array.dtype.kind != "f":
-        raise CodeSetError(
-            f"hash outputs must be floats of the shape (N, K), found {array.dtype} {array.shape}"
-        )
+    fits = array.ndim == 2 and array.shape[1] >= 1 and array.dtype.kind == "f"
+    require(fits, "hash outputs must be floats of the shape (N, K)", array)
     if np.isnan(array).any():
         row = int(np.flatnonzero(np.isnan(array).any(axis=1))[0])
         raise CodeSetError(
@@ -106,13 +107,9 @@ def to_lanes(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint64]:
 def from_lanes(lanes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint8]:
     """Turn lanes (W, N) back into codes, (N, ceil(bits/8)) uint8: the inverse of to_lanes."""
     words = code_lanes(bits)
-    if not isinstance(lanes, np.ndarray) or lanes.dtype != np.uint64:
-        kind = lanes.dtype if isinstance(lanes, np.ndarray) else type(lanes).__name__
-        raise CodeSetError(f"lanes must be a uint64 array, found {kind}")
-    if lanes.ndim != 2 or lanes.shape[0] != words:
-        raise CodeSetError(
-            f"lanes of {bits} bits must have the shape ({words}, N), found {lanes.shape}"
-        )
+    fits = isinstance(lanes, np.ndarray) and lanes.dtype == np.uint64 and lanes.ndim == 2
+    expected = f"lanes of {bits} bits must be a uint64 array of the shape ({words}, N)"
+    require(fits and len(lanes) == words, expected, lanes)
     width = code_bytes(bits)
     places = np.ascontiguousarray(lanes.T).view(np.uint8)  # (N, 8 W)
     if places[:, width:].any():
