@@ -1,36 +1,18 @@
 """`bitcodes duplicates`: groups of images with the same codes, or nearly the same."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from bitcodes.cli.options import HtmlOption, JsonOption, ThreadsOption
-
-
-class Keep(StrEnum):
-    """Which image of a group to keep."""
-
-    first = "first"
-    largest = "largest"
+from bitcodes.choices import Keep
+from bitcodes.cli.options import CodesArgument, HtmlOption, JsonOption, ThreadsOption, option
 
 
 def duplicates(
-    codes: Annotated[Path, typer.Argument(metavar="CODES", help="The code set.")] = Path(
-        "codes.npy"
+    codes: CodesArgument = Path("codes.npy"),
+    radius: int = option("Largest Hamming distance between near-duplicates.", default=0, min=0),
+    keep: Keep = option(
+        "Which image of a group to keep: the first by path, or the largest in pixels.",
+        default="first",
     ),
-    radius: Annotated[
-        int,
-        typer.Option("--radius", min=0, help="Largest Hamming distance between near-duplicates."),
-    ] = 0,
-    keep: Annotated[
-        Keep,
-        typer.Option(
-            "--keep",
-            help="Which image of a group to keep: the first by path, or the largest in pixels.",
-        ),
-    ] = Keep.first,
     json: JsonOption = False,
     html: HtmlOption = None,
     threads: ThreadsOption = None,
@@ -50,5 +32,5 @@ def duplicates(
     from bitcodes.tasks.duplicates import find_duplicates
 
     with progress("comparing codes") as report:
-        result = find_duplicates(codes, radius, keep.value, threads, report)
+        result = find_duplicates(codes, radius, keep, threads, report)
     show(result, json=json, html=html)

@@ -1,124 +1,74 @@
 """`bitcodes encode`: images to a code set."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from bitcodes.cli.options import BatchSizeOption, DeviceOption, RunOption, WorkersOption
-
-
-class Engine(StrEnum):
-    """What runs the model."""
-
-    auto = "auto"
-    torch = "torch"
-    onnx = "onnx"
-
-
-class DType(StrEnum):
-    """The numbers that the model computes with."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
+from bitcodes.choices import DType, Engine
+from bitcodes.cli.options import (
+    BatchSizeOption,
+    DeviceOption,
+    OutputOption,
+    RunOption,
+    WorkersOption,
+    argument,
+    flag,
+    option,
+)
 
 
 def encode(
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IMAGES",
-            help="Image files; folders, with all folders in them; list files (.txt); archives "
-            "(.zip, .tar, also compressed, or many as shards-{0000..0099}.tar); URLs of these "
-            "(s3://, https://); - for paths on standard input.",
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--output", "-o", help="Code set to write, a .npy file.")
-    ] = Path("codes.npy"),
+    images: list[str] = argument(
+        "IMAGES",
+        "Image files; folders, with all folders in them; list files (.txt); archives (.zip, .tar, "
+        "also compressed, or many as shards-{0000..0099}.tar); URLs of these (s3://, https://); - "
+        "for paths on standard input.",
+    ),
+    out: OutputOption = Path("codes.npy"),
     run: RunOption = None,
-    features: Annotated[
-        bool,
-        typer.Option("--features", help="Store the features too. search --rerank needs them."),
-    ] = False,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            "--root",
-            help="Folder of the relative paths in lists. Default: the folder of the list; for "
-            "standard input, the working folder.",
-        ),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Stop at an image that cannot be read. Default: skip it."),
-    ] = False,
-    append: Annotated[
-        bool,
-        typer.Option(
-            "--append",
-            help="Keep every image in the code set, and add those of IMAGES that are new.",
-        ),
-    ] = False,
-    part: Annotated[
-        str | None,
-        typer.Option(
-            "--part",
-            metavar="I/N",
-            help="Encode the I-th of N equal parts of IMAGES. bitcodes merge joins the parts.",
-        ),
-    ] = None,
-    engine: Annotated[
-        Engine,
-        typer.Option(
-            "--engine",
-            help="What runs the model. onnx is ONNX Runtime, which is faster on a CPU. auto takes "
-            "the engine of the code set; without one, onnx if it is installed and the model is "
-            "exported or worth exporting.",
-        ),
-    ] = Engine.auto,
-    dtype: Annotated[
-        DType,
-        typer.Option(
-            "--dtype",
-            help="Numbers that the model computes with. bfloat16 needs torch. auto takes those of "
-            "the code set; without one, float32.",
-        ),
-    ] = DType.auto,
-    full_decode: Annotated[
-        bool,
-        typer.Option(
-            "--full-decode",
-            help="Decode JPEG files at full size. Default: at a smaller size if the model sees far "
-            "less, which is faster.",
-        ),
-    ] = False,
-    exact: Annotated[
-        bool,
-        typer.Option(
-            "--exact", help="The same as --engine torch --dtype float32 --full-decode together."
-        ),
-    ] = False,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="ADDRESS",
-            help="Encode on the Ray cluster at this address; local starts one on this machine.",
-        ),
-    ] = None,
+    features: bool = flag("--features", "Store the features too. search --rerank needs them."),
+    root: Path | None = option(
+        "Folder of the relative paths in lists. Default: the folder of the list; for standard "
+        "input, the working folder."
+    ),
+    strict: bool = flag("--strict", "Stop at an image that cannot be read. Default: skip it."),
+    append: bool = flag(
+        "--append", "Keep every image in the code set, and add those of IMAGES that are new."
+    ),
+    part: str | None = option(
+        "Encode the I-th of N equal parts of IMAGES. bitcodes merge joins the parts.",
+        metavar="I/N",
+    ),
+    engine: Engine = option(
+        "What runs the model. onnx is ONNX Runtime, which is faster on a CPU. auto takes the "
+        "engine of the code set; without one, onnx if it is installed and the model is exported or "
+        "worth exporting.",
+        default="auto",
+    ),
+    dtype: DType = option(
+        "Numbers that the model computes with. bfloat16 needs torch. auto takes those of the code "
+        "set; without one, float32.",
+        default="auto",
+    ),
+    full_decode: bool = flag(
+        "--full-decode",
+        "Decode JPEG files at full size. Default: at a smaller size if the model sees far less, "
+        "which is faster.",
+    ),
+    exact: bool = flag(
+        "--exact", "The same as --engine torch --dtype float32 --full-decode together."
+    ),
+    ray: str | None = option(
+        "Encode on the Ray cluster at this address; local starts one on this machine.",
+        metavar="ADDRESS",
+    ),
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = 32,
     workers: WorkersOption = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Replace a code set of another model or of other encoding options."
-        ),
-    ] = False,
+    force: bool = flag(
+        "--force", "Replace a code set of another model or of other encoding options."
+    ),
 ) -> None:
     """Encode images: write a code set with their codes, paths and labels.
 
@@ -138,7 +88,7 @@ def encode(
 
     numbers = None if part is None else _part(part)
     if exact:
-        engine, dtype, full_decode = Engine.torch, DType.float32, True
+        engine, dtype, full_decode = "torch", "float32", True
     try:
         with progress("encoding") as report:
             result = encode_sources(
@@ -147,8 +97,8 @@ def encode(
                 run=run,
                 root=root,
                 part=numbers,
-                engine=engine.value,
-                dtype=dtype.value,
+                engine=engine,
+                dtype=dtype,
                 full_decode=full_decode,
                 features=features,
                 append=append,

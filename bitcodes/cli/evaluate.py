@@ -1,97 +1,59 @@
 """`bitcodes evaluate`: retrieval figures of runs, or of two stored code sets."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from bitcodes.cli.options import BatchSizeOption, DeviceOption, JsonOption, WorkersOption
-
-
-class Compat(StrEnum):
-    """Another project's way of counting."""
-
-    deephash = "deephash"
-    lin2015 = "lin2015"
-    predecessor = "predecessor"
+from bitcodes.choices import CompatName
+from bitcodes.cli.options import (
+    BatchSizeOption,
+    DeviceOption,
+    JsonOption,
+    WorkersOption,
+    argument,
+    flag,
+    option,
+)
 
 
 def evaluate(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="RUNS",
-            help="Runs (folders that finetune wrote). Several are compared on the same queries. "
-            "Default: the newest run, runs/latest.",
-            show_default=False,
-        ),
-    ] = None,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="One more run to evaluate.", show_default=False)
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", help="Prepared dataset to evaluate on. Default: the one of the training."
-        ),
-    ] = None,
-    queries: Annotated[
-        Path | None,
-        typer.Option("--queries", help="Code set of the queries; with --database, not a run."),
-    ] = None,
-    database: Annotated[
-        Path | None,
-        typer.Option("--database", help="Code set of the images to search; with --queries."),
-    ] = None,
-    exclude_self: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-self",
-            help="Leave each query's own file out of its results. Files are compared by path.",
-        ),
-    ] = False,
-    compat: Annotated[
-        Compat | None,
-        typer.Option(
-            "--compat",
-            help="Also print the figures as another project counts them, to compare with its "
-            "tables. docs/metrics.md says how each counts.",
-        ),
-    ] = None,
-    stages: Annotated[
-        bool,
-        typer.Option(
-            "--stages",
-            help="Also compare the search modes (plain, re-ranked, asymmetric) on 1,000 of the "
-            "queries: quality and queries per second.",
-        ),
-    ] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            help="Write a page with figures, curves, bit statistics, and the best and worst "
-            "queries: one file for any browser.",
-        ),
-    ] = None,
-    plots: Annotated[
-        Path | None,
-        typer.Option(
-            "--plots",
-            help="Write figures for papers into this folder, each as PDF, SVG and PNG: precision "
-            "and recall, precision at k, distances, mAP by class, and the use of the bits.",
-        ),
-    ] = None,
+    runs: list[Path] | None = argument(
+        "RUNS",
+        "Runs (folders that finetune wrote). Several are compared on the same queries. Default: "
+        "the newest run, runs/latest.",
+        default=None,
+    ),
+    run: Path | None = option("One more run to evaluate."),
+    data: Path | None = option(
+        "Prepared dataset to evaluate on. Default: the one of the training."
+    ),
+    queries: Path | None = option("Code set of the queries; with --database, not a run."),
+    database: Path | None = option("Code set of the images to search; with --queries."),
+    exclude_self: bool = flag(
+        "--exclude-self",
+        "Leave each query's own file out of its results. Files are compared by path.",
+    ),
+    compat: CompatName | None = option(
+        "Also print the figures as another project counts them, to compare with its tables. "
+        "docs/metrics.md says how each counts."
+    ),
+    stages: bool = flag(
+        "--stages",
+        "Also compare the search modes (plain, re-ranked, asymmetric) on 1,000 of the queries: "
+        "quality and queries per second.",
+    ),
+    report: Path | None = option(
+        "Write a page with figures, curves, bit statistics, and the best and worst queries: one "
+        "file for any browser."
+    ),
+    plots: Path | None = option(
+        "Write plots for papers into this folder, each as PDF, SVG and PNG: precision and recall, "
+        "precision at k, distances, mAP by class, and the use of the bits."
+    ),
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = 64,
     workers: WorkersOption = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Evaluate even if --queries and --database are of different models."
-        ),
-    ] = False,
+    force: bool = flag(
+        "--force", "Evaluate even if --queries and --database are of different models."
+    ),
     json: JsonOption = False,
 ) -> None:
     """Measure retrieval quality: mAP, precision and recall, in total and per class.
@@ -119,7 +81,7 @@ def evaluate(
         data=data,
         queries=queries,
         database=database,
-        compat=compat.value if compat else None,
+        compat=compat,
         exclude_self=exclude_self,
         stages=stages,
         force=force,

@@ -1,17 +1,14 @@
 """`bitcodes export`: a model as an ONNX file."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from bitcodes.cli.options import RunOption
+from bitcodes.cli.options import RunOption, argument, flag
 
 
 def export(
-    out: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="File to write.")],
+    out: Path = argument("MODEL.ONNX", "File to write."),
     run: RunOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: bool = flag("--force", "Replace an existing file."),
 ) -> None:
     """Write a model and its preprocessing as one ONNX file.
 

@@ -1,12 +1,12 @@
 """`bitcodes finetune`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from bitcodes.cli import console
-from bitcodes.cli.options import JsonOption, WorkersOption
+from bitcodes.cli.options import JsonOption, WorkersOption, flag, option
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
 from bitcodes.recipes import Recipe, gather_settings
@@ -19,41 +19,21 @@ if TYPE_CHECKING:
 def finetune(
     options: dict[str, Any],
     *,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            help="File of settings, .yaml or .json. Options override it. The config.yaml of a run "
-            "repeats that run; the params.json of Learning-bit-codes-for-images works too.",
-        ),
-    ] = None,
-    recipe: Annotated[
-        Recipe | None,
-        typer.Option(
-            help="Named settings to start from. --config and options override them. "
-            "predecessor: those of Learning-bit-codes-for-images.",
-        ),
-    ] = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            "--run",
-            help="Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS.",
-        ),
-    ] = None,
-    pretrained: Annotated[
-        bool | None,
-        typer.Option(
-            "--pretrained/--no-pretrained",
-            help="Start with the published weights of the backbone, or with random weights.",
-            show_default=False,
-            rich_help_panel="Model",
-        ),
-    ] = None,
+    config: Path | None = option(
+        "File of settings, .yaml or .json. Options override it. The config.yaml of a run repeats "
+        "that run; the params.json of Learning-bit-codes-for-images works too."
+    ),
+    recipe: Recipe | None = option(
+        "Named settings to start from. --config and options override them. predecessor: those of "
+        "Learning-bit-codes-for-images."
+    ),
+    run: Path | None = option("Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS."),
+    pretrained: bool | None = option(
+        "Start with the published weights of the backbone, or with random weights.",
+        rich_help_panel="Model",
+    ),
     workers: WorkersOption = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over and delete the files of the run.")
-    ] = False,
+    fresh: bool = flag("--fresh", "Start over and delete the files of the run."),
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a pretrained network with a hash layer on a dataset.

@@ -1,29 +1,17 @@
 """`bitcodes index`: prepare a code set for faster searches."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from bitcodes.cli.options import JsonOption
+from bitcodes.cli.options import CodesArgument, JsonOption, flag, option
 
 
 def index(
-    codes: Annotated[Path, typer.Argument(metavar="CODES", help="The code set.")] = Path(
-        "codes.npy"
+    codes: CodesArgument = Path("codes.npy"),
+    tables: bool | None = option(
+        "Add tables of code parts. Default: add them to 1,000,000 or more distinct codes, if these "
+        "have at most 128 bits."
     ),
-    tables: Annotated[
-        bool | None,
-        typer.Option(
-            "--tables/--no-tables",
-            help="Add tables of code parts. Default: add them to 1,000,000 or more distinct codes, "
-            "if these have at most 128 bits.",
-            show_default=False,
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Build the index again, even if it is up to date.")
-    ] = False,
+    force: bool = flag("--force", "Build the index again, even if it is up to date."),
     json: JsonOption = False,
 ) -> None:
     """Build the index of a code set, for faster searches with the same results.

@@ -1,17 +1,12 @@
 """`bitcodes info`: what a code set, a run or a model file holds."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from bitcodes.cli.options import JsonOption
+from bitcodes.cli.options import JsonOption, argument
 
 
 def info(
-    path: Annotated[
-        Path, typer.Argument(metavar="CODES|RUN", help="Code set, run or model file.")
-    ] = Path("codes.npy"),
+    path: Path = argument("CODES|RUN", "Code set, run or model file.", Path("codes.npy")),
     json: JsonOption = False,
 ) -> None:
     """Describe a code set, a run or a model file. Verify the checksums of a code set.

@@ -1,20 +1,14 @@
 """`bitcodes merge`: code sets of one model into one."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from bitcodes.cli.options import OutputOption, argument, flag
 
 
 def merge(
-    sets: Annotated[
-        list[Path],
-        typer.Argument(metavar="CODES", help="Code sets, in the order that rows shall have."),
-    ],
-    out: Annotated[
-        Path, typer.Option("--output", "-o", help="Code set to write, a .npy file.")
-    ] = Path("codes.npy"),
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing code set.")] = False,
+    sets: list[Path] = argument("CODES", "Code sets, in the order that rows shall have."),
+    out: OutputOption = Path("codes.npy"),
+    force: bool = flag("--force", "Replace an existing code set."),
 ) -> None:
     """Join code sets of one model into one.
 

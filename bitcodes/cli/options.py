@@ -1,16 +1,35 @@
-"""The options that several commands share."""
+"""How commands declare options, and the options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+
+def option(help: str, *names: str, default: Any = None, **details: Any) -> Any:
+    """An option of a command, as the default of its parameter; `names` if it has other names."""
+    return typer.Option(default, *names, help=help, **details)
+
+
+def flag(name: str, help: str) -> Any:
+    """An option without a value, off by default."""
+    return typer.Option(False, name, help=help)
+
+
+def argument(metavar: str, help: str, default: Any = ..., **details: Any) -> Any:
+    """An argument of a command, as the default of its parameter; required without a default."""
+    return typer.Argument(default, metavar=metavar, help=help, **details)
+
+
+CodesArgument = Annotated[Path, typer.Argument(metavar="CODES", help="The code set.")]
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", help="Code set to write, a .npy file.")
+]
 RunOption = Annotated[
     Path | None,
     typer.Option(
-        "--run",
         help="Run (a folder that finetune wrote) or model file. Default: the newest run, "
-        "runs/latest.",
+        "runs/latest."
     ),
 ]
 JsonOption = Annotated[
@@ -18,31 +37,26 @@ JsonOption = Annotated[
     typer.Option("--json", help="Print one JSON document to standard output, and nothing else."),
 ]
 HtmlOption = Annotated[
-    Path | None,
-    typer.Option("--html", help="Write a page with thumbnails: one file for any browser."),
+    Path | None, typer.Option(help="Write a page with thumbnails: one file for any browser.")
 ]
 DeviceOption = Annotated[
     str,
     typer.Option(
-        "--device",
         help="Device that runs the model: auto, cpu, cuda, cuda:N or mps. auto takes a GPU if it "
-        "finds one.",
+        "finds one."
     ),
 ]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
-        "--workers",
         min=0,
         help="Processes that read images; 0 reads them in this process. Default: by the number of "
         "cores.",
     ),
 ]
 ThreadsOption = Annotated[
-    int | None,
-    typer.Option("--threads", min=1, help="Threads that search. Default: all cores."),
+    int | None, typer.Option(min=1, help="Threads that search. Default: all cores.")
 ]
 BatchSizeOption = Annotated[
-    int,
-    typer.Option("--batch-size", min=1, help="Images that the model encodes at a time."),
+    int, typer.Option(min=1, help="Images that the model encodes at a time.")
 ]

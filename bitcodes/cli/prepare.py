@@ -1,12 +1,13 @@
 """`bitcodes prepare`: a data folder of images and lists, which finetune and evaluate read."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bitcodes.choices import Protocol
 from bitcodes.cli import console
+from bitcodes.cli.options import argument, option
 
 if TYPE_CHECKING:
     from bitcodes.datasets.prepared import Prepared
@@ -19,58 +20,34 @@ app = typer.Typer(
 )
 
 
-class Protocol(StrEnum):
-    """How CIFAR-10 is divided."""
-
-    FULL = "full"
-    LOW_DATA = "low-data"
-    LOW_DATA_54K = "low-data-54k"
-    UNSEEN = "unseen"
-
-
 SeedOption = Annotated[
-    int | None,
-    typer.Option("--seed", help="Random seed of the choice of images. Default: 0."),
+    int | None, typer.Option(help="Random seed of the choice of images. Default: 0.")
 ]
 
 
 @app.command()
 def cifar10(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Data folder to write.")] = Path(
-        "data/cifar10"
+    out: Path = argument("OUT", "Data folder to write.", Path("data/cifar10")),
+    source: Path | None = option(
+        "CIFAR-10, if you have it already: cifar-10-python.tar.gz; or a folder, .tar, .tar.gz, "
+        ".tar.xz or .zip with train/CLASS/ and test/CLASS/, or with train/, test/ and the lists "
+        "train.txt, test.txt and database.txt. The lists are used as they are, unless you name a "
+        "protocol. Default: download it."
     ),
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--source",
-            help="CIFAR-10, if you have it already: cifar-10-python.tar.gz; or a folder, .tar, "
-            ".tar.gz, .tar.xz or .zip with train/CLASS/ and test/CLASS/, or with train/, test/ and "
-            "the lists train.txt, test.txt and database.txt. The lists are used as they are, "
-            "unless you name a protocol. Default: download it.",
-        ),
-    ] = None,
-    protocol: Annotated[
-        Protocol | None,
-        typer.Option(
-            "--protocol",
-            help="How to divide the images. full: train on the 50,000 training images and search "
-            "them; query with the 10,000 test images. low-data: per class, 100 of the 6,000 images "
-            "are queries and 500 are for training; search all 59,000 images that are no queries. "
-            "low-data-54k: the same, but do not search the training images. unseen: train on 500 "
-            "images per class of seven classes; query and search the other three classes. "
-            "Default: full.",
-        ),
-    ] = None,
-    split: Annotated[
-        int | None,
-        typer.Option(
-            "--split",
-            min=1,
-            max=3,
-            help="Which three classes the protocol unseen does not train on. No class is in two "
-            "splits. Default: 1.",
-        ),
-    ] = None,
+    protocol: Protocol | None = option(
+        "How to divide the images. full: train on the 50,000 training images and search them; "
+        "query with the 10,000 test images. low-data: per class, 100 of the 6,000 images are "
+        "queries and 500 are for training; search all 59,000 images that are no queries. "
+        "low-data-54k: the same, but do not search the training images. unseen: train on 500 "
+        "images per class of seven classes; query and search the other three classes. Default: "
+        "full."
+    ),
+    split: int | None = option(
+        "Which three classes the protocol unseen does not train on. No class is in two splits. "
+        "Default: 1.",
+        min=1,
+        max=3,
+    ),
     seed: SeedOption = None,
 ) -> None:
     """CIFAR-10: 60,000 pictures of 32 x 32 pixels in 10 classes.
@@ -81,35 +58,22 @@ def cifar10(
     from bitcodes.datasets.cifar10 import prepare_cifar10
 
     with console.progress("images") as progress:
-        prepared = prepare_cifar10(
-            out, source, None if protocol is None else protocol.value, seed, progress, split
-        )
+        prepared = prepare_cifar10(out, source, protocol, seed, progress, split)
     _show(out, prepared)
 
 
 @app.command()
 def folder(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Folder with one folder of images per class.")
-    ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Data folder to write.")],
-    queries: Annotated[
-        float | None,
-        typer.Option(
-            "--queries",
-            min=0.0,
-            help="Queries per class: a share below 1, or a number of images. Default: 0.1.",
-        ),
-    ] = None,
-    train: Annotated[
-        float | None,
-        typer.Option(
-            "--train",
-            min=0.0,
-            help="Training images per class, without the queries: a share below 1, or a number of "
-            "images. Default: all.",
-        ),
-    ] = None,
+    source: Path = argument("SOURCE", "Folder with one folder of images per class."),
+    out: Path = argument("OUT", "Data folder to write."),
+    queries: float | None = option(
+        "Queries per class: a share below 1, or a number of images. Default: 0.1.", min=0.0
+    ),
+    train: float | None = option(
+        "Training images per class, without the queries: a share below 1, or a number of images. "
+        "Default: all.",
+        min=0.0,
+    ),
     seed: SeedOption = None,
 ) -> None:
     """Your own images, sorted into class folders.
@@ -124,9 +88,7 @@ def folder(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Data folder to write.")] = Path(
-        "data/demo"
-    ),
+    out: Path = argument("OUT", "Data folder to write.", Path("data/demo")),
     seed: SeedOption = None,
 ) -> None:
     """The built-in demo set: 3,000 small drawings in 10 classes, made in seconds."""

@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -12,68 +11,44 @@ from bitcodes.cli.options import (
     JsonOption,
     ThreadsOption,
     WorkersOption,
+    argument,
+    flag,
+    option,
 )
 
 
 def search(
-    queries: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="QUERIES",
-            help="Images to search for: files, folders, list files (.txt), - for paths on standard "
-            "input; or one code set (.npy).",
-        ),
-    ],
-    codes: Annotated[Path, typer.Option("--codes", help="Code set to search.")] = Path("codes.npy"),
-    k: Annotated[
-        int | None,
-        typer.Option(
-            "-k", min=1, help="Most results per query. Default: 10; with --radius, no limit."
-        ),
-    ] = None,
-    radius: Annotated[
-        int | None,
-        typer.Option("--radius", min=0, help="Largest Hamming distance of a result."),
-    ] = None,
-    rerank: Annotated[
-        bool,
-        typer.Option("--rerank", help="Order a shortlist by the distance between features."),
-    ] = False,
-    asymmetric: Annotated[
-        bool,
-        typer.Option(
-            "--asymmetric",
-            help="Order a shortlist by the hash outputs of the query, not only by their bits.",
-        ),
-    ] = False,
-    shortlist: Annotated[
-        int | None,
-        typer.Option(
-            "--shortlist",
-            min=1,
-            help="How many of the nearest codes --rerank or --asymmetric orders. Default: 1,000; "
-            "with --radius, all within it.",
-        ),
-    ] = None,
+    queries: list[str] = argument(
+        "QUERIES",
+        "Images to search for: files, folders, list files (.txt), - for paths on standard input; "
+        "or one code set (.npy).",
+    ),
+    codes: Path = option("Code set to search.", default=Path("codes.npy")),
+    k: int | None = option(
+        "Most results per query. Default: 10; with --radius, no limit.", "-k", min=1
+    ),
+    radius: int | None = option("Largest Hamming distance of a result.", min=0),
+    rerank: bool = flag("--rerank", "Order a shortlist by the distance between features."),
+    asymmetric: bool = flag(
+        "--asymmetric",
+        "Order a shortlist by the hash outputs of the query, not only by their bits.",
+    ),
+    shortlist: int | None = option(
+        "How many of the nearest codes --rerank or --asymmetric orders. Default: 1,000; with "
+        "--radius, all within it.",
+        min=1,
+    ),
     json: JsonOption = False,
     html: HtmlOption = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            "--run", help="Run or model file. Default: the one that encoded the code set."
-        ),
-    ] = None,
+    run: Path | None = option("Run or model file. Default: the one that encoded the code set."),
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Search even if the queries are of another model than the code set. The distances "
-            "then mean nothing.",
-        ),
-    ] = False,
+    force: bool = flag(
+        "--force",
+        "Search even if the queries are of another model than the code set. The distances then "
+        "mean nothing.",
+    ),
 ) -> None:
     """Find the images nearest to each query, exactly, by the Hamming distance of their codes.
 

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bitcodes.choices import Protocol
 from bitcodes.datasets.archives import members
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.datasets.prepared import (
@@ -38,7 +39,6 @@ CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".sp
 PER_CLASS = {"train": 5000, "test": 1000}
 LOW_DATA = {"train": 500, "test": 100}
 
-Protocol = Literal["full", "low-data", "low-data-54k", "unseen"]
 UNSEEN_SPLITS = (1, 2, 3)
 
 _BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")

@@ -7,11 +7,12 @@ a query without a relevant item counts as 0.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bitcodes.choices import CompatName
 from bitcodes.errors import ConfigError
 from bitcodes.metrics.ranking import (
     Counts,
@@ -24,7 +25,6 @@ from bitcodes.metrics.ranking import (
 from bitcodes.metrics.scoring import RANKS, Evaluation
 from bitcodes.metrics.two_stage import two_stage_radius
 
-CompatName = Literal["deephash", "lin2015", "predecessor"]
 NAMES: tuple[CompatName, ...] = get_args(CompatName)
 
 

@@ -3,16 +3,13 @@
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
+from bitcodes.choices import DType, Engine
 from bitcodes.codes.header import CodeSetHeader
 from bitcodes.errors import ConfigError
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.modelfile import ONNX, find_model, read_info
 from bitcodes.models.onnx import OnnxModel, exported, load_onnx
-
-Engine = Literal["auto", "torch", "onnx"]
-DType = Literal["auto", "float32", "bfloat16"]
 
 WORTH_EXPORTING = 1000
 """For this many images, exporting the model first (seconds, once) saves more than it costs."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bitcodes.choices import CompatName
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.metrics.comparison import Difference, evaluation_name, paired_differences
-from bitcodes.metrics.compat import CompatFigure, CompatName, compat_figures
+from bitcodes.metrics.compat import CompatFigure, compat_figures
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.tasks.evaluate import Progress, evaluate
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from bitcodes.choices import DType, Engine
 from bitcodes.codes.codeset import recorded_header
 from bitcodes.models.encoding import BATCH_SIZE
-from bitcodes.models.engines import DType, Engine, load_encoder
+from bitcodes.models.engines import load_encoder
 from bitcodes.sources.source import open_stream
 from bitcodes.tasks.encode import encode
 from bitcodes.tasks.results import Encoded

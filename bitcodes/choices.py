@@ -1,0 +1,18 @@
+"""Closed choices that the library takes and the command line lists."""
+
+from typing import Literal
+
+Engine = Literal["auto", "torch", "onnx"]
+"""What runs a model."""
+
+DType = Literal["auto", "float32", "bfloat16"]
+"""The numbers that a model computes with."""
+
+Keep = Literal["first", "largest"]
+"""Which image of a group of near-duplicates to keep: by path, or by pixels."""
+
+CompatName = Literal["deephash", "lin2015", "predecessor"]
+"""Another project's way of counting figures."""
+
+Protocol = Literal["full", "low-data", "low-data-54k", "unseen"]
+"""How CIFAR-10 is divided."""
