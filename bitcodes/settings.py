@@ -309,8 +309,6 @@ class Settings(BaseModel, Generic[OrAuto]):
     def size_in(self: "ResolvedSettings", epoch: int) -> int:
         """The image size in an epoch, from 0; -1 is the last one: the size of the model."""
         sizes = self.image_size if isinstance(self.image_size, list) else [self.image_size]
-        if epoch < 0:
-            return sizes[-1]
         share = self.epochs // len(sizes)  # the remainder goes to the last size
         return sizes[min(epoch // share, len(sizes) - 1)]
 

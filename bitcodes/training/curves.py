@@ -6,6 +6,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from bitcodes.training.learner import Learner
+from bitcodes.training.progress import Progress
 
 
 class Curves:
@@ -21,12 +22,12 @@ class Curves:
             self.board.add_scalar("train/loss", loss, step)
             self.board.add_scalar("train/learning_rate", learning_rate, step)
 
-    def epoch(self, step: int, loss: float, rate: float, score: float | None) -> None:
-        """Add the points of an epoch that ends before `step`; `score` is the validation mAP."""
-        if score is not None:
-            self.board.add_scalar("val/map", score, step)
-        self.board.add_scalar("train/epoch_loss", loss, step)
-        self.board.add_scalar("train/images_per_second", rate, step)
+    def epoch(self, end: Progress) -> None:
+        """Add the points of an epoch that has ended."""
+        if end.val_map is not None:
+            self.board.add_scalar("val/map", end.val_map, end.step)
+        self.board.add_scalar("train/epoch_loss", end.loss, end.step)
+        self.board.add_scalar("train/images_per_second", end.images_per_second, end.step)
 
     def distributions(
         self, step: int, learner: Learner, outputs: torch.Tensor, logits: torch.Tensor | None

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bitcodes import runs
@@ -37,9 +38,8 @@ def fit(
     Images that cannot be read are left out. Raises DataError if fewer than two can be read.
     """
     started = time.monotonic()
-    sizes = settings.image_size  # several are for training, which ends with the last
-    size = sizes[-1] if isinstance(sizes, list) else sizes
-    assert size != "auto", "`resolve_to_fit` chooses it"
+    assert settings.image_size != "auto", "`resolve_to_fit` chooses it"
+    size = int(np.max(settings.image_size))  # several are for training, which ends with the last
     torch.manual_seed(stable_seed(settings.seed, "weights"))
     model = HashModel(
         settings.backbone,

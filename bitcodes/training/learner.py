@@ -110,7 +110,10 @@ class Learner:
         with torch.autocast(self.device.type, torch.bfloat16, mixed):
             outputs = self.outputs(inputs)
         outputs = self.group.gather(outputs.float())  # (B, K)
-        loss, logits = self.loss(outputs, self._smoothed(targets), progress)
+        if self.loss.has_cross_entropy and not self.loss.multi_label:
+            share = self.settings.label_smoothing
+            targets = targets * (1 - share) + share / targets.shape[1]
+        loss, logits = self.loss(outputs, targets, progress)
         return loss, outputs, logits
 
     def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -119,12 +122,6 @@ class Learner:
             return self.model.head(inputs)
         outputs: torch.Tensor = self.forward(self.model.preprocessing.normalise(inputs))
         return outputs
-
-    def _smoothed(self, targets: torch.Tensor) -> torch.Tensor:
-        share = self.settings.label_smoothing
-        if not self.loss.has_cross_entropy or self.loss.multi_label:
-            return targets
-        return targets * (1 - share) + share / targets.shape[1]
 
     def learn(self, loss: torch.Tensor) -> None:
         """One step of the optimizer, and of the average."""
@@ -151,17 +148,13 @@ class Learner:
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Continue from the state in a checkpoint."""
-        self.model.load_state_dict(checkpoint.model)
-        self.loss.load_state_dict(checkpoint.loss)
-        if self.average is not None and checkpoint.average is not None:
-            self.average.load_state_dict(checkpoint.average)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        for name, part in self._parts().items():
+            part.load_state_dict(getattr(checkpoint, name))
 
     def state(self) -> dict[str, Any]:
         """Its part of a `Checkpoint`."""
-        return {
-            "model": self.model.state_dict(),
-            "loss": self.loss.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
+        return {"average": None} | {k: part.state_dict() for k, part in self._parts().items()}
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"model": self.model, "loss": self.loss, "optimizer": self.optimizer}
+        return parts if self.average is None else {**parts, "average": self.average}

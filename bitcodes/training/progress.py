@@ -34,7 +34,15 @@ class Plan:
     @classmethod
     def of(cls, settings: ResolvedSettings, images: int, processes: int) -> "Plan":
         """The plan for so many images; ConfigError or DataError if they cannot be shared out."""
-        batch_size = _batch_size(settings, images, processes)
+        batch_size = settings.batch_size
+        if batch_size % processes:
+            raise ConfigError(
+                f"a batch of {batch_size} images cannot be shared evenly among {processes} "
+                f"processes; expected a --batch-size that is a multiple of {processes}"
+            )
+        if images < processes:
+            raise DataError(f"{images} images to train on, for {processes} processes")
+        batch_size = min(batch_size, images // processes * processes)
         per_epoch = images // batch_size
         steps = per_epoch * settings.epochs
         if settings.max_steps:
@@ -60,16 +68,3 @@ class Plan:
     def ends_epoch(self, step: int) -> bool:
         """Whether a step, from 0, is the last of its epoch."""
         return (step + 1) % self.steps_per_epoch == 0 or step + 1 == self.steps
-
-
-def _batch_size(settings: ResolvedSettings, images: int, processes: int) -> int:
-    """Images in a step, over all processes: no more than there are."""
-    size = settings.batch_size
-    if size % processes:
-        raise ConfigError(
-            f"a batch of {size} images cannot be shared evenly among {processes} processes; "
-            f"expected a --batch-size that is a multiple of {processes}"
-        )
-    if images < processes:
-        raise DataError(f"{images} images to train on, for {processes} processes")
-    return min(size, images // processes * processes)

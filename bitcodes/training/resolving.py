@@ -2,13 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from bitcodes.callbacks import Note
 from bitcodes.errors import ConfigError, DataError, ImageError
 from bitcodes.images.decode import open_image
 from bitcodes.losses.base import loss_class
@@ -28,21 +28,20 @@ _FEW = 20_000  # images: fewer are changed more
 _TRIAL_BATCH = {"cpu": 8, "cuda": 64}  # images, enough to show which precision is faster
 
 
-def resolve(settings: Settings, train: ImageList, log: Callable[[str], None]) -> ResolvedSettings:
+def resolve(settings: Settings, train: ImageList, log: Note) -> ResolvedSettings:
     """The settings with every "auto" replaced by what it means here and for these images."""
     values = _without_network(settings, train)
     if "auto" not in values.values():
         return ResolvedSettings.build(values)
     backbone = find_backbone(values["backbone"])
-    network = backbone.build(_last_size(values["image_size"]))
-    values = _fill(values, {"freeze_stages": _stages_to_freeze(settings, backbone, network)})
-    values = _fill(values, recipe_for(network, settings))
+    network = backbone.build(int(np.max(values["image_size"])))
+    stages = _stages_to_freeze(settings, backbone, network)
+    values = _fill(values, {"freeze_stages": stages, **recipe_for(network, settings)})
     resolved = ResolvedSettings.build(_fill(values, {"amp": Precision.OFF}))
     freeze(network, resolved)
-    if settings.amp != "auto":
-        return resolved
-    amp = _precision(network, resolved, torch.device(values["device"]), log)
-    return resolved.model_copy(update={"amp": amp})
+    if settings.amp == "auto":
+        resolved = resolved.model_copy(update={"amp": _precision(network, resolved, log)})
+    return resolved
 
 
 def resolve_to_fit(settings: Settings, images: ImageList) -> Settings:
@@ -63,15 +62,14 @@ def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
     values = settings.to_dict()
     values |= {"backbone": name, "device": str(choose_device(settings.device))}
     few = len(images) < _FEW
-    values = _fill(
-        values,
-        {
-            "epochs": _EPOCHS_FROZEN if settings.freeze else epochs_for(len(images)),
-            "zoom": 0.2 if few else 0.0,
-            "rand_augment": 4.0 if few else 0.0,
-            "hidden": _hidden_width(settings, backbone),
-        },
-    )
+    hidden = _HIDDEN_FROZEN if settings.freeze else backbone.hidden
+    choices = {
+        "epochs": _EPOCHS_FROZEN if settings.freeze else epochs_for(len(images)),
+        "zoom": 0.2 if few else 0.0,
+        "rand_augment": 4.0 if few else 0.0,
+        "hidden": 0 if settings.loss.label_free else hidden,
+    }
+    values = _fill(values, choices)
     if settings.image_size == "auto":
         one_pass = settings.freeze or settings.loss.label_free or values["epochs"] == 1
         values["image_size"] = _image_sizes(images, backbone, one_pass)
@@ -88,12 +86,6 @@ def _fill(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
     return values | {key: choice for key, choice in choices.items() if values[key] == "auto"}
 
 
-def _hidden_width(settings: Settings, backbone: Backbone) -> int:
-    if settings.loss.label_free:
-        return 0
-    return _HIDDEN_FROZEN if settings.freeze else backbone.hidden
-
-
 def _image_sizes(images: ImageList, backbone: Backbone, one_pass: bool) -> int | list[int]:
     """The size that fits images and backbone; half of it comes first, unless there is one pass."""
     size = backbone.default_image_size
@@ -102,10 +94,6 @@ def _image_sizes(images: ImageList, backbone: Backbone, one_pass: bool) -> int |
     size = image_size_for(images, size)
     half = -(-size // 64) * 32  # in whole 32s, what most networks reduce maps by
     return size if one_pass else [half, size]
-
-
-def _last_size(sizes: int | list[int]) -> int:
-    return sizes[-1] if isinstance(sizes, list) else sizes
 
 
 def epochs_for(images: int) -> int:
@@ -131,38 +119,27 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
     """
     batches = settings.batch_size / 64
     head = loss_class(settings.loss).head_learning_rate
+    values: tuple[str | float, ...]
     if _has(network, nn.LayerNorm) and not settings.freeze:
         rate = 1e-4 * batches**0.5
-        return {
-            "optimizer": Optimizer.ADAMW,
-            "learning_rate": rate,
-            "head_learning_rate": 10 * rate,
-            "weight_decay": 0.05,
-        }
-    adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
-    scale = batches if adapting or settings.freeze else 0.2 * batches
-    return {
-        "optimizer": Optimizer.SGD,
-        "learning_rate": 0.05 * scale,
-        "head_learning_rate": head * scale,
-        "weight_decay": 5e-4,
-    }
+        values = Optimizer.ADAMW, rate, 10 * rate, 0.05
+    else:
+        adapting = _has(network, nn.modules.batchnorm._BatchNorm) and not settings.freeze_norms
+        scale = batches if adapting or settings.freeze else 0.2 * batches
+        values = Optimizer.SGD, 0.05 * scale, head * scale, 5e-4
+    names = ("optimizer", "learning_rate", "head_learning_rate", "weight_decay")
+    return dict(zip(names, values, strict=True))
 
 
 def _has(network: nn.Module, kind: type[nn.Module]) -> bool:
     return any(isinstance(module, kind) for module in network.modules())
 
 
-def _precision(
-    network: nn.Module,
-    settings: ResolvedSettings,
-    device: torch.device,
-    log: Callable[[str], None],
-) -> Precision:
+def _precision(network: nn.Module, settings: ResolvedSettings, log: Note) -> Precision:
     """bfloat16 if a trial shows that it makes training steps at least a tenth faster, else off."""
-    if settings.freeze or device.type not in ("cpu", "cuda"):
-        return Precision.OFF
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    device = torch.device(settings.device)
+    supported = {"cpu": lambda: True, "cuda": torch.cuda.is_bf16_supported}
+    if settings.freeze or not supported.get(device.type, lambda: False)():
         return Precision.OFF
     network = network.to(device).to(memory_format=torch.channels_last)
     set_modes(network)

@@ -181,9 +181,7 @@ class Trainer:
             now = time.monotonic()
             self.seconds += now - clock
             clock = now
-            steps_done = first + number
-            rate = self._images_per_second(steps_done)
-            report(self._progress(self.loss_sum / steps_done, rate, val_map, epoch_done=False))
+            report(self._progress(first + number, val_map))
             self._check_interrupted()
             if now - saved_at > CHECKPOINT_SECONDS:
                 self.save()
@@ -197,24 +195,23 @@ class Trainer:
         return rows.reshape(steps, batch_size)
 
     def _progress(
-        self, loss: float, rate: float, val_map: float | None, epoch_done: bool
+        self, steps_done: int, val_map: float | None, epoch_done: bool = False
     ) -> Progress:
+        """How far training is, after so many steps of the current epoch."""
         epoch = len(self.history)
+        before = self.history[-1]["train_seconds"] if self.history else 0.0
+        rate = steps_done * self.plan.batch_size / max(self.seconds - before, 1e-9)
         return Progress(
             epoch=epoch + 1,
             epochs=self.plan.epochs,
             step=self.step,
             steps=self.plan.steps,
-            loss=loss,
+            loss=self.loss_sum / steps_done,
             images_per_second=rate,
             seconds_left=self.plan.images_left(self.step, epoch, self.image_size) / rate,
             val_map=val_map,
             epoch_done=epoch_done,
         )
-
-    def _images_per_second(self, steps_done: int) -> float:
-        before = self.history[-1]["train_seconds"] if self.history else 0.0
-        return steps_done * self.plan.batch_size / max(self.seconds - before, 1e-9)
 
     def _train_step(self, batch: NDArray[np.int64], inputs: torch.Tensor) -> float:
         """One step of the optimizer: `batch` are the rows of the whole batch, over all processes.
@@ -243,34 +240,30 @@ class Trainer:
         return value
 
     def _finish_epoch(self, report: Callable[[Progress], None]) -> None:
-        steps = self.plan.steps_in(len(self.history))
-        loss = self.loss_sum / steps
-        rate = self._images_per_second(steps)
         started = time.monotonic()
         self.learner.share_buffers()
+        score, error = self._validate() if len(self.val_rows) else (None, None)
+        end = self._progress(self.plan.steps_in(len(self.history)), score, epoch_done=True)
         line: dict[str, Any] = {
-            "epoch": len(self.history) + 1,
+            "epoch": end.epoch,
             "step": self.step,
             "image_size": self.image_size,
-            "loss": loss,
+            "loss": end.loss,
         }
-        score = None
-        if len(self.val_rows):
-            score, error = self._validate()
+        if score is not None:
             line |= {"val_map": score, "val_error": error}
         if self.curves is not None:
-            self.curves.epoch(self.step, loss, rate, score)
+            self.curves.epoch(end)
             self._save_models(kept_epoch([*self.history, line]) is line)
-        line["images_per_second"] = round(rate, 1)
+        line["images_per_second"] = round(end.images_per_second, 1)
         line["train_seconds"] = round(self.seconds, 1)
         line["validation_seconds"] = round(time.monotonic() - started, 1)
-        end_of_epoch = self._progress(loss, rate, score, epoch_done=True)
         self.history.append(line)
         self.loss_sum = 0.0
         if self.curves is not None:
             write_metrics(self.run, self.history)
         self.save()
-        report(end_of_epoch)
+        report(end)
 
     def _save_models(self, is_model: bool) -> None:
         """Save the last weights as the model, or else in a file of their own."""
