@@ -19,12 +19,12 @@ def merge(
     All code sets must be of the same model, engine, dtype and decoding, and have the same sidecar
     files. The parts that encode --part writes give the same code set as encoding all at once.
     """
-    from bitcodes.cli.console import out as console
     from bitcodes.cli.console import progress
+    from bitcodes.cli.show import show
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.codes.merge import merge as merge_sets
 
     code_sets = [CodeSet.open(path) for path in sets]
     with progress("merging") as report:
         merged = merge_sets(code_sets, out, force=force, progress=report)
-    console.print(f"{out}: {merged.count:,} codes of {merged.bits} bits", markup=False)
+    show(merged)

@@ -1,16 +1,14 @@
 """`bitcodes prepare`: a data folder of images and lists, which finetune and evaluate read."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bitcodes.choices import Protocol
-from bitcodes.cli import console
+from bitcodes.cli.console import progress
 from bitcodes.cli.options import argument, option
-
-if TYPE_CHECKING:
-    from bitcodes.datasets.prepared import Prepared
+from bitcodes.cli.show import show
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -57,9 +55,9 @@ def cifar10(
     """
     from bitcodes.datasets.cifar10 import prepare_cifar10
 
-    with console.progress("images") as progress:
-        prepared = prepare_cifar10(out, source, protocol, seed, progress, split)
-    _show(out, prepared)
+    with progress("images") as report:
+        prepared = prepare_cifar10(out, source, protocol, seed, report, split)
+    show(prepared)
 
 
 @app.command()
@@ -83,7 +81,7 @@ def folder(
     """
     from bitcodes.datasets.class_folders import prepare_folder
 
-    _show(out, prepare_folder(source, out, queries, train, seed))
+    show(prepare_folder(source, out, queries, train, seed))
 
 
 @app.command()
@@ -94,21 +92,6 @@ def demo(
     """The built-in demo set: 3,000 small drawings in 10 classes, made in seconds."""
     from bitcodes.datasets.demo import prepare_demo
 
-    with console.progress("pictures") as progress:
-        prepared = prepare_demo(out, seed, progress)
-    _show(out, prepared)
-
-
-def _show(out: Path, prepared: "Prepared") -> None:
-    for remark in prepared.notes:
-        console.note(f"note: {remark}")
-    words = {"new": "ready", "updated": "updated", "unchanged": "already prepared"}
-    counts = {key: f"{number:,}" for key, number in prepared.description["counts"].items()}
-    console.out.print(
-        f"{out} is {words[prepared.state]}: {counts['train']} images to train on, "
-        f"{counts['test']} queries, {counts['database']} in the database, "
-        f"{len(prepared.description['class_names'])} classes "
-        f"(protocol {prepared.description.get('protocol')})",
-        markup=False,
-    )
-    console.out.print(f"next: bitcodes finetune --data {out}", markup=False)
+    with progress("pictures") as report:
+        prepared = prepare_demo(out, seed, report)
+    show(prepared)

@@ -15,8 +15,9 @@ def show(result: Any, *, json: bool = False, html: Path | None = None) -> None:
         console.note(remark)
     if html is not None:
         from bitcodes.report.page import write_page
+        from bitcodes.report.pages import page
 
-        write_page(views.page(result), html)
+        write_page(page(result), html)
         console.note(f"{html}: open it in a browser")
     if json:
         console.print_json(result.to_dict())

@@ -35,7 +35,7 @@ def prepare_folder(
     otherwise absolute. Running it again with the same settings adds new images.
     Raises DataError for fewer than two classes, and for classes that are too small.
     """
-    source, out = source.absolute(), out.absolute()
+    folder, source, out = out, source.absolute(), out.absolute()
     if not source.is_dir():
         raise DataError(f"no such folder: {source}")
     test = _test_folder(source)
@@ -63,7 +63,7 @@ def prepare_folder(
     out.mkdir(parents=True, exist_ok=True)
     old = _contents(out)
     description = write_dataset(out, items, names, settings)
-    prepared = Prepared(out, description, "new", tuple(notes))
+    prepared = Prepared(folder, description, "new", tuple(notes))
     if before is None:
         return prepared
     return replace(prepared, state="unchanged" if _contents(out) == old else "updated")

@@ -1,32 +1,39 @@
-"""How each kind of result is shown: tables on a terminal, lines in a pipe, a page, remarks.
+"""How each kind of result is shown: tables on a terminal, lines in a pipe, remarks.
 
-Each is a function that is dispatched by the type of the result.
+Each is a function that is dispatched by the type of the result. `pages` has the HTML.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import singledispatch
+from typing import Any
 
 from rich.console import RenderableType
+from rich.table import Column, Table
 from rich.text import Text
 
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.paths import escape
+from bitcodes.datasets.prepared import Prepared
 from bitcodes.metrics.comparison import evaluation_name
-from bitcodes.report.duplicates import duplicate_lines, duplicate_tables
-from bitcodes.report.result_tables import result_lines, result_tables
-from bitcodes.report.summaries import (
-    encoded_line,
-    exported_line,
-    index_lines,
-    info_lines,
-    skipped_lines,
-)
 from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
-from bitcodes.report.text import printable
+from bitcodes.report.text import path_from_here, printable
+from bitcodes.sources.paths import quote_path
 from bitcodes.tasks.compare import Comparison
 from bitcodes.tasks.duplicates import Duplicates
 from bitcodes.tasks.export import Exported
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
-from bitcodes.tasks.results import Encoded, SearchResults
+from bitcodes.tasks.results import Encoded, QueryResult, SearchResults
+
+_SKIPPED_SHOWN = 5
+_SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
+"""The most near-duplicates in tables; lines and JSON hold everything."""
+
+_MARKS: dict[bool | None, Text] = {
+    None: Text(),
+    True: Text("✓", style="green"),
+    False: Text("✗", style="red"),
+}
 
 
 @singledispatch
@@ -42,12 +49,6 @@ def lines(result: object) -> Iterable[str] | None:
 
 
 @singledispatch
-def page(result: object) -> str:
-    """A result as one HTML file."""
-    raise TypeError(f"there is no page for {type(result).__name__}")
-
-
-@singledispatch
 def remarks(result: object) -> Iterable[str]:
     """What a reader should know beside the result, in any form; printed before it."""
     return ()
@@ -59,29 +60,78 @@ def heading(result: object) -> str | None:
     return None
 
 
-# The pages are imported only if one is written: they need the image libraries.
+@tables.register
+def _(results: SearchResults) -> Iterable[RenderableType]:
+    yield Text(results.describe(), style="dim")
+    for query in results.queries:
+        yield Text()
+        title = Text(printable(query.path), style="bold")
+        if query.labels:
+            title.append(f"  {_labels(query.labels)}", style="not bold cyan")
+        if query.correct is not None:
+            title.append(f"  {query.correct} of {len(query.hits)} correct", style="not bold")
+        yield title
+        yield _hit_table(query, results) if query.hits else Text("  nothing found", style="dim")
+        if query.more:
+            yield Text("  and more: raise -k to see them", style="dim")
 
 
-def _search_page(results: SearchResults) -> str:
-    from bitcodes.report.search_page import search_page
+@lines.register
+def _(results: SearchResults) -> Iterator[str]:
+    """The fields: query, rank, distance, similarity, path, labels, fine distance if re-ranked."""
+    for query in results.queries:
+        for hit in query.hits:
+            fine = () if hit.fine_distance is None else (f"{hit.fine_distance:.4f}",)
+            path = path_from_here(hit.path, hit.file)
+            similarity, labels = f"{hit.similarity:.4f}", ",".join(hit.labels)
+            yield _line(query.path, hit.rank, hit.distance, similarity, path, labels, *fine)
 
-    return search_page(results)
 
-
-def _search_remarks(results: SearchResults) -> Iterable[str]:
+@remarks.register
+def _(results: SearchResults) -> Iterator[str]:
     for path, reason in results.skipped:
         yield f"query {printable(path)} left out: {reason}"
     if results.tie_note is not None:
         yield f"note: {results.tie_note}"
 
 
-def _duplicates_page(duplicates: Duplicates) -> str:
-    from bitcodes.report.duplicates_page import duplicates_page
+@tables.register
+def _(result: Duplicates) -> Iterator[RenderableType]:
+    yield Text(result.describe(), style="dim")
+    if not result.groups:
+        return
+    table = _table(_number("group"), "", _number("distance"))
+    for number, images in enumerate(result.groups[:_SHOWN_GROUPS], 1):
+        for place, image in enumerate(images[:_SHOWN_IMAGES]):
+            path = printable(path_from_here(image.path, image.file))
+            if place:
+                table.add_row("", "duplicate", f"{image.distance}", Text(path))
+            else:
+                table.add_row(f"{number}", Text("keep", "green"), "", Text(path, "bold"))
+        if len(images) > _SHOWN_IMAGES:
+            more = f"and {len(images) - _SHOWN_IMAGES:,} more"
+            table.add_row("", "", "", Text(more, style="dim"))
+    yield Text()
+    yield table
+    if len(result.groups) > _SHOWN_GROUPS:
+        hidden = len(result.groups) - _SHOWN_GROUPS
+        yield Text(f"and {hidden:,} more groups: --json or a pipe has them all", style="dim")
 
-    return duplicates_page(duplicates)
+
+@lines.register
+def _(result: Duplicates) -> Iterator[str]:
+    """The fields: group, keep or duplicate, distance, path."""
+    for number, images in enumerate(result.groups, 1):
+        for place, image in enumerate(images):
+            path = path_from_here(image.path, image.file)
+            yield _line(number, "duplicate" if place else "keep", image.distance, path)
 
 
-def _comparison_tables(comparison: Comparison) -> Iterable[RenderableType]:
+heading.register(Duplicates, Duplicates.describe)
+
+
+@tables.register
+def _(comparison: Comparison) -> Iterator[RenderableType]:
     if len(comparison.evaluations) == 1:
         yield from evaluation_tables(comparison.evaluations[0])
     else:
@@ -94,29 +144,123 @@ def _comparison_tables(comparison: Comparison) -> Iterable[RenderableType]:
         yield compat_table(name, figures)
 
 
-def _comparison_page(comparison: Comparison) -> str:
-    from bitcodes.report.evaluation_page import evaluation_page
-    from bitcodes.tasks.examples import examples
+@tables.register
+def _(encoded: Encoded) -> Iterator[RenderableType]:
+    code_set = encoded.code_set
+    line = f"{encoded.file}: {code_set.count:,} codes of {code_set.bits} bits"
+    if code_set.skipped:
+        name = encoded.file.with_suffix(".skipped.txt").name
+        line += f", {len(code_set.skipped):,} images skipped ({name})"
+    yield Text(line)
 
-    best_and_worst = examples(comparison.evaluations[0]) if len(comparison.evaluations) == 1 else ()
-    return evaluation_page(comparison.evaluations, comparison.differences, best_and_worst)
+
+@remarks.register
+def _(encoded: Encoded) -> Iterator[str]:
+    skipped = encoded.code_set.skipped
+    for path, reason in skipped[:_SKIPPED_SHOWN]:
+        yield f"skipped {quote_path(path)}: {reason}"
+    if len(skipped) > _SKIPPED_SHOWN:
+        yield f"skipped {len(skipped) - _SKIPPED_SHOWN:,} more"
 
 
-tables.register(SearchResults, result_tables)
-lines.register(SearchResults, result_lines)
-page.register(SearchResults, _search_page)
-remarks.register(SearchResults, _search_remarks)
+@tables.register
+def _(merged: CodeSet) -> Iterator[RenderableType]:
+    yield Text(f"{merged.path}: {merged.count:,} codes of {merged.bits} bits")
 
-tables.register(Duplicates, duplicate_tables)
-lines.register(Duplicates, duplicate_lines)
-page.register(Duplicates, _duplicates_page)
-heading.register(Duplicates, Duplicates.describe)
 
-tables.register(Comparison, _comparison_tables)
-page.register(Comparison, _comparison_page)
+@tables.register
+def _(index: IndexSummary) -> Iterator[RenderableType]:
+    share = f" ({index.distinct / index.count:.1%})" if index.count else ""
+    took = "" if index.outcome == "up to date" else f" in {index.seconds:.1f} s"
+    yield Text(
+        f"{index.folder}: {index.count:,} codes, {index.distinct:,} of them distinct{share}; "
+        f"{index.outcome}{took}"
+    )
+    if index.tables:
+        gains = ", ".join(f"{name} {gain:.1f}" for name, gain in index.gains.items() if gain > 1)
+        yield Text(
+            f"{index.tables} tables, {index.table_bytes / 1e6:,.0f} MB; faster than a scan, about, "
+            f"by a factor of: {gains or '1 (searches will scan)'}"
+        )
 
-tables.register(Encoded, lambda encoded: [Text(encoded_line(encoded))])
-remarks.register(Encoded, skipped_lines)
-tables.register(IndexSummary, lambda index: map(Text, index_lines(index)))
-tables.register(CodeSetInfo | ModelInfo, lambda info: map(Text, info_lines(info)))
-tables.register(Exported, lambda exported: [Text(exported_line(exported))])
+
+@tables.register
+def _(info: CodeSetInfo | ModelInfo) -> Iterator[RenderableType]:
+    facts = info.to_dict()
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        yield Text(f"{name.replace('_', ' '):{width}}  {_in_words(value)}")
+
+
+@tables.register
+def _(exported: Exported) -> Iterator[RenderableType]:
+    size = f"{exported.image_size} x {exported.image_size} pixels"
+    yield Text(f"{exported.file}: {exported.backbone}, {exported.bits} bits, images of {size}")
+
+
+@tables.register
+def _(prepared: Prepared) -> Iterator[RenderableType]:
+    states = {"new": "ready", "updated": "updated", "unchanged": "already prepared"}
+    about = prepared.description
+    counts = {key: f"{number:,}" for key, number in about["counts"].items()}
+    yield Text(
+        f"{prepared.folder} is {states[prepared.state]}: {counts['train']} images to train on, "
+        f"{counts['test']} queries, {counts['database']} in the database, "
+        f"{len(about['class_names'])} classes (protocol {about.get('protocol')})"
+    )
+    yield Text(f"next: bitcodes finetune --data {prepared.folder}")
+
+
+@remarks.register
+def _(prepared: Prepared) -> Iterator[str]:
+    return (f"note: {remark}" for remark in prepared.notes)
+
+
+def _line(*fields: object) -> str:
+    r"""Fields for another program, escaped as in codes.paths.txt, and tabs as `\t`."""
+    return "\t".join(escape(str(field)).replace("\t", "\\t") for field in fields)
+
+
+def _table(*columns: Column | str) -> Table:
+    """A table without lines; after `columns` comes one for paths, which may be broken."""
+    path = Column("path", overflow="fold")
+    return Table(*columns, path, box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+
+
+def _number(name: str) -> Column:
+    return Column(name, justify="right")
+
+
+def _hit_table(query: QueryResult, results: SearchResults) -> Table:
+    judged = query.correct is not None
+    labelled = any(hit.labels for hit in query.hits)
+    numbers = ["rank", "distance", "similarity", *filter(None, [results.reranked])]
+    table = _table(*map(_number, numbers), *["label"] * labelled, *[""] * judged)
+    for hit in query.hits:
+        row: list[Text | str] = [f"{hit.rank}", f"{hit.distance}", f"{hit.similarity:.1%}"]
+        if hit.fine_distance is not None:
+            row.append(f"{hit.fine_distance:.3f}")
+        if labelled:
+            row.append(Text(_labels(hit.labels)))
+        if judged:
+            row.append(_MARKS[hit.relevant])
+        table.add_row(*row, Text(printable(path_from_here(hit.path, hit.file))))
+    return table
+
+
+def _labels(labels: tuple[str, ...]) -> str:
+    return ", ".join(printable(label) for label in labels)
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items()) or "none"
+    return str(value)

@@ -6,8 +6,8 @@ import pytest
 from parsed_page import Page
 from PIL import Image as Picture
 
-from bitcodes.report import duplicates_page as module
-from bitcodes.report.duplicates_page import duplicates_page
+from bitcodes.report import pages as module
+from bitcodes.report.pages import duplicates_page
 from bitcodes.tasks.duplicates import Duplicates, Image
 
 EVIL = "\"><script>alert('1')</script>\x1b\u202e\udcff"
@@ -38,7 +38,7 @@ def test_names_are_escaped() -> None:
 
 def test_what_is_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_GROUPS", 2)
-    monkeypatch.setattr(module, "MAX_IMAGES", 3)
+    monkeypatch.setattr(module, "MAX_IMAGES_OF_GROUP", 3)
     page = Page(duplicates_page(duplicates(2, 5, 4)))
     text = " ".join("".join(page.text).split())
     assert len(page.of("li")) == 6

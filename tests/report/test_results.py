@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcodes.report.result_tables import result_lines
+from bitcodes.report import views
 from bitcodes.report.text import printable
 from bitcodes.tasks.results import Hit, QueryResult, SearchResults
 
@@ -35,7 +35,7 @@ def test_what_was_done_in_words(changes: dict[str, object], words: str) -> None:
 
 
 def test_a_line_a_hit() -> None:
-    assert list(result_lines(RESULTS)) == [
+    assert list(views.lines(RESULTS) or ()) == [
         "q.png\t1\t3\t0.9375\tcat/1.png\tcat,pet",
         "q.png\t2\t3\t0.9375\tcat/1.png\tcat,pet",
     ]
@@ -45,7 +45,7 @@ def test_a_path_that_works_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     for file, path in ((tmp_path / "a" / "1.png", "a/1.png"), (Path("/b/1.png"), "/b/1.png")):
         query = replace(QUERY, hits=(replace(HIT, file=file, fine_distance=0.5),))
-        line = next(result_lines(replace(RESULTS, queries=(query,))))
+        line = next(iter(views.lines(replace(RESULTS, queries=(query,))) or ()))
         assert line == f"q.png\t1\t3\t0.9375\t{path}\tcat,pet\t0.5000"
 
 

@@ -10,8 +10,8 @@ import pytest
 from parsed_page import Page
 from PIL import Image
 
-from bitcodes.report import search_page as module
-from bitcodes.report.search_page import search_page
+from bitcodes.report import pages as module
+from bitcodes.report.pages import search_page
 from bitcodes.tasks.results import Hit, QueryResult, SearchResults
 
 
@@ -149,7 +149,7 @@ def test_nothing_found_and_queries_left_out(photo: Path) -> None:
 
 def test_many_results_are_cut_and_it_says_so(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_QUERIES", 3)
-    monkeypatch.setattr(module, "MAX_PICTURES", 12)
+    monkeypatch.setattr(module, "MAX_HITS", 12)
     hits = tuple(hit(n, photo) for n in range(1, 8))
     page = Page(search_page(results(*[QueryResult("q", photo, (), hits, True)] * 5)))
     assert len(page.of("section")) == 3 and len(page.of("li")) == 12

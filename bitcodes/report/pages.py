@@ -1,19 +1,32 @@
-"""Search results as one HTML page that loads nothing: pictures and style are inside it."""
+"""Results as HTML pages that load nothing: pictures and style are inside each."""
+
+from functools import singledispatch
 
 from markupsafe import Markup
 
 from bitcodes.report.page import Thumbnails, as_html, render
+from bitcodes.tasks.compare import Comparison
+from bitcodes.tasks.duplicates import Duplicates
 from bitcodes.tasks.results import SearchResults
 
+# More would make a page too large for a phone. Each page says what it leaves out.
 MAX_QUERIES = 100
-MAX_PICTURES = 2000
-"""More would make the page too large for a phone. The page says what it leaves out."""
+MAX_HITS = 2000
+MAX_GROUPS = 200
+MAX_IMAGES_OF_GROUP = 12
+MAX_IMAGES = 1500
 
 _MAX_SKIPPED = 20
-_HIT_PIXELS = 224
-_QUERY_PIXELS = 448
+_PIXELS, _QUERY_PIXELS = 224, 448
 
 
+@singledispatch
+def page(result: object) -> str:
+    """A result as one HTML file."""
+    raise TypeError(f"there is no page for {type(result).__name__}")
+
+
+@page.register
 def search_page(results: SearchResults, title: str = "Search results") -> str:
     """A page with each query and its hits as thumbnails, readable on a phone, light and dark.
 
@@ -26,12 +39,39 @@ def search_page(results: SearchResults, title: str = "Search results") -> str:
         results=results,
         queries=queries,
         accuracy=_accuracy(results),
-        hits_per_query=max(1, MAX_PICTURES // max(1, len(queries))),
+        hits_per_query=max(1, MAX_HITS // max(1, len(queries))),
         notes=_notes(results, len(queries)),
         thumbnail=Thumbnails(),
-        hit_pixels=_HIT_PIXELS,
+        hit_pixels=_PIXELS,
         query_pixels=_QUERY_PIXELS,
     )
+
+
+@page.register
+def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> str:
+    """A page with the largest groups as rows of thumbnails, the image to keep first in each."""
+    numbered = enumerate(duplicates.groups, 1)
+    groups = sorted(numbered, key=lambda group: -len(group[1]))[:MAX_GROUPS]
+    hidden = len(duplicates.groups) - len(groups)
+    return render(
+        "duplicates.html",
+        title=title,
+        duplicates=duplicates,
+        groups=groups,
+        images_per_group=max(2, min(MAX_IMAGES_OF_GROUP, MAX_IMAGES // max(1, len(groups)))),
+        notes=[f"Smaller groups that are not shown: {hidden:,}."] if hidden else [],
+        thumbnail=Thumbnails(),
+        pixels=_PIXELS,
+    )
+
+
+@page.register
+def _(comparison: Comparison) -> str:
+    from bitcodes.report.evaluation_page import evaluation_page  # needs matplotlib
+    from bitcodes.tasks.examples import examples
+
+    best_and_worst = examples(comparison.evaluations[0]) if len(comparison.evaluations) == 1 else ()
+    return evaluation_page(comparison.evaluations, comparison.differences, best_and_worst)
 
 
 def _accuracy(results: SearchResults) -> tuple[int, int] | None:
