@@ -46,13 +46,6 @@ class HashLoss(nn.Module):
         return {}
 
 
-def classification_loss(logits: Tensor, targets: Tensor, multi_label: bool) -> Tensor:
-    """Cross-entropy; with several labels the mean over classes of binary cross-entropies."""
-    if multi_label:
-        return nn.functional.binary_cross_entropy_with_logits(logits, targets)
-    return nn.functional.cross_entropy(logits, targets)
-
-
 def loss_class(name: LossName) -> type[HashLoss]:
     """The class of a loss that trains a network, by its name."""
     loss: type[HashLoss] = name.load()

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitcodes.losses.base import HashLoss, LossAndLogits, classification_loss
+from bitcodes.losses.base import HashLoss, LossAndLogits
 from bitcodes.losses.centers import hash_centers, minimum_distance, spread_levels
 
 
@@ -22,6 +22,8 @@ class ClassifierLoss(HashLoss):
     def __init__(self, bits: int, classes: int, multi_label: bool, seed: int) -> None:
         super().__init__(bits, classes, multi_label, seed)
         self.classifier = nn.Linear(bits, classes)
+        binary, single = F.binary_cross_entropy_with_logits, F.cross_entropy
+        self.cross_entropy = binary if multi_label else single
 
 
 class LatentCrossEntropy(ClassifierLoss):
@@ -37,7 +39,7 @@ class LatentCrossEntropy(ClassifierLoss):
     def forward(self, outputs: Tensor, targets: Tensor, progress: float = 0.0) -> LossAndLogits:
         """See the class."""
         logits = self.classifier(torch.sigmoid(outputs))  # (B, C)
-        return classification_loss(logits, targets, self.multi_label), logits
+        return self.cross_entropy(logits, targets), logits
 
 
 class GreedyHash(ClassifierLoss):
@@ -59,7 +61,7 @@ class GreedyHash(ClassifierLoss):
         # Exactly the signs, whatever the size of the outputs; the difference is zero.
         logits = self.classifier(signs + (outputs - outputs.detach()))  # (B, C)
         penalty = (outputs.abs() - 1).abs().pow(3).mean()
-        loss = classification_loss(logits, targets, self.multi_label)
+        loss = self.cross_entropy(logits, targets)
         return loss + self.penalty_weight * penalty, logits
 
 

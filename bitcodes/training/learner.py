@@ -1,4 +1,4 @@
-"""What learns: the hash model, its loss, their optimizer and the average of their weights."""
+"""What learns: the hash model, its loss, their optimizer, and the moving average of weights."""
 
 from dataclasses import InitVar, dataclass
 from typing import Any
@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.losses.base import HashLoss, loss_class
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Precision, ResolvedSettings
-from bitcodes.training.averaging import AveragedWeights
 from bitcodes.training.distributed import Group, synchronise_norms
 from bitcodes.training.optimizing import freeze, make_optimizer, retrained_layers, set_modes
 from bitcodes.training.seeds import stable_seed
@@ -158,3 +158,51 @@ class Learner:
     def _parts(self) -> dict[str, Any]:
         parts = {"model": self.model, "loss": self.loss, "optimizer": self.optimizer}
         return parts if self.average is None else {**parts, "average": self.average}
+
+
+class AveragedWeights:
+    """A copy of model and loss whose weights are the exponential moving average (EMA) of theirs.
+
+    It is validated and saved instead of the last weights.
+
+    After step t, from 0: average += (1 - d) (weights - average) with d = min(decay,
+    (1 + t) / (10 + t)), so that the first steps are soon forgotten. Statistics of batch norms are
+    averaged likewise.
+    """
+
+    def __init__(self, model: HashModel, loss: HashLoss, decay: float) -> None:
+        self.decay = decay
+        self.step = 0
+        both = nn.ModuleList([model, loss])
+        self._average = AveragedModel(both, multi_avg_fn=self._blend, use_buffers=True)
+        self._average.requires_grad_(False)
+        self._average.n_averaged.fill_(1)  # the weights before the first step count as one
+        copies: Any = self._average.module
+        self.model: HashModel = copies[0]
+        self.loss: HashLoss = copies[1]
+
+    @torch.no_grad()
+    def update(self, model: HashModel, loss: HashLoss) -> None:
+        """Take one more step's weights into the average."""
+        self._average.update_parameters(nn.ModuleList([model, loss]))
+        self.step += 1
+
+    def _blend(self, means: Any, values: Any, count: object) -> None:
+        """The formula for tensors of one type; those that are no floats are counts."""
+        share = 1 - min(self.decay, (1 + self.step) / (10 + self.step))
+        for mean, value in zip(means, values, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, share)
+            else:
+                mean.copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` continues from."""
+        model, loss = self.model.state_dict(), self.loss.state_dict()
+        return {"step": self.step, "model": model, "loss": loss}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.loss.load_state_dict(state["loss"])

@@ -1,6 +1,7 @@
 """Which weights learn, and how: frozen layers, the optimizer, the schedule of its rates."""
 
 import math
+from itertools import product
 
 import torch
 from torch import nn
@@ -77,17 +78,13 @@ def make_optimizer(
     """
     learning = [parameter for parameter in body.parameters() if parameter.requires_grad]
     untrained = [parameter for module in head for parameter in module.parameters()]
-    groups = []
-    for parameters, rate in [
-        (learning, settings.learning_rate),
-        (untrained, settings.head_learning_rate),
-    ]:
-        # Biases and the scales of norms are not shrunk.
-        for decay in (True, False):
-            group = [p for p in parameters if (p.ndim > 1) == decay]
-            if group:
-                penalty = settings.weight_decay if decay else 0.0
-                groups.append({"params": group, "lr": rate, "peak": rate, "weight_decay": penalty})
+    peaks = (learning, settings.learning_rate), (untrained, settings.head_learning_rate)
+    penalties = (True, settings.weight_decay), (False, 0.0)  # not of biases and scales of norms
+    groups = [
+        {"params": group, "lr": rate, "peak": rate, "weight_decay": penalty}
+        for (parameters, rate), (decay, penalty) in product(peaks, penalties)
+        if (group := [p for p in parameters if (p.ndim > 1) == decay])
+    ]
     # One pass over the weights instead of ten: of a step on a CPU, AdamW took a tenth.
     fused = untrained[0].device.type in ("cpu", "cuda")
     if settings.optimizer == Optimizer.ADAMW:

@@ -15,7 +15,7 @@ from bitcodes.losses.base import loss_class
 from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Settings
 from bitcodes.training import Progress, trainer
-from bitcodes.training.averaging import AveragedWeights
+from bitcodes.training.learner import AveragedWeights
 
 
 def test_it_is_the_average_that_the_formula_says() -> None:
