@@ -3,8 +3,8 @@
 from functools import singledispatch
 
 from bitcodes.metrics.scoring import Evaluation
+from bitcodes.report import tables
 from bitcodes.report.page import Thumbnails, render
-from bitcodes.report.tables import describe, heading, health_text, range_text, score_text
 from bitcodes.tasks.results import SearchResults
 
 MAX_QUERIES = 10
@@ -12,7 +12,6 @@ MAX_HITS = 20
 """More would make the notebook's file large. The fragment says what it leaves out."""
 
 _PIXELS = 96
-_NONE = (float("nan"), float("nan"))
 
 
 @singledispatch
@@ -35,14 +34,4 @@ def _(result: SearchResults) -> str:
 
 @as_html.register
 def _(result: Evaluation) -> str:
-    rows = [
-        (
-            describe(name, result.bits),
-            score_text(value),
-            range_text(result.intervals[name]),
-            range_text(result.tie_ranges.get(name, _NONE)),
-        )
-        for name, value in result.figures.items()
-    ]
-    notes = [f"{health_text(result.health)}.", *result.notes]
-    return render("notebook_evaluation.html", heading=heading(result), rows=rows, notes=notes)
+    return render("notebook_evaluation.html", evaluation=result, tables=tables)

@@ -1,11 +1,12 @@
 """Evaluation figures as tables for a terminal, and the words that the page shares with them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from bitcodes.metrics.comparison import Difference, evaluation_name
@@ -19,13 +20,17 @@ from bitcodes.report.text import printable
 _MOST_CLASSES = 40
 _CLASSES_SHOWN = 20
 _NONE = (math.nan, math.nan)
+FIGURE_COLUMNS = ("figure", "value", "95 % interval", "range of ties")
 
 
 def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
     """What was evaluated, the figures, mAP per class, and what a reader should know."""
     yield Text("\n".join(heading(evaluation)))
     yield Text()
-    yield _figure_table(evaluation)
+    table = _table(*FIGURE_COLUMNS)
+    for name, value, *ranges in figure_rows(evaluation):
+        table.add_row(name, Text(value, "bold"), *ranges)
+    yield table
     if evaluation.stages is not None:
         yield Text()
         yield _mode_table(evaluation.stages)
@@ -39,8 +44,8 @@ def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
     for note in evaluation.notes:
         yield Text(printable(note))
     yield Text(
-        "Images at equal distance have no order: each score is the mean over all their orders, and "
-        "the range of ties spans them. docs/metrics.md defines every figure.",
+        "Images at equal distance have no order: each figure is the mean over all their orders, "
+        "and the range of ties spans them. docs/metrics.md defines every figure.",
         style="dim",
     )
 
@@ -52,22 +57,14 @@ def comparison_tables(
     letters = run_letters(evaluations)
     for letter, evaluation in zip(letters, evaluations, strict=True):
         yield Text.assemble((letter, "bold"), "  ", "; ".join(reversed(heading(evaluation))))
-    table = _table("figure")
-    table.add_column("A", justify="right")
-    for letter in letters[1:]:
-        table.add_column(letter, justify="right")
-        table.add_column(f"{letter} - A, 95 % interval", justify="right")
-    for figure in evaluations[0].scores:
-        cells = [Text(score_text(evaluations[0].figures[figure]), "bold")]
-        for evaluation, by_figure in zip(evaluations[1:], differences, strict=True):
-            cells.append(Text(score_text(evaluation.figures.get(figure, math.nan)), "bold"))
-            difference = by_figure.get(figure)
-            if difference is None:
-                cells.append(Text())
-            else:
-                style = _clear_style(difference) if difference.clear else ""
-                cells.append(Text(difference_text(difference), style))
-        table.add_row(describe(figure), *cells)
+    others = (column for x in letters[1:] for column in (x, f"{x} - A, 95 % interval"))
+    table = _table("figure", "A", *others)
+    for name in evaluations[0].scores:
+        cells = [Text(figure_text(evaluations[0].figures[name]), "bold")]
+        for evaluation, by_name in zip(evaluations[1:], differences, strict=True):
+            cells.append(Text(figure_text(evaluation.figures.get(name, math.nan)), "bold"))
+            cells.append(_difference(by_name[name]) if name in by_name else Text())
+        table.add_row(describe(name), *cells)
     yield Text()
     yield table
     for letter, evaluation in zip(letters, evaluations, strict=True):
@@ -86,17 +83,23 @@ def comparison_tables(
 
 def compat_table(title: str, figures: Sequence[CompatFigure]) -> Table:
     """Figures as another project counts them, with the range over all orders of the ties."""
-    table = _table(f"as {title} counts")
-    table.add_column("score", justify="right")
-    table.add_column("range of ties", justify="right")
+    table = _table(f"as {title} counts", "value", "range of ties")
     for figure in figures:
         span = (figure.low, figure.high) if figure.low < figure.high else _NONE
-        table.add_row(figure.name, Text(score_text(figure.value), "bold"), range_text(span))
+        table.add_row(figure.name, Text(figure_text(figure.value), "bold"), range_text(span))
     return table
 
 
+def figure_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str, str]]:
+    """The texts of each figure, for `FIGURE_COLUMNS`."""
+    for name, value in evaluation.figures.items():
+        interval, ties = evaluation.intervals[name], evaluation.tie_ranges.get(name, _NONE)
+        title = describe(name, evaluation.bits)
+        yield title, figure_text(value), range_text(interval), range_text(ties)
+
+
 def describe(name: str, bits: int | None = None) -> str:
-    """The name of a figure as a reader sees it; `bits` gives the radius of the two-stage score."""
+    """The name of a figure as a reader sees it; `bits` gives the radius of the two-stage one."""
     radius = "K/4" if bits is None else str(two_stage_radius(bits))
     names = {
         "map": "mAP, whole ranking",
@@ -107,8 +110,8 @@ def describe(name: str, bits: int | None = None) -> str:
     return names.get(name, name.replace("map@", "mAP@"))
 
 
-def score_text(value: float) -> str:
-    """A score with four decimals, or a dash if there is none."""
+def figure_text(value: float) -> str:
+    """A figure with four decimals, or a dash if there is none."""
     return "-" if math.isnan(value) else f"{value:.4f}"
 
 
@@ -170,51 +173,35 @@ def class_rows(classes: Sequence[ClassScore]) -> tuple[Sequence[ClassScore], str
     return lowest, f"The {len(lowest)} lowest of {len(classes):,} classes; --json lists them all."
 
 
-def _table(first: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column(first)
-    return table
-
-
-def _figure_table(evaluation: Evaluation) -> Table:
-    table = _table("figure")
-    for column in ("score", "95 % interval", "range of ties"):
-        table.add_column(column, justify="right")
-    for name, value in evaluation.figures.items():
-        table.add_row(
-            describe(name, evaluation.bits),
-            Text(score_text(value), "bold"),
-            range_text(evaluation.intervals[name]),
-            range_text(evaluation.tie_ranges.get(name, _NONE)),
-        )
-    return table
+def _table(first: str, *numbers: str) -> Table:
+    """A table without lines: a column of names, then columns of numbers."""
+    columns = (Column(name, justify="right") for name in numbers)
+    look: Any = {"box": None, "pad_edge": False, "header_style": "bold", "padding": (0, 2, 0, 0)}
+    return Table(first, *columns, **look)
 
 
 def _mode_table(modes: SearchModes) -> Table:
-    table = _table(f"the {modes.shortlist:,} nearest, ordered")
-    table.add_column(f"mAP@{modes.shortlist}", justify="right")
-    for rank in RANKS:
-        table.add_column(f"precision@{rank}" if rank == RANKS[0] else f"@{rank}", justify="right")
-    table.add_column("queries/s", justify="right")
+    precision = f"precision@{RANKS[0]}", *(f"@{rank}" for rank in RANKS[1:])
+    first = f"the {modes.shortlist:,} nearest, ordered"
+    table = _table(first, f"mAP@{modes.shortlist}", *precision, "queries/s")
     for mode in modes.scores:
-        precision = (score_text(value) for value in mode.precision)
+        values = map(figure_text, mode.precision)
         speed = f"{mode.queries_per_second:,.0f}"
-        table.add_row(mode.name, Text(score_text(mode.map), "bold"), *precision, speed)
+        table.add_row(mode.name, Text(figure_text(mode.map), "bold"), *values, speed)
     return table
 
 
 def _class_table(classes: Sequence[ClassScore]) -> Iterable[RenderableType]:
     rows, remark = class_rows(classes)
-    table = _table("class")
-    table.add_column("queries", justify="right")
-    table.add_column("mAP", justify="right")
+    table = _table("class", "queries", "mAP")
     for entry in rows:
-        score = Text(score_text(entry.map), "bold")
-        table.add_row(Text(printable(entry.name)), f"{entry.queries:,}", score)
+        value = Text(figure_text(entry.map), "bold")
+        table.add_row(Text(printable(entry.name)), f"{entry.queries:,}", value)
     yield table
     if remark:
         yield Text(remark)
 
 
-def _clear_style(difference: Difference) -> str:
-    return "green" if difference.low > 0 else "red"
+def _difference(difference: Difference) -> Text:
+    style = ("green" if difference.low > 0 else "red") if difference.clear else ""
+    return Text(difference_text(difference), style)
