@@ -74,22 +74,27 @@ def evaluate(
     """
     from bitcodes.cli.console import progress
     from bitcodes.cli.show import show
-    from bitcodes.tasks.compare import compare
+    from bitcodes.metrics.comparison import compare
+    from bitcodes.tasks import evaluate as task
 
-    result = compare(
-        [*(runs or []), *([run] if run else [])],
-        data=data,
-        queries=queries,
-        database=database,
-        compat=compat,
-        exclude_self=exclude_self,
-        stages=stages,
-        force=force,
-        device=device,
-        batch_size=batch_size,
-        workers=workers,
-        progress=progress,
-    )
+    sources: list[Path | None] = [*(runs or []), *([run] if run else [])]
+    evaluations = [
+        task.evaluate(
+            source,
+            data=data,
+            queries=queries,
+            database=database,
+            exclude_self=exclude_self,
+            stages=stages,
+            force=force,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
+        for source in sources or [None]
+    ]
+    result = compare(evaluations, compat)
     if plots is not None:
         from bitcodes.cli.console import note
         from bitcodes.report.plots import FORMATS, write_plots

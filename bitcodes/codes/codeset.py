@@ -114,6 +114,11 @@ class CodeSet:
         return CodeSet(None, header, np.ascontiguousarray(codes), paths, **stored)
 
     @property
+    def name(self) -> str:
+        """What messages call the set: its file, if it has one."""
+        return "a code set in memory" if self.path is None else str(self.path)
+
+    @property
     def bits(self) -> int:
         """K, the length of a code."""
         return self.header.bits
@@ -170,6 +175,11 @@ class CodeSet:
         raise CodeSetError(
             f"{self.path or 'this code set'}: row {row} is {self.paths[row]!r} in {folder}"
         )
+
+    def file(self, row: int) -> Path | None:
+        """Where the image of a row lies; None if the set does not know its root."""
+        root = self.root
+        return None if root is None else root / self.paths[row]
 
     @property
     def skipped(self) -> list[tuple[str, str]]:

@@ -1,12 +1,17 @@
-"""Differences between evaluations of the same queries, taken query by query."""
+"""Evaluations of the same queries, compared query by query, and counted as other projects do."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from bitcodes.choices import CompatName
 from bitcodes.errors import ConfigError
+from bitcodes.metrics.compat import CompatFigure, compat_figures
 from bitcodes.metrics.intervals import bootstrap_intervals
+from bitcodes.metrics.ranking import mean_over_queries
 from bitcodes.metrics.scoring import Evaluation
 
 
@@ -30,6 +35,52 @@ class Difference:
         return {"difference": self.value, "interval": [self.low, self.high]}
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """One evaluation, or several of the same queries."""
+
+    evaluations: tuple[Evaluation, ...]
+    differences: tuple[dict[str, Difference], ...]
+    """Of the second and further evaluations from the first, by figure."""
+    compat: CompatName | None = None
+    compat_figures: tuple[tuple[CompatFigure, ...], ...] = ()
+    """The figures of each evaluation as `compat` counts them; empty without one."""
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {len(self.evaluations)} evaluations>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form: that of the evaluation, or of all with their differences."""
+        documents = [evaluation.to_dict() for evaluation in self.evaluations]
+        for document, figures in zip(documents, self.compat_figures, strict=False):
+            document["compat"] = {str(self.compat): [vars(figure) for figure in figures]}
+        if len(documents) == 1:
+            return documents[0]
+        first, *others = map(evaluation_name, self.evaluations)
+        return {
+            "runs": documents,
+            "differences": [
+                {
+                    "run": other,
+                    "against": first,
+                    "figures": {name: value.to_dict() for name, value in differences.items()},
+                }
+                for other, differences in zip(others, self.differences, strict=True)
+            ],
+        }
+
+
+def compare(evaluations: Sequence[Evaluation], compat: CompatName | None = None) -> Comparison:
+    """Compare evaluations, at least one, with the first of them.
+
+    `compat` also counts figures as another project does. Raises ConfigError if the queries differ,
+    and what `compat_figures` raises.
+    """
+    figures = () if compat is None else tuple(compat_figures(compat, e) for e in evaluations)
+    differences = tuple(paired_differences(evaluations[0], other) for other in evaluations[1:])
+    return Comparison(tuple(evaluations), differences, compat, figures)
+
+
 def paired_differences(first: Evaluation, other: Evaluation) -> dict[str, Difference]:
     """The differences other - first of the figures that both have.
 
@@ -44,16 +95,11 @@ def paired_differences(first: Evaluation, other: Evaluation) -> dict[str, Differ
             "name one dataset for all with --data"
         )
     names = [name for name in first.scores if name in other.scores]
-    columns = [other.scores[name] - first.scores[name] for name in names]
-    table = np.stack(columns, axis=1)  # (Q, F)
-    present = ~np.isnan(table)
-    sums = np.where(present, table, 0).sum(axis=0)
-    counts = present.sum(axis=0)
-    means = np.divide(sums, counts, out=np.full(len(names), np.nan), where=counts > 0)
-    intervals = bootstrap_intervals(table)
+    table = np.stack([other.scores[name] - first.scores[name] for name in names], axis=1)  # (Q, F)
+    intervals = bootstrap_intervals(table).tolist()
     return {
-        name: Difference(float(mean), float(low), float(high))
-        for name, mean, (low, high) in zip(names, means, intervals, strict=True)
+        name: Difference(mean_over_queries(column), low, high)
+        for name, column, (low, high) in zip(names, table.T, intervals, strict=True)
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.pack import to_lanes, unpack_bits
+from bitcodes.hamming.plain import equal_runs
 from bitcodes.metrics.ranking import Floats
 
 # Codes unpacked at a time.
@@ -103,38 +104,28 @@ class Health:
 def code_health(codes: NDArray[np.uint8], bits: int) -> Health:
     """Statistics of packed codes, uint8 (N, ceil(bits / 8)), with N at least 1."""
     count = len(codes)
-    ones = np.zeros(bits)
     both = np.zeros((bits, bits))
     for start in range(0, count, _BLOCK):
         block = unpack_bits(codes[start : start + _BLOCK], bits).astype(np.float32)  # (n, K)
-        ones += block.sum(axis=0, dtype=np.float64)
         both += block.T @ block  # whole numbers up to the block's size: exact in float32
-    mean = ones / count
+    ones = both.diagonal()
     # N covariance = sum x y - (sum x)(sum y) / N, in whole numbers: copies correlate by exactly 1.
     covariance = both * count - np.outer(ones, ones)
-    spread = np.sqrt(np.diag(covariance))
+    spread = np.sqrt(covariance.diagonal())
     scale = np.outer(spread, spread)
     correlation = np.full((bits, bits), np.nan)
     np.divide(covariance, scale, out=correlation, where=scale > 0)
 
-    sizes = _group_sizes(to_lanes(codes, bits))
+    _, _, sizes = equal_runs(to_lanes(codes, bits))
     share = sizes / count
     pairs = float((sizes * (sizes - 1.0)).sum())
     return Health(
         count=count,
         bits=bits,
-        ones=mean,
+        ones=ones / count,
         correlation=correlation,
         distinct=len(sizes),
         largest=int(sizes.max()),
         code_entropy=float(-(share * np.log2(share)).sum()) + 0.0,
         collision=pairs / (count * (count - 1.0)) if count > 1 else 0.0,
     )
-
-
-def _group_sizes(lanes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """How often each distinct code occurs among the lanes (W, N)."""
-    order = np.sort(lanes) if len(lanes) == 1 else lanes[:, np.lexsort(lanes)]
-    new = np.concatenate([[True], (order[:, 1:] != order[:, :-1]).any(axis=0)])
-    starts = np.flatnonzero(new)
-    return np.diff(np.append(starts, lanes.shape[1]))

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
 
 Labels = NDArray[np.generic]
@@ -27,6 +28,19 @@ def align_labels(query_labels: Labels, labels: Labels) -> tuple[Labels, Labels]:
             f"{labels.shape[1]}: they are not of one dataset"
         )
     return query_labels, labels
+
+
+def labels_of(queries: CodeSet, database: CodeSet) -> tuple[Labels, Labels]:
+    """The labels of two code sets as one kind; CodeSetError if one has none, or they differ."""
+    for whose, code_set in (("queries", queries), ("database", database)):
+        if code_set.labels is None:
+            raise CodeSetError(
+                f"the {whose} ({code_set.name}) have no labels, which say what is relevant; "
+                "encode a list file with labels, for example data/<name>/test.txt, instead of "
+                "files or folders"
+            )
+    assert queries.labels is not None and database.labels is not None
+    return align_labels(queries.labels, database.labels)
 
 
 def relevance(query_labels: Labels, labels: Labels) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ Source: McSherry and Najork, "Computing information retrieval performance measur
 the presence of tied scores", ECIR 2008, https://doi.org/10.1007/978-3-540-78646-7_38
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -151,6 +152,11 @@ def mean_over_queries(values: ArrayLike) -> float:
     values = np.asarray(values, dtype=np.float64)
     answered = values[~np.isnan(values)]
     return float(answered.mean()) if len(answered) else float("nan")
+
+
+def or_none(value: float) -> float | None:
+    """The value for JSON, which has no NaN."""
+    return None if math.isnan(value) else value
 
 
 def _checked(total: ArrayLike, relevant: ArrayLike) -> tuple[Counts, Counts]:

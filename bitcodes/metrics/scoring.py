@@ -3,10 +3,9 @@
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from bitcodes.hamming.index import HammingIndex
 from bitcodes.metrics.health import Health, code_health
 from bitcodes.metrics.intervals import bootstrap_intervals
 from bitcodes.metrics.modes import SearchModes
-from bitcodes.metrics.protocols import Labels, align_labels
+from bitcodes.metrics.protocols import Labels, labels_of
 from bitcodes.metrics.ranking import (
     Counts,
     Floats,
@@ -27,6 +26,7 @@ from bitcodes.metrics.ranking import (
     average_precision_bounds,
     hits_at,
     mean_over_queries,
+    or_none,
     precision_within,
     recall_within,
 )
@@ -96,11 +96,8 @@ class Evaluation(ShownAsHtml):
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % interval of each figure, by resampling the queries; NaN if there is none."""
-        intervals = bootstrap_intervals(np.stack(list(self.scores.values()), axis=1))
-        return {
-            name: (float(low), float(high))
-            for name, (low, high) in zip(self.scores, intervals, strict=True)
-        }
+        intervals = bootstrap_intervals(np.stack(list(self.scores.values()), axis=1)).tolist()
+        return {name: (low, high) for name, (low, high) in zip(self.scores, intervals, strict=True)}
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready summary, with None for figures that do not exist."""
@@ -112,19 +109,10 @@ class Evaluation(ShownAsHtml):
             "unanswerable_queries": self.unanswerable,
             "self_matches": self.self_matches,
             "excluded_self": self.excluded_self,
-            "figures": {name: _or_none(value) for name, value in self.figures.items()},
-            "intervals": {
-                name: None if math.isnan(low) else [low, high]
-                for name, (low, high) in self.intervals.items()
-            },
-            "tie_ranges": {
-                name: None if math.isnan(low) else [low, high]
-                for name, (low, high) in self.tie_ranges.items()
-            },
-            "classes": [
-                {"name": entry.name, "queries": entry.queries, "map": _or_none(entry.map)}
-                for entry in self.classes
-            ],
+            "figures": {name: or_none(value) for name, value in self.figures.items()},
+            "intervals": _json_ranges(self.intervals),
+            "tie_ranges": _json_ranges(self.tie_ranges),
+            "classes": [{**vars(entry), "map": or_none(entry.map)} for entry in self.classes],
             "stages": None if self.stages is None else self.stages.to_dict(),
             "codes": self.health.to_dict(),
             "notes": list(self.notes),
@@ -137,7 +125,7 @@ def score_code_sets(
     *,
     exclude_self: bool = False,
     force: bool = False,
-    about: dict[str, Any] | None = None,
+    about: Mapping[str, Any] = {},
     notes: Sequence[str] = (),
     two_stage: Floats | None = None,
 ) -> Evaluation:
@@ -152,13 +140,13 @@ def score_code_sets(
     index = HammingIndex(database)
     total, relevant = index.count(queries.codes, labels, query_labels)
 
+    if exclude_self and None in (queries.root, database.root):
+        raise CodeSetError(
+            "excluding the queries' own files needs code sets with paths; these have none"
+        )
     pairs = _self_pairs(queries, database)
-    if exclude_self:
-        if pairs is None:
-            raise CodeSetError(
-                "excluding the queries' own files needs code sets with paths; these have none"
-            )
-        _remove_pairs(pairs, queries, database, query_labels, labels, total, relevant)
+    excluded = pairs if exclude_self else pairs[:0]
+    _remove_pairs(excluded, queries, database, query_labels, labels, total, relevant)
 
     remarks = list(notes)
     answerable = relevant.any(axis=1)
@@ -170,27 +158,18 @@ def score_code_sets(
             "No two-stage score: it needs features in both code sets (encode --features)."
         )
     else:
-        scores["two_stage"] = two_stage_scores(
-            index,
-            queries.codes,
-            queries.features,
-            database.features,
-            query_labels,
-            labels,
-            two_stage_radius(queries.bits),
-            exclude=pairs if exclude_self else None,
-        )
+        arrays = (queries.codes, queries.features, database.features, query_labels, labels)
+        radius = two_stage_radius(queries.bits)
+        scores["two_stage"] = two_stage_scores(index, *arrays, radius, exclude=excluded)
     for values in scores.values():
         values[~answerable] = np.nan
 
-    unanswerable = int((~answerable).sum())
-    if unanswerable:
+    if unanswerable := int((~answerable).sum()):
         remarks.append(
             f"{unanswerable:,} of {queries.count:,} queries have nothing relevant in the database "
             "and are left out of every figure."
         )
-    overlap = 0 if pairs is None else len(np.unique(pairs[:, 0]))
-    if overlap:
+    if overlap := len(np.unique(pairs[:, 0])):
         fate = "is passed over" if exclude_self else "finds itself (exclude-self passes it over)"
         remarks.append(f"{overlap:,} queries are in the database too; each {fate}.")
     if database.count < max(RANKS):
@@ -202,7 +181,7 @@ def score_code_sets(
         queries=queries.count,
         database=database.count,
         unanswerable=unanswerable,
-        self_matches=0 if pairs is None else len(pairs),
+        self_matches=len(pairs),
         excluded_self=exclude_self,
         scores=scores,
         tie_ranges=_tie_ranges(total, relevant),
@@ -211,7 +190,12 @@ def score_code_sets(
         relevant=relevant,
         health=code_health(database.codes, database.bits),
         query_digest=_query_digest(queries, query_labels),
-        about=about if about is not None else _about(queries, database),
+        about={
+            **about,
+            "query_codes": _path(queries),
+            "database_codes": _path(database),
+            "fingerprint": queries.fingerprint,
+        },
         notes=tuple(remarks),
         sets=(queries, database),
     )
@@ -221,33 +205,26 @@ def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, La
     """Labels of both sets as one kind; raises CodeSetError if the sets do not fit together."""
     if queries.bits != database.bits:
         raise CodeSetError(
-            f"the queries ({_name(queries)}) have {queries.bits} bits and the database "
-            f"({_name(database)}) {database.bits}: they are not of one model"
+            f"the queries ({queries.name}) have {queries.bits} bits and the database "
+            f"({database.name}) {database.bits}: they are not of one model"
         )
     fingerprints = {queries.fingerprint, database.fingerprint}
     if None not in fingerprints and len(fingerprints) > 1 and not force:
         raise CodeSetError(
-            f"the queries ({_name(queries)}) are codes of model {queries.fingerprint} and the "
-            f"database ({_name(database)}) of {database.fingerprint}: their distances mean nothing "
+            f"the queries ({queries.name}) are codes of model {queries.fingerprint} and the "
+            f"database ({database.name}) of {database.fingerprint}: their distances mean nothing "
             "(--force compares them all the same)"
         )
     if queries.class_names and database.class_names and queries.class_names != database.class_names:
         raise CodeSetError(
-            f"the queries ({_name(queries)}) have the classes {_some(queries.class_names)} and the "
-            f"database ({_name(database)}) {_some(database.class_names)}: "
+            f"the queries ({queries.name}) have the classes {_some(queries.class_names)} and the "
+            f"database ({database.name}) {_some(database.class_names)}: "
             "their labels do not mean the same"
         )
     for whose, code_set in (("queries", queries), ("database", database)):
         if code_set.count == 0:
-            raise CodeSetError(f"the {whose} ({_name(code_set)}) hold no codes")
-        if code_set.labels is None:
-            raise CodeSetError(
-                f"the {whose} ({_name(code_set)}) have no labels, which say what is "
-                "relevant; encode a list file with labels, for example data/<name>/test.txt, "
-                "instead of files or folders"
-            )
-    assert queries.labels is not None and database.labels is not None
-    return align_labels(queries.labels, database.labels)
+            raise CodeSetError(f"the {whose} ({code_set.name}) hold no codes")
+    return labels_of(queries, database)
 
 
 def _ranking_scores(total: Counts, relevant: Counts) -> dict[str, Floats]:
@@ -289,32 +266,30 @@ def _per_class(
     )
 
 
-def _self_pairs(queries: CodeSet, database: CodeSet) -> NDArray[np.int64] | None:
-    """(query, row) pairs of the same file, (M, 2); None if the paths are unknown."""
-    query_root, root = queries.root, database.root
-    if query_root is None or root is None:
-        return None
-    rows_of: dict[str, list[int]] = {}
-    for row, path in enumerate(queries.paths):
-        rows_of.setdefault(_absolute(query_root, path), []).append(row)
+def _self_pairs(queries: CodeSet, database: CodeSet) -> NDArray[np.int64]:
+    """(query, row) pairs of the same file, (M, 2); none if the paths are unknown."""
+    queries_of: dict[str, list[int]] = {}
+    for query, file in enumerate(_files(queries)):
+        queries_of.setdefault(file, []).append(query)
     pairs = [
         (query, row)
-        for row, path in enumerate(database.paths)
-        for query in rows_of.get(_absolute(root, path), ())
+        for row, file in enumerate(_files(database) if queries_of else ())
+        for query in queries_of.get(file, ())
     ]
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _absolute(root: Path, path: str) -> str:
-    return os.path.normpath(os.path.join(root, path))  # noqa: PTH118 - pathlib is 5 times slower
+def _files(code_set: CodeSet) -> Iterator[str]:
+    """The normal absolute path of each image, if the set knows its root."""
+    if (root := code_set.root) is not None:
+        for path in code_set.paths:
+            yield os.path.normpath(os.path.join(root, path))  # noqa: PTH118 - pathlib takes 5 times
 
 
 def _query_digest(queries: CodeSet, query_labels: Labels) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(query_labels).tobytes())
-    root = queries.root
-    if root is not None:
-        for path in queries.paths:
-            digest.update(os.fsencode(_absolute(root, path)) + b"\0")
+    for file in _files(queries):
+        digest.update(os.fsencode(file) + b"\0")
     return digest.hexdigest()
 
 
@@ -331,33 +306,19 @@ def _remove_pairs(
     query, row = pairs.T
     difference = queries.codes[query] ^ database.codes[row]
     distances = np.bitwise_count(difference).sum(axis=1, dtype=np.int64)
-    if query_labels.ndim == 1:
-        same = query_labels[query] == labels[row]
-    else:
-        same = np.logical_and(query_labels[query], labels[row]).any(axis=1)
+    ours, theirs = query_labels[query], labels[row]
+    same = ours == theirs if ours.ndim == 1 else np.logical_and(ours, theirs).any(axis=1)
     np.subtract.at(total, (query, distances), 1)
     np.subtract.at(relevant, (query, distances), same.astype(np.int64))
-
-
-def _about(queries: CodeSet, database: CodeSet) -> dict[str, Any]:
-    return {
-        "query_codes": _path(queries),
-        "database_codes": _path(database),
-        "fingerprint": queries.fingerprint,
-    }
 
 
 def _path(code_set: CodeSet) -> str | None:
     return None if code_set.path is None else escape(str(code_set.path))
 
 
-def _name(code_set: CodeSet) -> str:
-    return _path(code_set) or "in memory"
-
-
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f", ... ({len(names)})" if len(names) > 5 else "")
 
 
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _json_ranges(ranges: dict[str, tuple[float, float]]) -> dict[str, list[float] | None]:
+    return {name: None if math.isnan(low) else [low, high] for name, (low, high) in ranges.items()}

@@ -4,8 +4,8 @@ from functools import singledispatch
 
 from markupsafe import Markup
 
+from bitcodes.metrics.comparison import Comparison
 from bitcodes.report.page import Thumbnails, as_html, render
-from bitcodes.tasks.compare import Comparison
 from bitcodes.tasks.duplicates import Duplicates
 from bitcodes.tasks.results import SearchResults
 

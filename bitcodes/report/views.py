@@ -14,11 +14,10 @@ from rich.text import Text
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.datasets.prepared import Prepared
-from bitcodes.metrics.comparison import evaluation_name
+from bitcodes.metrics.comparison import Comparison, evaluation_name
 from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
 from bitcodes.report.text import path_from_here, printable
 from bitcodes.sources.paths import quote_path
-from bitcodes.tasks.compare import Comparison
 from bitcodes.tasks.duplicates import Duplicates
 from bitcodes.tasks.export import Exported
 from bitcodes.tasks.index import IndexSummary

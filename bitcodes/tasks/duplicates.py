@@ -1,12 +1,13 @@
 """Near-duplicates of a code set: the groups, and which image of each to keep."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bitcodes.callbacks import Progress
 from bitcodes.choices import Keep
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
@@ -65,12 +66,8 @@ class Duplicates:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form. Paths are escaped as in codes.paths.txt."""
         return {
+            **vars(self),
             "codes": escape(self.codes),
-            "bits": self.bits,
-            "count": self.count,
-            "distinct": self.distinct,
-            "radius": self.radius,
-            "keep": self.keep,
             "extra": self.extra,
             "groups": [[_image_dict(image) for image in images] for images in self.groups],
         }
@@ -81,7 +78,7 @@ def find_duplicates(
     radius: int = 0,
     keep: Keep = "first",
     threads: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Duplicates:
     """Find the groups of images whose codes are within `radius`, directly or by a chain of others.
 
@@ -93,13 +90,13 @@ def find_duplicates(
         code_set = CodeSet.open(code_set)
     if keep == "largest" and code_set.root is None:
         raise CodeSetError(
-            f"{code_set.path or 'this code set'} does not say where its images are, so their "
+            f"{code_set.name} does not say where its images are, so their "
             "sizes are unknown; keep the first"
         )
     index = open_groups(code_set, threads)
     groups = near_duplicates(index, radius, progress)
     return Duplicates(
-        codes=str(code_set.path or "a code set in memory"),
+        codes=code_set.name,
         bits=code_set.bits,
         count=code_set.count,
         distinct=len(index.distinct),
@@ -118,15 +115,11 @@ def _group(code_set: CodeSet, rows: Sequence[int], keep: Keep) -> tuple[Image, .
     codes = code_set.codes[list(rows)] ^ code_set.codes[best]
     distances = np.bitwise_count(codes).sum(axis=1, dtype=int).tolist()
     images = [
-        Image(row, paths[row], _file(code_set, row), distance)
+        Image(row, paths[row], code_set.file(row), distance)
         for row, distance in zip(rows, distances, strict=True)
     ]
     images.sort(key=lambda image: (image.row != best, image.distance, image.path, image.row))
     return tuple(images)
-
-
-def _file(code_set: CodeSet, row: int) -> Path | None:
-    return None if code_set.root is None else code_set.absolute_path(row)
 
 
 def _pixels(file: Path) -> int:
@@ -138,9 +131,5 @@ def _pixels(file: Path) -> int:
 
 
 def _image_dict(image: Image) -> dict[str, Any]:
-    return {
-        "row": image.row,
-        "path": escape(image.path),
-        "file": None if image.file is None else escape(str(image.file)),
-        "distance": image.distance,
-    }
+    file = None if image.file is None else escape(str(image.file))
+    return {**vars(image), "path": escape(image.path), "file": file}

@@ -5,33 +5,33 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.errors import BitcodesError, CodeSetError, ConfigError
 from bitcodes.files import atomic_write, write_json_atomic
 from bitcodes.metrics.modes import score_modes
-from bitcodes.metrics.protocols import align_labels
 from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
 from bitcodes.runs import MODEL_FILE, load_settings, resolve_run
 from bitcodes.version import __version__
 
-if TYPE_CHECKING:
-    from bitcodes.sources.lists import ImageList
-
 # Encoding is imported only if images must be encoded: scoring stored codes needs no torch.
 
-Progress = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
-"""Description of a step -> a context that yields the function that gets (done, total)."""
+Steps = Callable[[str], AbstractContextManager[Progress]]
+"""Description of a step -> a context that yields the function to call with its progress."""
+
+Sets = tuple[CodeSet, CodeSet]
+"""Queries and database."""
 
 _LISTS = ("test.txt", "database.txt", "dataset.json")
-_QUERIES, _QUERIES_HEADER = "queries.npy", "queries.json"
-_DATABASE, _DATABASE_HEADER = "database.npy", "database.json"
+_PARTS = ("queries", "database")
 _RECORD, _TWO_STAGE = "evaluated.json", "two_stage.npy"
 
 _MODE_QUERIES = 1000
@@ -49,7 +49,7 @@ def evaluate(
     device: str = "auto",
     batch_size: int = 64,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Steps | None = None,
 ) -> Evaluation:
     """Evaluate a run on the queries and the database of its data, or two stored code sets.
 
@@ -70,19 +70,28 @@ def evaluate(
             "the search modes are compared with each query's own file in the database: "
             "use --stages or --exclude-self, not both"
         )
+    folder = None
     if queries is None and database is None:
         folder = resolve_run(None if run is None else Path(run))
         dataset = load_settings(folder).data if data is None else Path(data)
-        result = _evaluate_run(folder, dataset, exclude_self, device, batch_size, workers, progress)
-        return _with_modes(result, folder, device) if stages else result
-    if queries is None or database is None:
+        encode = partial(
+            _encode,
+            folder,
+            dataset,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
+        result = _evaluate_run(folder, dataset, exclude_self, encode)
+    elif queries is None or database is None:
         raise ConfigError("queries and database go together: name both code sets, or neither")
-    if run is not None or data is not None:
+    elif run is not None or data is not None:
         raise ConfigError("name a run, or code sets of queries and database, not both")
-    result = score_code_sets(
-        _open(queries), _open(database), exclude_self=exclude_self, force=force
-    )
-    return _with_modes(result, None, device) if stages else result
+    else:
+        sets = _open(queries), _open(database)
+        result = score_code_sets(*sets, exclude_self=exclude_self, force=force)
+    return _with_modes(result, folder, device) if stages else result
 
 
 def _with_modes(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:
@@ -95,41 +104,24 @@ def _with_modes(evaluation: Evaluation, run: Path | None, device: str) -> Evalua
         from bitcodes.models.encoding import encode_images
         from bitcodes.models.engines import load_like
 
-        files = (queries.absolute_path(row) for row in rows.tolist())
+        files = map(queries.absolute_path, rows.tolist())
         outputs = encode_images(load_like(database.header, run, device), files).outputs
-    assert queries.labels is not None and database.labels is not None  # checked by score_code_sets
-    query_labels, labels = align_labels(queries.labels, database.labels)
-    modes = score_modes(
-        database.codes,
-        database.bits,
-        labels,
-        queries.codes[rows],
-        query_labels[rows],
-        features=database.features,
-        query_features=None if queries.features is None else queries.features[rows],
-        query_outputs=outputs,
-    )
-    return replace(evaluation, stages=modes)
+    return replace(evaluation, stages=score_modes(queries, database, rows, outputs))
 
 
 def _open(code_set: CodeSet | Path | str) -> CodeSet:
-    return code_set if isinstance(code_set, CodeSet) else CodeSet.open(Path(code_set))
+    return code_set if isinstance(code_set, CodeSet) else CodeSet.open(code_set)
 
 
 def _evaluate_run(
-    run: Path,
-    data: Path,
-    exclude_self: bool,
-    device: str,
-    batch_size: int,
-    workers: int | None,
-    progress: Progress | None,
+    run: Path, data: Path, exclude_self: bool, encode: Callable[[Path], tuple[Sets, str | None]]
 ) -> Evaluation:
     """Evaluate a run on prepared data; use what an earlier evaluation stored in the run.
 
-    A record holds digests of the model file and of the lists that the codes were made from. While
-    these are the same, neither the model nor torch is loaded. The slow two-stage scores are stored
-    too, with digests of the headers of the code sets.
+    `encode` makes the code sets in a folder, and says the protocol of the data. A record holds
+    digests of the model file and of the lists that the codes were made from. While these are the
+    same, neither the model nor torch is loaded. The slow two-stage scores are stored too, with
+    digests of the headers of the code sets.
     """
     model_file = run / MODEL_FILE
     if not model_file.is_file():
@@ -143,11 +135,11 @@ def _evaluate_run(
     record = _read_record(folder / _RECORD)
     sets = _stored(folder) if record.get("made_from") == sources else None
     if sets is None:
-        sets, protocol = _encode(run, data, folder, device, batch_size, workers, progress)
+        sets, protocol = encode(folder)
         record = {"made_from": sources, "protocol": protocol}
         write_json_atomic(folder / _RECORD, record)
 
-    headers = _digests(folder / _QUERIES_HEADER, folder / _DATABASE_HEADER)
+    headers = _digests(*(folder / f"{part}.json" for part in _PARTS))
     headers["bitcodes"] = __version__
     is_stored = not exclude_self and record.get("two_stage_of") == headers
     result = score_code_sets(
@@ -157,19 +149,11 @@ def _evaluate_run(
             "run": escape(str(run)),
             "data": escape(str(data)),
             "protocol": record.get("protocol"),
-            "query_codes": escape(str(folder / _QUERIES)),
-            "database_codes": escape(str(folder / _DATABASE)),
-            "fingerprint": sets[0].fingerprint,
         },
         notes=[
-            f"Unreadable, and so missing from the {name}: {len(code_set.skipped):,} of its images "
-            f"({folder / skipped} says why)."
-            for name, code_set, skipped in zip(
-                ("queries", "database"),
-                sets,
-                ("queries.skipped.txt", "database.skipped.txt"),
-                strict=True,
-            )
+            f"Unreadable, and so missing from the {part}: {len(code_set.skipped):,} of its images "
+            f"({folder / f'{part}.skipped.txt'} says why)."
+            for part, code_set in zip(_PARTS, sets, strict=True)
             if code_set.skipped
         ],
         two_stage=_read_scores(folder / _TWO_STAGE, sets[0].count) if is_stored else None,
@@ -185,11 +169,12 @@ def _encode(
     run: Path,
     data: Path,
     folder: Path,
+    *,
     device: str,
     batch_size: int,
     workers: int | None,
-    progress: Progress | None,
-) -> tuple[tuple[CodeSet, CodeSet], str | None]:
+    progress: Steps | None,
+) -> tuple[Sets, str | None]:
     """Encode queries and database of the data into `folder`; returns them and the protocol."""
     from bitcodes.datasets.dataset import read_dataset
     from bitcodes.models.engines import load_encoder
@@ -205,28 +190,28 @@ def _encode(
             f"({error.strerror}); encode test.txt and database.txt elsewhere and evaluate with "
             "--queries and --database"
         ) from error
-
-    def encode_part(what: str, images: "ImageList", name: str) -> CodeSet:
-        with progress(f"encoding {what}") if progress else nullcontext() as report:
-            return encode(
+    sets = []
+    for part, images in zip(_PARTS, (dataset.test, dataset.database), strict=True):
+        with progress(f"encoding {part}") if progress else nullcontext() as report:
+            code_set = encode(
                 model,
                 images,
-                folder / name,
+                folder / f"{part}.npy",
                 features=True,
                 batch_size=batch_size,
                 workers=workers,
                 force=True,
                 progress=report,
             )
+        sets.append(code_set)
+    queries, database = sets
+    return (queries, database), dataset.protocol
 
-    queries = encode_part("queries", dataset.test, _QUERIES)
-    return (queries, encode_part("database", dataset.database, _DATABASE)), dataset.protocol
 
-
-def _stored(folder: Path) -> tuple[CodeSet, CodeSet] | None:
+def _stored(folder: Path) -> Sets | None:
     """The code sets in `folder`; None unless both are there, undamaged and of one model."""
     try:
-        queries, database = CodeSet.open(folder / _QUERIES), CodeSet.open(folder / _DATABASE)
+        queries, database = (CodeSet.open(folder / f"{part}.npy") for part in _PARTS)
     except CodeSetError:
         return None
     return (queries, database) if queries.fingerprint == database.fingerprint else None

@@ -1,14 +1,15 @@
 """Queries of a search: opened, encoded with the model that made the database, or read as codes."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError, ConfigError, DataError
@@ -27,23 +28,12 @@ QuerySource = ImageList | CodeSet | str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True)
 class Queries:
-    """Q queries as codes, with what is known of each."""
+    """Q queries: a code set, and what it has no place for."""
 
-    codes: NDArray[np.uint8]  # (Q, B)
-    features: NDArray[np.floating] | None  # (Q, D)
-    outputs: NDArray[np.float32] | None  # (Q, K)
-    paths: Sequence[str]
-    root: Path | None
-    labels: NDArray[Any] | None  # (Q,) classes or (Q, C)
-    class_names: tuple[str, ...]
+    codes: CodeSet
+    outputs: NDArray[np.float32] | None = None  # (Q, K)
     skipped: tuple[tuple[str, str], ...] = ()
     """Path and reason of each image that cannot be read."""
-
-    def file(self, query: int) -> Path | None:
-        """Where the image of a query is, if that is known."""
-        if self.root is None:
-            return None
-        return Path(os.path.abspath(self.root / self.paths[query]))  # noqa: PTH100 - keeps links
 
 
 def open_queries(source: QuerySource, stdin: IO[bytes] | None = None) -> ImageList | CodeSet:
@@ -70,66 +60,45 @@ def is_code_set(name: str) -> bool:
     return name.lower().endswith(".npy")
 
 
-def stored_queries(queries: CodeSet, database: CodeSet, rerank: bool, force: bool) -> Queries:
-    """Stored codes as queries; raises CodeSetError if they do not fit the database."""
-    if queries.bits != database.bits:
-        raise CodeSetError(
-            f"{name_of(queries)} has codes of {queries.bits} bits and {name_of(database)} of "
-            f"{database.bits}: they are not of one model"
-        )
-    _check_same_model(database, queries.fingerprint, name_of(queries), force)
-    if rerank and queries.features is None:
-        raise CodeSetError(
-            f"{name_of(queries)} has no features to re-rank by; encode it again with --features"
-        )
-    return Queries(
-        queries.codes,
-        queries.features,
-        None,
-        queries.paths,
-        queries.root,
-        queries.labels,
-        queries.class_names,
-    )
-
-
 def encode_queries(
     queries: ImageList,
     model: "Encoder",
     decode: "Decode",
+    *,
+    features: bool,
     batch_size: int,
     workers: int | None,
-    progress: Callable[[int, int | None], None] | None,
+    progress: Progress | None,
 ) -> Queries:
-    """Encode images as queries; those that cannot be read are listed as skipped."""
+    """Encode images as queries, with or without features; skip those that cannot be read."""
     from bitcodes.models.encoding import encode_batches
     from bitcodes.sources.reading import batches_of
     from bitcodes.sources.source import to_source
 
     outputs = [np.empty((0, model.bits), np.float32)]
-    features = [np.empty((0, model.feature_dim), np.float32)]
+    parts = [np.empty((0, model.feature_dim), np.float32)]
     positions: list[int] = []
     skipped: list[tuple[str, str]] = []
     batches = batches_of(to_source(queries), batch_size)
     for images, batch in encode_batches(model, batches, batch_size, decode=decode, workers=workers):
         begin = len(positions) + len(skipped)
         outputs.append(batch.outputs)
-        features.append(batch.features)
+        parts.append(batch.features)
         positions += (batch.good + begin).tolist()
         skipped += [(images.items[number].path, reason) for number, reason in batch.skipped]
         if progress is not None:
             progress(len(positions) + len(skipped), len(queries))
     all_outputs = np.concatenate(outputs)
-    return Queries(
+    codes = CodeSet.from_arrays(
         pack_outputs(all_outputs),
-        np.concatenate(features),
-        all_outputs,
+        model.bits,
         [queries.paths[position] for position in positions],
-        queries.root,
         None if queries.labels is None else queries.labels[positions],
+        np.concatenate(parts) if features else None,
         queries.class_names,
-        tuple(skipped),
+        root=queries.root,
     )
+    return Queries(codes, all_outputs, tuple(skipped))
 
 
 def find_model(database: CodeSet, run: Path | None, device: str, force: bool) -> "Encoder":
@@ -142,18 +111,13 @@ def find_model(database: CodeSet, run: Path | None, device: str, force: bool) ->
     if run is None:
         run = _recorded_run(database)
     model = load_like(database.header, run, device)
-    if model.bits != database.bits:
-        raise CodeSetError(
-            f"{model.path} makes codes of {model.bits} bits and {name_of(database)} has codes of "
-            f"{database.bits}: it was made by another model; name that one with --run"
-        )
-    _check_same_model(database, model.fingerprint(), str(model.path), force)
+    check_same_model(database, model.bits, model.fingerprint(), str(model.path), force)
     return model
 
 
 def check_not_empty(queries: Queries) -> None:
     """Raise DataError, with the reason, if there is no query."""
-    if queries.codes.shape[0]:
+    if queries.codes.count:
         return
     skipped = queries.skipped
     if not skipped:
@@ -164,11 +128,6 @@ def check_not_empty(queries: Queries) -> None:
     raise DataError(
         f"none of the {len(skipped):,} queries can be read; {quote_path(path)}: {reason}"
     )
-
-
-def name_of(code_set: CodeSet) -> str:
-    """What messages call a code set: its file, if it has one."""
-    return "the code set" if code_set.path is None else str(code_set.path)
 
 
 def _recorded_run(database: CodeSet) -> Path:
@@ -185,15 +144,23 @@ def _recorded_run(database: CodeSet) -> Path:
         reason = "does not say which model made it"
     else:
         reason = f"was made with {recorded}, which is not there"
-    raise CodeSetError(f"{name_of(database)} {reason}; name the run or the model file with --run")
+    raise CodeSetError(f"{database.name} {reason}; name the run or the model file with --run")
 
 
-def _check_same_model(database: CodeSet, fingerprint: str | None, name: str, force: bool) -> None:
+def check_same_model(
+    database: CodeSet, bits: int, fingerprint: str | None, name: str, force: bool
+) -> None:
+    """Raise CodeSetError unless the model or code set `name` has the codes of the database."""
+    if bits != database.bits:
+        raise CodeSetError(
+            f"{name} has codes of {bits} bits and {database.name} of {database.bits}: they are not "
+            "of one model"
+        )
     if None in (database.fingerprint, fingerprint) or database.fingerprint == fingerprint or force:
         return
     recorded = "" if database.header.run is None else f", from {database.header.run}"
     raise CodeSetError(
-        f"{name_of(database)} is of model {database.fingerprint}{recorded}, but {name} is of model "
+        f"{database.name} is of model {database.fingerprint}{recorded}, but {name} is of model "
         f"{fingerprint}: distances between their codes mean nothing. If the run was trained on, "
         "encode the images again (encode --force); --force here compares them all the same"
     )

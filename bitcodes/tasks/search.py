@@ -1,32 +1,29 @@
 """Search: queries and a code set -> the nearest images, ordered in one of three search modes."""
 
-from collections.abc import Callable
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming.index import Index, Within, to_ragged
+from bitcodes.hamming.index import Index, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
 from bitcodes.hamming.stored import open_index
 from bitcodes.tasks.queries import (
     Queries,
     QuerySource,
     check_not_empty,
+    check_same_model,
     encode_queries,
     find_model,
-    name_of,
     open_queries,
-    stored_queries,
 )
 from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
-
-if TYPE_CHECKING:
-    from bitcodes.sources.reading import Decode
 
 K = 10
 SHORTLIST = 1000
@@ -47,8 +44,8 @@ def search(
     workers: int | None = None,
     threads: int | None = None,
     force: bool = False,
-    progress: Callable[[int, int | None], None] | None = None,
-    note: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    note: Note | None = None,
     stdin: IO[bytes] | None = None,
 ) -> SearchResults:
     """Find the images of `database` whose codes are nearest to those of the queries, exactly.
@@ -71,21 +68,29 @@ def search(
     if not isinstance(database, CodeSet):
         database = CodeSet.open(database)
     source = open_queries(queries, stdin)
-    if rerank and database.features is None:
-        raise CodeSetError(
-            f"{name_of(database)} has no features to re-rank by; encode it again with --features"
-        )
-    if isinstance(source, CodeSet):
-        if asymmetric:
+    for code_set in (database, source):
+        if rerank and isinstance(code_set, CodeSet) and code_set.features is None:
             raise CodeSetError(
-                f"{name_of(source)} holds codes, not the hash outputs that an asymmetric search "
-                "needs; give the images themselves as queries"
+                f"{code_set.name} has no features to re-rank by; encode it again with --features"
             )
-        prepared = stored_queries(source, database, rerank, force)
+    if not isinstance(source, CodeSet):
+        prepared = encode_queries(
+            source,
+            find_model(database, run, device, force),
+            "reduced" if database.header.decode == "reduced" else "full",
+            features=rerank,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
+    elif asymmetric:
+        raise CodeSetError(
+            f"{source.name} holds codes, not the hash outputs that an asymmetric search needs; "
+            "give the images themselves as queries"
+        )
     else:
-        model = find_model(database, run, device, force)
-        decode: Decode = "reduced" if database.header.decode == "reduced" else "full"
-        prepared = encode_queries(source, model, decode, batch_size, workers, progress)
+        check_same_model(database, source.bits, source.fingerprint, source.name, force)
+        prepared = Queries(source)
     check_not_empty(prepared)
 
     if k is None and radius is None:
@@ -96,7 +101,7 @@ def search(
     index = open_index(database, threads, note)
     matches = _find(index, prepared, database, reranked, k, radius, shortlist)
     return SearchResults(
-        codes=name_of(database),
+        codes=database.name,
         bits=database.bits,
         count=database.count,
         k=k,
@@ -104,7 +109,8 @@ def search(
         shortlist=shortlist,
         reranked=reranked,
         queries=tuple(
-            _result(query, prepared, matches, database) for query in range(len(prepared.codes))
+            _result(query, prepared.codes, matches, database)
+            for query in range(prepared.codes.count)
         ),
         skipped=prepared.skipped,
     )
@@ -131,50 +137,44 @@ def _find(
     radius: int | None,
     shortlist: int | None,
 ) -> _Matches:
-    if reranked is None:
-        if radius is None:
-            assert k is not None
-            near, tied = _nearest(index, queries.codes, k)
-        else:
-            near = index.within(queries.codes, radius, limit=k)
-            tied = np.zeros_like(near.more)
-        return _Matches(near.offsets, near.rows, near.distances, None, near.more, tied)
-    if radius is None:
-        assert shortlist is not None
-        near, tied = _nearest(index, queries.codes, shortlist)
+    codes = queries.codes.codes
+    limit = k if reranked is None else shortlist
+    tied = np.zeros(len(codes), np.bool_)
+    if radius is not None:
+        near = index.within(codes, radius, limit=k if reranked is None else None)
     else:
-        near = index.within(queries.codes, radius)
-        tied = np.zeros_like(near.more)
-    shortlisted = (near.offsets, near.rows, near.distances)
+        assert limit is not None
+        # One more tells whether the next one is at the distance of the last.
+        distances, rows = index.search(codes, limit + 1)
+        tied = (distances[:, limit] >= 0) & (distances[:, limit] == distances[:, limit - 1])
+        near = to_ragged(distances[:, :limit], rows[:, :limit])
+    if reranked is None:
+        return _Matches(near.offsets, near.rows, near.distances, None, near.more, tied)
+    shortlisted = (near.offsets, near.rows, near.distances, k)
     if reranked == "features":
-        assert queries.features is not None and database.features is not None
-        ranked = rerank_by_features(queries.features, database.features, *shortlisted, k)
+        assert queries.codes.features is not None and database.features is not None
+        ranked = rerank_by_features(queries.codes.features, database.features, *shortlisted)
     else:
         assert queries.outputs is not None
-        ranked = rerank_asymmetric(queries.outputs, database.codes, database.bits, *shortlisted, k)
+        ranked = rerank_asymmetric(queries.outputs, database.codes, database.bits, *shortlisted)
     cut = np.diff(ranked.offsets) < np.diff(near.offsets)
     more = cut if radius is not None else np.zeros_like(cut)
     return _Matches(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
 
 
-def _nearest(index: Index, codes: NDArray[np.uint8], k: int) -> tuple[Within, NDArray[np.bool_]]:
-    """The k nearest, and of which queries the next one is at the distance of the last (Q,)."""
-    distances, rows = index.search(codes, k + 1)
-    tied = (distances[:, k] >= 0) & (distances[:, k] == distances[:, k - 1])
-    return to_ragged(distances[:, :k], rows[:, :k]), tied
-
-
-def _result(query: int, queries: Queries, matches: _Matches, database: CodeSet) -> QueryResult:
+def _result(query: int, queries: CodeSet, matches: _Matches, database: CodeSet) -> QueryResult:
     """The matches of one query, with their files and labels."""
     names = database.class_names or queries.class_names
     span = slice(int(matches.offsets[query]), int(matches.offsets[query + 1]))
     rows = matches.rows[span].tolist()
     distances = matches.distances[span].tolist()
     scores = [None] * len(rows) if matches.scores is None else matches.scores[span].tolist()
-    files = [_file(database, row) for row in rows]
-    labels = [_labels_of(database.labels, row, names) for row in rows]
+    files = [database.file(row) for row in rows]
+    labels = [_labels_of(database, row, names) for row in rows]
     file = queries.file(query)
-    own = _labels_of(queries.labels, query, queries.class_names or database.class_names)
+    own = _labels_of(queries, query, queries.class_names or database.class_names)
+    if file is not None:
+        file = Path(os.path.abspath(file))  # noqa: PTH100 - keeps links
     if not own and file is not None:
         own = _known_labels(file, files, labels, names)
     hits = tuple(
@@ -187,7 +187,7 @@ def _result(query: int, queries: Queries, matches: _Matches, database: CodeSet) 
             similarity=1 - distances[number] / database.bits,
             fine_distance=scores[number],
             labels=labels[number],
-            relevant=_share(own, labels[number]),
+            relevant=not set(own).isdisjoint(labels[number]) if own and labels[number] else None,
         )
         for number, row in enumerate(rows)
     )
@@ -195,11 +195,8 @@ def _result(query: int, queries: Queries, matches: _Matches, database: CodeSet) 
     return QueryResult(queries.paths[query], file, own, hits, more, tied)
 
 
-def _file(database: CodeSet, row: int) -> Path | None:
-    return None if database.root is None else database.absolute_path(row)
-
-
-def _labels_of(labels: NDArray[Any] | None, row: int, names: tuple[str, ...]) -> tuple[str, ...]:
+def _labels_of(code_set: CodeSet, row: int, names: tuple[str, ...]) -> tuple[str, ...]:
+    labels = code_set.labels
     if labels is None:
         return ()
     classes = [int(labels[row])] if labels.ndim == 1 else np.flatnonzero(labels[row]).tolist()
@@ -214,8 +211,3 @@ def _known_labels(
         if other == file and names_of_row:
             return names_of_row
     return (file.parent.name,) if file.parent.name in names and any(labels) else ()
-
-
-def _share(own: tuple[str, ...], labels: tuple[str, ...]) -> bool | None:
-    """Whether a query and a hit share a label; None if either has none."""
-    return not set(own).isdisjoint(labels) if own and labels else None

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
+from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
 from bitcodes.metrics.modes import score_modes
+
+
+def code_set(
+    codes: np.ndarray, labels: np.ndarray, features: np.ndarray | None = None, bits: int = 8
+) -> CodeSet:
+    return CodeSet.from_arrays(codes, bits, labels=labels, features=features)
 
 
 def plain_figures(rankings: list[np.ndarray], known: np.ndarray, shortlist: int) -> list[float]:
@@ -36,15 +43,11 @@ def test_each_stage_equals_its_literal_ranking(multi_label: bool) -> None:
         related = query_labels[:, None] == labels
 
     stages = score_modes(
-        pack_bits(item_bits),
-        bits,
-        labels,
-        pack_bits(query_bits),
-        query_labels,
-        features=features,
-        query_features=query_features,
-        query_outputs=outputs,
-        shortlist=shortlist,
+        code_set(pack_bits(query_bits), query_labels, query_features, bits),
+        code_set(pack_bits(item_bits), labels, features, bits),
+        np.arange(count),
+        outputs,
+        shortlist,
     )
     assert [stage.name for stage in stages.scores] == [
         "by Hamming distance",
@@ -74,14 +77,17 @@ def test_each_stage_equals_its_literal_ranking(multi_label: bool) -> None:
 def test_only_what_the_arrays_allow_is_scored() -> None:
     codes = pack_bits(np.eye(8, dtype=np.uint8))
     labels = np.arange(8, dtype=np.int32) % 2
-    stages = score_modes(codes, 8, labels, codes, labels, shortlist=3)
+    both = code_set(codes, labels)
+    stages = score_modes(both, both, np.arange(8), shortlist=3)
     assert [stage.name for stage in stages.scores] == ["by Hamming distance"]
 
 
 def test_without_any_answer_there_are_no_figures() -> None:
     codes = pack_bits(np.eye(8, dtype=np.uint8))
     ours, theirs = np.zeros(8, np.int32), np.ones(8, np.int32)
-    stages = score_modes(codes, 8, ours, codes, theirs, features=codes, query_features=codes)
+    features = codes.astype(np.float16)
+    queries, database = code_set(codes, theirs, features), code_set(codes, ours, features)
+    stages = score_modes(queries, database, np.arange(8))
     assert [entry["map@1000"] for entry in stages.to_dict()["orders"]] == [None, None]
 
 
@@ -89,14 +95,7 @@ def test_a_list_sorted_by_class_says_nothing() -> None:
     # All codes are equal, all hash outputs certain: no order can be better than chance.
     codes, labels = np.zeros((1000, 1), np.uint8), np.arange(1000, dtype=np.int32) // 100
     outputs = np.full((10, 8), -1, np.float32)
-    stages = score_modes(
-        codes,
-        8,
-        labels,
-        codes[:10],
-        np.arange(10, dtype=np.int32),
-        query_outputs=outputs,
-        shortlist=100,
-    )
+    queries = code_set(codes[:10], np.arange(10, dtype=np.int32))
+    stages = score_modes(queries, code_set(codes, labels), np.arange(10), outputs, 100)
     for stage in stages.scores:
         assert stage.precision[-1] == pytest.approx(0.1, abs=0.03)
