@@ -79,37 +79,25 @@ def encode_batches(
     machine). Without `features` there may be none, (n, 0): they are a hundred times the size of
     codes.
     """
+    if ray is None and not isinstance(model, OnnxModel):
+        workers = default_workers() if workers is None else workers
+        reads = read_batches(batches, batch_size, model.preprocessing, decode, workers)
+        return ((batch, _encode(model, read)) for batch, read in reads)
+    workers, batches = useful_workers(core_count() if workers is None else workers, batches)
+    if isinstance(model, OnnxModel) and (workers or ray is not None):
+        model = model.with_threads(1)
+    work = partial(_encode_places, model, decode, features)
     if ray is not None:
-        state = _Encoding(_one_thread(model), decode, features)
-        return in_order_on_ray(_encode_places, state, with_places(batches), ray)
-    if isinstance(model, OnnxModel):
-        workers, batches = useful_workers(core_count() if workers is None else workers, batches)
-        state = _Encoding(_one_thread(model) if workers else model, decode, features)
-        return in_order(partial(_encode_places, state), with_places(batches), workers)
-    workers = default_workers() if workers is None else workers
-    return (
-        (batch, _encode(model, read))
-        for batch, read in read_batches(batches, batch_size, model.preprocessing, decode, workers)
-    )
+        return in_order_on_ray(work, with_places(batches), ray)
+    return in_order(work, with_places(batches), workers)
 
 
-@dataclass(frozen=True)
-class _Encoding:
-    """How a process encodes that does the whole of the work."""
-
-    model: Encoder
-    decode: Decode
-    features: bool
-
-
-def _one_thread(model: Encoder) -> Encoder:
-    """The model for one of many processes: an exported one computes with one thread."""
-    return model.with_threads(1) if isinstance(model, OnnxModel) else model
-
-
-def _encode_places(state: _Encoding, places: Sequence[Place]) -> EncodedBatch:
-    batch = _encode(state.model, read_batch(places, state.model.preprocessing, state.decode))
-    return batch if state.features else replace(batch, features=batch.features[:, :0])
+def _encode_places(
+    model: Encoder, decode: Decode, features: bool, places: Sequence[Place]
+) -> EncodedBatch:
+    """What a process does that both reads and computes."""
+    batch = _encode(model, read_batch(places, model.preprocessing, decode))
+    return batch if features else replace(batch, features=batch.features[:, :0])
 
 
 def _encode(model: Encoder, read: ReadBatch) -> EncodedBatch:

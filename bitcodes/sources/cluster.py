@@ -7,29 +7,26 @@ from typing import Any, TypeVar
 from bitcodes.errors import BitcodesError
 
 Context = TypeVar("Context")
-State = TypeVar("State")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _AHEAD = 2  # tasks per core
 _RETRIES = 3
 
-_states: dict[str, Any] = {}  # in a process of the cluster, by reference
+_works: dict[str, Any] = {}  # in a process of the cluster, by reference
 
 
 def in_order_on_ray(
-    work: Callable[[State, Task], Result],
-    state: State,
+    work: Callable[[Task], Result],
     tasks: Iterable[tuple[Context, Task]],
     address: str | None = None,
 ) -> Iterator[tuple[Context, Result]]:
-    """Do `work(state, task)` on each task in a Ray cluster; results come in their order.
+    """Do `work` on each task in a Ray cluster, as in_order does in processes of this machine.
 
-    Each task comes with its context, which stays here and is returned with the result. `address`
-    is that of the cluster; None or "" starts one on this machine. `work` must be a function of a
-    module that the cluster can import; `state` goes once to each process. Tasks are taken as they
-    are needed, two per core ahead. Raises BitcodesError without the extra `ray`, if the cluster
-    cannot be reached, and for a task that has killed four processes.
+    `address` is that of the cluster; None or "" starts one on this machine. `work` goes once to
+    each process, and the cluster must be able to import it. Tasks are taken as they are needed, two
+    per core ahead. Raises BitcodesError without the extra `ray`, if the cluster cannot be reached,
+    and for a task that has killed four processes.
     """
     try:
         import ray
@@ -48,12 +45,12 @@ def in_order_on_ray(
             reason = " ".join(str(error).split())[:200]
             raise BitcodesError(f"--ray {address or 'local'}: no cluster there: {reason}") from None
     try:
-        reference = [ray.put(state)]  # in a list it is not fetched again for each task
+        reference = [ray.put(work)]  # in a list it is not fetched again for each task
         remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_do)
         limit = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         running: deque[tuple[Context, Any]] = deque()
         for context, task in tasks:
-            running.append((context, remote.remote(work, reference, task)))
+            running.append((context, remote.remote(reference, task)))
             if len(running) >= limit:
                 context, result = running.popleft()
                 yield context, _result(ray, result)
@@ -74,11 +71,11 @@ def _result(ray: Any, reference: Any) -> Any:
         raise BitcodesError(f"the Ray cluster lost a batch for good: {reason}") from None
 
 
-def _do(work: Callable[[Any, Any], Any], reference: list[Any], task: Any) -> Any:
+def _do(reference: list[Any], task: Any) -> Any:
     import ray
 
     key = reference[0].hex()
-    if key not in _states:
-        _states.clear()
-        _states[key] = ray.get(reference[0])
-    return work(_states[key], task)
+    if key not in _works:
+        _works.clear()
+        _works[key] = ray.get(reference[0])
+    return _works[key](task)

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_results_come_in_order_though_a_worker_is_killed(two_workers: None, tmp_
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     assert ray.is_initialized()
-    results = in_order_on_ray(_square, tmp_path, ((-n, n) for n in range(20)))
+    results = in_order_on_ray(partial(_square, tmp_path), ((-n, n) for n in range(20)))
     assert list(results) == [(-n, n * n) for n in range(20)]
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -89,4 +90,4 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "ray", None)
     tasks: Sequence[Any] = [(1, 1)]
     with pytest.raises(BitcodesError, match=r"pip install 'bitcodes\[ray\]'"):
-        list(in_order_on_ray(_square, Path(), tasks))
+        list(in_order_on_ray(partial(_square, Path()), tasks))
