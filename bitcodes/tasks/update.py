@@ -19,16 +19,22 @@ _RUN = 1 << 14  # rows kept in one step
 
 @dataclass
 class Keep:
-    """Rows of the old set that stay, in their order; `labels` are those of the source, if any."""
+    """Rows of the old set that stay; `labels` are those that the source has for them, or empty."""
 
     start: int
     stop: int
-    labels: list[NDArray[np.uint8] | None] | None
+    labels: list[NDArray[np.uint8]]
 
-    @property
-    def count(self) -> int:
-        """How many rows."""
+    def __len__(self) -> int:
         return self.stop - self.start
+
+    def extend(self, other: "Keep | New") -> bool:
+        """Add what follows, if it is of the same kind and joins."""
+        if not isinstance(other, Keep) or other.start != self.stop:
+            return False
+        self.stop = other.stop
+        self.labels += other.labels
+        return True
 
 
 @dataclass
@@ -37,10 +43,14 @@ class New:
 
     items: list[Item]
 
-    @property
-    def count(self) -> int:
-        """How many images."""
+    def __len__(self) -> int:
         return len(self.items)
+
+    def extend(self, other: "Keep | New") -> bool:
+        """Add what follows, if it is of the same kind."""
+        if isinstance(other, New):
+            self.items += other.items
+        return isinstance(other, New)
 
 
 @dataclass(frozen=True)
@@ -55,33 +65,25 @@ class Update:
 
     With `append` the rows of the old set come first, but for those whose images have changed, and
     then what is new in the source; else the rows are in the order of the source, and the set will
-    be the same as if it had been encoded anew.
+    be the same as if it had been encoded anew. Attributes of the new set: `root`, which its paths
+    are relative to; `class_names`; `single`, whether its labels are class numbers.
     """
 
     def __init__(self, source: Source, base: CodeSet | None, append: bool) -> None:
         self.base = base
         self.append = append and base is not None
-        self.kept = self.new = self.changed = 0
-        root = base.root_name if base is not None and append else None
-        self.source = source if root in (None, source.root) else source.rebase(root)
-
-    @property
-    def root(self) -> str | None:
-        """What the paths of the new set are relative to."""
-        return self.base.root_name if self.append and self.base else self.source.root
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The class names of the new set."""
-        names = self.base.class_names if self.append and self.base else ()
-        return names or self.source.class_names
-
-    @property
-    def single(self) -> bool:
-        """Whether the labels of the new set are class numbers."""
-        if self.append and self.base is not None and self.base.labels is not None:
-            return self.base.labels.ndim == 1
-        return self.source.single
+        self.kept_count = self.new_count = self.changed_count = 0
+        self.root: str | None = source.root
+        self.class_names = source.class_names
+        self.single = source.single
+        if append and base is not None:
+            self.root = base.root_name
+            if self.root not in (None, source.root):
+                source = source.rebase(self.root)
+            self.class_names = base.class_names or source.class_names
+            if base.labels is not None:
+                self.single = base.labels.ndim == 1
+        self.source = source
 
     @cached_property
     def digest(self) -> str:
@@ -113,78 +115,57 @@ class Update:
         New images that lie apart come together in a step, so that the model has something to do.
         """
         parts: list[Keep | New] = []
-        new = kept = 0
+        new_count = kept_count = 0
         for entry in self._entries():
-            if position >= entry.count:
-                position -= entry.count
+            if position >= len(entry):
+                position -= len(entry)
                 continue
-            if position:  # within rows to keep
-                assert isinstance(entry, Keep)
-                labels = None if entry.labels is None else entry.labels[position:]
-                entry = Keep(entry.start + position, entry.stop, labels)
+            if position and isinstance(entry, Keep):
+                entry = Keep(entry.start + position, entry.stop, entry.labels[position:])
                 position = 0
-            last = parts[-1] if parts else None
-            if isinstance(entry, Keep):
-                kept += entry.count
-                if isinstance(last, Keep) and last.stop == entry.start:
-                    last.stop = entry.stop
-                    if last.labels is not None and entry.labels is not None:
-                        last.labels += entry.labels
-                else:
-                    parts.append(entry)
+            if isinstance(entry, New):
+                new_count += 1
             else:
-                new += entry.count
-                if isinstance(last, New):
-                    last.items += entry.items
-                else:
-                    parts.append(entry)
-            if new >= batch_size or kept >= _RUN:
+                kept_count += len(entry)
+            if not (parts and parts[-1].extend(entry)):
+                parts.append(entry)
+            if new_count >= batch_size or kept_count >= _RUN:
                 yield _step(parts)
-                parts, new, kept = [], 0, 0
+                parts, new_count, kept_count = [], 0, 0
         if parts:
             yield _step(parts)
 
     def summary(self) -> str:
         """What was done, in words."""
-        gone = (
-            ""
-            if self.append or self.base is None
-            else (f", {max(0, self.base.count - self.kept - self.changed):,} gone")
-        )
-        return f"{self.kept:,} kept, {self.new:,} new, {self.changed:,} changed{gone}"
+        counts = f"{self.kept_count:,} kept, {self.new_count:,} new, {self.changed_count:,} changed"
+        if self.append or self.base is None:
+            return counts
+        return f"{counts}, {max(0, self.base.count - self.kept_count - self.changed_count):,} gone"
 
     def _entries(self) -> Iterator[Keep | New]:
-        """Image by image, in the order of the new set."""
-        self.kept = self.new = self.changed = 0
-        if self.base is None:
-            for item in self.source:
-                yield New([item])
-            return
-        rows = _Rows(self.base)
-        if self.append:
+        """Image by image, in the order of the new set; rows that an append keeps in runs."""
+        self.kept_count = self.new_count = self.changed_count = 0
+        rows = None if self.base is None else _Rows(self.base)
+        changed: frozenset[int] = frozenset()
+        if self.append and self.base is not None:
             changed = self._appended[1]
-            start = 0
-            for row in [*sorted(changed), self.base.count]:
-                for begin in range(start, row, _RUN):
-                    end = min(begin + _RUN, row)
-                    self.kept += end - begin
-                    yield Keep(begin, end, None)
-                start = row + 1
-            for item in self.source:
-                row_ = rows.find(item)
-                if row_ is None or row_ in changed:
-                    self.new += row_ is None
-                    self.changed += row_ is not None
-                    yield New([item])
-            return
+            self.kept_count = self.base.count - len(changed)
+            ends = [*sorted(changed), self.base.count]
+            for start, end in zip([0, *(row + 1 for row in ends)], ends, strict=False):
+                for begin in range(start, end, _RUN):
+                    yield Keep(begin, min(begin + _RUN, end), [])
         for item in self.source:
-            row_ = rows.find(item)
-            if row_ is not None and rows.is_current(row_, item):
-                self.kept += 1
-                yield Keep(row_, row_ + 1, None if item.labels is None else [item.labels])
+            row = None if rows is None else rows.find(item)
+            if rows is None or row is None:
+                self.new_count += 1
+                yield New([item])
+            elif self.append and row not in changed:
+                continue
+            elif not self.append and rows.is_current(row, item):
+                self.kept_count += 1
+                yield Keep(row, row + 1, [] if item.labels is None else [item.labels])
             else:
-                self.new += row_ is None
-                self.changed += row_ is not None
+                self.changed_count += 1
                 yield New([item])
 
     @cached_property
