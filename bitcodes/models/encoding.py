@@ -1,7 +1,7 @@
 """Encoding batches of images with a model: read, then hash outputs and features, in order."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -76,13 +76,12 @@ def encode_batches(
 
     With torch the workers read images and hand the pixels over. An exported model runs in each
     worker, and both run in each process of a cluster if `ray` is its address ("": one on this
-    machine). Without `features` there may be none, (n, 0): they are a hundred times the size of
-    codes.
+    machine). Features take a hundred times the bytes of codes, so leave them out if you can.
     """
     if ray is None and not isinstance(model, OnnxModel):
         workers = default_workers() if workers is None else workers
         reads = read_batches(batches, batch_size, model.preprocessing, decode, workers)
-        return ((batch, _encode(model, read)) for batch, read in reads)
+        return ((batch, _encode(model, read, features)) for batch, read in reads)
     workers, batches = useful_workers(core_count() if workers is None else workers, batches)
     if isinstance(model, OnnxModel) and (workers or ray is not None):
         model = model.with_threads(1)
@@ -96,17 +95,17 @@ def _encode_places(
     model: Encoder, decode: Decode, features: bool, places: Sequence[Place]
 ) -> EncodedBatch:
     """What a process does that both reads and computes."""
-    batch = _encode(model, read_batch(places, model.preprocessing, decode))
-    return batch if features else replace(batch, features=batch.features[:, :0])
+    return _encode(model, read_batch(places, model.preprocessing, decode), features)
 
 
-def _encode(model: Encoder, read: ReadBatch) -> EncodedBatch:
+def _encode(model: Encoder, read: ReadBatch, features: bool) -> EncodedBatch:
     """What the model makes of a batch that was read."""
     if len(read.pixels):
         encoded = model.encode_batch(read.pixels)
     else:
         encoded = Encoded(_no_rows(model.bits), _no_rows(model.feature_dim))
-    return EncodedBatch(read.good, encoded.outputs, encoded.features, read.stat, read.skipped)
+    columns = encoded.features if features else encoded.features[:, :0]
+    return EncodedBatch(read.good, encoded.outputs, columns, read.stat, read.skipped)
 
 
 def _no_rows(columns: int) -> NDArray[np.float32]:

@@ -1,12 +1,14 @@
 """Encoding: a model and a source of images -> a code set, continued where it was interrupted."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
@@ -19,7 +21,7 @@ from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
-from bitcodes.tasks.update import Keep, New, Update
+from bitcodes.tasks.update import Keep, New, Step, Update
 
 
 def encode(
@@ -35,33 +37,34 @@ def encode(
     ray: str | None = None,
     strict: bool = False,
     force: bool = False,
-    progress: Callable[[int, int | None], None] | None = None,
-    log: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    log: Note | None = None,
 ) -> CodeSet:
     """Encode images into the code set `out`, and return it.
 
-    `source` is a Source, an ImageList, or what names one: folders, list files, archives, images.
-    Batches follow its order, and in float32 the codes depend on neither `batch_size` nor `workers`,
-    the processes that read images (None: by the number of cores; 0: this one). `features` adds the
-    features sidecar. `decode` is how JPEGs are read: "full", or "reduced" where the network sees
-    much less of them; None: as the set that is there was made, else "reduced". `ray` is the address
-    of a Ray cluster that does the work ("": one on this machine).
+    `source` is a Source, an ImageList, or names of folders, list files, archives or images.
+    `workers` processes read images (None: by the number of cores; 0: this process does). In float32
+    the codes depend on neither `batch_size` nor `workers`. `features` adds the features sidecar.
+    `decode` says how JPEGs are read: "full", or "reduced" if they are much larger than what the
+    network sees; None: as for the existing set, else "reduced". `ray` is the address of a Ray
+    cluster that does the work ("": one on this machine).
 
-    A set that is there is brought up to date: what is new or has changed, by path, size and
-    modification time, is encoded, and what is gone is dropped; with `append` all rows are kept and
-    what the source has beyond them is added. It must be of the same model, encoded in the same way;
-    else it is an error that says what differs, unless `force` allows to replace it.
+    An existing set is updated: images that are new or have changed, by path, size and modification
+    time, are encoded, and those that are gone are dropped. With `append`, all rows stay, and images
+    that the set does not have are added. The set must be of the same model and encoded in the same
+    way. Otherwise CodeSetError says what differs; `force` replaces the set.
 
     Images that cannot be read are skipped and listed with the reason in `<out>.skipped.txt`; with
-    `strict` they raise DataError. If interrupted, even killed, the same call continues. `log` gets
-    lines that say what is done.
+    `strict` they raise DataError. If encoding is interrupted, even killed, the same call continues.
+    `log` gets lines that say what is done.
     """
     out = Path(out)
     if isinstance(source, ImageList):
         source = to_source(source)
     elif not isinstance(source, Source):
-        source = open_stream(_arguments(source))
-    log = log or _silent
+        names = [source] if isinstance(source, str | Path) else source
+        source = open_stream([str(name) for name in names])
+    log = log or _ignore
 
     finish_commit(out)
     existing = _existing(out, force)
@@ -89,24 +92,32 @@ def encode(
         elif writer.position:
             of = "" if update.count is None else f" of {update.count:,}"
             log(f"continuing after {writer.position:,}{of} images")
-        _encode_rest(writer, target, update, batch_size, workers, ray, strict, progress)
+        batches = encode_batches(
+            model,
+            update.steps(writer.position, batch_size),
+            batch_size,
+            decode=target.decode,
+            features=target.features,
+            workers=workers,
+            ray=ray,
+        )
+        _encode_rest(writer, update, batches, strict, progress or _ignore)
         if existing is not None:
             log(update.summary())
         return writer.commit()
 
 
-# -- one code set ---------------------------------------------------------------------------------
-
-
+@dataclass
 class _Target:
     """The code set that a call of `encode` is to make."""
 
-    def __init__(self, model: Encoder, source: Source, features: bool, decode: Decode) -> None:
-        self.model = model
-        self.source = source
-        self.features = features
-        self.decode: Decode = decode
-        self.fingerprint = model.fingerprint()
+    model: Encoder
+    source: Source
+    features: bool
+    decode: Decode
+
+    def __post_init__(self) -> None:
+        self.fingerprint = self.model.fingerprint()
 
     def differences(self, existing: CodeSet, append: bool) -> list[str]:
         """What keeps an existing set from being brought up to date, in words."""
@@ -178,13 +189,10 @@ _RUN_FILES = (MODEL_FILE, Path(MODEL_FILE).with_suffix(ONNX).name)
 
 def _encode_rest(
     writer: CodeSetWriter,
-    target: _Target,
     update: Update,
-    batch_size: int,
-    workers: int | None,
-    ray: str | None,
+    batches: Iterable[tuple[Step, EncodedBatch]],
     strict: bool,
-    progress: Callable[[int, int | None], None] | None,
+    progress: Progress,
 ) -> None:
     """Stage what is not staged yet."""
     if strict and writer.skipped:
@@ -192,18 +200,9 @@ def _encode_rest(
             f"{writer.skipped:,} of the images encoded before cannot be read; repair them or take "
             "them out, or let them be skipped, without --strict (strict=False)"
         )
-    if progress is not None:
-        progress(writer.position, update.count)
+    progress(writer.position, update.count)
     last = ("", "")
-    for step, batch in encode_batches(
-        target.model,
-        update.steps(writer.position, batch_size),
-        batch_size,
-        decode=target.decode,
-        features=target.features,
-        workers=workers,
-        ray=ray,
-    ):
+    for step, batch in batches:
         for position, reason in batch.skipped:
             last = step.items[position].path, reason
             _check_strict([last], strict)
@@ -213,10 +212,9 @@ def _encode_rest(
                 assert update.base is not None
                 writer.copy(update.base, part.start, part.stop, _labels(part.labels, update))
             else:
-                _append(writer, part, batch, begin, target.features, update)
-                begin += len(part.items)
-        if progress is not None:
-            progress(writer.position, update.count)
+                _append(writer, part, batch, begin, update)
+                begin += len(part)
+        progress(writer.position, update.count)
     if writer.done == 0:
         raise DataError(
             f"none of the {writer.skipped:,} images could be read; the last one, "
@@ -225,37 +223,33 @@ def _encode_rest(
 
 
 def _append(
-    writer: CodeSetWriter,
-    new: New,
-    batch: EncodedBatch,
-    begin: int,
-    features: bool,
-    update: Update,
+    writer: CodeSetWriter, new: New, batch: EncodedBatch, begin: int, update: Update
 ) -> None:
     """Write what the model made of new images, which begin at position `begin` of a batch."""
-    end = begin + len(new.items)
+    end = begin + len(new)
     for position, reason in batch.skipped:
         if begin <= position < end:
             writer.skip(new.items[position - begin].path, reason)
     rows = slice(*np.searchsorted(batch.good, [begin, end]).tolist())
     items = [new.items[position - begin] for position in batch.good[rows]]
     if items:
+        labels = [item.labels for item in items if item.labels is not None]
         writer.append(
             pack_outputs(batch.outputs[rows]),
             [item.path for item in items],
-            labels=_labels([item.labels for item in items], update),
-            features=batch.features[rows] if features else None,
+            labels=_labels(labels, update),
+            features=batch.features[rows] if batch.features.shape[1] else None,
             stat=batch.stat[rows],
         )
 
 
 def _labels(
-    rows: Sequence[NDArray[np.uint8] | None] | None, update: Update
+    rows: Sequence[NDArray[np.uint8]], update: Update
 ) -> NDArray[np.uint8] | NDArray[np.int32] | None:
     """Labels as a set keeps them: class numbers (n,) where every image has one, else (n, C)."""
-    if not rows or rows[0] is None:
+    if not rows:
         return None
-    labels = np.stack([row for row in rows if row is not None])  # (n, C)
+    labels = np.stack(rows)  # (n, C)
     return labels.argmax(axis=1).astype(np.int32) if update.single else labels
 
 
@@ -281,10 +275,5 @@ def _check_strict(skipped: Sequence[tuple[str, str]], strict: bool) -> None:
         )
 
 
-def _arguments(source: str | Path | Sequence[str | Path]) -> list[str]:
-    several = [source] if isinstance(source, str | Path) else source
-    return [str(item) for item in several]
-
-
-def _silent(line: str) -> None:
-    pass
+def _ignore(*values: object) -> None:
+    """What is called where nobody wants to hear of progress."""
