@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
@@ -38,18 +39,12 @@ def walk_files(root: str) -> Iterator[tuple[str, bool]]:
     memory.
     """
     visits: set[tuple[int, int]] = set()
-    own: set[tuple[int, int]] | None = None  # the folders below root, without following links
+    own = cache(lambda: _own_folders(root))
 
     def is_new(path: str, is_link: bool) -> bool:
-        nonlocal own
         status = os.stat(path)  # noqa: PTH116
         identity = status.st_dev, status.st_ino
-        if is_link:
-            if own is None:
-                own = _own_folders(root)
-            if identity in own:
-                return False
-        if identity in visits:
+        if identity in visits or (is_link and identity in own()):
             return False
         visits.add(identity)
         return True
@@ -105,6 +100,7 @@ def _children(folder: str, prefix: str) -> list[tuple[str, str, bool]]:
 
 
 def _own_folders(root: str) -> set[tuple[int, int]]:
+    """The folders below `root`, without following links."""
     identities = set()
     for parent, folders, _ in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]

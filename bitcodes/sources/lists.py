@@ -196,10 +196,10 @@ def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
             )
     lines: Iterable[str] = map(with_slashes, paths)
     if labels is not None:
-        suffixes = {
-            row.tobytes(): " " + " ".join(map(str, row)) for row in np.unique(labels, axis=0)
-        }
-        lines = (path + suffixes[row.tobytes()] for path, row in zip(lines, labels, strict=True))
+        lines = (
+            " ".join([line, *map(str, row)])
+            for line, row in zip(lines, labels.tolist(), strict=True)
+        )
     with atomic_write(file) as out:
         out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
 

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any, NamedTuple
 
-from bitcodes.errors import DataError, ImageError
+from bitcodes.errors import BitcodesError, DataError, ImageError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import stream_images
 from bitcodes.sources.item import GONE, Decode, Item, Result, Stat
@@ -23,7 +24,13 @@ class Remote(NamedTuple):
         return self.known
 
     def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
-        return decode(_fetch(self.url)), self.known
+        try:
+            system, path = _system(self.url)
+        except DataError as error:
+            raise ImageError(str(error)) from None
+        with _errors(ImageError, "it cannot be fetched"):
+            data: bytes = system.cat_file(path)
+        return decode(data), self.known
 
 
 def is_remote(argument: str) -> bool:
@@ -41,10 +48,8 @@ def remote_files(url: str) -> Iterator[Item]:
     waiting = [folder.rstrip("/")]
     while waiting:
         current = waiting.pop()
-        try:
+        with _errors(DataError, f"{url} cannot be listed"):
             entries = system.ls(current, detail=True)
-        except Exception as error:  # each driver has its own
-            raise DataError(f"{url} cannot be listed: {_reason(error)}") from None
         folders = []
         for entry in sorted(entries, key=lambda entry: str(entry["name"])):
             name = str(entry["name"]).rstrip("/")
@@ -60,7 +65,10 @@ def remote_files(url: str) -> Iterator[Item]:
 
 def remote_archive(url: str) -> Iterator[Item]:
     """The images in an archive far away, as they arrive."""
-    with _open(url) as file:
+    system, path = _system(url)
+    with _errors(DataError, f"{url} cannot be read"):
+        opened: IO[bytes] = system.open(path, "rb")
+    with opened as file:
         yield from stream_images(file, url)
 
 
@@ -77,31 +85,18 @@ def remote_version(url: str) -> str:
 
 def _info(url: str) -> Any:
     system, path = _system(url)
-    try:
+    with _errors(DataError, f"{url} cannot be read"):
         return system.info(path)
-    except Exception as error:  # each driver has its own
-        raise DataError(f"{url} cannot be read: {_reason(error)}") from None
 
 
-def _fetch(url: str) -> bytes:
-    """The bytes of a file far away; raises ImageError."""
+@contextmanager
+def _errors(kind: type[BitcodesError], text: str) -> Iterator[None]:
+    """Turn the errors of drivers, each of which has its own, into one kind, said in one line."""
     try:
-        system, path = _system(url)
-        data: bytes = system.cat_file(path)
-    except DataError as error:
-        raise ImageError(str(error)) from None
-    except Exception as error:  # each driver has its own
-        raise ImageError(f"it cannot be fetched: {_reason(error)}") from None
-    return data
-
-
-def _open(url: str) -> IO[bytes]:
-    system, path = _system(url)
-    try:
-        file: IO[bytes] = system.open(path, "rb")
-    except Exception as error:  # each driver has its own
-        raise DataError(f"{url} cannot be read: {_reason(error)}") from None
-    return file
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise kind(f"{text}: {reason}") from None
 
 
 def _system(url: str) -> tuple[Any, str]:
@@ -126,7 +121,3 @@ def _stat(info: Any) -> Stat:
     if size is None:
         return GONE
     return int(size), -1 if not isinstance(changed, int | float) else int(changed * 10**9)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from bitcodes.errors import BitcodesError
 from bitcodes.machine import core_count
@@ -63,106 +64,40 @@ def in_order(
         for context, task in tasks:
             yield context, work(task)
         return
-    pool: _Pool[Context, Task, Result] = _Pool(work, workers)
+    source = (_Job(context, task) for context, task in tasks)
+    jobs: deque[_Job] = deque()  # taken, in the order of the tasks
+    waiting: deque[_Job] = deque()  # those that no process has
+    pool: list[_Worker] = []
     try:
-        yield from pool.run(tasks)
+        while True:
+            jobs.extend(more := list(islice(source, workers * AHEAD - len(jobs))))
+            waiting.extend(more)
+            if not jobs:
+                return
+            _assign(waiting, pool, work, workers)
+            if (result := jobs[0].result) is None:
+                _receive(waiting, pool)
+            else:
+                yield jobs.popleft().context, *result
     finally:
-        pool.stop()
+        for worker in pool:
+            worker.stop()
 
 
 @dataclass
-class _Job(Generic[Context, Task, Result]):
-    context: Context
-    task: Task
-    result: tuple[Result] | None = None
+class _Job:
+    context: Any
+    task: Any
+    result: tuple[Any] | None = None
     deaths: int = 0
-
-
-class _Pool(Generic[Context, Task, Result]):
-    """Processes that do one job at a time, started as they are needed."""
-
-    def __init__(self, work: Callable[[Task], Result], size: int) -> None:
-        self._work = work
-        self._size = size
-        self._start = _start_method()
-        self._workers: list[_Worker] = []
-        self._jobs: dict[_Worker, _Job[Context, Task, Result]] = {}  # being done
-        self._waiting: deque[_Job[Context, Task, Result]] = deque()
-
-    def run(self, tasks: Iterable[tuple[Context, Task]]) -> Iterator[tuple[Context, Result]]:
-        source = iter(tasks)
-        jobs: deque[_Job[Context, Task, Result]] = deque()  # taken, in the order of the tasks
-        more = True
-        while True:
-            while more and len(jobs) < self._size * AHEAD:
-                pair = next(source, None)
-                if pair is None:
-                    more = False
-                else:
-                    jobs.append(_Job(*pair))
-                    self._waiting.append(jobs[-1])
-            if not jobs:
-                return
-            self._assign()
-            if jobs[0].result is None:
-                self._receive()
-            else:
-                job = jobs.popleft()
-                assert job.result is not None
-                yield job.context, job.result[0]
-
-    def stop(self) -> None:
-        for worker in self._workers:
-            worker.stop()
-
-    def _assign(self) -> None:
-        """Give waiting jobs to processes that have none."""
-        while self._waiting:
-            worker = next((each for each in self._workers if each not in self._jobs), None)
-            if worker is None:
-                if len(self._workers) == self._size:
-                    return
-                others = [each.connection for each in self._workers]
-                worker = _Worker(self._start, self._work, others)
-                self._workers.append(worker)
-            job = self._waiting.popleft()
-            self._jobs[worker] = job
-            with suppress(OSError):  # if it has died, receiving says so
-                worker.connection.send(job.task)
-
-    def _receive(self) -> None:
-        """Wait for results, and for deaths."""
-        connections = {worker.connection: worker for worker in self._jobs}
-        for connection in wait(list(connections)):
-            worker = connections[connection]  # type: ignore[index]
-            job = self._jobs.pop(worker)
-            try:
-                succeeded, result = worker.connection.recv()
-            except (EOFError, OSError):
-                self._replace(worker, job)
-                continue
-            if not succeeded:
-                raise result
-            job.result = (result,)
-
-    def _replace(self, worker: "_Worker", job: _Job[Context, Task, Result]) -> None:
-        self._workers.remove(worker)
-        worker.stop()
-        job.deaths += 1
-        if job.deaths == _TRIES:
-            raise BitcodesError(
-                f"{_TRIES} processes that read images were killed at the same batch, perhaps "
-                "because the memory was used up; run this again to go on, with fewer --workers"
-            )
-        self._waiting.appendleft(job)  # the others wait for its result
 
 
 class _Worker:
     """A process with a pipe of its own, so that a death leaves no lock held and is noticed."""
 
-    def __init__(
-        self, start: BaseContext, work: Callable[[Any], Any], others: list[Connection]
-    ) -> None:
+    def __init__(self, work: Callable[[Any], Any], others: list[Connection]) -> None:
+        start = _start_method()
+        self.job: _Job | None = None
         self.connection, theirs = start.Pipe()
         inherited = [self.connection, *others] if start.get_start_method() == "fork" else []
         self.process = start.Process(  # type: ignore[attr-defined]
@@ -179,6 +114,47 @@ class _Worker:
             self.process.kill()  # it holds nothing that must be put in order
         self.process.join()
         self.connection.close()
+
+
+def _assign(
+    waiting: deque[_Job], pool: list[_Worker], work: Callable[[Any], Any], workers: int
+) -> None:
+    """Give waiting jobs to processes that have none; start them as they are needed."""
+    while waiting:
+        worker = next((each for each in pool if each.job is None), None)
+        if worker is None:
+            if len(pool) == workers:
+                return
+            worker = _Worker(work, [each.connection for each in pool])
+            pool.append(worker)
+        worker.job = waiting.popleft()
+        with suppress(OSError):  # if it has died, receiving says so
+            worker.connection.send(worker.job.task)
+
+
+def _receive(waiting: deque[_Job], pool: list[_Worker]) -> None:
+    """Wait for results, and for deaths, after which a job waits again."""
+    busy = {worker.connection: worker for worker in pool if worker.job is not None}
+    for connection in wait(list(busy)):
+        worker = busy[connection]  # type: ignore[index]
+        job, worker.job = worker.job, None
+        assert job is not None
+        try:
+            succeeded, result = worker.connection.recv()
+        except (EOFError, OSError):
+            pool.remove(worker)
+            worker.stop()
+            job.deaths += 1
+            if job.deaths == _TRIES:
+                raise BitcodesError(
+                    f"{_TRIES} processes that read images were killed at the same batch, perhaps "
+                    "because the memory was used up; run this again to go on, with fewer --workers"
+                ) from None
+            waiting.appendleft(job)  # the others wait for its result
+            continue
+        if not succeeded:
+            raise result
+        job.result = (result,)
 
 
 def _start_method() -> BaseContext:
