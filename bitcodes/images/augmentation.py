@@ -1,4 +1,4 @@
-"""Random changes of training images, made on the batch and on its device, each image by itself."""
+"""Augmentation of training images: random per image, computed per batch on its device."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -10,40 +10,39 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as V
 
-# RandAugment's changes. The first ones move pixels, and go into one resampling together.
+# RandAugment's changes. Those that move pixels share one resampling.
 _MOVES = ("rotate", "shear x", "shear y", "translate x", "translate y")
 _COLOURS = ("autocontrast", "equalize", "solarize", "posterize")
-_BLENDS = ("saturation", "contrast", "brightness", "sharpness")  # of either sign
+_BLENDS = ("saturation", "contrast", "brightness", "sharpness")  # more or less
 _CHANGES = ("identity", *_MOVES, *_COLOURS, *_BLENDS)
-_CHANGES_EACH = 2
+_CHANGE_COUNT = 2  # per image
 
 
 class Draws(NamedTuple):
-    """The random numbers for B images, on the CPU, so that every device draws the same."""
+    """Random numbers for B images, on the CPU, so that they are the same for every device."""
 
     shift: torch.Tensor  # (B, 2) down and across, in [-1, 1)
     mirrored: torch.Tensor  # (B,) bool
-    zoom: torch.Tensor  # (B, 3) in [0, 1): how much, and where, down and across
+    zoom: torch.Tensor  # (B, 3) in [0, 1): how much, where down, where across
     changes: torch.Tensor  # (B, 2) int64, of RandAugment
     signs: torch.Tensor  # (B, 2), -1 or 1
 
     def part(self, rows: slice) -> "Draws":
-        """Those of some of the images."""
+        """The numbers of some of the images."""
         return Draws(*(numbers[rows] for numbers in self))
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images are changed.
+    """How training images are augmented.
 
-    - flip: half of them are mirrored;
-    - shift: by up to this share of the side, each way; what comes in from outside is the picture
-      mirrored at its edge;
-    - zoom: a square with at least 1 - `zoom` of the side is enlarged to the whole;
-    - rand_augment: two changes of 14, drawn for each image, of this strength, 0 to 10
+    - flip: mirror half of them.
+    - shift: move each by up to this share of its side, and fill in its mirror image.
+    - zoom: enlarge a square of at least 1 - `zoom` of the side to the whole.
+    - rand_augment: make two random changes of 14 per image, with this strength, 0 to 10
       (RandAugment, Cubuk et al., NeurIPS 2020, https://arxiv.org/abs/1909.13719).
 
-    Without zoom and RandAugment shifts are whole pixels, and nothing is resampled.
+    Without zoom and RandAugment, shifts are whole pixels and nothing is resampled.
     """
 
     flip: bool = True
@@ -52,8 +51,8 @@ class Augmentation:
     rand_augment: float = 0.0
 
     def draw(self, count: int, generator: torch.Generator) -> Draws:
-        """Random numbers for `count` images; always as many, whatever is switched on."""
-        shape = (count, _CHANGES_EACH)
+        """Random numbers for `count` images: the same, whichever changes are on."""
+        shape = (count, _CHANGE_COUNT)
         return Draws(
             shift=torch.rand(count, 2, generator=generator) * 2 - 1,
             mirrored=torch.rand(count, generator=generator) < 0.5,
@@ -65,16 +64,16 @@ class Augmentation:
     def stream(
         self, batches: Iterable[torch.Tensor], draws: Iterable[Draws], at_once: int = 1
     ) -> Iterator[torch.Tensor]:
-        """Each batch (B, S, S, 3) changed by its draws, of which there may be more.
+        """Augment each batch (B, S, S, 3) by its draws; surplus draws are ignored.
 
-        `at_once` of them go together: much of the time for a few images is that of each operation.
+        `at_once` batches are computed together, because small ones mostly cost overhead.
         """
         pairs = zip(batches, draws, strict=False)
-        while taken := list(islice(pairs, at_once)):
-            images, drawn = zip(*taken, strict=True)
-            together = Draws(*(torch.cat(numbers) for numbers in zip(*drawn, strict=True)))
-            changed = self(torch.cat(images), together)
-            yield from torch.split(changed, [len(each) for each in images])
+        while group := list(islice(pairs, at_once)):
+            images, numbers = zip(*group, strict=True)
+            all_draws = Draws(*map(torch.cat, zip(*numbers, strict=True)))
+            results = self(torch.cat(images), all_draws)
+            yield from torch.split(results, [len(each) for each in images])
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """uint8 (B, S, S, 3) -> the same shape and type, on the same device."""
@@ -105,9 +104,9 @@ class Augmentation:
         return moved.round_().to(torch.uint8).permute(0, 2, 3, 1)
 
     def _affine(self, draws: Draws) -> torch.Tensor:
-        """Where each pixel comes from, as `affine_grid` takes it: (B, 2, 3), the side from -1 to 1.
+        """Where each pixel comes from, (B, 2, 3) for `affine_grid`, whose sides go from -1 to 1.
 
-        Lengths are shares of the side, so twice as large there.
+        Shares of the side are thus twice as large there.
         """
         count = len(draws.mirrored)
         left = self.zoom * draws.zoom[:, 0]  # (B,) share of the side that is cut off
@@ -117,14 +116,14 @@ class Augmentation:
         off_centre = draws.zoom[:, 1:] * 2 - 1
         way[:, :2, 2] = (left[:, None] * off_centre + 2 * self.shift * draws.shift).flip(1)
         if self.rand_augment:
-            for number in range(_CHANGES_EACH):
+            for number in range(_CHANGE_COUNT):
                 way = way @ self._move(draws.changes[:, number], draws.signs[:, number])
         if self.flip:
             way[:, :, 0] *= torch.where(draws.mirrored, -1.0, 1.0)[:, None]
         return way[:, :2]
 
     def _move(self, changes: torch.Tensor, signs: torch.Tensor) -> torch.Tensor:
-        """RandAugment's moves as matrices (B, 3, 3); the identity where another change is drawn."""
+        """RandAugment's moves as matrices (B, 3, 3); the identity for other changes."""
         size = signs * self.rand_augment / 10
         move = torch.eye(3).repeat(len(changes), 1, 1)
         of = {name: changes == _CHANGES.index(name) for name in _MOVES}
@@ -138,12 +137,14 @@ class Augmentation:
 
     def _recoloured(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         pixels = images.permute(0, 3, 1, 2).clone()  # (B, 3, S, S)
-        for number in range(_CHANGES_EACH):
-            drawn, signs = draws.changes[:, number], draws.signs[:, number]
+        for number in range(_CHANGE_COUNT):
+            changes, signs = draws.changes[:, number], draws.signs[:, number]
             for change in (*_COLOURS, *_BLENDS):
                 for sign in (-1, 1) if change in _BLENDS else (0,):
-                    chosen = drawn == _CHANGES.index(change)
-                    rows = (chosen & ((signs == sign) | (sign == 0))).nonzero()[:, 0]
+                    matches = changes == _CHANGES.index(change)
+                    if sign:
+                        matches &= signs == sign
+                    rows = matches.nonzero()[:, 0]
                     if len(rows):
                         rows = rows.to(images.device)
                         pixels[rows] = self._recolour(pixels[rows], change, sign)
@@ -164,6 +165,6 @@ class Augmentation:
 
 
 def _reflected(places: torch.Tensor, side: int) -> torch.Tensor:
-    """Places outside 0 .. side - 1, brought back as if the edge pixels were mirrors."""
+    """Fold places outside 0 .. side - 1 back in, as if the edge pixels were mirrors."""
     places = places.abs()
     return torch.where(places >= side, 2 * (side - 1) - places, places)

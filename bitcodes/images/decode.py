@@ -35,11 +35,10 @@ _MAX_SCANNED_PIXELS = 4_000_000_000
 def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """Read an image as an upright, fully decoded 8-bit RGB picture that holds no file open.
 
-    EXIF orientation is applied, transparency laid over white, 16-bit gray scaled to 8 bits, and of
-    an animation the first frame is taken. Colour profiles are not applied.
-
-    Raises ImageError, whose message is the reason without the path, for whatever else `source` is:
-    truncated, empty, not an image, a folder, a pipe, gone, too large (MAX_PIXELS).
+    EXIF orientation is applied, transparency laid over white, 16-bit gray scaled to 8 bits. An
+    animation gives its first frame. Colour profiles are not applied. Raises ImageError, whose
+    message is the reason without the path: truncated, empty, not an image, a folder, a pipe, gone,
+    or too large (MAX_PIXELS).
     """
     return open_reduced(source, lambda size: 1)[0]
 
@@ -47,18 +46,18 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
 def open_reduced(
     source: str | Path | bytes | BinaryIO, reduction: Callable[[tuple[int, int]], int]
 ) -> tuple[Image.Image, Box]:
-    """Read an image as open_image does, a JPEG smaller, and tell where in it the picture lies.
+    """Read an image as open_image does, a JPEG smaller; also return the box of the picture in it.
 
-    `reduction` says of an image of a given size how many times smaller it may come out, 1, 2, 4 or
-    8: a JPEG is then decoded to that size, which saves most of the work. Sizes are rounded up, and
-    what is beyond the box of the picture in the last column and row is no part of it.
+    `reduction` takes the size of an image and returns how many times smaller a JPEG may be decoded,
+    1, 2, 4 or 8, which saves most of the work. Decoded sizes are rounded up: pixels beyond the box,
+    in the last column and row, do not belong to the picture.
     """
     with _reasons(), _open(source) as file:
         return _decode(file, reduction)
 
 
 def image_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
-    """Width and height as an image's header has them, before any turning, without decoding it.
+    """Width and height in an image's header, before it is turned upright; nothing is decoded.
 
     Raises ImageError as open_image does.
     """

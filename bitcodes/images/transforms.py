@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bitcodes.images.decode import Box
 
-# Encoding with another engine than torch needs what an image is made into, and not torch.
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # encoding with another engine than torch does not load torch
     import torch
 
 _INTERPOLATION = {
@@ -23,8 +22,8 @@ _INTERPOLATION = {
 }
 
 REDUCED_MARGIN = 3
-"""Of images just large enough 3 bits in 1,000 turn in trained codes, 6 in random ones (lsh). With a
-margin of 2 it is 6 and 10, with 4 no less than with 3."""
+"""Images just large enough change 3 bits in 1,000 of trained codes, 6 of random ones (lsh).
+With a margin of 2, these are 6 and 10; with 4, as many as with 3."""
 
 Triple = tuple[float, float, float]
 
@@ -32,13 +31,13 @@ Triple = tuple[float, float, float]
 class Preprocessing(BaseModel):
     """How an image becomes the network's input; saved with the model, part of its fingerprint.
 
-    `fit` says how an image of any shape becomes square, in one step of resizing:
+    `fit` says how an image of any shape becomes square, by one resize:
 
-    - crop: its largest centred square, `crop` of its shorter side;
-    - squash: the whole of it (`crop` of each side), whatever that does to its proportions;
-    - pad: the whole of it in proportion, in the middle of black.
+    - crop: take a centred square of `crop` times the shorter side.
+    - squash: take the centre (`crop` times each side) and change its proportions.
+    - pad: take the whole image, keep its proportions and centre it on black.
 
-    Then it is scaled: (value / 255 - mean) / std, in the order of channels that the network takes.
+    Then pixels are scaled: (value / 255 - mean) / std, with the network's order of channels.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,17 +51,14 @@ class Preprocessing(BaseModel):
     fit: Literal["crop", "squash", "pad"] = "crop"
 
     def canonical(self) -> str:
-        """The preprocessing as JSON of one form: what the fingerprint of a model covers."""
+        """The preprocessing as JSON, always in the same form, for the fingerprint of a model."""
         values = self.model_dump(mode="json")
         if self.fit == "crop":
             del values["fit"]  # as models were written before there was a choice
         return json.dumps(values, sort_keys=True)
 
     def to_array(self, image: Image.Image, picture: Box | None = None) -> NDArray[np.uint8]:
-        """An RGB Pillow image -> uint8 (S, S, 3): square and resized, not yet scaled.
-
-        `picture` is the part of the image that counts, all of it if None.
-        """
+        """An RGB Pillow image, or its part `picture` -> uint8 (S, S, 3): resized, not scaled."""
         left, top, right, bottom = picture or (0, 0, *image.size)
         width, height = right - left, bottom - top
         resample = _INTERPOLATION[self.interpolation]
@@ -85,14 +81,12 @@ class Preprocessing(BaseModel):
     def reduction(self, size: tuple[int, int]) -> int:
         """How many times smaller an image may be decoded: 1, 2, 4 or 8 (DCT scaling of JPEG).
 
-        What is left is at least REDUCED_MARGIN times as large as what it is resized to, so that the
-        resizing still decides what the network sees.
+        It is then still at least REDUCED_MARGIN times as large as the network's input, so that the
+        resize decides what the network sees.
         """
-        shown = max(size) if self.fit == "pad" else min(size) * self.crop
-        for times in (8, 4, 2):
-            if shown >= times * REDUCED_MARGIN * self.image_size:
-                return times
-        return 1
+        side = max(size) if self.fit == "pad" else min(size) * self.crop
+        smallest = REDUCED_MARGIN * self.image_size
+        return next((times for times in (8, 4, 2) if side >= times * smallest), 1)
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 or float (B, S, S, 3) in 0..255 -> float32 (B, 3, S, S), channels-last."""
@@ -103,5 +97,5 @@ class Preprocessing(BaseModel):
         planes = images.permute(0, 3, 1, 2)  # (B, 3, S, S), a view: channels-last
         mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1) * 255
         scale = 1 / (torch.tensor(self.std, device=images.device).view(3, 1, 1) * 255)
-        # Plane by plane: ONNX Runtime is slow at it where the channels come last.
+        # Plane by plane, because ONNX Runtime is slow with channels last.
         return (planes.float() - mean) * scale
