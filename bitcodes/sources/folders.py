@@ -49,24 +49,22 @@ def walk_files(root: str) -> Iterator[tuple[str, bool]]:
         visits.add(identity)
         return True
 
-    waiting: list[Iterator[tuple[str, str, bool]]] = [iter([("", "folder", False)])]
+    waiting = [iter([("", False)])]
     while waiting:
-        step = next(waiting[-1], None)
-        if step is None:
+        path, is_link = next(waiting[-1], (None, False))
+        if path is None:
             waiting.pop()
-            continue
-        path, kind, is_link = step
-        absolute = os.path.join(root, path)  # noqa: PTH118
-        if kind != "folder":
-            yield path, kind == "image"
-            continue
-        try:
-            if is_new(absolute, is_link):
-                waiting.append(iter(_children(absolute, path)))
-        except OSError as error:
-            if not path:
-                raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
-            yield path.rstrip("/"), True
+        elif path and not path.endswith("/"):
+            yield path, os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+        else:
+            folder = os.path.join(root, path)  # noqa: PTH118
+            try:
+                if is_new(folder, is_link):
+                    waiting.append(iter(_children(folder, path)))
+            except OSError as error:
+                if not path:
+                    raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
+                yield path.rstrip("/"), True
 
 
 def _records(root: str) -> Iterator[bytes]:
@@ -78,23 +76,18 @@ def _records(root: str) -> Iterator[bytes]:
             yield b"%d %d %s\n" % (*known, name) if known else b"  %s\n" % name
 
 
-def _children(folder: str, prefix: str) -> list[tuple[str, str, bool]]:
-    """What is in a folder: path, whether image, folder or other file, and whether it is a link."""
+def _children(folder: str, prefix: str) -> list[tuple[str, bool]]:
+    """What is in a folder: paths, which end with / for folders, and whether it is a link to one."""
     children = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
             try:
                 is_folder = entry.is_dir()
             except OSError:  # a link that leads to itself
                 is_folder = False
-            if is_folder:
-                children.append((f"{prefix}{entry.name}/", "folder", entry.is_symlink()))
-            else:
-                suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-                kind = "image" if suffix in IMAGE_SUFFIXES else "other"
-                children.append((prefix + entry.name, kind, False))
+            if not entry.name.startswith("."):
+                path = f"{prefix}{entry.name}{'/' * is_folder}"
+                children.append((path, is_folder and entry.is_symlink()))
     children.sort()
     return children
 

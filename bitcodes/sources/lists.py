@@ -3,7 +3,7 @@
 import os
 import re
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,11 +83,10 @@ def parse_list(
     if not columns:
         return ImageList(paths, None, root)
     digits = [row.label_digits(columns) for row in rows]
-    folders = _ClassFolders(columns)
-    for path, label in zip(paths, digits, strict=True):
-        folders.add(path, label)
+    classes = _Classes(columns)
+    deque(map(classes.add, paths, digits), maxlen=0)
     labels = np.frombuffer("".join(digits).encode(), np.uint8).reshape(-1, columns) - ord("0")
-    return ImageList(paths, labels, root, class_names or folders.names())
+    return ImageList(paths, labels, root, class_names or classes.names())
 
 
 def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
@@ -120,18 +119,13 @@ class ListStream:
     ) -> None:
         self._lines, self._name, self.root = lines, name, root
         self.columns = _label_count(_rows(lines(), name), name, class_names)
-        self.single = True
         self._stats = array("q")  # size and time of each image in turn: 16 bytes per image
-        folders = _ClassFolders(self.columns)
+        classes = _Classes(self.columns)
         missing: list[tuple[int, str]] = []  # line and path of the first
-        missing_count = count = 0
+        missing_count = 0
         for row in _rows(lines(), name):
             path = row.path(self.columns, name)
-            count += 1
-            if self.columns:
-                labels = row.label_digits(self.columns)
-                self.single &= labels.count("1") == 1
-                folders.add(path, labels)
+            classes.add(path, row.label_digits(self.columns))
             known = regular_stat(os.path.join(root, path))  # noqa: PTH118
             self._stats.extend(known or GONE)
             if known is None:
@@ -139,8 +133,9 @@ class ListStream:
                 if missing_count <= _EXAMPLES:
                     missing.append((row.line, path))
         if missing:
-            raise _not_there(name, missing, missing_count, count, root)
-        self.class_names = class_names or folders.names()
+            raise _not_there(name, missing, missing_count, len(self._stats) // 2, root)
+        self.single = classes.single
+        self.class_names = class_names or classes.names()
 
     def __iter__(self) -> Iterator[Item]:
         """The images, each a file that was looked up at first."""
@@ -161,24 +156,27 @@ def _to_labels(digits: str) -> Labels:
     return labels
 
 
-class _ClassFolders:
-    """The folders that the images of the classes lie in: class names, if they agree with labels."""
+class _Classes:
+    """What labels say of classes, which have the names of their folders if these agree."""
 
-    def __init__(self, classes: int) -> None:
-        self._classes = classes
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
         self._folders: dict[str, str] = {}  # by the labels of a class
-        self._agree = classes > 0
+        self._agree = True
+        self.single = True  # each image has exactly one label, or none has any
 
     def add(self, path: str, labels: str) -> None:
-        if self._agree:
-            folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120
-            is_single = labels.count("1") == 1
-            self._agree = is_single and self._folders.setdefault(labels, folder) == folder
+        if self._columns:
+            self.single &= labels.count("1") == 1
+            self._agree &= self.single
+            if self._agree:
+                folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120
+                self._agree = self._folders.setdefault(labels, folder) == folder
 
     def names(self) -> tuple[str, ...]:
         """A name for each class, or none at all."""
         names = [self._folders[key] for key in sorted(self._folders, reverse=True)]  # 100, 010, 001
-        if not self._agree or len(set(names)) != self._classes or "" in names:
+        if not self._agree or len(set(names)) != self._columns or "" in names:
             return ()
         return tuple(names)
 

@@ -115,32 +115,29 @@ def read_batches(
         return
     side = preprocessing.image_size
     shape = (workers * AHEAD + 1, batch_size, side, side, 3)  # one more is in use
-    work = _SharedReading(shared_memory(math.prod(shape)), shape, preprocessing, decode)
-    slots = work.slots()
+    memory = shared_memory(math.prod(shape))
+    work = partial(_read_into, memory, shape, preprocessing, decode)
     tasks = (
         ((batch, slot), (places, slot))
-        for (batch, places), slot in zip(with_places(batches), cycle(range(len(slots))))
+        for (batch, places), slot in zip(with_places(batches), cycle(range(shape[0])))
     )
+    slots = np.frombuffer(memory, np.uint8).reshape(shape)
     for (batch, slot), read in in_order(work, tasks, workers):
         yield batch, replace(read, pixels=slots[slot, : len(read.good)])
 
 
-@dataclass(frozen=True)
-class _SharedReading:
-    """What a worker does: read a batch into a slot of memory that it shares with its parent."""
-
-    memory: Any
-    shape: tuple[int, ...]  # (slots, batch, S, S, 3)
-    preprocessing: Preprocessing
-    decode: Decode
-
-    def slots(self) -> NDArray[np.uint8]:
-        return np.frombuffer(self.memory, np.uint8).reshape(self.shape)
-
-    def __call__(self, task: tuple[Sequence[Place], int]) -> ReadBatch:
-        places, slot = task
-        read = read_batch(places, self.preprocessing, self.decode, self.slots()[slot])
-        return replace(read, pixels=read.pixels[:0])
+def _read_into(
+    memory: Any,
+    shape: tuple[int, ...],
+    preprocessing: Preprocessing,
+    decode: Decode,
+    task: tuple[Sequence[Place], int],
+) -> ReadBatch:
+    """Read a batch into a slot of shared memory of this shape; the result is without pixels."""
+    places, slot = task
+    slots = np.frombuffer(memory, np.uint8).reshape(shape)
+    read = read_batch(places, preprocessing, decode, slots[slot])
+    return replace(read, pixels=read.pixels[:0])
 
 
 def with_places(batches: Iterable[AnyBatch]) -> Iterator[tuple[AnyBatch, list[Place]]]:

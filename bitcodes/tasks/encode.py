@@ -137,12 +137,11 @@ class _Target:
         if self.features and existing.features is None:
             differences.append("it has no features")
         labels = existing.labels
-        columns = 0 if labels is None else labels.shape[1] if labels.ndim == 2 else None
         if append:
             if (labels is None) != (not self.source.columns):
                 differences.append("of it and the images to append only one has labels")
-            elif columns not in (None, self.source.columns) or (
-                columns is None and not self.source.single
+            elif labels is not None and not (
+                self.source.single if labels.ndim == 1 else labels.shape[1] == self.source.columns
             ):
                 differences.append("the images to append have other labels")
             return differences
