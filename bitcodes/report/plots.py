@@ -1,4 +1,4 @@
-"""Figures of evaluations for papers and pages, drawn by matplotlib.
+"""Plots of evaluations for papers and pages, drawn by matplotlib.
 
 They fit a column of a two-column paper. Runs differ in colour and in line style, so that readers
 who see few colours, and prints in grey, can tell them apart.
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import Colormap, ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullLocator
+from numpy.typing import ArrayLike
 
 from bitcodes.metrics.ranking import precision_recall_curve
 from bitcodes.metrics.scoring import Evaluation
@@ -185,66 +187,72 @@ def _figure(rows: int = 1, height: float = _HEIGHT) -> tuple[Figure, list[Axes]]
     return figure, list(grid[:, 0])
 
 
-def _line(number: int) -> dict[str, Any]:
-    return {
-        "color": SERIES[number % len(SERIES)],
-        "linestyle": _LINES[number % len(_LINES)],
-        "solid_capstyle": "round",
-    }
+def _colour(run: int) -> str:
+    return SERIES[run % len(SERIES)]
 
 
-def _legend(figure: Figure, names: Sequence[str]) -> None:
-    """Name the lines below the axes; the figure grows, and the axes keep their height."""
-    if len(names) < 2:
-        return
-    columns = 1 if max(map(len, names)) > _LONGEST_NAME // 2 else 2
-    rows = -(-len(names) // columns)
-    figure.set_figheight(figure.get_figheight() + 0.1 + 0.16 * rows)
-    handles = figure.axes[0].get_lines()
-    figure.legend(
-        handles=handles, labels=names, loc="outside lower left", ncols=columns, handlelength=2.6
-    )
+def _legend(
+    figure: Figure, handles: Sequence[Any], names: Sequence[str], columns: int, handlelength: float
+) -> None:
+    """Name several runs below the axes; the figure grows, and the axes keep their height."""
+    if len(names) > 1:
+        rows = -(-len(names) // columns)
+        figure.set_figheight(figure.get_figheight() + 0.1 + 0.16 * rows)
+        figure.legend(
+            handles, names, loc="outside lower left", ncols=columns, handlelength=handlelength
+        )
 
 
-def _share_axis(axes: Axes, label: str) -> None:
-    axes.set(ylim=(0, 1), ylabel=label)
+def _filled(axes: Axes, heights: ArrayLike, first: float, colour: str, label: str = "") -> None:
+    """A histogram with bars of width 1, centred on `first` and the whole numbers after it."""
+    edges = np.arange(len(np.asarray(heights)) + 1) + first - 0.5
+    axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, linewidth=0)
+    axes.stairs(heights, edges, color=colour, linewidth=1.2, label=label)
+
+
+def _whole_bits(axis: Axis, ticks: int = 8) -> None:
+    axis.set_major_locator(MaxNLocator(ticks, integer=True, steps=_BIT_STEPS))
+
+
+def _curves(
+    evaluations: Sequence[Evaluation], names: Sequence[str], *, over_ranks: bool
+) -> tuple[Figure, Axes]:
+    """A line for each run: mean precision over the rank, or over mean recall."""
+    figure, (axes,) = _figure()
+    for number, evaluation in enumerate(evaluations):
+        ranks = np.geomspace(1, evaluation.database, _POINTS).round().astype(int)
+        ranks = np.unique(ranks)
+        precision, recall = precision_recall_curve(
+            evaluation.total, evaluation.relevant, ranks.tolist()
+        )
+        axes.plot(
+            ranks if over_ranks else recall,
+            precision,
+            color=_colour(number),
+            linestyle=_LINES[number % len(_LINES)],
+            solid_capstyle="round",
+        )
+    axes.set(ylim=(0, 1), ylabel="mean precision")
     axes.yaxis.set_major_locator(MultipleLocator(0.2))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.1f}"))
-
-
-def _curve(evaluation: Evaluation) -> tuple[list[int], list[float], list[float]]:
-    """Ranks, and mean precision and recall after each."""
-    size = evaluation.database
-    ranks = np.unique(np.geomspace(1, size, _POINTS).round().astype(int)).tolist()
-    precision, recall = precision_recall_curve(evaluation.total, evaluation.relevant, ranks)
-    return ranks, precision.tolist(), recall.tolist()
+    columns = 1 if max(map(len, names)) > _LONGEST_NAME // 2 else 2
+    _legend(figure, axes.get_lines(), names, columns, handlelength=2.6)
+    return figure, axes
 
 
 def _recall_figure(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Figure:
-    figure, (axes,) = _figure()
-    for number, evaluation in enumerate(evaluations):
-        _, precision, recall = _curve(evaluation)
-        axes.plot(recall, precision, **_line(number))
-    _share_axis(axes, "mean precision")
+    figure, axes = _curves(evaluations, names, over_ranks=False)
     axes.set(xlim=(0, 1), xlabel="mean recall")
     axes.xaxis.set_major_locator(MultipleLocator(0.2))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.1f}"))
-    _legend(figure, names)
     return figure
 
 
 def _rank_figure(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Figure:
-    figure, (axes,) = _figure()
-    for number, evaluation in enumerate(evaluations):
-        ranks, precision, _ = _curve(evaluation)
-        axes.plot(ranks, precision, **_line(number))
-    _share_axis(axes, "mean precision")
+    figure, axes = _curves(evaluations, names, over_ranks=True)
     largest = max(2, *(evaluation.database for evaluation in evaluations))
     axes.set(xscale="log", xlim=(1, largest), xlabel="k (nearest images)")
     axes.xaxis.set_major_locator(LogLocator(numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-    _legend(figure, names)
+    axes.xaxis.set_major_formatter(lambda value, _: short_count(value))
     return figure
 
 
@@ -253,14 +261,9 @@ def _distance_figure(evaluations: Sequence[Evaluation], names: Sequence[str]) ->
     for axes, evaluation, name in zip(rows, evaluations, names, strict=True):
         relevant = evaluation.relevant.sum(axis=0)
         other = evaluation.total.sum(axis=0) - relevant
-        edges = np.arange(-0.5, evaluation.bits + 1)
-        for counts, colour, label in (
-            (relevant, SERIES[0], "relevant images"),
-            (other, SERIES[1], "other images"),
-        ):
+        for number, (counts, label) in enumerate([(relevant, "relevant"), (other, "other")]):
             share = 100 * counts / max(1, counts.sum())
-            axes.stairs(share, edges, fill=True, color=colour, alpha=0.35, linewidth=0)
-            axes.stairs(share, edges, color=colour, linewidth=1.2, label=label)
+            _filled(axes, share, 0, SERIES[number], f"{label} images")
         axes.set(ylabel="share of images, %")
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -269,7 +272,7 @@ def _distance_figure(evaluations: Sequence[Evaluation], names: Sequence[str]) ->
     rows[0].legend(loc="best", handlelength=1.6)
     largest = max(evaluation.bits for evaluation in evaluations)
     rows[-1].set(xlim=(-0.5, largest + 0.5), xlabel="Hamming distance, bits")
-    rows[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=_BIT_STEPS))
+    _whole_bits(rows[-1].xaxis)
     return figure
 
 
@@ -285,43 +288,33 @@ def _class_figure(evaluations: Sequence[Evaluation]) -> Figure:
         maps = {entry.name: entry.map for entry in evaluation.classes}
         values = [maps.get(entry.name, np.nan) for entry in shown]
         offset = (number - (count - 1) / 2) * thickness
-        colour = SERIES[number % len(SERIES)]
-        bars.append(axes.barh(places + offset, values, 0.9 * thickness, color=colour))
+        height, colour = 0.9 * thickness, _colour(number)
+        bars.append(axes.barh(places + offset, values, height, color=colour))
     axes.set(xlim=(0, 1), xlabel="mAP, whole ranking")
     axes.set_yticks(places, [_short(entry.name, _LONGEST_CLASS_NAME) for entry in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
-    if count > 1:
-        figure.set_figheight(figure.get_figheight() + 0.1 + 0.16 * count)
-        figure.legend(
-            handles=bars, labels=plot_names(evaluations), loc="outside lower left", handlelength=1
-        )
+    _legend(figure, bars, plot_names(evaluations), columns=1, handlelength=1)
     return figure
 
 
 def _balance_figure(evaluation: Evaluation) -> Figure:
     figure, (axes,) = _figure()
-    edges = np.arange(0.5, evaluation.bits + 1)
-    ones = 100 * evaluation.health.ones
-    axes.stairs(ones, edges, fill=True, color=SERIES[0], alpha=0.35, linewidth=0)
-    axes.stairs(ones, edges, color=SERIES[0], linewidth=1.2)
+    _filled(axes, 100 * evaluation.health.ones, 1, SERIES[0])
     axes.axhline(50, color=QUIET, linewidth=0.8, linestyle=(0, (3, 2)))
     axes.set(ylim=(0, 100), ylabel="codes with this bit set, %")
     axes.set(xlim=(0.5, evaluation.bits + 0.5), xlabel="bit")
     axes.yaxis.set_major_locator(MultipleLocator(25))
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=_BIT_STEPS))
+    _whole_bits(axes.xaxis)
     return figure
 
 
 def _correlation_colours() -> Colormap:
     """Blue for -1 and red for 1, clearer towards 0, so that it suits light and dark pages."""
     values = np.linspace(-1, 1, 257)
-    blue, red = to_rgb("#2673c4"), to_rgb("#cf3a34")
-    colours = [
-        (*(blue if value < 0 else red), float(abs(value)) ** 0.75) for value in values.tolist()
-    ]
-    return ListedColormap(colours).with_extremes(bad=GREY)
+    colours = np.where(values[:, None] < 0, to_rgb("#2673c4"), to_rgb("#cf3a34"))
+    return ListedColormap(np.column_stack([colours, abs(values) ** 0.75])).with_extremes(bad=GREY)
 
 
 def _matrix_figure(evaluation: Evaluation) -> Figure:
@@ -338,8 +331,8 @@ def _matrix_figure(evaluation: Evaluation) -> Figure:
     )
     axes.grid(visible=False)
     axes.set(xlabel="bit", ylabel="bit")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(6, integer=True, steps=_BIT_STEPS))
+    _whole_bits(axes.xaxis, 6)
+    _whole_bits(axes.yaxis, 6)
     bar = figure.colorbar(image, ax=axes, ticks=[-1, -0.5, 0, 0.5, 1], label="correlation")
     bar.outline.set_visible(False)
     return figure
