@@ -4,6 +4,11 @@ from pathlib import Path
 from typing import Self
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind if it has none."""
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
 class BitcodesError(Exception):
     """What the user can put right; the message says what, where, expected, found, what to do."""
 

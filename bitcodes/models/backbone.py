@@ -16,10 +16,6 @@ def _no_pretrained_weights(image_size: int) -> Weights:
     raise ModelError("no pretrained weights are known")
 
 
-def _read(path: Path, image_size: int) -> Weights:
-    return read_weights(path)
-
-
 @dataclass(frozen=True)
 class Backbone:
     """A network that maps images (B, 3, S, S) to features (B, D).
@@ -37,13 +33,21 @@ class Backbone:
     """False: the image size is the default one unless the user sets another."""
     pretrained: Callable[[int], Weights] = _no_pretrained_weights
     """S -> the published weights by the network's names, without a classifier's."""
-    read: Callable[[Path, int], Weights] = _read
+    read: Callable[[Path, int], Weights] = lambda path, size: read_weights(path)
     """The same from a file."""
     stages: Callable[[nn.Module], list[list[str]]] = stages_by_structure
     """The names of the parameters of the stem, the first stage and so on, in the order of the
     forward pass; empty if the network has no stages."""
     hidden: int = 0
     """Width of the layer that should stand between the features and the hash layer; 0: none."""
+
+
+def wrong_size(name: str, image_size: int, sizes: str) -> ModelError:
+    """The error for a backbone that takes images of other sizes."""
+    return ModelError(
+        f"{name} takes images of {sizes} pixels, not {image_size}; leave out --image-size, or "
+        "choose another backbone"
+    )
 
 
 def crop_for(image_size: int, crop: float) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from bitcodes.errors import ConfigError, ModelError
+from bitcodes.errors import ConfigError, ModelError, first_line
 from bitcodes.files import atomic_write
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import ModelInfo, find_model, parse_info
@@ -47,12 +47,9 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     )
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
-        model_has, file_has = (
-            f"{tensors[name].dtype} {tuple(tensors[name].shape)}" if name in tensors else "nothing"
-            for tensors in (expected, weights)
-        )
-        if model_has != file_has:
-            raise ModelError(f"{path}: tensor {name}: expected {model_has}, found {file_has}")
+        kinds = [_kind(tensors.get(name)) for tensors in (expected, weights)]
+        if kinds[0] != kinds[1]:
+            raise ModelError(f"{path}: tensor {name}: expected {kinds[0]}, found {kinds[1]}")
     copy_weights(model, weights)
     if info.fingerprint and (actual := model.fingerprint()) != info.fingerprint:
         raise ModelError(
@@ -62,6 +59,10 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     model.path = path
     model.to(choose_device(info.device if device == "auto" else device, strict=device != "auto"))
     return model.eval()
+
+
+def _kind(tensor: torch.Tensor | None) -> str:
+    return "nothing" if tensor is None else f"{tensor.dtype} {tuple(tensor.shape)}"
 
 
 def choose_device(name: str = "auto", strict: bool = True) -> torch.device:
@@ -81,8 +82,8 @@ def choose_device(name: str = "auto", strict: bool = True) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         if not strict:
             return torch.device("cpu")
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"--device {name}: not usable here ({reason}); use auto, cpu, cuda, cuda:N or mps"
+            f"--device {name}: not usable here ({first_line(error)}); "
+            "use auto, cpu, cuda, cuda:N or mps"
         ) from None
     return device

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,12 +11,45 @@ from bitcodes.errors import ModelError
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.backbone import Backbone, crop_for, without
 from bitcodes.models.depthwise import speed_up_depthwise
-from bitcodes.models.grouping import stages_by_timm
 from bitcodes.models.weights import Weights, read_weights
 
 _NAME = "tf_efficientnet_lite0"
-_CLASSIFIER = ("classifier",)
-_HEAD = ("conv_head", "bn2")  # the layers after the last stage
+
+
+class _Headless(nn.Module):
+    """The stem and the stages of a timm EfficientNet, whose features are pooled from the stages.
+
+    The head was trained to tell the classes of ImageNet apart; the layers before it serve other
+    images better.
+    """
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        self.conv_stem, self.bn1, self.blocks = whole.conv_stem, whole.bn1, whole.blocks
+
+
+class _Staged(_Headless):
+    """Features: for each of the seven stages its channels' means, then standard deviations."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) -> (B, D)."""
+        x = self.bn1(self.conv_stem(x))
+        pooled = []
+        for stage in self.blocks:
+            x = stage(x)
+            mean = x.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
+            variance = (x - mean).square().mean(dim=(2, 3))  # (B, C)
+            pooled += [mean.flatten(1), (variance + 1e-6).sqrt()]
+        return torch.cat(pooled, dim=1)
+
+
+class _Trunk(_Headless):
+    """Features: the means of the last stage's channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) -> (B, D)."""
+        last: torch.Tensor = self.blocks(self.bn1(self.conv_stem(x)))
+        return last.mean(dim=(2, 3))
 
 
 def efficientnet_lite0_weights() -> Weights:
@@ -33,15 +67,13 @@ def efficientnet_lite0_weights() -> Weights:
         expected = timm.create_model(_NAME, pretrained=False).state_dict()
     if len(source) != len(expected):
         raise ModelError(f"{path}: expected {len(expected)} tensors, found {len(source)}")
-    weights = {}
     for (name, model), (old_name, tensor) in zip(expected.items(), source.items(), strict=True):
         if model.shape != tensor.shape:
             raise ModelError(
                 f"{path}: {old_name} should be {name} of shape {tuple(model.shape)}, "
                 f"found {tuple(tensor.shape)}"
             )
-        weights[name] = tensor
-    return weights
+    return dict(zip(expected, source.values(), strict=True))
 
 
 def _build(image_size: int) -> nn.Module:
@@ -51,42 +83,34 @@ def _build(image_size: int) -> nn.Module:
     return speed_up_depthwise(model)
 
 
-def _build_staged(image_size: int) -> nn.Module:
-    from bitcodes.models.stages import StagedEfficientNet, without_head
-
-    return without_head(_build(image_size), _HEAD, StagedEfficientNet)
-
-
-def _build_trunk(image_size: int) -> nn.Module:
-    from bitcodes.models.stages import TrunkEfficientNet, without_head
-
-    return without_head(_build(image_size), _HEAD, TrunkEfficientNet)
-
-
 def _preprocessing(image_size: int) -> Preprocessing:
     half = (0.5, 0.5, 0.5)
     crop = crop_for(image_size, 0.875)
     return Preprocessing(image_size=image_size, crop=crop, mean=half, std=half)
 
 
-_whole = Backbone(
-    1280,
-    _build,
-    _preprocessing,
-    224,
-    pretrained=lambda size: without(efficientnet_lite0_weights(), _CLASSIFIER),
-    read=lambda path, size: without(read_weights(path), _CLASSIFIER),
-    stages=stages_by_timm,
-)
+def _backbone(feature_dim: int, *unused: str) -> Backbone:
+    """EfficientNet-Lite0 without the weights of the `unused` modules."""
+    return Backbone(
+        feature_dim,
+        _build,
+        _preprocessing,
+        224,
+        pretrained=lambda size: without(efficientnet_lite0_weights(), unused),
+        read=lambda path, size: without(read_weights(path), unused),
+    )
 
-_headless = replace(
-    _whole,
-    pretrained=lambda size: without(efficientnet_lite0_weights(), [*_CLASSIFIER, *_HEAD]),
-    read=lambda path, size: without(read_weights(path), [*_CLASSIFIER, *_HEAD]),
-)
+
+def _headless(feature_dim: int, kind: type[_Headless], hidden: int = 0) -> Backbone:
+    return replace(
+        _backbone(feature_dim, "classifier", "conv_head", "bn2"),
+        build=lambda size: kind(_build(size)),
+        hidden=hidden,
+    )
+
 
 EFFICIENTNETS = {
-    _NAME: _whole,
-    f"{_NAME}_stages": replace(_headless, feature_dim=1568, build=_build_staged, hidden=1024),
-    f"{_NAME}_trunk": replace(_headless, feature_dim=320, build=_build_trunk),
+    _NAME: _backbone(1280, "classifier"),
+    f"{_NAME}_stages": _headless(1568, _Staged, hidden=1024),
+    f"{_NAME}_trunk": _headless(320, _Trunk),
 }

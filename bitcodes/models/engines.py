@@ -1,9 +1,9 @@
 """What runs a model: torch, or ONNX Runtime, which takes half of the time on a CPU."""
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 
+from bitcodes.callbacks import Note
 from bitcodes.choices import DType, Engine
 from bitcodes.codes.header import CodeSetHeader
 from bitcodes.errors import ConfigError
@@ -22,7 +22,7 @@ def load_encoder(
     dtype: DType = "auto",
     images: int | None = None,
     like: CodeSetHeader | None = None,
-    log: Callable[[str], None] | None = None,
+    log: Note | None = None,
 ) -> Encoder:
     """Load the model of a run, or a model file, with the engine that runs it.
 

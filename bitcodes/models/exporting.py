@@ -1,17 +1,19 @@
-"""A model as the bytes of an ONNX file, by torch's exporter."""
+"""Writing a model as an ONNX file, by torch's exporter."""
 
 import io
 import json
 import logging
 import warnings
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from bitcodes.errors import ModelError
+from bitcodes.files import atomic_write
 from bitcodes.models.checkpoint import describe
-from bitcodes.models.hashing import HashModel
+from bitcodes.models.hashing import HashModel, evaluating
 
 
 class _Whole(nn.Module):
@@ -27,8 +29,21 @@ class _Whole(nn.Module):
         return self.model.hash_features(features), features
 
 
-def export(model: HashModel) -> bytes:
-    """The model as an ONNX file, with its description in the metadata. Raises ModelError."""
+def export_onnx(model: HashModel, file: Path) -> None:
+    """Write a model with its preprocessing settings as an ONNX file, whole or not at all.
+
+    Input `images`: uint8 (B, S, S, 3), as `preprocessing.to_array` gives them. Outputs: `outputs`
+    float32 (B, K), and `features` float32 (B, D). Raises ModelError.
+    """
+    try:
+        with atomic_write(file) as out:
+            out.write(_export(model))
+    except OSError as error:
+        raise ModelError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _export(model: HashModel) -> bytes:
+    """The model as an ONNX file, with its description in the metadata."""
     try:
         import onnx
         import onnxscript  # noqa: F401 - torch's exporter needs it
@@ -38,13 +53,13 @@ def export(model: HashModel) -> bytes:
         ) from None
     side = model.preprocessing.image_size
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8, device=model.device)
-    was_training = model.training
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it prints its progress
+        # It prints its progress.
+        with evaluating(model), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             program = torch.onnx.export(
-                _Whole(model.eval()),
+                _Whole(model).eval(),
                 (example,),
                 input_names=["images"],
                 output_names=["outputs", "features"],
@@ -55,18 +70,14 @@ def export(model: HashModel) -> bytes:
     except Exception as error:  # raised for whatever it cannot translate
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{model.backbone_name} cannot be exported to ONNX: {reason}") from error
-    finally:
-        model.train(was_training)
     assert program is not None
     proto = program.model_proto
     norms = model.hash_layer.weight.detach().norm(dim=1).tolist()  # (K,)
-    onnx.helper.set_model_props(
-        proto,
-        {
-            "bitcodes": describe(model, "cpu").model_dump_json(),
-            "bitcodes.norms": json.dumps(norms),
-            "bitcodes.feature_dim": str(model.feature_dim),
-        },
-    )
+    properties = {
+        "bitcodes": describe(model, "cpu").model_dump_json(),
+        "bitcodes.norms": json.dumps(norms),
+        "bitcodes.feature_dim": str(model.feature_dim),
+    }
+    onnx.helper.set_model_props(proto, properties)
     data: bytes = proto.SerializeToString()
     return data

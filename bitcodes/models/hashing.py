@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -97,7 +97,7 @@ class HashModel(nn.Module):
     @torch.inference_mode()
     def pooled(self, pixels: torch.Tensor) -> torch.Tensor:
         """Images uint8 (B, S, S, 3) -> outputs of the backbone, float32 (B, backbone_dim)."""
-        with _evaluating(self), _full_precision():
+        with evaluating(self), _full_precision():
             return self._pooled(pixels)
 
     @torch.inference_mode()
@@ -106,12 +106,11 @@ class HashModel(nn.Module):
 
         In float32 the bits of an image do not depend on the other images of its batch.
         """
-        with _evaluating(self), _full_precision():
+        with evaluating(self), _full_precision():
             encoded = self._encode(images)
             if self.dtype == "float32":
-                settle(
-                    encoded, images, self.hash_layer.weight.norm(dim=1).cpu().numpy(), self._encode
-                )
+                norms = self.hash_layer.weight.norm(dim=1).cpu().numpy()  # (K,)
+                settle(encoded, images, norms, self._encode)
         return encoded
 
     def _encode(self, images: NDArray[np.uint8]) -> Encoded:
@@ -119,28 +118,23 @@ class HashModel(nn.Module):
         half = self.dtype == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             features = self.hidden(self._pooled(pixels)).float()  # (B, D)
-        outputs = self.hash_features(features)  # (B, K)
-        return Encoded(outputs.cpu().numpy(), features.cpu().numpy())
+        return Encoded(self.hash_features(features).cpu().numpy(), features.cpu().numpy())
 
     def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (B, S, S, 3) -> float32 (B, backbone_dim); on a CPU, a few images at a time."""
-        count, side = pixels.shape[:2]
-        at_once = max(count, 1)
+        pieces: Sequence[torch.Tensor] = [pixels]
         if self.device.type == "cpu":
             keep_freed_memory()
-            at_once = images_at_once(side)
-        pieces = torch.split(pixels, at_once)
-        return torch.cat(
-            [self.backbone(self.preprocessing.normalise(piece)).float() for piece in pieces]
-        )
+            pieces = torch.split(pixels, images_at_once(pixels.shape[1]))
+        normalise = self.preprocessing.normalise
+        return torch.cat([self.backbone(normalise(piece)).float() for piece in pieces])
 
     def fingerprint(self, with_head: bool = True) -> str:
         """SHA-256, in hex, of the weights and the preprocessing: equal means equal codes.
 
         Without the head (all that follows the backbone), equal means equal pooled features.
         """
-        digest = hashlib.sha256()
-        digest.update(self.preprocessing.canonical().encode())
+        digest = hashlib.sha256(self.preprocessing.canonical().encode())
         for name, tensor in sorted(self.state_dict().items()):
             if not with_head and not name.startswith("backbone."):
                 continue
@@ -154,7 +148,8 @@ def _hidden_layer(inputs: int, width: int) -> nn.Module:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Let the model be in evaluation mode while the block runs."""
     was_training = model.training
     model.eval()
     try:

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from bitcodes.errors import ModelError
+from bitcodes.errors import ModelError, first_line
 from bitcodes.images.transforms import Preprocessing
-from bitcodes.models.backbone import Backbone, crop_for, without
+from bitcodes.models.backbone import Backbone, crop_for, without, wrong_size
 from bitcodes.models.depthwise import speed_up_depthwise
 from bitcodes.models.grouping import stages_by_timm
 from bitcodes.models.weights import Weights, fits, read_weights
@@ -25,17 +25,9 @@ _ASIDE = "(--no-pretrained starts from random weights)"
 
 
 def _no_download(name: str, url: str, error: Exception, put: str) -> ModelError:
-    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     return ModelError(
-        f"cannot download the pretrained weights of {name} ({reason}): fetch {url} and {put} "
-        f"{_ASIDE}"
-    )
-
-
-def _wrong_size(name: str, image_size: int, takes: str) -> ModelError:
-    return ModelError(
-        f"{name} takes images of {takes} pixels, not {image_size}; leave out --image-size, or "
-        "choose another backbone"
+        f"cannot download the pretrained weights of {name} ({first_line(error)}): fetch {url} and "
+        f"{put} {_ASIDE}"
     )
 
 
@@ -78,6 +70,19 @@ def _cut_off_classifier(network: nn.Module) -> int:
     return head.in_features
 
 
+def _heads(model: str) -> tuple[int, set[str]]:
+    """The number of features of a torchvision model, and the names of its classifiers' tensors."""
+    try:
+        with torch.device("meta"):
+            network = _torchvision_model(model, heads=True)
+    except NotImplementedError:  # RegNets compute their widths with tensors
+        network = _torchvision_model(model, heads=True)
+    names = set(network.state_dict())
+    feature_dim = _cut_off_classifier(network)
+    aside = {name for name in names if name.startswith(("aux1.", "aux2.", "AuxLogits."))}
+    return feature_dim, aside | names - set(network.state_dict())
+
+
 @cache
 def torchvision_backbone(model: str) -> Backbone:
     """A classification model of torchvision, with its default weights.
@@ -93,23 +98,13 @@ def torchvision_backbone(model: str) -> Backbone:
     size, resized = evaluation.crop_size[0], evaluation.resize_size[0]
     smallest = max(weights.meta.get("min_size", (1, 1)))
     fixed = model.startswith(("vit_", "maxvit_"))
-    try:
-        with torch.device("meta"):
-            whole = _torchvision_model(model, heads=True)
-    except NotImplementedError:  # RegNets compute their widths with tensors
-        whole = _torchvision_model(model, heads=True)
-    heads = set(whole.state_dict())
-    feature_dim = _cut_off_classifier(whole)
-    if model in ("googlenet", "inception_v3"):
-        for head in ("aux1", "aux2", "AuxLogits"):
-            setattr(whole, head, None)
-    heads -= set(whole.state_dict())
+    feature_dim, heads = _heads(model)
 
     def build(image_size: int) -> nn.Module:
         if fixed and image_size != size:
-            raise _wrong_size(name, image_size, str(size))
+            raise wrong_size(name, image_size, str(size))
         if image_size < smallest:
-            raise _wrong_size(name, image_size, f"at least {smallest}")
+            raise wrong_size(name, image_size, f"at least {smallest}")
         network = _torchvision_model(model, heads=False)
         _cut_off_classifier(network)
         return speed_up_depthwise(network)
@@ -130,10 +125,10 @@ def torchvision_backbone(model: str) -> Backbone:
         return {key: tensor for key, tensor in renamed.items() if key not in heads}
 
     def pretrained(image_size: int) -> Weights:
-        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         try:
             return headless(weights.get_state_dict(progress=True, check_hash=True))
         except (OSError, RuntimeError) as error:
+            place = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
             put = f"put it at {place}, or name it with --weights"
             raise _no_download(name, weights.url, error, put) from None
 
@@ -158,9 +153,7 @@ def is_timm(model: str) -> bool:
     """Whether timm has a model of that name; a tag after a dot, if any, must name its weights."""
     import timm
 
-    if not timm.is_model(model):
-        return False
-    return "." not in model or model in timm.list_pretrained(model)
+    return timm.is_model(model) and ("." not in model or model in timm.list_pretrained(model))
 
 
 @cache
@@ -184,7 +177,7 @@ def timm_backbone(model: str) -> Backbone:
         except (TypeError, AssertionError) as error:
             if "img_size" not in options:
                 raise
-            raise _wrong_size(name, image_size, f"{size} ({error})") from None
+            raise wrong_size(name, image_size, f"{size} ({error})") from None
         return network
 
     def build(image_size: int) -> nn.Module:
@@ -206,26 +199,26 @@ def timm_backbone(model: str) -> Backbone:
         with torch.device("meta"):
             return make(image_size, num_classes=0)
 
-    def headless(whole: nn.Module, image_size: int) -> Weights:
-        tensors = whole.state_dict()
+    def load(image_size: int, **source: Any) -> Weights:
+        """The weights from a source by timm's own code, without the classifier's."""
+        options = {"pretrained_cfg_overlay": source} if source else {}
+        tensors = make(image_size, pretrained=True, **options).state_dict()
         return {key: tensors[key] for key in bare(image_size).state_dict()}
 
     def pretrained(image_size: int) -> Weights:
-        source: dict[str, Any] = {}
-        url = config.url
+        file, url = None, config.url
         if config.hf_hub_id:
+            file = _in_hub_cache(config.hf_hub_id)
             url = f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
-            if stored := _in_hub_cache(config.hf_hub_id):
-                source = {"pretrained_cfg_overlay": {"file": stored}}
         if not url:
             raise ModelError(f"timm has no pretrained weights of {model} {_ASIDE}")
         try:
-            if not source:
-                _try_connection(url)
-            return headless(make(image_size, pretrained=True, **source), image_size)
+            if file is not None:
+                return load(image_size, file=file)
+            _try_connection(url)
+            return load(image_size)
         except (OSError, RuntimeError) as error:
-            put = "name it with --weights"
-            raise _no_download(name, url, error, put) from None
+            raise _no_download(name, url, error, "name it with --weights") from None
 
     def read(path: Path, image_size: int) -> Weights:
         content = read_weights(path)
@@ -236,8 +229,7 @@ def timm_backbone(model: str) -> Backbone:
         # such files. If it cannot, which raises errors of any kind, the caller's error names the
         # tensors as they stand in the file.
         try:
-            source = {"pretrained_cfg_overlay": {"state_dict": content}}
-            return headless(make(image_size, pretrained=True, **source), image_size)
+            return load(image_size, state_dict=content)
         except Exception:
             return tensors
 
@@ -253,11 +245,11 @@ def _in_hub_cache(repository: str) -> str | None:
     """The file of weights of a Hugging Face repository, if it is in the cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        file = try_to_load_from_cache(repository, name)
-        if isinstance(file, str):
-            return file
-    return None
+    files = (
+        try_to_load_from_cache(repository, name)
+        for name in ("model.safetensors", "pytorch_model.bin")
+    )
+    return next((file for file in files if isinstance(file, str)), None)
 
 
 def _try_connection(url: str) -> None:

@@ -1,21 +1,16 @@
 """Exported models: an ONNX file that holds a whole model, and ONNX Runtime that runs it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.callbacks import Note
 from bitcodes.errors import ModelError
-from bitcodes.files import atomic_write
 from bitcodes.models.encoder import Encoded, images_at_once, settle
 from bitcodes.models.modelfile import ONNX, find_model, parse_info, read_info
-
-# torch is imported only to export.
-if TYPE_CHECKING:
-    from bitcodes.models.hashing import HashModel
 
 
 class OnnxModel:
@@ -99,9 +94,7 @@ class OnnxModel:
             raise ModelError(f"{self._file}: is not a readable ONNX model: {reason}") from None
 
 
-def load_onnx(
-    source: Path | str | None = None, log: Callable[[str], None] | None = None
-) -> OnnxModel:
+def load_onnx(source: Path | str | None = None, log: Note | None = None) -> OnnxModel:
     """The exported model of a run or model file, or an .onnx file. Exports the model if necessary.
 
     The export lies beside the model file, under the same name with the suffix .onnx. `log` gets a
@@ -112,7 +105,8 @@ def load_onnx(
         return OnnxModel(path)
     if (model := exported(path)) is not None:
         return model
-    from bitcodes.models.checkpoint import load_model
+    from bitcodes.models.checkpoint import load_model  # with torch
+    from bitcodes.models.exporting import export_onnx
 
     file = path.with_suffix(ONNX)
     if log is not None:
@@ -129,18 +123,3 @@ def exported(path: Path) -> OnnxModel | None:
     expected = read_info(path).fingerprint
     model = OnnxModel(file, path)
     return model if expected and model.fingerprint() == expected else None
-
-
-def export_onnx(model: "HashModel", file: Path) -> None:
-    """Write a model with its preprocessing settings as an ONNX file, whole or not at all.
-
-    Input `images`: uint8 (B, S, S, 3), as `preprocessing.to_array` gives them. Outputs: `outputs`
-    float32 (B, K), and `features` float32 (B, D). Raises ModelError.
-    """
-    from bitcodes.models.exporting import export
-
-    try:
-        with atomic_write(file) as out:
-            out.write(export(model))
-    except OSError as error:
-        raise ModelError(f"{file} cannot be written: {error.strerror}") from None

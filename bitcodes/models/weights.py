@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from bitcodes.errors import ModelError
+from bitcodes.errors import ModelError, first_line
 
 Weights = dict[str, torch.Tensor]
 
@@ -48,23 +48,17 @@ def _backbone_in_safetensors(path: Path) -> Weights:
     metadata, weights = read_safetensors(path)
     if "bitcodes" not in metadata:
         return weights
-    prefix = "backbone."
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in weights.items()
-        if name.startswith(prefix)
-    }
+    own = [name for name in weights if name.startswith("backbone.")]
+    return {name.removeprefix("backbone."): weights[name] for name in own}
 
 
 def _read_pytorch(path: Path) -> Weights:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: is not a file of nothing but weights: {_first_line(error)}"
-        ) from None
     except Exception as error:  # torch, zipfile and pickle have many kinds
-        raise ModelError(f"{path}: cannot be read: {_first_line(error)}") from None
+        refused = isinstance(error, pickle.UnpicklingError)
+        problem = "is not a file of nothing but weights" if refused else "cannot be read"
+        raise ModelError(f"{path}: {problem}: {first_line(error)}") from None
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -73,10 +67,6 @@ def _read_pytorch(path: Path) -> Weights:
     ):
         raise ModelError(f"{path}: expected tensors by name, as model.state_dict() gives them")
     return dict(content)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def copy_weights(module: nn.Module, weights: Weights, skip: Collection[str] = ()) -> None:
@@ -101,8 +91,7 @@ def check_fits(module: nn.Module, weights: Weights, where: str) -> None:
 
     The message begins with `where` and names the tensors.
     """
-    differences = _differences(module.state_dict(), weights)
-    if differences:
+    if differences := _differences(module.state_dict(), weights):
         raise ModelError(f"{where}: " + "; ".join(differences))
 
 

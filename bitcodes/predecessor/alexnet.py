@@ -16,7 +16,7 @@ from torch import nn
 
 from bitcodes.errors import ModelError
 from bitcodes.images.transforms import Preprocessing
-from bitcodes.models.backbone import Backbone, without
+from bitcodes.models.backbone import Backbone, without, wrong_size
 from bitcodes.models.weights import Weights, read_weights
 from bitcodes.predecessor.weights import read_pickled_arrays
 
@@ -77,10 +77,7 @@ def _normalise(x: torch.Tensor) -> torch.Tensor:
 def build(image_size: int, width: int = 4096) -> nn.Module:
     """The network with random weights; raises ModelError for other images than 227 x 227."""
     if image_size != IMAGE_SIZE:
-        raise ModelError(
-            f"bvlc_alexnet takes images of {IMAGE_SIZE} pixels, not {image_size}; leave out "
-            "--image-size"
-        )
+        raise wrong_size("bvlc_alexnet", image_size, str(IMAGE_SIZE))
     return BvlcAlexNet(width)
 
 
@@ -124,23 +121,23 @@ def from_tensorflow(layers: Any, path: Path) -> Weights:
     names = (*_CONVOLUTIONS, "fc6", "fc7")
     if not isinstance(layers, dict) or not all(isinstance(name, str) for name in layers):
         raise ModelError(f"{path}: expected a dict of layers by name, found {_kind(layers)}")
-    missing = [name for name in names if name not in layers]
-    unexpected = [name for name in layers if name not in (*names, _CLASSIFIER)]
-    if missing or unexpected:
-        raise ModelError(
-            f"{path}: expected the layers {', '.join(names)} and {_CLASSIFIER}"
-            + (f"; missing: {', '.join(missing)}" if missing else "")
-            + (f"; unexpected: {', '.join(unexpected[:5])}" if unexpected else "")
-        )
+    others = {
+        "missing": [name for name in names if name not in layers],
+        "unexpected": [name for name in layers if name not in (*names, _CLASSIFIER)][:5],
+    }
+    problems = [f"; {what}: {', '.join(some)}" for what, some in others.items() if some]
+    if problems:
+        expected = f"expected the layers {', '.join(names)} and {_CLASSIFIER}"
+        raise ModelError(f"{path}: {expected}{''.join(problems)}")
     weights: Weights = {}
     for name in names:
         kernel, bias = _pair(layers[name], f"{path}: layer {name}", 4 if "conv" in name else 2)
-        if name in _CONVOLUTIONS:
-            kernel = kernel.transpose(3, 2, 0, 1)  # (filters, channels, rows, columns)
-        elif name == "fc6" and len(kernel) == np.prod(_MAP):
+        if name == "fc6" and len(kernel) == np.prod(_MAP):
             channels, rows, columns = _MAP
-            kernel = kernel.reshape(rows, columns, channels, kernel.shape[1])
-            kernel = kernel.transpose(3, 2, 0, 1).reshape(kernel.shape[3], -1)  # (out, C R C)
+            kernel = kernel.reshape(rows, columns, channels, -1)
+        if kernel.ndim == 4:
+            kernel = kernel.transpose(3, 2, 0, 1)  # (filters, channels, rows, columns)
+            kernel = kernel if name in _CONVOLUTIONS else kernel.reshape(len(kernel), -1)
         else:
             kernel = kernel.T
         weights[f"{name}.weight"] = torch.from_numpy(np.array(kernel, np.float32, order="C"))

@@ -24,8 +24,8 @@ def export_model(run: Path | None, out: Path, *, force: bool = False) -> Exporte
     it; and if there is no model.
     """
     from bitcodes.models.checkpoint import load_model
+    from bitcodes.models.exporting import export_onnx
     from bitcodes.models.modelfile import ONNX
-    from bitcodes.models.onnx import export_onnx
 
     if out.suffix != ONNX:
         raise ModelError(f"{out}: expected a name that ends in {ONNX}")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bitcodes import runs
-from bitcodes.errors import ConfigError, DataError, ModelError
+from bitcodes.errors import ConfigError, DataError, ModelError, first_line
 from bitcodes.files import atomic_write
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import ImageList
@@ -53,7 +53,7 @@ def read_checkpoint(run: Path, settings: Settings, train: ImageList) -> Checkpoi
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zipfile and pickle have many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ModelError(f"{path}: cannot be read ({reason}); start over with --fresh") from None
     names = [field.name for field in fields(Checkpoint)]
     if not isinstance(values, dict) or not values.keys() >= set(names):

@@ -13,9 +13,10 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import BitcodesError, CodeSetError, ConfigError, ModelError
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.engines import load_encoder, load_like
+from bitcodes.models.exporting import export_onnx
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import read_info
-from bitcodes.models.onnx import OnnxModel, export_onnx, exported, load_onnx
+from bitcodes.models.onnx import OnnxModel, exported, load_onnx
 from bitcodes.tasks.encode import encode
 
 for name in ("onnx", "onnxruntime", "onnxscript"):
