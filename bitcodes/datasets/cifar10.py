@@ -7,6 +7,7 @@ ten classes, 5,000 a class to train and 1,000 a class to test.
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
@@ -15,23 +16,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bitcodes.callbacks import Progress
 from bitcodes.choices import Protocol
 from bitcodes.datasets.archives import members
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.datasets.prepared import (
     Prepared,
-    Progress,
-    check_disjoint,
     check_settings,
     staged_folder,
     write_dataset,
-    write_description,
+    write_lists,
 )
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.description import DATASET_FILE, read_description
-from bitcodes.sources.lists import ImageList, parse_list, single_labels, write_list
+from bitcodes.sources.lists import ImageList, parse_list, single_labels
 from bitcodes.sources.paths import quote_path
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
 
@@ -41,6 +41,8 @@ LOW_DATA = {"train": 500, "test": 100}
 
 UNSEEN_SPLITS = (1, 2, 3)
 
+_Batch = tuple[npt.NDArray[np.uint8], list[int]]
+"""A file of the official archive: pixels (N, 32, 32, 3) and class numbers."""
 _BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 _PICKLED = Expected(
     [f"{kind}{size}" for kind in "uif" for size in (1, 2, 4, 8)], "numbers", longest=10_000
@@ -79,18 +81,14 @@ def prepare_cifar10(
             f"and protocol {protocol!r}"
         )
     in_place = source is not None and out.is_dir() and source.resolve() == out.resolve()
-    settings = {"name": "cifar10", "protocol": protocol, "seed": seed, "split": split}
-    ready = None
-    if read_description(out) is not None or not in_place:
+    if not in_place or read_description(out) is not None:
+        settings = {"name": "cifar10", "protocol": protocol, "seed": seed, "split": split}
         advice = f"for another division: bitcodes prepare cifar10 OTHER_FOLDER --source {out} ..."
-        ready = check_settings(out, settings, advice)
-    if ready is not None:
-        return ready
-    if source is not None and in_place:
-        content = _gather(source, None, progress)
-        return Prepared(out, _write_lists(out, content, protocol, seed or 0, split), "new")
-    with staged_folder(out) as folder:
-        content = _gather(source or download(out.absolute().parent), folder, progress)
+        if ready := check_settings(out, settings, advice):
+            return ready
+    with nullcontext(out) if in_place else staged_folder(out) as folder:
+        source = source or download(out.absolute().parent)
+        content = _gather(source, None if in_place else folder, progress)
         description = _write_lists(folder, content, protocol, seed or 0, split)
     return Prepared(out, description, "new")
 
@@ -110,14 +108,6 @@ def download(folder: Path) -> Path:
     return folder / str(CIFAR10.filename)
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """A file of the official archive: pixels uint8 (N, 32, 32, 3) and class numbers."""
-
-    pixels: npt.NDArray[np.uint8]
-    labels: list[int]
-
-
 @dataclass
 class _Content:
     """The content of a source: images by their new paths, and its own lists."""
@@ -133,14 +123,13 @@ def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Co
     content = _Content(source)
     batches: dict[str, _Batch] = {}
     prefix: tuple[str, ...] | None = None
-    list_keys = {name: key for key, name in LIST_NAMES.items()}
     total = sum(PER_CLASS.values()) * len(CLASSES)
     for member in members(source):
-        parts = member.path.parts
+        parts, where = member.path.parts, f"{source}: {member.path}"
         if parts[-1] in _BATCHES:
-            batches[parts[-1]] = _read_batch(member.read(), f"{source}: {member.path}")
-        elif parts[-1] in list_keys:
-            content.lists[list_keys[parts[-1]]] = member.read()
+            batches[parts[-1]] = _read_batch(member.read(), where)
+        elif parts[-1] in LIST_NAMES.values():
+            content.lists[member.path.stem] = member.read()
         elif parts[-1] == DATASET_FILE:
             content.description = member.read()
         elif (start := _start(member.path)) is not None:
@@ -152,7 +141,7 @@ def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Co
             prefix = parts[:start]
             path = "/".join(parts[start:])
             if folder is not None:
-                _write_new(folder / path, member.read(), f"{source}: {member.path}")
+                _write_new(folder / path, member.read(), where)
             content.images.append(path)
             if progress is not None:
                 progress(len(content.images), total)
@@ -195,15 +184,14 @@ def _write_lists(
     if protocol == "unseen":
         settings["split"] = split or 1
         unseen = unseen_classes(settings["split"])
-    pools = _pools(folder, content)
     items: dict[str, list[tuple[str, int]]] = {key: [] for key in LIST_NAMES}
-    for label, (name, pool) in enumerate(zip(CLASSES, pools, strict=True)):
+    for label, pool in enumerate(_pools(folder, content)):
+        name = CLASSES[label]
         # The unseen classes are queried and searched as in the full protocol.
         division = _choose(pool, name, "full" if name in unseen else settings["protocol"], seed)
-        if name in unseen:
-            division["train"] = []
         for key, paths in division.items():
-            items[key] += [(path, label) for path in paths]
+            if key != "train" or name not in unseen:
+                items[key] += [(path, label) for path in paths]
     return write_dataset(folder, items, CLASSES, settings)
 
 
@@ -214,22 +202,18 @@ def unseen_classes(split: int) -> list[str]:
 
 
 def _choose(
-    pool: Mapping[str, list[str]], name: str, protocol: object, seed: int
+    pool: Mapping[str, list[str]], name: str, protocol: str, seed: int
 ) -> dict[str, list[str]]:
     """Divide the images of one class, in halves train and test, among the lists."""
     if protocol == "full":
         return {"train": pool["train"], "test": pool["test"], "database": pool["train"]}
-    if protocol == "unseen":
-        first = hash_order(seed, name, [str(index) for index in range(len(pool["train"]))])
-        rows = sorted(first[: LOW_DATA["train"]])
-        return {"train": [pool["train"][i] for i in rows], "test": [], "database": []}
-    paths = [*pool["train"], *pool["test"]]
+    is_unseen = protocol == "unseen"  # of which these classes are trained on, and no more
+    paths = pool["train"] if is_unseen else [*pool["train"], *pool["test"]]
     order = hash_order(seed, name, [str(index) for index in range(len(paths))])
-    queries, rest = order[: LOW_DATA["test"]], order[LOW_DATA["test"] :]
-    train, others = rest[: LOW_DATA["train"]], rest[LOW_DATA["train"] :]
-    division = {"train": train, "test": queries, "database": others}
-    if protocol == "low-data":
-        division["database"] = rest
+    queries = 0 if is_unseen else LOW_DATA["test"]
+    others = queries + LOW_DATA["train"]
+    database = {"low-data": order[queries:], "low-data-54k": order[others:]}.get(protocol, [])
+    division = {"train": order[queries:others], "test": order[:queries], "database": database}
     return {key: [paths[i] for i in sorted(indices)] for key, indices in division.items()}
 
 
@@ -261,8 +245,9 @@ def _labelled(folder: Path, content: _Content) -> Iterable[tuple[str, int]]:
         )
     labels: dict[str, int] = {}
     for key, images in _own_lists(folder, content).items():
-        classes = None if images.labels is None else single_labels(images.labels)
-        if classes is None or images.labels is None or images.labels.shape[1] != len(CLASSES):
+        one_hot = images.labels
+        classes = None if one_hot is None else single_labels(one_hot)
+        if classes is None or one_hot is None or one_hot.shape[1] != len(CLASSES):
             raise DataError(
                 f"{content.source}: expected one-hot labels of {len(CLASSES)} classes in "
                 f"{LIST_NAMES[key]}"
@@ -278,20 +263,12 @@ def _labelled(folder: Path, content: _Content) -> Iterable[tuple[str, int]]:
 
 def _keep_lists(folder: Path, content: _Content, seed: int) -> dict[str, Any]:
     """Write the lists that the source has, with paths that fit the new folder."""
-    lists = _own_lists(folder, content)
+    own = _own_lists(folder, content).items()
+    lists = {key: (images.paths, images.labels) for key, images in own}
     description = json.loads(content.description or "{}")
-    settings = {
-        "name": "cifar10",
-        "protocol": description.get("protocol", "own lists"),
-        "seed": description.get("seed", seed),
-    }
-    if "split" in description:
-        settings["split"] = description["split"]
-    paths = {key: images.paths for key, images in lists.items()}
-    check_disjoint(folder, paths)
-    for key, images in lists.items():
-        write_list(folder / LIST_NAMES[key], images.paths, images.labels)
-    return write_description(folder, paths, description.get("class_names", CLASSES), settings)
+    settings = {"name": "cifar10", "protocol": "own lists", "seed": seed}
+    kept = {key: description[key] for key in ("protocol", "seed", "split") if key in description}
+    return write_lists(folder, lists, description.get("class_names", CLASSES), settings | kept)
 
 
 def _own_lists(folder: Path, content: _Content) -> dict[str, ImageList]:
@@ -321,8 +298,7 @@ def _same_end(path: str, known: set[str]) -> str | None:
 def _read_batch(content: bytes, where: str) -> _Batch:
     try:
         batch = unpickle(content, _PICKLED)
-        pixels = np.asarray(batch["data"])
-        labels = np.asarray(batch["labels"])
+        pixels, labels = np.asarray(batch["data"]), np.asarray(batch["labels"])
     except RefusedPickle as refused:
         raise DataError(f"refused {where}: not a batch of CIFAR-10 (it holds {refused})") from None
     except Exception as error:  # a damaged pickle raises nearly everything
@@ -335,7 +311,7 @@ def _read_batch(content: bytes, where: str) -> _Batch:
         )
     if ((labels < 0) | (labels >= len(CLASSES))).any():
         raise DataError(f"{where}: expected labels from 0 to 9, found {labels.max()}")
-    return _Batch(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels.tolist())
+    return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels.tolist()
 
 
 def _write_batches(
@@ -344,12 +320,12 @@ def _write_batches(
     """Write the pixels of the official batches as PNG, train/<class>/0000.png and so on."""
     if missing := [name for name in _BATCHES if name not in batches]:
         raise DataError(f"{source}: incomplete, it lacks {', '.join(missing)}")
-    total = sum(len(batch.labels) for batch in batches.values())
+    total = sum(len(labels) for _, labels in batches.values())
     numbers: Counter[str] = Counter()
     paths = []
     for name in _BATCHES:
         split = "test" if name == "test_batch" else "train"
-        for pixels, label in zip(batches[name].pixels, batches[name].labels, strict=True):
+        for pixels, label in zip(*batches[name], strict=True):
             parent = f"{split}/{CLASSES[label]}"
             (folder / parent).mkdir(parents=True, exist_ok=True)
             paths.append(f"{parent}/{numbers[parent]:04}.png")

@@ -1,9 +1,8 @@
 """Lists for images in class folders; the images stay where they are."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bitcodes.datasets.dataset import LIST_NAMES, class_folders
 from bitcodes.datasets.prepared import Prepared, check_settings, write_dataset
@@ -43,19 +42,16 @@ def prepare_folder(
         raise DataError(f"{source} has its queries in {test}/: do not ask for a number of queries")
     for amount in (queries, train):
         _check_amount(amount)
-    request: dict[str, Any] = {"name": source.name, "protocol": "folder"}
-    request |= {"source": source.as_posix()}
-    request |= {"queries": queries, "train": train, "seed": seed}
-    if out == source and not (out / DATASET_FILE).exists():
-        before = None
-    else:
-        before = check_settings(out, request)
-    settings = _settle(request, {} if before is None else before.description)
+    request = {"name": source.name, "protocol": "folder", "source": source.as_posix()}
+    options = {"queries": queries, "train": train, "seed": seed}
+    before = None
+    if out != source or (out / DATASET_FILE).exists():
+        before = check_settings(out, {**request, **options})
+    last = {} if before is None else before.description
+    settings = {**_settle(options, last), **request}
     if test is not None:
         settings["queries"] = test
-        names, divisions, notes = _keep_division(source, test, settings)
-    else:
-        names, divisions, notes = _divide(source, settings)
+    names, divisions, notes = _divide(source, test, settings)
     items: dict[str, list[tuple[str, int]]] = {key: [] for key in LIST_NAMES}
     for label, division in enumerate(divisions):
         for key, paths in division.items():
@@ -63,17 +59,18 @@ def prepare_folder(
     out.mkdir(parents=True, exist_ok=True)
     old = _contents(out)
     description = write_dataset(out, items, names, settings)
-    prepared = Prepared(folder, description, "new", tuple(notes))
-    if before is None:
-        return prepared
-    return replace(prepared, state="unchanged" if _contents(out) == old else "updated")
+    state: Literal["new", "updated", "unchanged"] = "new"
+    if before is not None:
+        state = "unchanged" if _contents(out) == old else "updated"
+    return Prepared(folder, description, state, tuple(notes))
 
 
-def _settle(request: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in the request; else those of the last time; else the defaults."""
-    defaults = {"queries": DEFAULT_QUERIES, "train": None, "seed": 0}
-    explicit = {key: value for key, value in request.items() if value is not None}
-    return {**defaults, **{key: last[key] for key in defaults if key in last}, **explicit}
+def _settle(options: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
+    """The options; where they are None, those of the last time; else the defaults."""
+    settings: dict[str, Any] = {"queries": DEFAULT_QUERIES, "train": None, "seed": 0}
+    for source in (last, options):
+        settings |= {key: source[key] for key in settings if source.get(key) is not None}
+    return settings
 
 
 def _test_folder(source: Path) -> str | None:
@@ -85,56 +82,49 @@ def _test_folder(source: Path) -> str | None:
 
 
 def _divide(
-    source: Path, settings: Mapping[str, Any]
+    source: Path, test: str | None, settings: Mapping[str, Any]
 ) -> tuple[list[str], list[_Division], list[str]]:
-    """Class names, the images of each class divided among the lists, and notes for the user."""
-    classes, notes = _read_classes(source)
+    """Class names, the images of each class divided among the lists, and notes for the user.
+
+    With `test`, the queries are all images in that folder, and the others those in train/.
+    """
+    base = source if test is None else source / "train"
+    classes, notes = _read_classes(base)
+    queries: dict[str, list[str]] = {}
+    if test is not None:
+        queries, more_notes = _read_classes(source / test)
+        notes += more_notes
+        if unknown := sorted(set(queries) - set(classes)):
+            names = ", ".join(unknown)
+            raise DataError(f"{source}: {test}/ has classes that train/ lacks: {names}")
     divisions = []
     for name, paths in classes.items():
+        folder = base / name
         order = hash_order(settings["seed"], name, paths)
-        number = _number(settings["queries"], len(paths))
-        if number >= len(paths) > 1 or number > len(paths):
-            raise DataError(
-                f"{source / name}: {len(paths)} images cannot give {number} queries and a database"
-            )
-        if number == 0 or len(paths) == 1:
-            number = 0
-            notes.append(f"the class {name} has {len(paths)} images: none of them is a query")
+        number = 0 if test else _query_count(folder, settings["queries"], len(paths), notes)
         rest = order[number:]
-        train = _trained(source / name, rest, settings["train"])
-        division = {"train": train, "test": order[:number], "database": rest}
-        divisions.append(
-            {
-                key: [(source / name / paths[i]).as_posix() for i in sorted(indices)]
-                for key, indices in division.items()
-            }
-        )
+        rows = {"train": _trained(folder, rest, settings["train"]), "test": order[:number]}
+        division = {
+            key: [(folder / paths[i]).as_posix() for i in sorted(indices)]
+            for key, indices in {**rows, "database": rest}.items()
+        }
+        if test is not None:
+            division["test"] = [
+                (source / test / name / p).as_posix() for p in queries.get(name, [])
+            ]
+        divisions.append(division)
     return list(classes), divisions, notes
 
 
-def _keep_division(
-    source: Path, test: str, settings: Mapping[str, Any]
-) -> tuple[list[str], list[_Division], list[str]]:
-    """Like _divide, for a source with its database in train/ and its queries in test/."""
-    classes, notes = _read_classes(source / "train")
-    queries, more_notes = _read_classes(source / test)
-    if unknown := sorted(set(queries) - set(classes)):
-        raise DataError(f"{source}: {test}/ has classes that train/ lacks: {', '.join(unknown)}")
-    divisions = []
-    for name, paths in classes.items():
-        folder = source / "train" / name
-        order = hash_order(settings["seed"], name, paths)
-        train = _trained(folder, order, settings["train"])
-        divisions.append(
-            {
-                "train": [(folder / paths[i]).as_posix() for i in sorted(train)],
-                "test": [
-                    (source / test / name / path).as_posix() for path in queries.get(name, [])
-                ],
-                "database": [(folder / path).as_posix() for path in paths],
-            }
-        )
-    return list(classes), divisions, notes + more_notes
+def _query_count(folder: Path, amount: float, images: int, notes: list[str]) -> int:
+    """How many images of a class become queries; a class that is too small adds a note."""
+    number = _number(amount, images)
+    if number >= images > 1 or number > images:
+        raise DataError(f"{folder}: {images} images cannot give {number} queries and a database")
+    if number == 0 or images == 1:
+        notes.append(f"the class {folder.name} has {images} images: none of them is a query")
+        return 0
+    return number
 
 
 def _read_classes(folder: Path) -> tuple[dict[str, list[str]], list[str]]:

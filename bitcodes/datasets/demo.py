@@ -12,13 +12,8 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageChops, ImageDraw
 
-from bitcodes.datasets.prepared import (
-    Prepared,
-    Progress,
-    check_settings,
-    staged_folder,
-    write_dataset,
-)
+from bitcodes.callbacks import Progress
+from bitcodes.datasets.prepared import Prepared, check_settings, staged_folder, write_dataset
 
 SIZE = 64
 """Height and width of a picture in pixels."""
@@ -51,23 +46,19 @@ def prepare_demo(out: Path, seed: int | None = None, progress: Progress | None =
     if done := check_settings(out, {"name": "demo", "seed": seed}):
         return done
     seed = seed or 0
-    numbers = {"train": TRAIN_PER_CLASS, "test": TEST_PER_CLASS}
-    total = len(CLASSES) * sum(numbers.values())
     items: dict[str, list[tuple[str, int]]] = {"train": [], "test": []}
-    drawn = 0
+    per_class = TRAIN_PER_CLASS + TEST_PER_CLASS
     with staged_folder(out) as folder:
-        for label, name in enumerate(CLASSES):
-            index = 0  # goes on from train to test, so that no picture occurs twice
-            for split, number in numbers.items():
-                (folder / split / name).mkdir(parents=True)
-                for i in range(number):
-                    path = f"{split}/{name}/{i:04}.png"
-                    draw(name, index, seed).save(folder / path)
-                    items[split].append((path, label))
-                    index += 1
-                    drawn += 1
-                    if progress is not None:
-                        progress(drawn, total)
+        for number in range(per_class * len(CLASSES)):
+            label, index = divmod(number, per_class)
+            past = index - TRAIN_PER_CLASS
+            half, i = ("train", index) if past < 0 else ("test", past)
+            path = f"{half}/{CLASSES[label]}/{i:04}.png"
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            draw(CLASSES[label], index, seed).save(folder / path)
+            items[half].append((path, label))
+            if progress is not None:
+                progress(number + 1, per_class * len(CLASSES))
         items["database"] = items["train"]
         settings = {"name": "demo", "protocol": "demo", "seed": seed}
         description = write_dataset(folder, items, CLASSES, settings)

@@ -1,7 +1,7 @@
 """Writing a data folder: whole or not at all, with its lists checked, once for its settings."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,6 @@ from bitcodes.files import lock, write_json_atomic
 from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import Labels, write_list
 
-Progress = Callable[[int, int | None], None]
 Items = Mapping[str, Sequence[tuple[str, int]]]
 """For train, test and database each: (path, class number) of every image, in order."""
 
@@ -94,39 +93,37 @@ def write_dataset(
 
     Raises DataError if a query (test) is also in train or database, or if a list is empty.
     """
-    check_disjoint(folder, {key: [path for path, _ in items[key]] for key in LIST_NAMES})
-    for key, name in LIST_NAMES.items():
-        paths = [path for path, _ in items[key]]
-        write_list(folder / name, paths, one_hot([c for _, c in items[key]], len(class_names)))
-    return write_description(folder, items, class_names, settings)
+    lists = {}
+    for key in LIST_NAMES:
+        classes = [number for _, number in items[key]]
+        lists[key] = [path for path, _ in items[key]], one_hot(classes, len(class_names))
+    return write_lists(folder, lists, class_names, settings)
 
 
-def write_description(
+def write_lists(
     folder: Path,
-    lists: Mapping[str, Sequence[object]],
+    lists: Mapping[str, tuple[Sequence[str], Labels | None]],
     class_names: Sequence[str],
     settings: Mapping[str, object],
 ) -> dict[str, Any]:
-    """Write dataset.json: settings, the number of images in each list, class names."""
-    counts = {key: len(lists[key]) for key in LIST_NAMES}
-    description = {**settings, "counts": counts, "class_names": list(class_names)}
-    write_json_atomic(folder / DATASET_FILE, description)
-    return description
-
-
-def check_disjoint(folder: Path, paths: Mapping[str, Sequence[str]]) -> None:
-    """Raise DataError unless all lists hold images and no query is in train or database."""
+    """The same as write_dataset for paths and their labels, by the keys of LIST_NAMES."""
     for key, name in LIST_NAMES.items():
-        if not paths[key]:
+        if not lists[key][0]:
             raise DataError(f"{folder}: {name} would be empty")
-    queries = set(paths["test"])
+    queries = set(lists["test"][0])
     for key in ("train", "database"):
-        if shared := queries & set(paths[key]):
+        if shared := queries & set(lists[key][0]):
             raise DataError(
                 f"{folder}: {len(shared)} queries of {LIST_NAMES['test']} are also in "
                 f"{LIST_NAMES[key]} (such as {min(shared)}); they must not be, or scores are "
                 "too good to be true"
             )
+    for key, name in LIST_NAMES.items():
+        write_list(folder / name, *lists[key])
+    counts = {key: len(lists[key][0]) for key in LIST_NAMES}
+    description = {**settings, "counts": counts, "class_names": list(class_names)}
+    write_json_atomic(folder / DATASET_FILE, description)
+    return description
 
 
 def one_hot(classes: Sequence[int], number: int) -> Labels:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from bitcodes.errors import ConfigError
 from bitcodes.settings import Settings
@@ -12,7 +12,7 @@ from bitcodes.settings_file import explain
 
 
 class _Params(BaseModel):
-    """The `params.json` of Learning-bit-codes-for-images; None: not in the file."""
+    """The values in a file; None: not there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -25,17 +25,19 @@ class _Params(BaseModel):
     image_size: Annotated[int, Field(ge=1)] | None = None
     num_parallel_calls: Annotated[int, Field(ge=1)] | None = None
     save_summary_steps: Annotated[int, Field(ge=1)] | None = None
+    num_channels: Any = None
+    buffer_size: Any = None
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_booleans(cls, value: object) -> object:
-        if isinstance(value, bool) or value is None:
+    def _no_booleans(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name not in _MEANINGLESS and (isinstance(value, bool) or value is None):
             raise ValueError("input should be a number")
         return value
 
 
 _MEANINGLESS = ("num_channels", "buffer_size")
-_OWN = (_Params.model_fields.keys() | set(_MEANINGLESS)) - Settings.model_fields.keys()
+_OWN = _Params.model_fields.keys() - Settings.model_fields.keys()
 
 
 @dataclass(frozen=True)
@@ -58,24 +60,13 @@ def read_params(values: dict[str, Any], where: str) -> Params:
 
     Raises ConfigError, which names every wrong or unknown value as the file does.
     """
-    known = _Params.model_fields.keys() | set(_MEANINGLESS)
-    ours = {
-        name: value
-        for name, value in values.items()
-        if name not in known and name in Settings.model_fields
-    }
-    theirs = {
-        name: value
-        for name, value in values.items()
-        if name not in ours and name not in _MEANINGLESS
-    }
+    ours = values.keys() & (Settings.model_fields.keys() - _Params.model_fields.keys())
     try:
-        params = _Params(**theirs)
+        params = _Params(**{name: value for name, value in values.items() if name not in ours})
     except ValidationError as error:
-        raise ConfigError(explain(error, where, [*_Params.model_fields, *_MEANINGLESS])) from None
-    if None not in (params.num_classes, params.num_labels) and (
-        params.num_classes != params.num_labels
-    ):
+        raise ConfigError(explain(error, where, _Params.model_fields)) from None
+    classes = {params.num_classes, params.num_labels} - {None}
+    if len(classes) > 1:
         raise ConfigError(
             f"{where}: 'num_classes' is {params.num_classes} and 'num_labels' {params.num_labels}: "
             "both are the number of classes"
@@ -89,10 +80,11 @@ def read_params(values: dict[str, Any], where: str) -> Params:
         "image_size": params.image_size,
         "summary_steps": params.save_summary_steps,
     }
+    settings = {name: value for name, value in settings.items() if value is not None}
     return Params(
-        {name: value for name, value in settings.items() if value is not None} | ours,
+        settings | {name: value for name, value in values.items() if name in ours},
         params.num_parallel_calls,
-        params.num_classes if params.num_classes is not None else params.num_labels,
+        classes.pop() if classes else None,
         tuple(name for name in _MEANINGLESS if name in values),
     )
 

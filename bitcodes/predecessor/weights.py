@@ -1,14 +1,15 @@
 """Pickled NumPy arrays in a .npy file, read without trusting the file."""
 
-import ast
+import io
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.lib import format
 
 from bitcodes.errors import ModelError
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
 
-_MAGIC = b"\x93NUMPY"
-_LARGEST_HEADER = 10_000
 _LAYERS = Expected(("f2", "f4", "f8"), "floating point numbers", longest=1000)
 
 
@@ -24,7 +25,7 @@ def read_pickled_arrays(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        return unpickle(content[_start_of_pickle(content) :], _LAYERS, boxed=True)
+        return unpickle(_pickle_in(content), _LAYERS, boxed=True)
     except RefusedPickle as refused:
         raise ModelError(
             f"{path}: is refused, because it holds {refused}; expected a pickled dict of arrays of "
@@ -36,16 +37,13 @@ def read_pickled_arrays(path: Path) -> Any:
         ) from None
 
 
-def _start_of_pickle(content: bytes) -> int:
-    """Where the pickle begins in a .npy file: after its header, which must be of one object."""
-    if content[:6] != _MAGIC:
+def _pickle_in(content: bytes) -> bytes:
+    """The pickle in a .npy file: what follows its header, which must be of one object."""
+    if not content.startswith(format.MAGIC_PREFIX):
         raise RefusedPickle("no .npy header")
-    width = 2 if content[6:7] == b"\x01" else 4
-    length = int.from_bytes(content[8 : 8 + width], "little")
-    start = 8 + width + length
-    if length > _LARGEST_HEADER:
-        raise RefusedPickle(f"a header of {length} bytes")
-    header = ast.literal_eval(content[8 + width : start].decode("latin1"))
-    if header != {"descr": "|O", "fortran_order": False, "shape": ()}:
+    file = io.BytesIO(content)
+    is_first = format.read_magic(file) == (1, 0)
+    header = (format.read_array_header_1_0 if is_first else format.read_array_header_2_0)(file)
+    if header != ((), False, np.dtype(object)):
         raise RefusedPickle(f"the header {ascii(header)[:200]}, which is not of one object")
-    return start
+    return file.read()
