@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
-ProgressCallback = Callable[[int, int | None], None]
+from bitcodes.callbacks import Note, Progress
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -44,76 +44,56 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress(description: str) -> Iterator[ProgressCallback]:
+def progress(description: str) -> Iterator[Progress]:
     """Show the progress of a long task; yields the function that gets `(done, total)`.
 
     Pass it to a function of the library: `with progress("encoding") as report: encode(...,
     progress=report)`. Shows a bar on a terminal, a line that changes in a notebook, and a line
     every ten seconds elsewhere, each with rate and time left.
     """
-    if not err.is_terminal:
-        yield _notebook_line(description) if err.is_jupyter else _plain_lines(description)
-        return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-    ) as bars:
-        bar = bars.add_task(description, total=None)
-        yield lambda done, total: bars.update(bar, completed=done, total=total)
+    if err.is_terminal:
+        with bars(MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn()) as shown:
+            bar = shown.add_task(description, total=None)
+            yield lambda done, total: shown.update(bar, completed=done, total=total)
+    elif err.is_jupyter:
+        yield _lines(description, _notebook_line(description), _NOTEBOOK_SECONDS, last=True)
+    else:
+        yield _lines(description, note, _PLAIN_LINE_SECONDS, last=False)
 
 
-def _plain_lines(description: str) -> ProgressCallback:
-    """Prints a line every ten seconds."""
-    line = _Line(description)
-    printed = line.started
-
-    def report(done: int, total: int | None) -> None:
-        nonlocal printed
-        text = line.text(done, total)
-        if time.monotonic() - printed >= _PLAIN_LINE_SECONDS:
-            printed = time.monotonic()
-            note(text)
-
-    return report
+def bars(*columns: ProgressColumn) -> Bars:
+    """Bars on the terminal that vanish at the end; `columns` stand after each."""
+    text = TextColumn("{task.description}", markup=False)
+    return Bars(text, BarColumn(), *columns, console=err, transient=True)
 
 
-def _notebook_line(description: str) -> ProgressCallback:
-    """Shows a line below the cell, and changes it a few times per second."""
+def _notebook_line(text: str) -> Note:
+    """Shows a line below the cell; the function returned changes it."""
     from IPython import display
 
     module: Any = display  # it has no types
-    line = _Line(description)
-    handle = module.display({"text/plain": description}, raw=True, display_id=True)
-    shown = line.started
+    handle = module.display({"text/plain": text}, raw=True, display_id=True)
+    return lambda text: handle.update({"text/plain": text}, raw=True)
+
+
+def _lines(description: str, show: Note, seconds: float, *, last: bool) -> Progress:
+    """Progress as lines of text, one every so many seconds, and a `last` one when all is done.
+
+    Images that were done before the first report have no rate.
+    """
+    started = shown = time.monotonic()
+    first: int | None = None
 
     def report(done: int, total: int | None) -> None:
-        nonlocal shown
-        text = line.text(done, total)
-        if done == total or time.monotonic() - shown >= _NOTEBOOK_SECONDS:
-            shown = time.monotonic()
-            handle.update({"text/plain": text}, raw=True)
-
-    return report
-
-
-class _Line:
-    """Progress as a line of text. Images that were done before the first report have no rate."""
-
-    def __init__(self, description: str) -> None:
-        self._description = description
-        self._first: int | None = None
-        self.started = time.monotonic()
-
-    def text(self, done: int, total: int | None) -> str:
-        """How many are done, how many per second, and the time left."""
-        self._first = done if self._first is None else self._first
-        seconds = time.monotonic() - self.started
-        rate = (done - self._first) / seconds if seconds else 0.0
+        nonlocal first, shown
+        first = done if first is None else first
+        now = time.monotonic()
+        if now - shown < seconds and not (last and done == total):
+            return
+        shown = now
+        rate = (done - first) / (now - started) if now > started else 0.0
         of = "" if total is None else f"/{total}"
         left = f", {(total - done) / rate:.0f} s left" if total is not None and rate > 0 else ""
-        return f"{self._description}: {done}{of}, {rate:.0f}/s{left}"
+        show(f"{description}: {done}{of}, {rate:.0f}/s{left}")
+
+    return report

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bitcodes import callbacks
 from bitcodes.cli import console
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reporting() -> Iterator[tuple[console.ProgressCallback, "Callable[[Progress], None]"]]:
+def reporting() -> Iterator[tuple[callbacks.Progress, "Callable[[Progress], None]"]]:
     """Show training: a live line on a terminal, else a plain line every half minute.
 
     Yields two callables: one to report the reading of images to, one for training.
@@ -32,27 +33,18 @@ def reporting() -> Iterator[tuple[console.ProgressCallback, "Callable[[Progress]
             yield loading, print_line
         return
 
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bars
-
-    with Bars(
-        TextColumn("{task.description}"), BarColumn(), console=console.err, transient=True
-    ) as bars:
-        reading = bars.add_task("", total=None, visible=False)
+    with console.bars() as bars:
         bar = bars.add_task("", total=None, visible=False)
 
         def show_reading(done: int, total: int | None) -> None:
-            text = f"reading images: {done} of {total}"
-            bars.update(
-                reading, description=text, completed=done, total=total, visible=done != total
-            )
+            text, visible = f"reading images: {done} of {total}", done != total
+            bars.update(bar, description=text, completed=done, total=total, visible=visible)
 
         def show_training(now: "Progress") -> None:
-            bars.update(
-                bar, description=_line(now), completed=now.step, total=now.steps, visible=True
-            )
+            line = _line(now)
+            bars.update(bar, description=line, completed=now.step, total=now.steps, visible=True)
             if now.epoch_done:
-                bars.console.print(_line(now), markup=False)
+                bars.console.print(line, markup=False)
 
         yield show_reading, show_training
 
