@@ -11,7 +11,7 @@ from bitcodes.choices import CompatName
 from bitcodes.errors import ConfigError
 from bitcodes.metrics.compat import CompatFigure, compat_figures
 from bitcodes.metrics.intervals import bootstrap_intervals
-from bitcodes.metrics.ranking import mean_over_queries
+from bitcodes.metrics.ranking import mean_over_queries, or_none
 from bitcodes.metrics.scoring import Evaluation
 
 
@@ -30,9 +30,8 @@ class Difference:
 
     def to_dict(self) -> dict[str, float | list[float] | None]:
         """A JSON-ready form, with None if neither evaluation has the figure."""
-        if math.isnan(self.value):
-            return {"difference": None, "interval": None}
-        return {"difference": self.value, "interval": [self.low, self.high]}
+        interval = None if math.isnan(self.value) else [self.low, self.high]
+        return {"difference": or_none(self.value), "interval": interval}
 
 
 @dataclass(frozen=True)

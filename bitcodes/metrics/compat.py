@@ -5,7 +5,6 @@ expectation over all orders of the ties, with the range of these orders. Means a
 a query without a relevant item counts as 0.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
@@ -20,7 +19,7 @@ from bitcodes.metrics.ranking import (
     average_precision,
     average_precision_bounds,
     harmonic_between,
-    hits_at,
+    precision_at,
 )
 from bitcodes.metrics.scoring import RANKS, Evaluation
 from bitcodes.metrics.two_stage import two_stage_radius
@@ -43,93 +42,86 @@ def compat_figures(name: CompatName, evaluation: Evaluation) -> tuple[CompatFigu
 
     Raises ConfigError for an unknown name, and for `predecessor` if features are missing.
     """
-    total, relevant = evaluation.total, evaluation.relevant
+    counts = evaluation.total, evaluation.relevant
     if name == "deephash":
         # Its topK of -1 means the whole ranking, but as a slice [0:-1] it drops the last image.
-        everything = max(1, evaluation.database - 1)
-        return (
-            _map_over_hits("mAP, topK=-1", total, relevant, everything),
-            _map_over_hits("mAP, topK=1000", total, relevant, 1000),
-            _map_over_hits("mAP, topK=5000", total, relevant, 5000),
+        ranks = {-1: max(1, evaluation.database - 1), 1000: 1000, 5000: 5000}
+        return tuple(
+            _figure(f"mAP, topK={top}", *average_precision_over_hits(*counts, k))
+            for top, k in ranks.items()
         )
     if name == "lin2015":
-        precisions = (_precision_at(k, total, relevant) for k in RANKS if k <= evaluation.database)
-        return (_map_over_hits("mAP@1000", total, relevant, 1000), *precisions)
+        precisions = (
+            _figure(f"precision@{k}", *_precision_at(*counts, k))
+            for k in RANKS
+            if k <= evaluation.database
+        )
+        return (_figure("mAP@1000", *average_precision_over_hits(*counts, 1000)), *precisions)
     if name == "predecessor":
         if "two_stage" not in evaluation.scores:
             raise ConfigError(
                 "the predecessor's score needs features in both code sets; encode them with "
                 "--features"
             )
-        value = float(np.nan_to_num(evaluation.scores["two_stage"]).mean())
+        scores = np.nan_to_num(evaluation.scores["two_stage"])
         radius = two_stage_radius(evaluation.bits)
-        return (CompatFigure(f"mAP, two-stage within {radius}", value, value, value),)
+        return (_figure(f"mAP, two-stage within {radius}", scores, scores, scores),)
     raise ConfigError(f"unknown way of counting '{name}'; known are {', '.join(NAMES)}")
 
 
-def average_precision_over_hits(total: ArrayLike, relevant: ArrayLike, k: int) -> Floats:
-    """Expected AP of the first k ranks, divided by the relevant items found there; 0 for none.
+def average_precision_over_hits(
+    total: ArrayLike, relevant: ArrayLike, k: int
+) -> tuple[Floats, Floats, Floats]:
+    """AP of the first k ranks, divided by the relevant items found there; 0 for none.
 
-    Takes histograms (Q, K+1), returns a value per query, (Q,). The distance that k cuts through has
-    n items, p of them relevant, and m of them are within k; N0 and P0 are nearer. The number x of
-    relevant items among the m is hypergeometric. For a given x their order is random, so
+    Takes histograms (Q, K+1), returns a value per query, (Q,): the expectation, and the least and
+    the greatest value that an order of ties gives. The distance that k cuts through has n items, p
+    of them relevant, and m of them are within k; N0 and P0 are nearer. The number x of relevant
+    items among the m is hypergeometric. For a given x their order is random, so the expected
 
         AP = sum_x P(x) [S0 + (x/m) ((P0 + 1 - a (N0 + 1)) (H(N0+m) - H(N0)) + a m)] / (P0 + x)
 
-    with a = (x-1)/(m-1), and S0 the sum of the whole distances before.
+    with a = (x-1)/(m-1), and S0 the sum of the whole distances before. More hits can lower the AP
+    as well as raise it, so for the bounds each x is tried, with these hits last among the m ranks
+    and with them first.
     """
-    cut = _find_cut(total, relevant, k)
-    sums = _sums(average_precision(cut.total, cut.relevant), cut.p_before)
-    scores = _over_hits(sums, cut.p_before)
-    for query, (n, p, m, n_before, p_before) in cut.inside():
-        x = _possible_hits(n, p, m)
+    nearer_total, nearer_relevant, cut = _cut_at(total, relevant, k)
+    nearer_hits = nearer_relevant.sum(axis=1)
+    nearer = (nearer_total, nearer_relevant)
+    # Sums of precisions, back from AP, which is NaN where nothing is relevant.
+    sums, low_sums, high_sums = (
+        np.nan_to_num(scores) * nearer_hits
+        for scores in (average_precision(*nearer), *average_precision_bounds(*nearer))
+    )
+    expected, low, high = (_divide(each, nearer_hits) for each in (sums, low_sums, high_sums))
+    for query in np.flatnonzero(cut[:, 2]):
+        n, p, m, n_before, p_before = cut[query].tolist()
+        x = np.arange(max(0.0, m - (n - p)), min(m, p) + 1)  # every possible number of hits
         a = (x - 1) / max(1, m - 1)
         between = harmonic_between(np.array([n_before]), np.array([m]))
-        added = (x / m) * ((p_before + 1 - a * (n_before + 1)) * between + a * m)
-        terms = _over_hits(sums[query] + added, p_before + x)
-        scores[query] = (_hypergeometric(x, n, p, m) * terms).sum()
-    return scores
-
-
-def average_precision_over_hits_bounds(
-    total: ArrayLike, relevant: ArrayLike, k: int
-) -> tuple[Floats, Floats]:
-    """Least and greatest `average_precision_over_hits` that an order of ties gives, two (Q,).
-
-    More hits can lower it as well as raise it, so each number of them that may be within k is
-    tried, once with these hits last among the m ranks and once with them first.
-    """
-    cut = _find_cut(total, relevant, k)
-    low, high = (
-        _sums(bound, cut.p_before) for bound in average_precision_bounds(cut.total, cut.relevant)
-    )
-    worst, best = _over_hits(low, cut.p_before), _over_hits(high, cut.p_before)
-    for query, (n, p, m, n_before, p_before) in cut.inside():
-        x = _possible_hits(n, p, m)
+        random = (x / m) * ((p_before + 1 - a * (n_before + 1)) * between + a * m)
         last = x + (p_before - n_before - m + x) * harmonic_between(n_before + m - x, x)
         first = x + (p_before - n_before) * harmonic_between(np.full(len(x), n_before), x)
-        worst[query] = _over_hits(low[query] + last, p_before + x).min()
-        best[query] = _over_hits(high[query] + first, p_before + x).max()
-    return worst, best
+        hits = p_before + x
+        probability = _hypergeometric(x, n, p, m)
+        expected[query] = (probability * _divide(sums[query] + random, hits)).sum()
+        low[query] = _divide(low_sums[query] + last, hits).min()
+        high[query] = _divide(high_sums[query] + first, hits).max()
+    return expected, low, high
 
 
-@dataclass(frozen=True, eq=False)
-class _Cut:
-    """Histograms of the distances wholly within k, and the distance that k cuts through."""
-
-    total: Counts
-    relevant: Counts
-    p_before: Counts
-    group: Counts
-    """(Q, 5): n, p, m, N0, P0 of the distance cut; m = 0 where k ends with a whole distance."""
-
-    def inside(self) -> Iterator[tuple[int, tuple[float, float, float, float, float]]]:
-        for query in np.flatnonzero(self.group[:, 2]):
-            n, p, m, n_before, p_before = map(float, self.group[query])
-            yield int(query), (n, p, m, n_before, p_before)
+def _precision_at(total: Counts, relevant: Counts, k: int) -> tuple[Floats, Floats, Floats]:
+    """Precision at k, (Q,): expected, and the least and greatest that an order of ties gives."""
+    n, p, m, _, p_before = _cut_at(total, relevant, k)[2].T
+    low, high = p_before + np.maximum(0, m - (n - p)), p_before + np.minimum(m, p)
+    return precision_at(total, relevant, k), low / k, high / k
 
 
-def _find_cut(total: ArrayLike, relevant: ArrayLike, k: int) -> _Cut:
+def _cut_at(total: ArrayLike, relevant: ArrayLike, k: int) -> tuple[Counts, Counts, Floats]:
+    """Histograms of the distances wholly within k, and the distance that k cuts through.
+
+    The latter is (Q, 5): n, p, m, N0, P0; m = 0 where k ends with a whole distance.
+    """
     total, relevant = np.asarray(total, np.int64), np.asarray(relevant, np.int64)
     n_upto = np.cumsum(total, axis=1)
     whole = n_upto <= k
@@ -139,12 +131,7 @@ def _find_cut(total: ArrayLike, relevant: ArrayLike, k: int) -> _Cut:
     queries = np.arange(len(total))
     m = np.where(n_upto[:, -1] > k, k - n_before, 0)
     columns = (total[queries, at], relevant[queries, at], m, n_before, p_before)
-    return _Cut(total_whole, relevant_whole, p_before, np.stack(columns, axis=1))
-
-
-def _possible_hits(n: float, p: float, m: float) -> Floats:
-    """Every number of relevant items that can be among m of n, p of them relevant."""
-    return np.arange(max(0.0, m - (n - p)), min(m, p) + 1)
+    return total_whole, relevant_whole, np.stack(columns, axis=1).astype(np.float64)
 
 
 def _hypergeometric(x: Floats, n: float, p: float, m: float) -> Floats:
@@ -155,27 +142,12 @@ def _hypergeometric(x: Floats, n: float, p: float, m: float) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def _sums(scores: Floats, hits: Counts) -> Floats:
-    """Sums of precisions, back from AP: 0 where nothing is relevant."""
-    return np.where(hits > 0, scores, 0) * hits
-
-
-def _over_hits(sums: Floats, hits: Floats | Counts) -> Floats:
+def _divide(sums: Floats, hits: Floats | Counts) -> Floats:
+    """Divide elementwise; 0 where there are no hits."""
     return np.divide(sums, hits, out=np.zeros(len(sums)), where=hits > 0)
 
 
-def _map_over_hits(name: str, total: Counts, relevant: Counts, k: int) -> CompatFigure:
-    low, high = average_precision_over_hits_bounds(total, relevant, k)
-    value = average_precision_over_hits(total, relevant, k)
-    return CompatFigure(name, float(value.mean()), float(low.mean()), float(high.mean()))
-
-
-def _precision_at(k: int, total: Counts, relevant: Counts) -> CompatFigure:
-    cut = _find_cut(total, relevant, k)
-    n, p, m = cut.group[:, :3].T
-    low = (cut.p_before + np.maximum(0, m - (n - p))) / k
-    high = (cut.p_before + np.minimum(m, p)) / k
-    value = hits_at(total, relevant, [k])[:, 0] / k
-    return CompatFigure(
-        f"precision@{k}", float(value.mean()), float(low.mean()), float(high.mean())
-    )
+def _figure(name: str, *scores: Floats) -> CompatFigure:
+    """The means over all queries of the expected, least and greatest scores."""
+    value, low, high = (float(values.mean()) for values in scores)
+    return CompatFigure(name, value, low, high)

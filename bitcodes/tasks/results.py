@@ -98,16 +98,14 @@ class SearchResults(ShownAsHtml):
         by_codes = "" if self.radius is None else f" within distance {self.radius}"
         if self.reranked is not None:
             fine = _FINE_WORDS[self.reranked]
-            of = (
-                "of all"
-                if self.shortlist is None
-                else f"of the {min(self.shortlist, self.count):,} nearest"
-            )
             order = f"all by {fine}" if self.k is None else f"{nearest} in {fine}"
-            scope = f"{order}, {of}{by_codes}"
-        else:
-            scope = nearest + by_codes
-        return f"{scope} by {self.bits}-bit codes, among {self.count:,} images"
+            some = (
+                "all"
+                if self.shortlist is None
+                else f"the {min(self.shortlist, self.count):,} nearest"
+            )
+            nearest = f"{order}, of {some}"
+        return f"{nearest}{by_codes} by {self.bits}-bit codes, among {self.count:,} images"
 
     @property
     def tie_note(self) -> str | None:
