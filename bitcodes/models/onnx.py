@@ -28,13 +28,12 @@ class OnnxModel:
         self._threads = threads
         self._open: Any = None
         metadata = self._session(1).get_modelmeta().custom_metadata_map
-        info = parse_info(metadata, file)
+        self.info = info = parse_info(metadata, file)
         self.path: Path | None = path or file
         self.bits = info.bits
         self.backbone_name = info.backbone
         self.preprocessing = info.preprocessing
         self.class_names = info.class_names
-        self._fingerprint = info.fingerprint
         try:
             norms = json.loads(metadata["bitcodes.norms"])
             self.feature_dim = int(metadata["bitcodes.feature_dim"])
@@ -48,7 +47,7 @@ class OnnxModel:
 
     def fingerprint(self) -> str:
         """The fingerprint of the model that was exported."""
-        return self._fingerprint
+        return self.info.fingerprint
 
     def with_threads(self, threads: int) -> "OnnxModel":
         """The same model, computed by that many threads; its first use opens the file."""

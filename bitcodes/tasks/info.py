@@ -96,21 +96,14 @@ def _describe_model(path: Path) -> ModelInfo:
     from bitcodes.models.onnx import OnnxModel
 
     file = find_model(path)
-    if file.suffix == ONNX:
-        model = OnnxModel(file, threads=1)
-        names, bits, backbone = model.class_names, model.bits, model.backbone_name
-        preprocessing, fingerprint = model.preprocessing, model.fingerprint()
-    else:
-        header = read_info(file)
-        names, bits, backbone = header.class_names, header.bits, header.backbone
-        preprocessing, fingerprint = header.preprocessing, header.fingerprint
+    info = OnnxModel(file, threads=1).info if file.suffix == ONNX else read_info(file)
     return ModelInfo(
         model=str(file),
-        fingerprint=fingerprint or None,
-        backbone=backbone,
-        bits=bits,
-        class_names=list(names),
-        preprocessing=preprocessing.model_dump(mode="json"),
+        fingerprint=info.fingerprint or None,
+        backbone=info.backbone,
+        bits=info.bits,
+        class_names=list(info.class_names),
+        preprocessing=info.preprocessing.model_dump(mode="json"),
         exported=file.suffix == ONNX or file.with_suffix(ONNX).is_file(),
         bytes=file.stat().st_size,
     )

@@ -70,35 +70,45 @@ def encode_queries(
     workers: int | None,
     progress: Progress | None,
 ) -> Queries:
-    """Encode images as queries, with or without features; skip those that cannot be read."""
+    """Encode images as queries, with or without features; skip those that cannot be read.
+
+    Raises DataError, with the reason, if no image can be read.
+    """
     from bitcodes.models.encoding import encode_batches
     from bitcodes.sources.reading import batches_of
     from bitcodes.sources.source import to_source
 
-    outputs = [np.empty((0, model.bits), np.float32)]
-    parts = [np.empty((0, model.feature_dim), np.float32)]
+    encoded = []
     positions: list[int] = []
     skipped: list[tuple[str, str]] = []
-    batches = batches_of(to_source(queries), batch_size)
-    for images, batch in encode_batches(model, batches, batch_size, decode=decode, workers=workers):
+    batches = encode_batches(
+        model,
+        batches_of(to_source(queries), batch_size),
+        batch_size,
+        decode=decode,
+        features=features,
+        workers=workers,
+    )
+    for images, batch in batches:
         begin = len(positions) + len(skipped)
-        outputs.append(batch.outputs)
-        parts.append(batch.features)
+        encoded.append(batch)
         positions += (batch.good + begin).tolist()
         skipped += [(images.items[number].path, reason) for number, reason in batch.skipped]
         if progress is not None:
             progress(len(positions) + len(skipped), len(queries))
-    all_outputs = np.concatenate(outputs)
+    if not positions:
+        raise _no_queries(skipped)
+    outputs = np.concatenate([batch.outputs for batch in encoded])
     codes = CodeSet.from_arrays(
-        pack_outputs(all_outputs),
+        pack_outputs(outputs),
         model.bits,
         [queries.paths[position] for position in positions],
         None if queries.labels is None else queries.labels[positions],
-        np.concatenate(parts) if features else None,
+        np.concatenate([batch.features for batch in encoded]) if features else None,
         queries.class_names,
         root=queries.root,
     )
-    return Queries(codes, all_outputs, tuple(skipped))
+    return Queries(codes, outputs, tuple(skipped))
 
 
 def find_model(database: CodeSet, run: Path | None, device: str, force: bool) -> "Encoder":
@@ -115,17 +125,14 @@ def find_model(database: CodeSet, run: Path | None, device: str, force: bool) ->
     return model
 
 
-def check_not_empty(queries: Queries) -> None:
-    """Raise DataError, with the reason, if there is no query."""
-    if queries.codes.count:
-        return
-    skipped = queries.skipped
+def _no_queries(skipped: Sequence[tuple[str, str]]) -> DataError:
+    """What to raise if no image could be encoded."""
     if not skipped:
-        raise DataError("there are no queries: the code set of the queries is empty")
+        return DataError("there are no queries: the list of images is empty")
     path, reason = skipped[0]
     if len(skipped) == 1:
-        raise DataError(f"the query {quote_path(path)} cannot be read: {reason}")
-    raise DataError(
+        return DataError(f"the query {quote_path(path)} cannot be read: {reason}")
+    return DataError(
         f"none of the {len(skipped):,} queries can be read; {quote_path(path)}: {reason}"
     )
 

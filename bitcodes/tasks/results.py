@@ -99,12 +99,8 @@ class SearchResults(ShownAsHtml):
         if self.reranked is not None:
             fine = _FINE_WORDS[self.reranked]
             order = f"all by {fine}" if self.k is None else f"{nearest} in {fine}"
-            some = (
-                "all"
-                if self.shortlist is None
-                else f"the {min(self.shortlist, self.count):,} nearest"
-            )
-            nearest = f"{order}, of {some}"
+            pool = None if self.shortlist is None else min(self.shortlist, self.count)
+            nearest = f"{order}, of {'all' if pool is None else f'the {pool:,} nearest'}"
         return f"{nearest}{by_codes} by {self.bits}-bit codes, among {self.count:,} images"
 
     @property

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.errors import CodeSetError
+from bitcodes.errors import CodeSetError, DataError
 from bitcodes.hamming.index import Index, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
 from bitcodes.hamming.stored import open_index
 from bitcodes.tasks.queries import (
     Queries,
     QuerySource,
-    check_not_empty,
     check_same_model,
     encode_queries,
     find_model,
@@ -90,8 +89,9 @@ def search(
         )
     else:
         check_same_model(database, source.bits, source.fingerprint, source.name, force)
+        if not source.count:
+            raise DataError("there are no queries: the code set of the queries is empty")
         prepared = Queries(source)
-    check_not_empty(prepared)
 
     if k is None and radius is None:
         k = K
