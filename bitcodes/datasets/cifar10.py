@@ -184,15 +184,13 @@ def _write_lists(
     if protocol == "unseen":
         settings["split"] = split or 1
         unseen = unseen_classes(settings["split"])
-    items: dict[str, list[tuple[str, int]]] = {key: [] for key in LIST_NAMES}
-    for label, pool in enumerate(_pools(folder, content)):
-        name = CLASSES[label]
-        # The unseen classes are queried and searched as in the full protocol.
-        division = _choose(pool, name, "full" if name in unseen else settings["protocol"], seed)
-        for key, paths in division.items():
-            if key != "train" or name not in unseen:
-                items[key] += [(path, label) for path in paths]
-    return write_dataset(folder, items, CLASSES, settings)
+    divisions = {}
+    for name, pool in zip(CLASSES, _pools(folder, content), strict=True):
+        if name in unseen:  # queried and searched as in the full protocol
+            divisions[name] = {**_choose(pool, name, "full", seed), "train": []}
+        else:
+            divisions[name] = _choose(pool, name, settings["protocol"], seed)
+    return write_dataset(folder, divisions, settings)
 
 
 def unseen_classes(split: int) -> list[str]:
@@ -265,8 +263,11 @@ def _keep_lists(folder: Path, content: _Content, seed: int) -> dict[str, Any]:
     """Write the lists that the source has, with paths that fit the new folder."""
     own = _own_lists(folder, content).items()
     lists = {key: (images.paths, images.labels) for key, images in own}
-    description = json.loads(content.description or "{}")
     settings = {"name": "cifar10", "protocol": "own lists", "seed": seed}
+    try:
+        description = dict(json.loads(content.description or "{}"))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{content.source}: its {DATASET_FILE} is damaged: {error}") from None
     kept = {key: description[key] for key in ("protocol", "seed", "split") if key in description}
     return write_lists(folder, lists, description.get("class_names", CLASSES), settings | kept)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bitcodes.datasets.dataset import LIST_NAMES, class_folders
-from bitcodes.datasets.prepared import Prepared, check_settings, write_dataset
+from bitcodes.datasets.prepared import Division, Prepared, check_settings, write_dataset
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
 from bitcodes.sources.description import DATASET_FILE
@@ -14,7 +14,6 @@ from bitcodes.sources.folders import walk_files
 DEFAULT_QUERIES = 0.1
 
 _TEST_FOLDERS = ("test", "val", "valid", "validation")
-_Division = dict[str, list[str]]  # paths by the keys of LIST_NAMES
 
 
 def prepare_folder(
@@ -51,14 +50,10 @@ def prepare_folder(
     settings = {**_settle(options, last), **request}
     if test is not None:
         settings["queries"] = test
-    names, divisions, notes = _divide(source, test, settings)
-    items: dict[str, list[tuple[str, int]]] = {key: [] for key in LIST_NAMES}
-    for label, division in enumerate(divisions):
-        for key, paths in division.items():
-            items[key] += [(_listed(path, out), label) for path in paths]
+    divisions, notes = _divide(source, test, out, settings)
     out.mkdir(parents=True, exist_ok=True)
     old = _contents(out)
-    description = write_dataset(out, items, names, settings)
+    description = write_dataset(out, divisions, settings)
     state: Literal["new", "updated", "unchanged"] = "new"
     if before is not None:
         state = "unchanged" if _contents(out) == old else "updated"
@@ -82,9 +77,9 @@ def _test_folder(source: Path) -> str | None:
 
 
 def _divide(
-    source: Path, test: str | None, settings: Mapping[str, Any]
-) -> tuple[list[str], list[_Division], list[str]]:
-    """Class names, the images of each class divided among the lists, and notes for the user.
+    source: Path, test: str | None, out: Path, settings: Mapping[str, Any]
+) -> tuple[dict[str, Division], list[str]]:
+    """The images of each class divided among lists in `out`, and notes for the user.
 
     With `test`, the queries are all images in that folder, and the others those in train/.
     """
@@ -97,23 +92,21 @@ def _divide(
         if unknown := sorted(set(queries) - set(classes)):
             names = ", ".join(unknown)
             raise DataError(f"{source}: {test}/ has classes that train/ lacks: {names}")
-    divisions = []
+    divisions: dict[str, Division] = {}
     for name, paths in classes.items():
         folder = base / name
         order = hash_order(settings["seed"], name, paths)
         number = 0 if test else _query_count(folder, settings["queries"], len(paths), notes)
         rest = order[number:]
         rows = {"train": _trained(folder, rest, settings["train"]), "test": order[:number]}
-        division = {
-            key: [(folder / paths[i]).as_posix() for i in sorted(indices)]
+        divisions[name] = division = {
+            key: [_listed(folder / paths[i], out) for i in sorted(indices)]
             for key, indices in {**rows, "database": rest}.items()
         }
         if test is not None:
-            division["test"] = [
-                (source / test / name / p).as_posix() for p in queries.get(name, [])
-            ]
-        divisions.append(division)
-    return list(classes), divisions, notes
+            images = queries.get(name, [])
+            division["test"] = [_listed(source / test / name / path, out) for path in images]
+    return divisions, notes
 
 
 def _query_count(folder: Path, amount: float, images: int, notes: list[str]) -> int:
@@ -167,9 +160,9 @@ def _number(amount: float, of: int) -> int:
     return max(1, int(amount * of + 0.5)) if amount < 1 else int(amount)
 
 
-def _listed(path: str, out: Path) -> str:
+def _listed(path: Path, out: Path) -> str:
     """A path as a list has it: relative inside `out`, else absolute; with forward slashes."""
-    return Path(path).relative_to(out).as_posix() if Path(path).is_relative_to(out) else path
+    return (path.relative_to(out) if path.is_relative_to(out) else path).as_posix()
 
 
 def _contents(folder: Path) -> list[bytes]:

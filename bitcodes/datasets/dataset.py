@@ -40,45 +40,33 @@ def read_dataset(folder: Path) -> Dataset:
             f"there is no data folder {folder}; make one with `bitcodes prepare` "
             "(cifar10, folder or demo), or name another one"
         )
-    missing = [name for name in LIST_NAMES.values() if not (folder / name).is_file()]
-    if missing:
+    if missing := [name for name in LIST_NAMES.values() if not (folder / name).is_file()]:
         raise DataError(_unprepared(folder, missing))
     lists = {key: read_list(folder / name) for key, name in LIST_NAMES.items()}
-    columns = {name: _columns(lists[key]) for key, name in LIST_NAMES.items()}
-    if len(set(columns.values())) > 1 or 0 in columns.values():
-        numbers = ", ".join(f"{name} has {number}" for name, number in columns.items())
+    columns = [0 if part.labels is None else part.labels.shape[1] for part in lists.values()]
+    if len(set(columns)) > 1 or 0 in columns:
+        pairs = zip(LIST_NAMES.values(), columns, strict=True)
+        numbers = ", ".join(f"{name} has {number}" for name, number in pairs)
         raise DataError(
             f"{folder}: expected the same number of labels in all lists, found: {numbers}"
         )
-    return Dataset(**lists, class_names=_shared_names(lists), protocol=_protocol(folder))
+    # A list may miss a class and so have no names.
+    names = {part.class_names for part in lists.values()} - {()}
+    protocol = (read_description(folder) or {}).get("protocol")
+    return Dataset(
+        **lists,
+        class_names=names.pop() if len(names) == 1 else (),
+        protocol=protocol if isinstance(protocol, str) else None,
+    )
 
 
 def class_folders(folder: Path) -> list[str]:
     """Names of the folders in `folder` that hold images or folders, sorted, without hidden ones."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name[0] != "."]
-    return sorted(name for name in names if _holds_images(folder / name))
-
-
-def _shared_names(lists: dict[str, ImageList]) -> tuple[str, ...]:
-    """The class names that the lists agree on (a list may miss a class and so have none)."""
-    names = {images.class_names for images in lists.values()} - {()}
-    return names.pop() if len(names) == 1 else ()
-
-
-def _columns(images: ImageList) -> int:
-    return 0 if images.labels is None else images.labels.shape[1]
-
-
-def _protocol(folder: Path) -> str | None:
-    description = read_description(folder)
-    protocol = None if description is None else description.get("protocol")
-    return protocol if isinstance(protocol, str) else None
+    paths = [path for path in folder.iterdir() if path.name[0] != "."]
+    return sorted(path.name for path in paths if path.is_dir() and _holds_images(path))
 
 
 def _holds_images(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
     with os.scandir(folder) as entries:
         return any(
             entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in entries

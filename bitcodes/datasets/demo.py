@@ -46,22 +46,22 @@ def prepare_demo(out: Path, seed: int | None = None, progress: Progress | None =
     if done := check_settings(out, {"name": "demo", "seed": seed}):
         return done
     seed = seed or 0
-    items: dict[str, list[tuple[str, int]]] = {"train": [], "test": []}
+    classes: dict[str, dict[str, list[str]]] = {}
     per_class = TRAIN_PER_CLASS + TEST_PER_CLASS
     with staged_folder(out) as folder:
         for number in range(per_class * len(CLASSES)):
-            label, index = divmod(number, per_class)
+            name, index = CLASSES[number // per_class], number % per_class
             past = index - TRAIN_PER_CLASS
             half, i = ("train", index) if past < 0 else ("test", past)
-            path = f"{half}/{CLASSES[label]}/{i:04}.png"
+            path = f"{half}/{name}/{i:04}.png"
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            draw(CLASSES[label], index, seed).save(folder / path)
-            items[half].append((path, label))
+            draw(name, index, seed).save(folder / path)
+            classes.setdefault(name, {"train": [], "test": []})[half].append(path)
             if progress is not None:
                 progress(number + 1, per_class * len(CLASSES))
-        items["database"] = items["train"]
+        divisions = {name: paths | {"database": paths["train"]} for name, paths in classes.items()}
         settings = {"name": "demo", "protocol": "demo", "seed": seed}
-        description = write_dataset(folder, items, CLASSES, settings)
+        description = write_dataset(folder, divisions, settings)
     return Prepared(out, description, "new")
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +16,8 @@ from bitcodes.files import lock, write_json_atomic
 from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import Labels, write_list
 
-Items = Mapping[str, Sequence[tuple[str, int]]]
-"""For train, test and database each: (path, class number) of every image, in order."""
+Division = Mapping[str, Sequence[str]]
+"""The paths of one class's images that are in each list, by the keys of LIST_NAMES."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,7 @@ def staged_folder(out: Path) -> Iterator[Path]:
 
 
 def write_dataset(
-    folder: Path,
-    items: Items,
-    class_names: Sequence[str],
-    settings: Mapping[str, object],
+    folder: Path, classes: Mapping[str, Division], settings: Mapping[str, object]
 ) -> dict[str, Any]:
     """Write train.txt, test.txt, database.txt and, last, dataset.json; returns what it says.
 
@@ -95,9 +93,10 @@ def write_dataset(
     """
     lists = {}
     for key in LIST_NAMES:
-        classes = [number for _, number in items[key]]
-        lists[key] = [path for path, _ in items[key]], one_hot(classes, len(class_names))
-    return write_lists(folder, lists, class_names, settings)
+        parts = [division[key] for division in classes.values()]
+        numbers = [number for number, part in enumerate(parts) for _ in part]
+        lists[key] = [*chain(*parts)], one_hot(numbers, len(classes))
+    return write_lists(folder, lists, [*classes], settings)
 
 
 def write_lists(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -50,12 +51,20 @@ def wrong_size(name: str, image_size: int, sizes: str) -> ModelError:
     )
 
 
-def crop_for(image_size: int, crop: float) -> float:
-    """The share of an image's shorter side to show, if ImageNet's evaluation shows `crop` of it.
+def preprocessing_with(crop: float, **options: Any) -> Callable[[int], Preprocessing]:
+    """From an image size to the Preprocessing with these options, in training and evaluation.
 
-    Photographs lose their margins as in ImageNet's evaluation. Small pictures are shown whole.
+    `crop` is the share of an image's shorter side that ImageNet's evaluation shows. Photographs
+    lose their margins as they do there, unless they are to fit whole. Small pictures are shown
+    whole.
     """
-    return min(crop, 1.0) if image_size >= 160 else 1.0
+
+    def preprocessing(image_size: int) -> Preprocessing:
+        is_whole = image_size < 160 and options.get("fit", "crop") == "crop"
+        share = 1.0 if is_whole else min(crop, 1.0)
+        return Preprocessing(image_size=image_size, crop=share, **options)
+
+    return preprocessing
 
 
 def without(weights: Weights, modules: Iterable[str]) -> Weights:

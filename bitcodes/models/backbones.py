@@ -9,7 +9,7 @@ from torch import nn
 
 from bitcodes.errors import ModelError
 from bitcodes.models import libraries
-from bitcodes.models.backbone import Backbone
+from bitcodes.models.backbone import Backbone, without
 from bitcodes.models.efficientnet import EFFICIENTNETS
 from bitcodes.models.weights import check_fits, copy_weights
 from bitcodes.predecessor.alexnet import BVLC_ALEXNET
@@ -61,13 +61,10 @@ def start_from(
     backbone = find_backbone(name)
     source = f"the pretrained weights of {name}" if file is None else str(file)
     with torch.random.fork_rng(devices=[]):  # some are read by way of a second network
-        weights = (
-            backbone.pretrained(image_size) if file is None else backbone.read(file, image_size)
-        )
+        size = image_size
+        weights = backbone.pretrained(size) if file is None else backbone.read(file, size)
     # Old files lack this count of steps, which nothing depends on.
     counts = {k: v for k, v in module.state_dict().items() if k.endswith("num_batches_tracked")}
-    prefixes = tuple(f"{layer}." for layer in untrained)
-    skipped = [key for key in module.state_dict() if key.startswith(prefixes)] if prefixes else []
     weights = counts | weights
     check_fits(module, weights, f"{source} do not fit {name} at {image_size} pixels")
-    copy_weights(module, weights, skipped)
+    copy_weights(module, without(weights, untrained))

@@ -8,28 +8,26 @@ import torch
 from torch import nn
 
 from bitcodes.errors import ModelError
-from bitcodes.images.transforms import Preprocessing
-from bitcodes.models.backbone import Backbone, crop_for, without
+from bitcodes.models.backbone import Backbone, preprocessing_with, without
 from bitcodes.models.depthwise import speed_up_depthwise
 from bitcodes.models.weights import Weights, read_weights
 
 _NAME = "tf_efficientnet_lite0"
+_HALF = (0.5, 0.5, 0.5)
 
 
 class _Headless(nn.Module):
-    """The stem and the stages of a timm EfficientNet, whose features are pooled from the stages.
+    """The stem and the seven stages of a timm EfficientNet.
 
     The head was trained to tell the classes of ImageNet apart; the layers before it serve other
-    images better.
+    images better. The features are the means of the last stage's channels; or, `of_all_stages`,
+    for each stage its channels' means, then their standard deviations.
     """
 
-    def __init__(self, whole: Any) -> None:
+    def __init__(self, whole: Any, of_all_stages: bool) -> None:
         super().__init__()
         self.conv_stem, self.bn1, self.blocks = whole.conv_stem, whole.bn1, whole.blocks
-
-
-class _Staged(_Headless):
-    """Features: for each of the seven stages its channels' means, then standard deviations."""
+        self.of_all_stages = of_all_stages
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, S, S) -> (B, D)."""
@@ -37,19 +35,11 @@ class _Staged(_Headless):
         pooled = []
         for stage in self.blocks:
             x = stage(x)
-            mean = x.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
-            variance = (x - mean).square().mean(dim=(2, 3))  # (B, C)
-            pooled += [mean.flatten(1), (variance + 1e-6).sqrt()]
-        return torch.cat(pooled, dim=1)
-
-
-class _Trunk(_Headless):
-    """Features: the means of the last stage's channels."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) -> (B, D)."""
-        last: torch.Tensor = self.blocks(self.bn1(self.conv_stem(x)))
-        return last.mean(dim=(2, 3))
+            if self.of_all_stages:
+                mean = x.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
+                variance = (x - mean).square().mean(dim=(2, 3))  # (B, C)
+                pooled += [mean.flatten(1), (variance + 1e-6).sqrt()]
+        return torch.cat(pooled, dim=1) if self.of_all_stages else x.mean(dim=(2, 3))
 
 
 def efficientnet_lite0_weights() -> Weights:
@@ -83,34 +73,28 @@ def _build(image_size: int) -> nn.Module:
     return speed_up_depthwise(model)
 
 
-def _preprocessing(image_size: int) -> Preprocessing:
-    half = (0.5, 0.5, 0.5)
-    crop = crop_for(image_size, 0.875)
-    return Preprocessing(image_size=image_size, crop=crop, mean=half, std=half)
-
-
 def _backbone(feature_dim: int, *unused: str) -> Backbone:
     """EfficientNet-Lite0 without the weights of the `unused` modules."""
     return Backbone(
         feature_dim,
         _build,
-        _preprocessing,
+        preprocessing_with(0.875, mean=_HALF, std=_HALF),
         224,
         pretrained=lambda size: without(efficientnet_lite0_weights(), unused),
         read=lambda path, size: without(read_weights(path), unused),
     )
 
 
-def _headless(feature_dim: int, kind: type[_Headless], hidden: int = 0) -> Backbone:
+def _headless(feature_dim: int, of_all_stages: bool, hidden: int = 0) -> Backbone:
     return replace(
         _backbone(feature_dim, "classifier", "conv_head", "bn2"),
-        build=lambda size: kind(_build(size)),
+        build=lambda size: _Headless(_build(size), of_all_stages),
         hidden=hidden,
     )
 
 
 EFFICIENTNETS = {
     _NAME: _backbone(1280, "classifier"),
-    f"{_NAME}_stages": _headless(1568, _Staged, hidden=1024),
-    f"{_NAME}_trunk": _headless(320, _Trunk),
+    f"{_NAME}_stages": _headless(1568, of_all_stages=True, hidden=1024),
+    f"{_NAME}_trunk": _headless(320, of_all_stages=False),
 }

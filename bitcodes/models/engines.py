@@ -65,7 +65,7 @@ def load_like(header: CodeSetHeader, source: Path | str | None, device: str = "a
             return load_onnx(path)
         if device in ("auto", "cpu") and (export := exported(path)) is not None:
             return export
-    return load_encoder(path, device, "auto" if header.engine == "torch" else "torch", like=header)
+    return load_encoder(path, device, "torch", like=header)
 
 
 def _choose(

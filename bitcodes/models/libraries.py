@@ -15,8 +15,7 @@ import torch
 from torch import nn
 
 from bitcodes.errors import ModelError, first_line
-from bitcodes.images.transforms import Preprocessing
-from bitcodes.models.backbone import Backbone, crop_for, without, wrong_size
+from bitcodes.models.backbone import Backbone, preprocessing_with, without, wrong_size
 from bitcodes.models.depthwise import speed_up_depthwise
 from bitcodes.models.grouping import stages_by_timm
 from bitcodes.models.weights import Weights, fits, read_weights
@@ -109,15 +108,6 @@ def torchvision_backbone(model: str) -> Backbone:
         _cut_off_classifier(network)
         return speed_up_depthwise(network)
 
-    def preprocessing(image_size: int) -> Preprocessing:
-        return Preprocessing(
-            image_size=image_size,
-            crop=crop_for(image_size, size / resized),
-            interpolation=evaluation.interpolation.value,
-            mean=tuple(evaluation.mean),
-            std=tuple(evaluation.std),
-        )
-
     def headless(tensors: Weights) -> Weights:
         # The files of DenseNet are older than the names that it has now.
         old = r"(denselayer\d+\.(?:norm|conv))\.(\d)"
@@ -135,6 +125,12 @@ def torchvision_backbone(model: str) -> Backbone:
     def read(path: Path, image_size: int) -> Weights:
         return headless(read_weights(path))
 
+    preprocessing = preprocessing_with(
+        size / resized,
+        interpolation=evaluation.interpolation.value,
+        mean=tuple(evaluation.mean),
+        std=tuple(evaluation.std),
+    )
     any_size = not fixed and smallest <= 64
     return Backbone(feature_dim, build, preprocessing, size, any_size, pretrained, read)
 
@@ -183,18 +179,6 @@ def timm_backbone(model: str) -> Backbone:
     def build(image_size: int) -> nn.Module:
         return speed_up_depthwise(make(image_size, num_classes=0))
 
-    def preprocessing(image_size: int) -> Preprocessing:
-        fit: Any = {"squash": "squash", "border": "pad"}.get(config.crop_mode, "crop")
-        crop = min(config.crop_pct, 1.0)
-        return Preprocessing(
-            image_size=image_size,
-            crop=crop_for(image_size, crop) if fit == "crop" else crop,
-            interpolation=config.interpolation,
-            mean=config.mean,
-            std=config.std,
-            fit=fit,
-        )
-
     def bare(image_size: int) -> nn.Module:
         with torch.device("meta"):
             return make(image_size, num_classes=0)
@@ -233,8 +217,14 @@ def timm_backbone(model: str) -> Backbone:
         except Exception:
             return tensors
 
-    with torch.device("meta"):
-        feature_dim: Any = make(size, num_classes=0).head_hidden_size
+    feature_dim: Any = bare(size).head_hidden_size
+    preprocessing = preprocessing_with(
+        config.crop_pct,
+        interpolation=config.interpolation,
+        mean=config.mean,
+        std=config.std,
+        fit={"squash": "squash", "border": "pad"}.get(config.crop_mode, "crop"),
+    )
     any_size = not config.fixed_input_size
     return Backbone(
         feature_dim, build, preprocessing, size, any_size, pretrained, read, stages_by_timm

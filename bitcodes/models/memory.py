@@ -17,9 +17,8 @@ def keep_freed_memory() -> bool:
     again: about a tenth of a training step at 128 pixels, and up to half of the time of encoding in
     a virtual machine. On systems without glibc nothing changes.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    is_linux = sys.platform.startswith("linux")
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if is_linux else None
     if mallopt is None:  # musl
         return False
     successes = mallopt(_MMAP_THRESHOLD, _LARGEST), mallopt(_TRIM_THRESHOLD, _LARGEST)

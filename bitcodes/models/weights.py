@@ -1,7 +1,7 @@
 """Reading weights from files, without running code in them, and copying them into networks."""
 
 import pickle
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -69,15 +69,15 @@ def _read_pytorch(path: Path) -> Weights:
     return dict(content)
 
 
-def copy_weights(module: nn.Module, weights: Weights, skip: Collection[str] = ()) -> None:
-    """Copy weights of the same names and shapes into a module, except the tensors in `skip`.
+def copy_weights(module: nn.Module, weights: Weights) -> None:
+    """Copy weights into the tensors of a module that have the same names, and the same shapes.
 
     Unlike `load_state_dict` it runs no code of the layers: some take a plain dict of weights for
     one of their older versions.
     """
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
-            if name not in skip:
+            if name in weights:
                 tensor.copy_(weights[name])
 
 

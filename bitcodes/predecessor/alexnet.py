@@ -132,12 +132,12 @@ def from_tensorflow(layers: Any, path: Path) -> Weights:
     weights: Weights = {}
     for name in names:
         kernel, bias = _pair(layers[name], f"{path}: layer {name}", 4 if "conv" in name else 2)
-        if name == "fc6" and len(kernel) == np.prod(_MAP):
-            channels, rows, columns = _MAP
-            kernel = kernel.reshape(rows, columns, channels, -1)
-        if kernel.ndim == 4:
+        if name in _CONVOLUTIONS:
             kernel = kernel.transpose(3, 2, 0, 1)  # (filters, channels, rows, columns)
-            kernel = kernel if name in _CONVOLUTIONS else kernel.reshape(len(kernel), -1)
+        elif name == "fc6" and len(kernel) == np.prod(_MAP):
+            channels, rows, columns = _MAP
+            maps = kernel.T.reshape(-1, rows, columns, channels)
+            kernel = maps.transpose(0, 3, 1, 2).reshape(len(maps), -1)  # (out, C R C)
         else:
             kernel = kernel.T
         weights[f"{name}.weight"] = torch.from_numpy(np.array(kernel, np.float32, order="C"))
@@ -147,19 +147,18 @@ def from_tensorflow(layers: Any, path: Path) -> Weights:
 
 def _pair(layer: Any, where: str, dimensions: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """The weights and biases of a layer, told from each other by their number of dimensions."""
-    arrays = layer if isinstance(layer, (list, tuple)) else []
-    shapes = [a.shape if isinstance(a, np.ndarray) else _kind(a) for a in arrays]
-    if sorted(len(shape) for shape in shapes if isinstance(shape, tuple)) != [1, dimensions]:
+    arrays = layer if isinstance(layer, list) else []
+    if sorted(a.ndim if isinstance(a, np.ndarray) else 0 for a in arrays) != [1, dimensions]:
+        shapes = ", ".join(map(_kind, arrays[:5])) or _kind(layer)
         raise ModelError(
-            f"{where}: expected an array of {dimensions} dimensions and one of 1, found "
-            + (", ".join(map(str, shapes[:5])) or _kind(layer))
+            f"{where}: expected an array of {dimensions} dimensions and one of 1, found {shapes}"
         )
-    bias, kernel = sorted(arrays, key=lambda array: array.ndim)
+    bias, kernel = sorted(arrays, key=np.ndim)
     return kernel, bias
 
 
 def _kind(value: Any) -> str:
-    return type(value).__name__
+    return str(value.shape) if isinstance(value, np.ndarray) else type(value).__name__
 
 
 BVLC_ALEXNET = Backbone(

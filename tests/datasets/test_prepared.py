@@ -17,7 +17,11 @@ SETTINGS = {"name": "pets", "protocol": "full", "seed": 0}
 def write(folder: Path, **items: list[tuple[str, int]]) -> None:
     for name, _ in (item for part in items.values() for item in part):
         (folder / name).touch()
-    write_dataset(folder, items, ("cat", "dog"), SETTINGS)
+    classes = {
+        name: {key: [path for path, number in items[key] if number == label] for key in items}
+        for label, name in enumerate(("cat", "dog"))
+    }
+    write_dataset(folder, classes, SETTINGS)
 
 
 def test_a_data_folder_reads_back(tmp_path: Path) -> None:

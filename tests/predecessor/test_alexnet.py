@@ -154,6 +154,7 @@ def change(layers: Layers, **values: Any) -> dict[str, Any]:
         ({"conv3": None, "fc7": None}, "expected the layers conv1, .* missing: conv3, fc7$"),
         ({"fc9": []}, "unexpected: fc9"),
         ({"conv3": [np.ones(3, "f4")]}, r"layer conv3: expected an array of 4 dim.*\(3,\)"),
+        ({"conv3": [np.ones((1, 1, 1, 1)), np.ones(1), "a"]}, r"layer conv3: .*found .*, str"),
         ({"conv3": []}, r"layer conv3: expected an array of 4 dim.*found list"),
         ({"fc6": np.ones(3, "f4")}, r"layer fc6: expected an array of 2 dim.*found ndarray"),
         ({"fc6": ["a", "b"]}, "layer fc6: expected an array of 2 dim.*found str, str"),
