@@ -120,7 +120,9 @@ def from_tensorflow(layers: Any, path: Path) -> Weights:
     """
     names = (*_CONVOLUTIONS, "fc6", "fc7")
     if not isinstance(layers, dict) or not all(isinstance(name, str) for name in layers):
-        raise ModelError(f"{path}: expected a dict of layers by name, found {_kind(layers)}")
+        raise ModelError(
+            f"{path}: expected a dict of layers by name, found {type(layers).__name__}"
+        )
     others = {
         "missing": [name for name in names if name not in layers],
         "unexpected": [name for name in layers if name not in (*names, _CLASSIFIER)][:5],
@@ -149,7 +151,7 @@ def _pair(layer: Any, where: str, dimensions: int) -> tuple[NDArray[Any], NDArra
     """The weights and biases of a layer, told from each other by their number of dimensions."""
     arrays = layer if isinstance(layer, list) else []
     if sorted(a.ndim if isinstance(a, np.ndarray) else 0 for a in arrays) != [1, dimensions]:
-        shapes = ", ".join(map(_kind, arrays[:5])) or _kind(layer)
+        shapes = ", ".join(map(_kind, arrays[:5])) or type(layer).__name__
         raise ModelError(
             f"{where}: expected an array of {dimensions} dimensions and one of 1, found {shapes}"
         )
