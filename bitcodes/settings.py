@@ -96,14 +96,14 @@ class Settings(BaseModel, Generic[OrAuto]):
 
     data: Path = Panel.GENERAL.setting(
         ...,
-        "Folder of a prepared dataset (see `bitcodes prepare`). A loss without labels takes any "
-        "folder of images.",
+        "Folder of a prepared dataset (see `bitcodes prepare`). With --loss itq, itq-nn or lsh: "
+        "any folder of images.",
     )
     backbone: str = Panel.MODEL.auto(
         "Pretrained network to start from: alexnet, or a network of torchvision or timm, for "
         "example torchvision/resnet50 or timm/vit_small_patch16_224.",
-        "tf_efficientnet_lite0_stages, EfficientNet-Lite0 with the features of all its stages; "
-        "tf_efficientnet_lite0_trunk, with those of the last one, without labels",
+        "tf_efficientnet_lite0_stages, EfficientNet-Lite0 with the features of all its stages; for "
+        "itq, itq-nn and lsh tf_efficientnet_lite0_trunk, with those of the last stage",
         metavar="NAME",
     )
     weights: Literal["pretrained", "random"] | Path = Panel.MODEL.setting(
@@ -124,9 +124,9 @@ class Settings(BaseModel, Generic[OrAuto]):
     )
     image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = Panel.MODEL.auto(
         "Side in pixels of the images that the network sees. Several sizes, for example 64,128, "
-        "share the epochs equally: small images first make training faster.",
-        "by the size of the images: 128 for small ones, at most what the backbone was trained "
-        "with; half of it for the first epochs",
+        "share the epochs equally: small images at the beginning make training faster.",
+        "by the size of the images: at least 128, at most the size that the backbone was trained "
+        "with; half of it in the first half of the epochs",
         metavar="N,...",
     )
     epochs: OrAuto | _Number = Panel.TRAINING.auto(
@@ -144,12 +144,12 @@ class Settings(BaseModel, Generic[OrAuto]):
     )
     learning_rate: OrAuto | _Positive = Panel.OPTIMIZATION.auto(
         "Peak learning rate of the backbone and the hidden layer.",
-        "for batches of 64: 0.05, without batch norms 0.01, with layer norms 0.0001",
+        "for batches of 64: 0.05; without batch norms 0.01; with layer norms 0.0001",
     )
     head_learning_rate: OrAuto | _Positive = Panel.OPTIMIZATION.auto(
         "Peak learning rate of the hash layer and the classifier.",
-        "0.02 to 0.5 depending on the loss, a fifth of it without batch norms, 0.001 with layer "
-        "norms",
+        "for batches of 64: 0.02 to 0.5, depending on the loss; without batch norms a fifth of it; "
+        "with layer norms 0.001",
     )
     weight_decay: OrAuto | Annotated[float, Field(ge=0)] = Panel.OPTIMIZATION.auto(
         "Penalty on the weights.", "0.0005, with layer norms 0.05"
@@ -194,7 +194,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         0.125, "Shift images by up to this share of their side."
     )
     zoom: OrAuto | _Share = Panel.AUGMENTATION.auto(
-        "Enlarge images so that up to this share of their side is cut off.",
+        "Enlarge images; up to this share of their side is then cut off.",
         "0.2 for fewer than 20,000 images, else 0.0",
     )
     rand_augment: OrAuto | Annotated[float, Field(ge=0, le=10)] = Panel.AUGMENTATION.auto(
@@ -209,7 +209,8 @@ class Settings(BaseModel, Generic[OrAuto]):
     )
     freeze_stages: OrAuto | _Count = Panel.FREEZING.auto(
         "Freeze the stem and the first N stages (layer groups) of the backbone. Steps are faster.",
-        "three sevenths, rounded down: 1 of 4 for a ResNet; 0 for a backbone without stages",
+        "three sevenths of the stages, rounded down: 3 of 7 for EfficientNet-Lite0, 1 of 4 for a "
+        "ResNet; 0 for a backbone without stages",
     )
     retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = Panel.FREEZING.setting(
         "none",
@@ -234,7 +235,8 @@ class Settings(BaseModel, Generic[OrAuto]):
         metavar="NAME",
     )
     amp: OrAuto | Precision = Panel.MACHINE.auto(
-        "Mixed precision.", "bfloat16 if a short trial at the start finds it faster, else off"
+        "Precision of the training: bfloat16 (mixed with float32), or off (float32).",
+        "bfloat16 if a short trial at the start finds it faster, else off",
     )
     compile: bool = Panel.MACHINE.setting(
         False,

@@ -29,12 +29,13 @@ def encode(
     run: RunOption = None,
     features: bool = flag("--features", "Store the features too. search --rerank needs them."),
     root: Path | None = option(
-        "Folder of the relative paths in lists. Default: the folder of the list; for standard "
-        "input, the working folder."
+        "Folder that the relative paths in lists start from. Default: the folder of the list; for "
+        "standard input, the working folder."
     ),
     strict: bool = flag("--strict", "Stop at an image that cannot be read. Default: skip it."),
     append: bool = flag(
-        "--append", "Keep every image in the code set, and add those of IMAGES that are new."
+        "--append",
+        "Add the new images of IMAGES, and keep all images that the code set has already.",
     ),
     part: str | None = option(
         "Encode the I-th of N equal parts of IMAGES. bitcodes merge joins the parts.",
@@ -42,13 +43,13 @@ def encode(
     ),
     engine: Engine = option(
         "What runs the model. onnx is ONNX Runtime, which is faster on a CPU. auto takes the "
-        "engine of the code set; without one, onnx if it is installed and the model is exported or "
-        "worth exporting.",
+        "engine of an existing code set. For a new one, it takes onnx on a CPU if it is installed "
+        "and the model is exported or the source has at least 1,000 images; else torch.",
         default="auto",
     ),
     dtype: DType = option(
-        "Numbers that the model computes with. bfloat16 needs torch. auto takes those of the code "
-        "set; without one, float32.",
+        "Numbers that the model computes with. bfloat16 needs torch. auto takes those of an "
+        "existing code set; else float32.",
         default="auto",
     ),
     full_decode: bool = flag(
@@ -80,7 +81,7 @@ def encode(
     command is interrupted, run it again: it continues where it stopped.
 
     An existing code set is updated: new and changed images are encoded, missing ones are removed.
-    It must be of the same model and the same encoding options; otherwise --force replaces it.
+    It must be of the same model and the same encoding options. To replace any other, use --force.
     """
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show

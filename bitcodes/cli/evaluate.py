@@ -23,17 +23,19 @@ def evaluate(
     ),
     run: Path | None = option("One more run to evaluate."),
     data: Path | None = option(
-        "Prepared dataset to evaluate on. Default: the one of the training."
+        "Prepared dataset to evaluate on. Default: the one that the run was trained on."
     ),
-    queries: Path | None = option("Code set of the queries; with --database, not a run."),
-    database: Path | None = option("Code set of the images to search; with --queries."),
+    queries: Path | None = option(
+        "Code set of the queries. Use it with --database, and without RUNS."
+    ),
+    database: Path | None = option("Code set of the images to search. Use it with --queries."),
     exclude_self: bool = flag(
         "--exclude-self",
         "Leave each query's own file out of its results. Files are compared by path.",
     ),
     compat: CompatName | None = option(
-        "Also print the figures as another project counts them, to compare with its tables. "
-        "docs/metrics.md says how each counts."
+        "Also print the figures as another project computes them, to compare with its tables. "
+        "docs/metrics.md explains the differences."
     ),
     stages: bool = flag(
         "--stages",
@@ -64,13 +66,13 @@ def evaluate(
     bitcodes evaluate --queries queries.npy --database codes.npy
     ```
 
-    A run is evaluated on the data that it was trained for: the queries (test.txt) search the
-    database (database.txt). Their codes are kept in the run, so a second call takes no time. Code
-    sets need labels.
+    A run is evaluated on the dataset that it was trained on: the queries (test.txt) search the
+    database (database.txt). The codes are kept in the run, so a second call is fast. Code sets
+    need labels.
 
-    An image is relevant to a query if they share a label. Images at equal distance have no order
-    among themselves, so each figure is the mean over all their orders. docs/metrics.md defines
-    every figure.
+    An image is relevant to a query if they share a label. The order of images at equal distance is
+    arbitrary, so each figure is the mean over all possible orders. docs/metrics.md defines every
+    figure.
     """
     from bitcodes.cli.console import progress
     from bitcodes.cli.show import show

@@ -29,7 +29,7 @@ def finetune(
     ),
     run: Path | None = option("Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS."),
     pretrained: bool | None = option(
-        "Start with the published weights of the backbone, or with random weights.",
+        "Start with the published weights of the backbone (the default) or with random weights.",
         rich_help_panel="Model",
     ),
     workers: WorkersOption = None,
@@ -38,9 +38,9 @@ def finetune(
 ) -> None:
     """Fine-tune a pretrained network with a hash layer on a dataset.
 
-    Writes a run folder: the settings, the model, chosen by mean average precision on held-out
-    training images, a checkpoint to resume from, and curves for TensorBoard
-    (`tensorboard --logdir runs`).
+    Writes a run, a folder with the settings, the model, a checkpoint to resume from, and curves for
+    TensorBoard (`tensorboard --logdir runs`). The model has the weights of the last epoch, or of an
+    earlier one that was clearly better on held-out training images.
 
     Ctrl-C saves and stops. The same command continues where it stopped.
 

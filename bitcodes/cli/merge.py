@@ -6,7 +6,7 @@ from bitcodes.cli.options import OutputOption, argument, flag
 
 
 def merge(
-    sets: list[Path] = argument("CODES", "Code sets, in the order that rows shall have."),
+    sets: list[Path] = argument("CODES", "Code sets to join. Their rows keep this order."),
     out: OutputOption = Path("codes.npy"),
     force: bool = flag("--force", "Replace an existing code set."),
 ) -> None:
@@ -16,8 +16,9 @@ def merge(
     bitcodes merge part1.npy part2.npy -o codes.npy
     ```
 
-    All code sets must be of the same model, engine, dtype and decoding, and have the same sidecar
-    files. The parts that encode --part writes give the same code set as encoding all at once.
+    All code sets must be of the same model, engine, dtype and decoding, and have the same optional
+    files (labels, features, stat). Joining all parts that encode --part wrote gives the same code
+    set as one encode of all images.
     """
     from bitcodes.cli.console import progress
     from bitcodes.cli.show import show

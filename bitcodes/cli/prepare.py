@@ -27,7 +27,7 @@ SeedOption = Annotated[
 def cifar10(
     out: Path = argument("OUT", "Data folder to write.", Path("data/cifar10")),
     source: Path | None = option(
-        "CIFAR-10, if you have it already: cifar-10-python.tar.gz; or a folder, .tar, .tar.gz, "
+        "Your copy of CIFAR-10: cifar-10-python.tar.gz; or a folder, .tar, .tar.gz, "
         ".tar.xz or .zip with train/CLASS/ and test/CLASS/, or with train/, test/ and the lists "
         "train.txt, test.txt and database.txt. The lists are used as they are, unless you name a "
         "protocol. Default: download it."
@@ -41,8 +41,8 @@ def cifar10(
         "full."
     ),
     split: int | None = option(
-        "Which three classes the protocol unseen does not train on. No class is in two splits. "
-        "Default: 1.",
+        "With the protocol unseen: which three classes are not trained on. No class is in two "
+        "splits. Default: 1.",
         min=1,
         max=3,
     ),
@@ -76,8 +76,8 @@ def folder(
 ) -> None:
     """Your own images, sorted into class folders.
 
-    The images stay where they are, and OUT holds the lists. If SOURCE has train/ and test/ (or
-    val/) folders, their division is used. Run the command again to add new images.
+    Writes only lists into OUT; the images stay in SOURCE. If SOURCE has the folders train/ and
+    test/ (or val/), the images stay divided in this way. Run the command again to add new images.
     """
     from bitcodes.datasets.class_folders import prepare_folder
 

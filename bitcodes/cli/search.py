@@ -25,17 +25,21 @@ def search(
     ),
     codes: Path = option("Code set to search.", default=Path("codes.npy")),
     k: int | None = option(
-        "Most results per query. Default: 10; with --radius, no limit.", "-k", min=1
+        "Largest number of results per query. Default: 10; with --radius, no limit.", "-k", min=1
     ),
     radius: int | None = option("Largest Hamming distance of a result.", min=0),
-    rerank: bool = flag("--rerank", "Order a shortlist by the distance between features."),
+    rerank: bool = flag(
+        "--rerank",
+        "Order the nearest images by the distance between features. The code set needs features.",
+    ),
     asymmetric: bool = flag(
         "--asymmetric",
-        "Order a shortlist by the hash outputs of the query, not only by their bits.",
+        "Order the nearest images by the real-valued hash outputs of the query, not only by its "
+        "bits.",
     ),
     shortlist: int | None = option(
-        "How many of the nearest codes --rerank or --asymmetric orders. Default: 1,000; with "
-        "--radius, all within it.",
+        "Length of the shortlist: how many of the nearest images --rerank or --asymmetric orders. "
+        "Default: 1,000; with --radius, all images within it.",
         min=1,
     ),
     json: JsonOption = False,
@@ -46,8 +50,8 @@ def search(
     threads: ThreadsOption = None,
     force: bool = flag(
         "--force",
-        "Search even if the queries are of another model than the code set. The distances then "
-        "mean nothing.",
+        "Search even if the codes of the queries are of another model than the code set. The "
+        "distances then mean nothing.",
     ),
 ) -> None:
     """Find the images nearest to each query, exactly, by the Hamming distance of their codes.
@@ -58,8 +62,8 @@ def search(
     bitcodes search query.jpg --radius 12 --rerank -k 120
     ```
 
-    Results are ordered by distance, then by row. If labels are known, each result is marked as
-    correct or not. A query without a label has that of its class folder.
+    Results are ordered by distance, and at equal distance by row. If labels are known, each result
+    is marked as correct or not. A query without a label gets the label of its class folder.
 
     When piped, prints one tab-separated line per result: query, rank, distance, similarity, path,
     labels and, with --rerank or --asymmetric, the distance of features or hash outputs.
