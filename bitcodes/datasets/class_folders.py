@@ -137,7 +137,7 @@ def _read_classes(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
         notes.append(f"{others:,} files in {folder} have no image's name: left out")
     if len(classes) < 2:
         raise DataError(
-            f"{folder}: expected at least two folders of images, one a class, found "
+            f"{folder}: expected at least two folders of images, one per class, found "
             f"{', '.join(classes) or 'none'}"
         )
     return classes, notes

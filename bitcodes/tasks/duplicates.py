@@ -56,10 +56,10 @@ class Duplicates:
 
     def describe(self) -> str:
         """The number of groups and images, in one line."""
-        within = "with one code" if self.radius == 0 else f"within distance {self.radius}"
+        within = "of equal codes" if self.radius == 0 else f"within distance {self.radius}"
         groups = "1 group" if len(self.groups) == 1 else f"{len(self.groups):,} groups"
         return (
-            f"{groups} {within}: {self.extra:,} of {self.count:,} images beside the ones to keep "
+            f"{groups} {within}; {self.extra:,} of {self.count:,} images are duplicates "
             f"({self.distinct:,} distinct codes of {self.bits} bits)"
         )
 
