@@ -181,6 +181,27 @@ class CodeSet:
         root = self.root
         return None if root is None else root / self.paths[row]
 
+    def check_same_model(
+        self, other: str, bits: int, fingerprint: str | None, force: bool = False
+    ) -> None:
+        """Raise CodeSetError unless codes of `other`, a model or set, can be compared with these.
+
+        `force` allows another model with the same number of bits.
+        """
+        if bits != self.bits:
+            raise CodeSetError(
+                f"{other} has codes of {bits} bits and the database {self.name} of {self.bits}: "
+                "they are not of one model"
+            )
+        if None in (self.fingerprint, fingerprint) or self.fingerprint == fingerprint or force:
+            return
+        run = "" if self.header.run is None else f", from {self.header.run}"
+        raise CodeSetError(
+            f"{self.name} is of model {self.fingerprint}{run}, but {other} is of model "
+            f"{fingerprint}: distances between their codes mean nothing. If the run was trained "
+            "on, encode the images again (encode --force); --force here compares them all the same"
+        )
+
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """Path and reason for each source image that could not be encoded, read from its file."""

@@ -146,7 +146,7 @@ def score_code_sets(
         )
     pairs = _self_pairs(queries, database)
     excluded = pairs if exclude_self else pairs[:0]
-    _remove_pairs(excluded, queries, database, query_labels, labels, total, relevant)
+    _remove_pairs(excluded, (queries, database), (query_labels, labels), (total, relevant))
 
     remarks = list(notes)
     answerable = relevant.any(axis=1)
@@ -203,18 +203,7 @@ def score_code_sets(
 
 def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, Labels]:
     """Labels of both sets as one kind; raises CodeSetError if the sets do not fit together."""
-    if queries.bits != database.bits:
-        raise CodeSetError(
-            f"the queries ({queries.name}) have {queries.bits} bits and the database "
-            f"({database.name}) {database.bits}: they are not of one model"
-        )
-    fingerprints = {queries.fingerprint, database.fingerprint}
-    if None not in fingerprints and len(fingerprints) > 1 and not force:
-        raise CodeSetError(
-            f"the queries ({queries.name}) are codes of model {queries.fingerprint} and the "
-            f"database ({database.name}) of {database.fingerprint}: their distances mean nothing "
-            "(--force compares them all the same)"
-        )
+    database.check_same_model(queries.name, queries.bits, queries.fingerprint, force)
     if queries.class_names and database.class_names and queries.class_names != database.class_names:
         raise CodeSetError(
             f"the queries ({queries.name}) have the classes {_some(queries.class_names)} and the "
@@ -295,21 +284,18 @@ def _query_digest(queries: CodeSet, query_labels: Labels) -> str:
 
 def _remove_pairs(
     pairs: NDArray[np.int64],
-    queries: CodeSet,
-    database: CodeSet,
-    query_labels: Labels,
-    labels: Labels,
-    total: Counts,
-    relevant: Counts,
+    sets: tuple[CodeSet, CodeSet],
+    labels: tuple[Labels, Labels],
+    counts: tuple[Counts, Counts],
 ) -> None:
     """Remove the pairs from the histograms, in place."""
     query, row = pairs.T
-    difference = queries.codes[query] ^ database.codes[row]
+    difference = sets[0].codes[query] ^ sets[1].codes[row]
     distances = np.bitwise_count(difference).sum(axis=1, dtype=np.int64)
-    ours, theirs = query_labels[query], labels[row]
+    ours, theirs = labels[0][query], labels[1][row]
     same = ours == theirs if ours.ndim == 1 else np.logical_and(ours, theirs).any(axis=1)
-    np.subtract.at(total, (query, distances), 1)
-    np.subtract.at(relevant, (query, distances), same.astype(np.int64))
+    np.subtract.at(counts[0], (query, distances), 1)
+    np.subtract.at(counts[1], (query, distances), same.astype(np.int64))
 
 
 def _path(code_set: CodeSet) -> str | None:

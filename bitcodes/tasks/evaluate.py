@@ -74,15 +74,7 @@ def evaluate(
     if queries is None and database is None:
         folder = resolve_run(None if run is None else Path(run))
         dataset = load_settings(folder).data if data is None else Path(data)
-        encode = partial(
-            _encode,
-            folder,
-            dataset,
-            device=device,
-            batch_size=batch_size,
-            workers=workers,
-            progress=progress,
-        )
+        encode = partial(_encode, folder, dataset, device, batch_size, workers, progress)
         result = _evaluate_run(folder, dataset, exclude_self, encode)
     elif queries is None or database is None:
         raise ConfigError("queries and database go together: name both code sets, or neither")
@@ -168,12 +160,11 @@ def _evaluate_run(
 def _encode(
     run: Path,
     data: Path,
-    folder: Path,
-    *,
     device: str,
     batch_size: int,
     workers: int | None,
     progress: Steps | None,
+    folder: Path,
 ) -> tuple[Sets, str | None]:
     """Encode queries and database of the data into `folder`; returns them and the protocol."""
     from bitcodes.datasets.dataset import read_dataset

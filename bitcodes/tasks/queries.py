@@ -121,7 +121,7 @@ def find_model(database: CodeSet, run: Path | None, device: str, force: bool) ->
     if run is None:
         run = _recorded_run(database)
     model = load_like(database.header, run, device)
-    check_same_model(database, model.bits, model.fingerprint(), str(model.path), force)
+    database.check_same_model(str(model.path), model.bits, model.fingerprint(), force)
     return model
 
 
@@ -152,22 +152,3 @@ def _recorded_run(database: CodeSet) -> Path:
     else:
         reason = f"was made with {recorded}, which is not there"
     raise CodeSetError(f"{database.name} {reason}; name the run or the model file with --run")
-
-
-def check_same_model(
-    database: CodeSet, bits: int, fingerprint: str | None, name: str, force: bool
-) -> None:
-    """Raise CodeSetError unless the model or code set `name` has the codes of the database."""
-    if bits != database.bits:
-        raise CodeSetError(
-            f"{name} has codes of {bits} bits and {database.name} of {database.bits}: they are not "
-            "of one model"
-        )
-    if None in (database.fingerprint, fingerprint) or database.fingerprint == fingerprint or force:
-        return
-    recorded = "" if database.header.run is None else f", from {database.header.run}"
-    raise CodeSetError(
-        f"{database.name} is of model {database.fingerprint}{recorded}, but {name} is of model "
-        f"{fingerprint}: distances between their codes mean nothing. If the run was trained on, "
-        "encode the images again (encode --force); --force here compares them all the same"
-    )

@@ -17,7 +17,6 @@ from bitcodes.hamming.stored import open_index
 from bitcodes.tasks.queries import (
     Queries,
     QuerySource,
-    check_same_model,
     encode_queries,
     find_model,
     open_queries,
@@ -88,7 +87,7 @@ def search(
             "give the images themselves as queries"
         )
     else:
-        check_same_model(database, source.bits, source.fingerprint, source.name, force)
+        database.check_same_model(source.name, source.bits, source.fingerprint, force)
         if not source.count:
             raise DataError("there are no queries: the code set of the queries is empty")
         prepared = Queries(source)
