@@ -38,8 +38,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import to_lanes
 from bitcodes.codes.writer import save_code_set
 from bitcodes.hamming.duplicates import near_duplicates
-from bitcodes.hamming.grouped import group
-from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.index import HammingIndex, group
 from bitcodes.machine import core_count
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -31,9 +31,9 @@ from machine import processor
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.hamming import multi
-from bitcodes.hamming.grouped import group
-from bitcodes.hamming.index import HammingIndex, Index
+from bitcodes.hamming.index import HammingIndex, Index, group
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
+from bitcodes.hamming.tables import MARGIN
 from bitcodes.machine import core_count
 
 PARTS = ("sizes", "real", "peers", "extending", "parts", "plot")
@@ -111,7 +111,7 @@ def searches(
         index.method = "auto"
         what = ", ".join(f"{key} = {value}" for key, value in wanted.items())
         gain = seconds["scan"] / seconds["tables"]
-        chosen = "tables" if index.gain(queries=asked, **wanted) > 1 / multi.MARGIN else "scan"
+        chosen = "tables" if index.gain(queries=asked, **wanted) > 1 / MARGIN else "scan"
         report.row(
             *(name, f"{len(index):.0e}", asked, what, shown(seconds["scan"])),
             *(shown(seconds["tables"]), f"{gain:.1f} x", chosen, shown(seconds["auto"])),
@@ -141,8 +141,8 @@ def sizes(report: Report, options: argparse.Namespace) -> None:
             index, grouping, tabling = build(codes, 64, options.threads)
             index.compile()
             points += searches(report, str(data), index, queries)
-            tables, grouped = index.tables, index.grouped
-            groups = sum(array.nbytes for array in (grouped.distinct, grouped.starts, grouped.rows))
+            tables = index.tables
+            groups = sum(array.nbytes for array in index.grouped.groups)
             built.append(
                 [
                     *(data, f"{count:.0e}", f"{len(index.distinct):,}", len(tables.offsets)),

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import chain, islice, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -20,11 +19,11 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import compile_callbacks, kernels
-from bitcodes.hamming.finders import Ball, Keys, Lanes
+from bitcodes.hamming.fallback import starts_at_once
 from bitcodes.hamming.kernels import count as counting
 from bitcodes.hamming.kernels import scan, sliced
 from bitcodes.hamming.kernels.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
-from bitcodes.hamming.plain import MISSING
+from bitcodes.hamming.plain import MISSING, Histograms, Keys, Lanes, Piece
 from bitcodes.hamming.threads import THREADED_FROM, in_company, in_order
 
 _SLICED_FROM = 10
@@ -45,9 +44,6 @@ _CHUNK = 1 << 20
 _PIECE = 1 << 20
 """Keys after which a search by radius hands over what it has."""
 
-_TILE = 1024
-"""Queries that a search by radius serves at a time."""
-
 _SLICED_COUNT_BITS = 128
 """Longest codes that are counted on bit planes: longer ones take long to compile."""
 
@@ -56,9 +52,6 @@ _SLICED_COUNT_BLOCKS = 16
 
 _COUNT_CHUNK = 1 << 18
 """Codes that are sorted by class at a time for counting."""
-
-Piece = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Queries and keys, two arrays of one length."""
 
 
 def nearest(
@@ -123,40 +116,16 @@ def _nearest(
     return np.sort(np.concatenate(shares, axis=1))[:, :k]
 
 
-def ball(queries: Lanes, lanes: Lanes, radius: int, bits: int, threads: int) -> Ball:
-    """See plain.ball."""
-    pieces = []
-    for start in range(0, queries.shape[1], _TILE):
-        some = queries[:, start : start + _TILE]
-        for query, keys in near_pieces(some, lanes, radius, 0, bits, threads):
-            pieces.append((query + start, keys))
-    empty = np.empty(0, np.int64)
-    query = np.concatenate([empty, *(query for query, _ in pieces)])
-    keys = np.concatenate([empty, *(keys for _, keys in pieces)])
-    pieces.clear()
-    keys = keys[np.argsort(query, kind="stable")]
-    offsets = np.zeros(queries.shape[1] + 1, np.int64)
-    np.cumsum(np.bincount(query, minlength=queries.shape[1]), out=offsets[1:])
-    for start, stop in pairwise(offsets):
-        keys[start:stop].sort()
-    return offsets, keys
-
-
+@starts_at_once
 def near_pieces(
     queries: Lanes, lanes: Lanes, radius: int, start: int, bits: int, threads: int
 ) -> Iterator[Piece]:
-    """See plain.near_pieces; for few queries. The first piece is made at once.
+    """See plain.near_pieces; for few queries.
 
     A piece is about a million keys at most, and few are waiting, whatever the number of results.
     Pieces and their order do not depend on timing.
     """
-    pieces = _near_pieces(queries, lanes, radius, start, bits, threads)
-    return chain(list(islice(pieces, 1)), pieces)
 
-
-def _near_pieces(
-    queries: Lanes, lanes: Lanes, radius: int, start: int, bits: int, threads: int
-) -> Iterator[Piece]:
     def search(start: int, stop: int) -> tuple[list[Piece], int]:
         scan = _Scan(queries, lanes, bits, 4 * BLOCK, 0, radius)
         pieces, size = [], 0
@@ -176,25 +145,21 @@ def _near_pieces(
             yield from more
 
 
-def histograms(queries: Lanes, lanes: Lanes, bits: int, threads: int) -> NDArray[np.int64]:
-    """See plain.histograms."""
-    total = np.zeros((queries.shape[1], bits + 1), np.int64)
-    none = np.zeros(queries.shape[1], np.int64)
-    _count_ranges(queries, lanes, none, none, total, total, threads)
-    return total
-
-
-def labelled_histograms(
+def histograms(
     queries: Lanes,
     lanes: Lanes,
     bits: int,
-    query_labels: NDArray[Any],
-    labels: NDArray[Any],
+    query_labels: NDArray[Any] | None,
+    labels: NDArray[Any] | None,
     threads: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """See plain.labelled_histograms."""
+) -> tuple[Histograms, Histograms]:
+    """See plain.histograms."""
     total = np.zeros((queries.shape[1], bits + 1), np.int64)
     relevant = np.zeros_like(total)
+    if query_labels is None or labels is None:
+        none = np.zeros(queries.shape[1], np.int64)
+        _count_ranges(queries, lanes, none, none, total, relevant, threads)
+        return total, relevant
     for start in range(0, lanes.shape[1], _COUNT_CHUNK):
         chunk = lanes[:, start : start + _COUNT_CHUNK]
         some = labels[start : start + _COUNT_CHUNK]

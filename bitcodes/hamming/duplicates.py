@@ -1,30 +1,27 @@
 """Groups of near-duplicates: the connected components of codes within a radius."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.hamming.grouped import GroupedIndex
+from bitcodes.callbacks import Progress
+from bitcodes.hamming.index import GroupedIndex
 
 _PAIRS = 1 << 20
 """Pairs that are joined at a time."""
 
 
 def near_duplicates(
-    index: GroupedIndex,
-    radius: int,
-    progress: Callable[[int, int | None], None] | None = None,
+    index: GroupedIndex, radius: int, progress: Progress | None = None
 ) -> list[NDArray[np.int64]]:
     """The rows of each group of two or more, in order; groups in the order of their first rows.
 
     Two rows are in one group if a chain of rows, each within `radius` of the next, leads from one
     to the other. With radius 0, groups share a code. `progress` is called with how
-    much of the comparing is done, and how much there is.
+    much of the comparing is done.
     """
     parents = np.arange(len(index.distinct))  # (M,) a code of the group that comes earlier, or same
     waiting: list[NDArray[np.int64]] = []
-    for pairs in index.code_pairs(radius, progress) if radius > 0 else ():
+    for pairs in index.scanner.pairs(radius, progress) if radius > 0 else ():
         waiting.append(np.stack([pairs.first, pairs.second]))
         if sum(pair.shape[1] for pair in waiting) >= _PAIRS:
             _join(parents, *np.concatenate(waiting, axis=1))
@@ -32,8 +29,9 @@ def near_duplicates(
     if waiting:
         _join(parents, *np.concatenate(waiting, axis=1))
 
-    groups = np.repeat(parents, np.diff(index.starts))  # (N,) along index.rows
-    rows = index.rows[np.lexsort((index.rows, groups))]
+    _, starts, rows = index.groups
+    groups = np.repeat(parents, np.diff(starts))  # (N,) along the rows
+    rows = rows[np.lexsort((rows, groups))]
     sizes = np.bincount(groups, minlength=1)
     ends = np.cumsum(sizes)
     return [rows[ends[group] - sizes[group] : ends[group]] for group in np.flatnonzero(sizes > 1)]

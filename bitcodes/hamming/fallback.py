@@ -1,13 +1,17 @@
 """Searching without the compiled kernels where numba cannot build them."""
 
 import threading
+import traceback
 import warnings
-from collections.abc import Callable
-from types import ModuleType, TracebackType
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from functools import wraps
+from itertools import chain, islice
+from types import ModuleType
+from typing import ParamSpec, TypeVar
 
 from bitcodes.hamming import fallback_callbacks
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 _COMPILERS = ("numba", "llvmlite")
@@ -29,10 +33,23 @@ def with_kernels(work: Callable[[ModuleType], R], otherwise: Callable[[], R]) ->
     try:
         return work(compiled)
     except Exception as error:
-        if not _is_from_compiler(error.__traceback__):
+        # An error of the compiler, and not one of compiled or other code.
+        frames = traceback.walk_tb(error.__traceback__)
+        if not any(str(f.f_globals.get("__name__")).startswith(_COMPILERS) for f, _ in frames):
             raise
         _give_up(error)
         return otherwise()
+
+
+def starts_at_once(generator: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]]:
+    """Have a generator make its first item when it is called: then its kernels are compiled."""
+
+    @wraps(generator)
+    def start(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        items = generator(*args, **kwargs)
+        return chain(list(islice(items, 1)), items)
+
+    return start
 
 
 def kernels_load() -> bool:
@@ -50,15 +67,6 @@ def _load() -> ModuleType | None:
         else:
             _loaded = compiled
     return _loaded
-
-
-def _is_from_compiler(trace: TracebackType | None) -> bool:
-    """Whether an error came out of the compiler, and not out of compiled or other code."""
-    while trace is not None:
-        if str(trace.tb_frame.f_globals.get("__name__")).startswith(_COMPILERS):
-            return True
-        trace = trace.tb_next
-    return False
 
 
 def _give_up(error: Exception) -> None:

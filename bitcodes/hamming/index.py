@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.callbacks import Progress
 from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
-from bitcodes.hamming.finders import Finder, Pairs, Progress
+from bitcodes.hamming.grouped import Groups, group_rows
+from bitcodes.hamming.plain import Pairs
 from bitcodes.hamming.scanner import Scanner
+from bitcodes.hamming.tables import TableSearch
 
 if TYPE_CHECKING:
     from bitcodes.codes.codeset import CodeSet
@@ -37,19 +40,22 @@ class Within(NamedTuple):
 class Index:
     """Exact top-k, radius and counting search over N codes of `bits` bits, 1 to 1024.
 
-    The base of HammingIndex, GroupedIndex and MultiIndex, which give the same answers and differ in
-    how they find them: `finder` does that, by default the scanner. Answers do not depend on
-    `threads`, and many threads may search one index at once.
+    The base of HammingIndex, GroupedIndex and MultiIndex, which give the same answers. `finder`,
+    by default the scanner, finds codes; where there are `groups`, these turn codes into rows.
+    Answers do not depend on `threads`, and many threads may search one index at once.
     """
 
-    def __init__(self, scanner: Scanner, finder: Finder | None = None) -> None:
+    def __init__(
+        self, scanner: Scanner, groups: Groups | None = None, finder: TableSearch | None = None
+    ) -> None:
         self.scanner = scanner
-        self._finder = scanner if finder is None else finder
+        self._groups = groups
+        self._finder = finder or scanner
         self.bits = scanner.bits
         self.threads = scanner.threads
 
     def __len__(self) -> int:
-        return len(self._finder)
+        return self.scanner.count if self._groups is None else len(self._groups.rows)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)} codes of {self.bits} bits>"
@@ -63,7 +69,7 @@ class Index:
         """
         if k < 1:
             raise ValueError(f"k={k}: expected at least 1")
-        keys = self._finder.nearest(self._query_lanes(queries), k, self.bits)
+        keys = self._nearest(queries, k, self.bits)
         distances, rows = plain.split_keys(keys)
         if k > len(self):
             missing = keys == plain.MISSING
@@ -79,16 +85,23 @@ class Index:
         _check_radius(radius)
         if limit is not None and limit < 1:
             raise ValueError(f"limit={limit}: expected at least 1")
-        query_lanes = self._query_lanes(queries)
         if limit is None:
-            offsets, keys = self._finder.ball(query_lanes, radius)
+            offsets, keys = self._finder.ball(to_lanes(queries, self.bits), radius)
+            if self._groups is not None:
+                offsets, keys = self._groups.expand_ball(offsets, keys)
             return Within(offsets, *plain.split_keys(keys), np.zeros(len(queries), np.bool_))
         # One more than the limit tells whether the limit cuts.
-        nearest = self._finder.nearest(query_lanes, limit + 1, radius)  # (Q, limit + 1)
+        nearest = self._nearest(queries, limit + 1, radius)  # (Q, limit + 1)
         there = nearest != plain.MISSING
         more = there[:, limit].copy()
         there[:, limit] = False
-        return Within(_offsets(there), *plain.split_keys(nearest[there]), more)
+        offsets = plain.offsets_of(there.sum(axis=1))
+        return Within(offsets, *plain.split_keys(nearest[there]), more)
+
+    def _nearest(self, queries: NDArray[np.uint8], k: int, radius: int) -> plain.Keys:
+        """See plain.nearest; queries (Q, B)."""
+        keys = self._finder.nearest(to_lanes(queries, self.bits), k, radius)
+        return keys if self._groups is None else self._groups.expand_nearest(keys)
 
     def pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:
         """Every pair of rows at distance <= `radius`, once, in blocks of bounded size.
@@ -96,7 +109,8 @@ class Index:
         `progress` is called with how much of the work is done, and how much there is.
         """
         _check_radius(radius)
-        return self._finder.pairs(radius, progress)
+        pairs = self.scanner.pairs(radius, progress)
+        return pairs if self._groups is None else self._groups.expand_pairs(pairs)
 
     @overload
     def count(self, queries: NDArray[np.uint8]) -> NDArray[np.int64]: ...
@@ -119,13 +133,18 @@ class Index:
         histograms. Integer labels (N,) and (Q,): relevant means equal. 0/1 labels (N, C) and
         (Q, C): relevant means that at least one label is shared.
         """
-        query_lanes = self._query_lanes(queries)
-        if labels is None and query_labels is None:
-            return self._finder.histograms(query_lanes)
-        if labels is None or query_labels is None:
+        query_lanes = to_lanes(queries, self.bits)
+        if (labels is None) != (query_labels is None):
             raise ValueError("labels and query_labels go together")
-        self._check_labels(labels, query_labels, len(queries))
-        return self._finder.labelled_histograms(query_lanes, query_labels, labels)
+        if labels is not None and query_labels is not None:
+            self._check_labels(labels, query_labels, len(queries))
+        scanner = self.scanner
+        if self._groups is not None:  # a code for each row
+            codes = np.repeat(self._groups.codes, np.diff(self._groups.starts), axis=0)
+            scanner = Scanner(codes, self.bits, self.threads, scanner.work)
+            labels = None if labels is None else labels[self._groups.rows]
+        total, relevant = scanner.histograms(query_lanes, query_labels, labels)
+        return total if labels is None else (total, relevant)
 
     def compile(self) -> None:
         """Use the compiled kernels from now on; compile or load those of `search` at once.
@@ -134,9 +153,6 @@ class Index:
         search does not wait for a compiler, and many of them are fast.
         """
         self._finder.compile()
-
-    def _query_lanes(self, queries: NDArray[np.uint8]) -> NDArray[np.uint64]:
-        return to_lanes(queries, self.bits)  # (W, Q)
 
     def _check_labels(self, labels: NDArray[Any], query_labels: NDArray[Any], queries: int) -> None:
         if (
@@ -171,20 +187,33 @@ class HammingIndex(Index):
             packed, bits = codes.codes, codes.bits
         else:
             raise CodeSetError(f"bits={bits}: the code set has {codes.bits} bits")
-        scanner = Scanner(packed, bits, threads)
-        scanner.make_lanes()
-        super().__init__(scanner)
+        super().__init__(Scanner(packed, bits, threads))
+        self.scanner.make_lanes()
+
+
+class GroupedIndex(Index):
+    """An index that keeps each distinct code once, with the rows that have it."""
+
+    def __init__(self, groups: Groups, bits: int, threads: int | None = None) -> None:
+        super().__init__(Scanner(groups.codes, bits, threads), groups)
+        self.groups = groups
+
+    @property
+    def distinct(self) -> NDArray[np.uint8]:
+        """The distinct codes (M, B)."""
+        return self.groups.codes
+
+
+def group(codes: NDArray[np.uint8], bits: int, threads: int | None = None) -> GroupedIndex:
+    """Build the grouped index of packed codes (N, B)."""
+    return GroupedIndex(group_rows(codes, bits), bits, threads)
 
 
 def to_ragged(distances: NDArray[np.int32], rows: NDArray[np.int64]) -> Within:
     """Results of `search`, both (Q, k), in the form of `within`: without the -1 of missing ones."""
     there = rows >= 0
-    return Within(_offsets(there), distances[there], rows[there], np.zeros(len(rows), np.bool_))
-
-
-def _offsets(there: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Where the results of each query begin, (Q + 1,), from which places hold one, (Q, k)."""
-    return np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int64)
+    offsets = plain.offsets_of(there.sum(axis=1))
+    return Within(offsets, distances[there], rows[there], np.zeros(len(rows), np.bool_))
 
 
 def _check_radius(radius: int) -> None:

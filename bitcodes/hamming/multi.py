@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from bitcodes.codes.pack import code_lanes, to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.fallback import with_kernels
-from bitcodes.hamming.grouped import GroupedIndex, RowFinder, extend_groups, group
-from bitcodes.hamming.index import Index
+from bitcodes.hamming.grouped import extend_groups
+from bitcodes.hamming.index import GroupedIndex, Index, group
 from bitcodes.hamming.tables import Method, Tables, TableSearch, arranged
 from bitcodes.hamming.threads import in_order
 
@@ -35,19 +35,14 @@ class MultiIndex(Index):
     """
 
     def __init__(self, grouped: GroupedIndex, tables: Tables, method: Method = "auto") -> None:
-        all_distinct = len(grouped.distinct) == len(grouped)
+        groups = grouped.groups
         # Where each code has one row, there is nothing to look up.
-        starts = grouped.starts[:0] if all_distinct else grouped.starts
+        starts = groups.starts[:0] if groups.all_distinct else groups.starts
         self.table_search = TableSearch(grouped.scanner, starts, tables, method)
-        codes = grouped.distinct, grouped.starts, grouped.rows
-        super().__init__(grouped.scanner, RowFinder(*codes, self.table_search, grouped.scanner))
+        super().__init__(grouped.scanner, groups, self.table_search)
         self.grouped = grouped
+        self.distinct = grouped.distinct
         self.tables = tables
-
-    @property
-    def distinct(self) -> NDArray[np.uint8]:
-        """The distinct codes (M, B)."""
-        return self.grouped.distinct
 
     @property
     def method(self) -> Method:
@@ -116,10 +111,10 @@ def extend(index: MultiIndex, added: NDArray[np.uint8]) -> MultiIndex:
 def _extended(index: MultiIndex, added: NDArray[np.uint8]) -> MultiIndex:
     from bitcodes.hamming.kernels import probing
 
-    cuts, offsets, codes, ids, _ = index.tables
     new_codes = arranged(to_lanes(added, index.bits), index.bits)
-    known = probing.find_codes(offsets, codes, ids, cuts, new_codes)
-    grouped = extend_groups(index.grouped, added, known)
+    known = probing.find_codes(index.tables, new_codes)
+    groups = extend_groups(index.grouped.groups, added, index.bits, known)
+    grouped = GroupedIndex(groups, index.bits, index.threads)
     new = grouped.distinct[len(index.distinct) :]
     return _merged(grouped, index.tables, new, index.method)
 
@@ -165,6 +160,6 @@ def _merged(
     cuts = np.array(old.cuts)  # no longer part of a mapped file, which is to be replaced
     tables = Tables(cuts, offsets, codes, ids, np.empty((0, 0, 2)))
     samples = np.unique(np.linspace(0, max(count - 1, 0), _SAMPLES).astype(np.int64)[:count])
-    search = MultiIndex(grouped, tables, method).table_search
+    search = MultiIndex(grouped, tables).table_search
     costs = search.costs_of(to_lanes(grouped.distinct[samples], grouped.bits))
     return MultiIndex(grouped, tables._replace(costs=costs), method)

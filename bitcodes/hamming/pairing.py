@@ -6,15 +6,15 @@ one group of equal parts, and only the pairs in a group are compared.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_bits, to_lanes
-from bitcodes.hamming.finders import Lanes
 from bitcodes.hamming.kernels.pairs import compare_in_groups
-from bitcodes.hamming.plain import equal_runs
+from bitcodes.hamming.plain import Lanes, Pairs, equal_runs
 from bitcodes.hamming.threads import in_order
 
 COMPARISON_COST = 12
@@ -55,19 +55,12 @@ def sort_by_parts(lanes: Lanes, bits: int, radius: int) -> tuple[Lanes, list[Sor
     return masks, by_part
 
 
-def compile_comparison(lanes: Lanes) -> None:
-    """Compile or load the kernel of `near_pairs` for codes as long as those of `lanes`."""
-    none = np.empty(0, np.int64)
-    masks, matches = np.empty((0, len(lanes)), np.uint64), np.empty((3, 0), np.int64)
-    compare_in_groups(lanes, 0, 0, none, masks, 0, 0, matches, (0,) * len(lanes))
-
-
 def near_pairs(
     lanes: Lanes, masks: Lanes, part: int, codes: Sorted, radius: int, threads: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
+) -> Iterator[Pairs]:
     """Pairs of rows within the radius that have `part`, and none before it, in common.
 
-    In blocks of (first, second, distances), first < second; their order does not depend on timing.
+    Their order does not depend on timing.
     """
     ordered = np.ascontiguousarray(lanes[:, codes.order])
     words = (0,) * len(lanes)
@@ -76,17 +69,15 @@ def near_pairs(
     cuts = np.searchsorted(comparisons, np.arange(0, total, _COMPARISONS), "right")
     places = np.unique(np.append(cuts, len(comparisons)))  # of chunks, where there is work
 
-    def compare(chunk: tuple[int, int]) -> list[NDArray[np.int64]]:
+    def compare(chunk: tuple[int, int]) -> Pairs:
         start, stop = chunk
         before = comparisons[start - 1] if start else 0
         matches = np.empty((3, comparisons[stop - 1] - before), np.int64)
         size = compare_in_groups(
             ordered, start, stop, codes.ends, masks, part, radius, matches, words
         )
-        one, other = codes.order[matches[0, :size]], codes.order[matches[1, :size]]
-        return [np.minimum(one, other), np.maximum(one, other), matches[2, :size].copy()]
+        rows = np.sort(codes.order[matches[:2, :size]], axis=0)
+        return Pairs(rows[0], rows[1], matches[2, :size].astype(np.int32))
 
-    chunks = list(zip(places[:-1].tolist(), places[1:].tolist(), strict=True))
-    for first, second, distances in in_order(compare, chunks, threads):
-        if len(first):
-            yield first, second, distances.astype(np.int32)
+    blocks = in_order(compare, pairwise(places.tolist()), threads)
+    yield from (block for block in blocks if len(block.first))

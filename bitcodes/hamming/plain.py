@@ -7,11 +7,34 @@ A result is a key, distance << ROW_BITS | row: the order of keys is that of (dis
 """
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.hamming.finders import Ball, Lanes
+Lanes = NDArray[np.uint64]
+"""Queries (W, Q) or codes (W, N), word-major."""
+
+Keys = NDArray[np.int64]
+"""Results, distance << ROW_BITS | row."""
+
+Piece = tuple[NDArray[np.int64], Keys]
+"""Some results of a search by radius: queries and keys, two arrays of one length."""
+
+Ball = tuple[NDArray[np.int64], Keys]
+"""Ragged results: query q owns the keys `offsets[q]:offsets[q + 1]`; (Q + 1,) and (M,)."""
+
+Histograms = NDArray[np.int64]
+"""How many codes lie at each distance from each query, (Q, bits + 1)."""
+
+
+class Pairs(NamedTuple):
+    """A block of pairs of rows, `first < second`, and their distances; three (M,) arrays."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    distances: NDArray[np.int32]
+
 
 ROW_BITS = 48
 """Bits of a key that hold the row; the distance lies above them."""
@@ -26,9 +49,14 @@ BLOCK = 1 << 16
 """Distances computed at a time."""
 
 
-def split_keys(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def split_keys(keys: Keys) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The distances and the rows of keys."""
     return (keys >> ROW_BITS).astype(np.int32), keys & ROW
+
+
+def offsets_of(sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Where groups of some sizes (M,) begin, and the last one's end, (M + 1,)."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def block_distances(queries: Lanes, lanes: Lanes) -> NDArray[np.uint16]:
@@ -39,7 +67,7 @@ def block_distances(queries: Lanes, lanes: Lanes) -> NDArray[np.uint16]:
     return distances
 
 
-def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int) -> NDArray[np.int64]:
+def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int) -> Keys:
     """The keys (Q, k) of the `k` nearest codes of each query within `radius`, else MISSING."""
     keys = np.full((queries.shape[1], k), MISSING, np.int64)
     for here, rows, distances in _blocks(queries, lanes):
@@ -57,55 +85,43 @@ def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int) -> NDArray[np.int
     return keys
 
 
-def ball(queries: Lanes, lanes: Lanes, radius: int) -> Ball:
-    """The sorted keys of all codes within `radius`, ragged: (offsets (Q + 1,), keys (M,))."""
-    piece_lists: list[list[NDArray[np.int64]]] = [[] for _ in range(queries.shape[1])]
-    for here, rows, distances in _blocks(queries, lanes):
-        for pieces, near in zip(piece_lists[here], distances, strict=True):
-            pieces.append(_keys(near, np.flatnonzero(near <= radius), rows))
-    empty = np.empty(0, np.int64)
-    ordered = [np.sort(np.concatenate([empty, *pieces])) for pieces in piece_lists]
-    offsets = np.cumsum([0, *map(len, ordered)])
-    return offsets, np.concatenate([empty, *ordered])
-
-
-def near_pieces(
-    queries: Lanes, lanes: Lanes, radius: int, start: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """All codes from row `start` on that are within `radius`: pieces of (query, key), unordered."""
+def near_pieces(queries: Lanes, lanes: Lanes, radius: int, start: int) -> Iterator[Piece]:
+    """All codes from row `start` on that are within `radius`, in no order."""
     for here, rows, distances in _blocks(queries, lanes[:, start:]):
         query, places = np.nonzero(distances <= radius)
         near = distances[query, places].astype(np.int64)
         yield query + here.start, near << ROW_BITS | (places + rows.start + start)
 
 
-def histograms(queries: Lanes, lanes: Lanes, bits: int) -> NDArray[np.int64]:
-    """How many codes lie at each distance from each query, (Q, bits + 1)."""
-    total = np.zeros((queries.shape[1], bits + 1), np.int64)
-    for here, _, distances in _blocks(queries, lanes):
-        total[here] += _row_histograms(distances, None, bits)
-    return total
-
-
-def labelled_histograms(
+def histograms(
     queries: Lanes,
     lanes: Lanes,
     bits: int,
-    query_labels: NDArray[np.generic],
-    labels: NDArray[np.generic],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """`histograms` of all codes and of the relevant ones; labels are (N,) classes or (N, C) 0/1."""
+    query_labels: NDArray[Any] | None = None,
+    labels: NDArray[Any] | None = None,
+) -> tuple[Histograms, Histograms]:
+    """Histograms of all codes and of the relevant ones; without labels, none is relevant.
+
+    Labels are (N,) classes or (N, C) zeros and ones.
+    """
     total = np.zeros((queries.shape[1], bits + 1), np.int64)
     relevant = np.zeros_like(total)
     for here, rows, distances in _blocks(queries, lanes):
+        bins = distances + np.arange(len(distances))[:, None] * (bits + 1)  # (q, n)
+        total[here] += _histograms(bins.ravel(), total[here].shape)
+        if query_labels is None or labels is None:
+            continue
         if labels.ndim == 1:
             related = query_labels[here, None] == labels[rows]
         else:
             shared = query_labels[here].astype(np.float32) @ labels[rows].astype(np.float32).T
             related = shared > 0  # counts of shared labels: exact in float32
-        total[here] += _row_histograms(distances, None, bits)
-        relevant[here] += _row_histograms(distances, related, bits)
+        relevant[here] += _histograms(bins[related], total[here].shape)
     return total, relevant
+
+
+def _histograms(bins: NDArray[np.int64], shape: tuple[int, ...]) -> Histograms:
+    return np.bincount(bins, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _blocks(queries: Lanes, lanes: Lanes) -> Iterator[tuple[slice, slice, NDArray[np.uint16]]]:
@@ -126,16 +142,6 @@ def _keys(
     """The keys of some places of a block's row."""
     keys: NDArray[np.int64] = distances[places].astype(np.int64) << ROW_BITS
     return keys | (places + int(rows.start))
-
-
-def _row_histograms(
-    distances: NDArray[np.uint16], where: NDArray[np.bool_] | None, bits: int
-) -> NDArray[np.int64]:
-    """The histogram of each row of a (Q, N) block, of the marked places only."""
-    rows = len(distances)
-    bins = distances + (np.arange(rows) * (bits + 1))[:, None]  # (Q, N) int64
-    marked_bins = bins.ravel() if where is None else bins[where]
-    return np.bincount(marked_bins, minlength=rows * (bits + 1)).reshape(rows, bits + 1)
 
 
 def equal_runs(lanes: Lanes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

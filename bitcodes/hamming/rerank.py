@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError
+from bitcodes.hamming.plain import offsets_of
 
 _BLOCK = 1 << 22
 """Feature values read at a time."""
@@ -134,5 +135,5 @@ def _ranked(
     if k is not None:
         place = np.arange(len(rows)) - offsets[query]
         order = order[place < k]
-        offsets = np.concatenate([[0], np.cumsum(np.minimum(np.diff(offsets), k))])
+        offsets = offsets_of(np.minimum(np.diff(offsets), k))
     return Ranked(offsets.astype(np.int64), rows[order], distances[order], scores[order])

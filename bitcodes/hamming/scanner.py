@@ -2,16 +2,18 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.callbacks import Progress
 from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
-from bitcodes.hamming.fallback import with_kernels
-from bitcodes.hamming.finders import Ball, Histograms, Keys, Lanes, Pairs, Progress
+from bitcodes.hamming.fallback import starts_at_once, with_kernels
+from bitcodes.hamming.plain import Ball, Histograms, Keys, Lanes, Pairs
 from bitcodes.machine import core_count
 
 R = TypeVar("R")
@@ -20,26 +22,31 @@ PLAIN_LIMIT = 10**8
 """Distances that are computed in NumPy (under a second) before the kernels are loaded."""
 
 _TILE = 1024
-"""Codes that `pairs` takes as queries at a time."""
+"""Queries that a search by radius serves at a time."""
 
 
 class Work:
-    """Counts the distances computed so far. Threads may share one."""
+    """Counts the distances computed so far, and chooses NumPy or kernels. Threads may share one."""
 
     def __init__(self) -> None:
         self.distances = 0
-        self._kernels_at_once = False
+        self._kernels = False
         self._lock = threading.Lock()
 
     def add(self, distances: int) -> bool:
         """Count `distances` more; return whether NumPy should compute them."""
         with self._lock:
             self.distances += distances
-            return self.distances <= PLAIN_LIMIT and not self._kernels_at_once
+        return self.fits(0)
+
+    def fits(self, distances: int) -> bool:
+        """Whether NumPy should compute so many more; if not, the kernels are used from now on."""
+        self._kernels |= self.distances + distances > PLAIN_LIMIT
+        return not self._kernels
 
     def use_kernels(self) -> None:
         """Let everything from now on be computed by the kernels."""
-        self._kernels_at_once = True
+        self._kernels = True
 
 
 class Scanner:
@@ -64,27 +71,22 @@ class Scanner:
         self.bits = bits
         self.threads = threads or core_count()
         self.count = len(codes)
-        self.work = Work() if work is None else work
+        self.work = work or Work()
         self._codes: NDArray[np.uint8] | None = codes  # until there are lanes
-        self._lanes: NDArray[np.uint64] | None = None
+        self._lanes: Lanes
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return self.count
-
     @property
-    def lanes(self) -> NDArray[np.uint64]:
+    def lanes(self) -> Lanes:
         """The codes as (W, N)."""
-        if self._lanes is None:
-            self.make_lanes()
-            assert self._lanes is not None
-        return self._lanes
+        return self.make_lanes()
 
-    def make_lanes(self) -> None:
+    def make_lanes(self) -> Lanes:
         """Copy the codes into lanes unless that is done."""
         with self._lock:
             if self._codes is not None:
                 self._lanes, self._codes = to_lanes(self._codes, self.bits), None
+        return self._lanes
 
     def is_small(self, queries: int) -> bool:
         """Count the work of `queries` queries; return whether NumPy should do it."""
@@ -96,54 +98,58 @@ class Scanner:
         for queries in (1, 16):  # few and many
             self.nearest(self.lanes[:, :1].repeat(queries, axis=1), 1, self.bits)
 
-    def nearest(self, queries: Lanes, k: int, radius: int, small: bool | None = None) -> Keys:
-        """See plain.nearest; `small`: what `is_small` returned, if it was called before."""
-        return self._scan(plain.nearest, small, queries, k, radius, bits=self.bits)
+    def nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
+        """The keys (Q, k) of the `k` nearest codes of each query within `radius`, else MISSING."""
+        return self._scan(plain.nearest, queries, k, radius, bits=self.bits)
 
-    def ball(self, queries: Lanes, radius: int, small: bool | None = None) -> Ball:
-        """See plain.ball; `small`: what `is_small` returned, if it was called before."""
-        return self._scan(plain.ball, small, queries, radius, bits=self.bits)
+    def ball(self, queries: Lanes, radius: int) -> Ball:
+        """The sorted keys of all codes within `radius` of each query."""
+        empty = np.empty(0, np.int64)
+        pieces = [(empty, empty)]
+        for start in range(0, queries.shape[1], _TILE):
+            tile = queries[:, start : start + _TILE]
+            for query, keys in self._scan(plain.near_pieces, tile, radius, 0, bits=self.bits):
+                pieces.append((query + start, keys))
+        query, keys = map(np.concatenate, zip(*pieces, strict=True))
+        pieces.clear()
+        keys = keys[np.argsort(query, kind="stable")]
+        offsets = plain.offsets_of(np.bincount(query, minlength=queries.shape[1]))
+        for start, stop in pairwise(offsets):
+            keys[start:stop].sort()
+        return offsets, keys
 
-    def histograms(self, queries: Lanes) -> Histograms:
-        """See plain.histograms."""
-        return self._scan(plain.histograms, None, queries, self.bits)
-
-    def labelled_histograms(
-        self, queries: Lanes, query_labels: NDArray[Any], labels: NDArray[Any]
+    def histograms(
+        self,
+        queries: Lanes,
+        query_labels: NDArray[Any] | None = None,
+        labels: NDArray[Any] | None = None,
     ) -> tuple[Histograms, Histograms]:
-        """See plain.labelled_histograms."""
-        arguments = (self.bits, query_labels, labels)
-        return self._scan(plain.labelled_histograms, None, queries, *arguments)
+        """Histograms of all codes and of the relevant ones; labels are those of Index.count."""
+        return self._scan(plain.histograms, queries, self.bits, query_labels, labels)
 
     def pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:
         """Every pair of codes at distance <= `radius`, once, in blocks of bounded size."""
-        if self.work.add(self.count**2):
+        if self.work.fits(self.count**2):
             return self._pairs_by_tiles(radius, progress)
         return with_kernels(
             lambda _: self._pairs_by_parts(radius, progress),
             lambda: self._pairs_by_tiles(radius, progress),
         )
 
+    @starts_at_once
     def _pairs_by_parts(self, radius: int, progress: Progress | None) -> Iterator[Pairs]:
         """`pairs` within groups of codes with an equal part, where that takes less time."""
         from bitcodes.hamming import pairing
 
         by_parts = pairing.sort_by_parts(self.lanes, self.bits, radius)
         if by_parts is None:
-            return self._pairs_by_tiles(radius, progress)
-        pairing.compile_comparison(self.lanes)
+            yield from self._pairs_by_tiles(radius, progress)
+            return
         masks, parts = by_parts
-
-        def blocks() -> Iterator[Pairs]:
-            for part, codes in enumerate(parts):
-                if progress is not None:
-                    progress(part, len(parts))
-                for block in pairing.near_pairs(
-                    self.lanes, masks, part, codes, radius, self.threads
-                ):
-                    yield Pairs(*block)
-
-        return blocks()
+        for part, codes in enumerate(parts):
+            if progress is not None:
+                progress(part, len(parts))
+            yield from pairing.near_pairs(self.lanes, masks, part, codes, radius, self.threads)
 
     def _pairs_by_tiles(self, radius: int, progress: Progress | None) -> Iterator[Pairs]:
         """`pairs` by comparing each code with all behind it."""
@@ -151,10 +157,7 @@ class Scanner:
             if progress is not None:
                 progress(top, self.count)
             tile = self.lanes[:, top : top + _TILE]
-            small = self.work.add(0)  # all pairs were counted before
-            for query, keys in self._scan(
-                plain.near_pieces, small, tile, radius, top, bits=self.bits
-            ):
+            for query, keys in self._scan(plain.near_pieces, tile, radius, top, bits=self.bits):
                 distances, second = plain.split_keys(keys)
                 first = query + top
                 once = first < second
@@ -162,20 +165,15 @@ class Scanner:
                     yield Pairs(first[once], second[once], distances[once])
 
     def _scan(
-        self,
-        plainly: Callable[..., R],
-        small: bool | None,
-        queries: Lanes,
-        *arguments: Any,
-        **kernel_arguments: int,
+        self, plainly: Callable[..., R], queries: Lanes, *arguments: Any, **kernel_arguments: int
     ) -> R:
         """What a function of plain.py returns, or its twin of the same name in compiled.py."""
         lanes = self.lanes
-        if self.is_small(queries.shape[1]) if small is None else small:
-            return plainly(queries, lanes, *arguments)
 
         def with_threads(compiled: Any) -> R:
             twin: Callable[..., R] = getattr(compiled, plainly.__name__)
             return twin(queries, lanes, *arguments, **kernel_arguments, threads=self.threads)
 
+        if self.is_small(queries.shape[1]):
+            return plainly(queries, lanes, *arguments)
         return with_kernels(with_threads, lambda: plainly(queries, lanes, *arguments))

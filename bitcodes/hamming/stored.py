@@ -15,8 +15,8 @@ from bitcodes.codes.codeset import VERIFY_BYTES
 from bitcodes.errors import CodeSetError
 from bitcodes.files import change_names, fsync_dir, write_json_atomic
 from bitcodes.hamming.fallback import kernels_load
-from bitcodes.hamming.grouped import GroupedIndex, group
-from bitcodes.hamming.index import HammingIndex, Index
+from bitcodes.hamming.grouped import Groups
+from bitcodes.hamming.index import GroupedIndex, HammingIndex, Index, group
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
 from bitcodes.hamming.tables import Tables
 
@@ -142,8 +142,8 @@ def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> SavedIndex |
             if expected != actual:
                 raise CodeSetError(f"{file} was changed or cut off; {again}")
             arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
-        groups = {name: arrays.pop(name) for name in ("codes", "starts", "rows")}
-        grouped = GroupedIndex(**groups, bits=code_set.bits, threads=threads)
+        groups = Groups(*(arrays.pop(name) for name in Groups._fields))
+        grouped = GroupedIndex(groups, code_set.bits, threads)
         if not arrays:
             return grouped
         tables = Tables(**{name.removeprefix("table-"): array for name, array in arrays.items()})
@@ -235,11 +235,7 @@ def _crc32_of_codes(code_set: "CodeSet", count: int) -> int:
 def _arrays(index: SavedIndex) -> dict[str, NDArray[Any]]:
     """The arrays to store, by the names of their files."""
     grouped = index.grouped if isinstance(index, MultiIndex) else index
-    arrays: dict[str, NDArray[Any]] = {
-        "codes": grouped.distinct,
-        "starts": grouped.starts,
-        "rows": grouped.rows,
-    }
+    arrays: dict[str, NDArray[Any]] = grouped.groups._asdict()
     if isinstance(index, MultiIndex):
         arrays |= {f"table-{name}": array for name, array in index.tables._asdict().items()}
     return arrays

@@ -7,6 +7,7 @@ what searches for some of the index's own codes cost.
 
 import math
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import plain
 from bitcodes.hamming.fallback import with_kernels
-from bitcodes.hamming.finders import Ball, Keys, Lanes
+from bitcodes.hamming.plain import Ball, Keys, Lanes
 from bitcodes.hamming.scanner import Scanner
 from bitcodes.hamming.threads import THREADED_FROM, in_order
 
@@ -136,30 +137,29 @@ class TableSearch:
         return _CALL + float(cost.mean()) * queries / min(queries, self._scanner.threads)
 
     def nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
-        """`plain.nearest` of the distinct codes: only as many as it takes to have k rows."""
+        """`Scanner.nearest` of the distinct codes: only as many as it takes to have k rows."""
         return self._choose(
             *(queries.shape[1], k, radius),
             lambda: self._nearest(queries, k, radius),
-            lambda small: self._scanner.nearest(queries, k, radius, small),
+            lambda: self._scanner.nearest(queries, k, radius),
         )
 
     def ball(self, queries: Lanes, radius: int) -> Ball:
-        """`plain.ball` of the distinct codes."""
+        """`Scanner.ball` of the distinct codes."""
         return self._choose(
             *(queries.shape[1], 0, radius),
             lambda: self._ball(queries, radius),
-            lambda small: self._scanner.ball(queries, radius, small),
+            lambda: self._scanner.ball(queries, radius),
         )
 
     def _choose(
-        self, queries: int, k: int, radius: int, search: Callable[[], T], scan: Callable[[bool], T]
+        self, queries: int, k: int, radius: int, search: Callable[[], T], scan: Callable[[], T]
     ) -> T:
-        """`search` the tables or `scan`, in NumPy or not."""
-        if self._scanner.is_small(queries):
-            return scan(True)
+        """`search` the tables or `scan`."""
+        if self._scanner.work.fits(queries * self._scanner.count):
+            return scan()
         return with_kernels(
-            lambda _: search() if self._uses_tables(queries, k, radius) else scan(False),
-            lambda: scan(False),
+            lambda _: search() if self._uses_tables(queries, k, radius) else scan(), scan
         )
 
     def _nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
@@ -170,12 +170,11 @@ class TableSearch:
 
         def search(some: slice) -> NDArray[np.bool_]:
             arguments = [*self._arguments(codes[some], k, radius), keys[some], self._words]
-            given_up: NDArray[np.bool_] = probing.nearest_in_tables(*arguments)
-            return given_up
+            return np.asarray(probing.nearest_in_tables(*arguments))
 
         given_up = np.concatenate(self._shared_out(search, len(codes)))
         if given_up.any():
-            keys[given_up] = self._scanner.nearest(queries[:, given_up], k, radius, small=False)
+            keys[given_up] = self._scanner.nearest(queries[:, given_up], k, radius)
         return keys
 
     def _ball(self, queries: Lanes, radius: int) -> Ball:
@@ -183,8 +182,8 @@ class TableSearch:
 
         codes = arranged(queries, self._scanner.bits)
 
-        def search(some: slice) -> list[NDArray[np.int64] | None]:
-            balls: list[NDArray[np.int64] | None] = []
+        def search(some: slice) -> list[Keys | None]:
+            balls: list[Keys | None] = []
             scratch = [np.empty(1024, np.int64), np.zeros(1, np.int64), np.empty((0, 2))]
             for code in codes[some]:
                 arguments = [*self._arguments(code, 0, radius), *scratch, self._words]
@@ -192,15 +191,11 @@ class TableSearch:
                 balls.append(np.sort(keys[:size]) if size >= 0 else None)
             return balls
 
-        balls = []
-        for query, keys in enumerate(
-            keys for share in self._shared_out(search, len(codes)) for keys in share
-        ):
-            if keys is None:
-                here = queries[:, query : query + 1]
-                keys = self._scanner.ball(here, radius, small=False)[1]
-            balls.append(keys)
-        return np.cumsum([0, *map(len, balls)]), np.concatenate(balls)
+        balls = [
+            self._scanner.ball(queries[:, [query]], radius)[1] if keys is None else keys
+            for query, keys in enumerate(chain(*self._shared_out(search, len(codes))))
+        ]
+        return plain.offsets_of(np.array([len(keys) for keys in balls])), np.concatenate(balls)
 
     def costs_of(self, queries: Lanes) -> NDArray[np.float64]:
         """What searches for these queries, lanes (W, S), cost: see Tables."""
@@ -211,17 +206,15 @@ class TableSearch:
         costs = np.full((len(codes), radius + 1, 2), np.nan)
         for code, trace in zip(codes, costs, strict=True):
             histogram = np.zeros(64 * len(self._words) + 1, np.int64)
-            scratch = [np.empty(1024, np.int64), histogram]
-            arguments = [*self._arguments(code, 0, radius), *scratch, trace, self._words]
+            scratch = [np.empty(1024, np.int64), histogram, trace, self._words]
+            arguments = [*self._arguments(code, 0, radius), *scratch]
             probing.search_tables(*arguments)
         return costs
 
     def _arguments(self, queries: Lanes, k: int, radius: int) -> list[Any]:
         """What the kernels are given first."""
-        cuts, offsets, codes, ids, _ = self.tables
-        budget = self._scan_cost(1)
         radius = min(radius, self._scanner.bits)
-        return [offsets, codes, ids, cuts, queries, self._starts, k, radius, budget]
+        return [self.tables, queries, self._starts, k, radius, self._scan_cost(1)]
 
     def _shared_out(self, search: Callable[[slice], T], queries: int) -> list[T]:
         """`search` on some queries after the other, by threads in turns: they take unlike times."""

@@ -17,7 +17,7 @@ from bitcodes.codes.merge import merge
 from bitcodes.codes.pack import pack_bits
 from bitcodes.codes.writer import CodeSetWriter, finish_commit, save_code_set
 from bitcodes.errors import CodeSetError, FileInUseError
-from bitcodes.hamming.grouped import GroupedIndex, group
+from bitcodes.hamming.index import GroupedIndex, group
 from bitcodes.hamming.stored import index_path, load_index, save_index, update_index
 
 # --- calls that are missing ---

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bitcodes.codes.pack import pack_bits
 from bitcodes.hamming.duplicates import near_duplicates
-from bitcodes.hamming.grouped import group
+from bitcodes.hamming.index import group
 
 
 def components(bits, radius):

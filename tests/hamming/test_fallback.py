@@ -18,8 +18,7 @@ from bitcodes.codes.writer import save_code_set
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import compiled, fallback, pairing, stored
 from bitcodes.hamming.duplicates import near_duplicates
-from bitcodes.hamming.grouped import GroupedIndex, group
-from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.index import GroupedIndex, HammingIndex, group
 from bitcodes.hamming.kernels import count, probing, sliced
 from bitcodes.hamming.multi import MultiIndex, build, extend
 from bitcodes.models.checkpoint import load_model

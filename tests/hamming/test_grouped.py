@@ -9,8 +9,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
 from bitcodes.codes.writer import save_code_set
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming.grouped import GroupedIndex, group
-from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.index import GroupedIndex, HammingIndex, group
 from bitcodes.hamming.stored import load_index, open_index, save_index
 
 

@@ -405,7 +405,8 @@ def test_compiled_counts_equal_plain_ones(bits, count):
     lanes, query_lanes = to_lanes(codes, bits), to_lanes(queries, bits)
     index = HammingIndex(codes, bits, threads=2)
     index.compile()
-    np.testing.assert_array_equal(index.count(queries), plain.histograms(query_lanes, lanes, bits))
-    expected = plain.labelled_histograms(query_lanes, lanes, bits, query_labels, labels)
+    total, _ = plain.histograms(query_lanes, lanes, bits)
+    np.testing.assert_array_equal(index.count(queries), total)
+    expected = plain.histograms(query_lanes, lanes, bits, query_labels, labels)
     for found, right in zip(index.count(queries, labels, query_labels), expected, strict=True):
         np.testing.assert_array_equal(found, right)

@@ -9,7 +9,7 @@ from tiny import make_model, make_pictures, make_run
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError, ConfigError, DataError
-from bitcodes.hamming.grouped import group
+from bitcodes.hamming.index import group
 from bitcodes.hamming.stored import save_index
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.encoding import encode_images

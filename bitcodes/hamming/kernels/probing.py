@@ -11,10 +11,9 @@ sum(reach[t] + 1) - 1 bits, the *proven* distance. Each ring of whichever table 
 any order of rings is exact, and the cheapest comes first. (Norouzi, Punjani and Fleet, CVPR 2012,
 https://doi.org/10.1109/CVPR.2012.6248043, go round the tables.)
 
-Tables are stacked: `offsets` (m, V + 1) uint32, `codes` (m, M, W) uint64 and `ids` (m, M) uint32;
-the codes of value v of table t are those at `offsets[t, v]:offsets[t, v + 1]`, in the order of
-their ids. `cuts` (m + 1,) are the bits at which the parts begin. Codes are read where they lie in
-the table, one after another, hence the copies.
+The `tables` are those of tables.py, stacked: the codes of value v of table t are those at
+`offsets[t, v]:offsets[t, v + 1]`, in the order of their ids. Codes are read where they lie in the
+table, one after another, hence the copies.
 """
 
 import numpy as np
@@ -147,9 +146,7 @@ def _ring_cost(probes, codes, words):
 
 
 @njit(nogil=True, cache=True)
-def search_tables(
-    offsets, codes, ids, cuts, query, starts_of, k, radius, budget, keys, histogram, trace, words
-):
+def search_tables(tables, query, starts_of, k, radius, budget, keys, histogram, trace, words):
     """The codes within `radius` of a query (W,), with `k` only the nearest of them.
 
     Those are the first k by (distance, id), and no more than it takes to reach k rows, where the
@@ -160,14 +157,15 @@ def search_tables(
     up to it; it may be empty. How many is -1 where the search was given up, for it would cost more
     than the `budget`.
     """
-    tables, values = offsets.shape[0], offsets.shape[1] - 1
+    cuts, offsets, codes, ids, _ = tables
+    table_count, values = offsets.shape[0], offsets.shape[1] - 1
     count = codes.shape[1]
-    parts = np.empty(tables, np.uint64)
-    reach = np.full(tables, -1)
-    probes = np.ones(tables)  # of the next ring of each table
-    cost = np.empty(tables)  # of that ring, about
+    parts = np.empty(table_count, np.uint64)
+    reach = np.full(table_count, -1)
+    probes = np.ones(table_count)  # of the next ring of each table
+    cost = np.empty(table_count)  # of that ring, about
     starts, ends = np.empty(_AHEAD, np.int64), np.empty(_AHEAD, np.int64)
-    for table in range(tables):
+    for table in range(table_count):
         parts[table] = _part(query, cuts[table], cuts[table + 1])
         value = parts[table]
         here = offsets[table, value + np.uint64(1)] - offsets[table, value]
@@ -224,7 +222,7 @@ def search_tables(
                     candidates += 1
                     # Seen before if another table has been searched as far as its part differs.
                     is_new = True
-                    for other in range(tables):
+                    for other in range(table_count):
                         if other != table and reach[other] >= 0:
                             part = _part(codes[table, place], cuts[other], cuts[other + 1])
                             if popcount(part ^ parts[other]) <= reach[other]:
@@ -268,9 +266,7 @@ def search_tables(
 
 
 @njit(nogil=True, cache=True)
-def nearest_in_tables(
-    offsets, codes, ids, cuts, queries, starts_of, k, radius, budget, nearest, words
-):
+def nearest_in_tables(tables, queries, starts_of, k, radius, budget, nearest, words):
     """Write the k least keys of each of `queries` (Q, W) in `nearest` (Q, k), MISSING behind them.
 
     See search_tables. Returns which queries were given up, (Q,).
@@ -281,21 +277,8 @@ def nearest_in_tables(
     given_up = np.zeros(len(queries), np.bool_)
     for query in range(len(queries)):
         histogram[:] = 0
-        code = queries[query]
         keys, size, _ = search_tables(
-            offsets,
-            codes,
-            ids,
-            cuts,
-            code,
-            starts_of,
-            k,
-            radius,
-            budget,
-            keys,
-            histogram,
-            trace,
-            words,
+            tables, queries[query], starts_of, k, radius, budget, keys, histogram, trace, words
         )
         if size < 0:
             given_up[query] = True
@@ -308,8 +291,9 @@ def nearest_in_tables(
 
 
 @njit(nogil=True, cache=True)
-def find_codes(offsets, codes, ids, cuts, targets):
+def find_codes(tables, targets):
     """The id of each of the codes `targets` (A, W) in the first table, -1 where it is not there."""
+    cuts, offsets, codes, ids, _ = tables
     numbers = np.full(len(targets), -1)
     for row in range(len(targets)):
         value = _part(targets[row], cuts[0], cuts[1])
