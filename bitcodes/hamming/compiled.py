@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import compile_callbacks, kernels
-from bitcodes.hamming.fallback import starts_at_once
 from bitcodes.hamming.kernels import count as counting
 from bitcodes.hamming.kernels import scan, sliced
 from bitcodes.hamming.kernels.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
 from bitcodes.hamming.plain import MISSING, Histograms, Keys, Lanes, Piece
-from bitcodes.hamming.threads import THREADED_FROM, in_company, in_order
+from bitcodes.hamming.threads import THREADED_FROM, in_company, in_order, starts_at_once
 
 _SLICED_FROM = 10
 """Queries from which turning blocks on their side pays."""

@@ -3,15 +3,12 @@
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from functools import wraps
-from itertools import chain, islice
+from collections.abc import Callable
 from types import ModuleType
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from bitcodes.hamming import fallback_callbacks
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 _COMPILERS = ("numba", "llvmlite")
@@ -39,17 +36,6 @@ def with_kernels(work: Callable[[ModuleType], R], otherwise: Callable[[], R]) ->
             raise
         _give_up(error)
         return otherwise()
-
-
-def starts_at_once(generator: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]]:
-    """Have a generator make its first item when it is called: then its kernels are compiled."""
-
-    @wraps(generator)
-    def start(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-        items = generator(*args, **kwargs)
-        return chain(list(islice(items, 1)), items)
-
-    return start
 
 
 def kernels_load() -> bool:

@@ -12,8 +12,9 @@ from bitcodes.callbacks import Progress
 from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
-from bitcodes.hamming.fallback import starts_at_once, with_kernels
+from bitcodes.hamming.fallback import with_kernels
 from bitcodes.hamming.plain import Ball, Histograms, Keys, Lanes, Pairs
+from bitcodes.hamming.threads import starts_at_once
 from bitcodes.machine import core_count
 
 R = TypeVar("R")

@@ -4,9 +4,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
-from typing import TypeVar
+from functools import cache, wraps
+from itertools import chain, islice
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,6 +40,17 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterat
     finally:
         for future in waiting:
             future.cancel()
+
+
+def starts_at_once(generator: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]]:
+    """Have a generator make its first item when it is called: then its kernels are compiled."""
+
+    @wraps(generator)
+    def start(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        items = generator(*args, **kwargs)
+        return chain(list(islice(items, 1)), items)
+
+    return start
 
 
 def in_company(work: Callable[[], R], threads: int) -> list[R]:
