@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -37,16 +37,13 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     `mode` is "wb" or "w" (UTF-8, line ends as given). Readers see the old file or the new one.
     Raises BitcodesError if a program has `path` open and the system then keeps it (Windows).
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    temporary = Path(name)
     try:
-        with open(descriptor, mode, **text) as file:  # noqa: PTH123 - takes over the descriptor
+        with temporary.open(mode.replace("w", "x"), **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if _POSIX:
-            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
         replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -79,12 +76,6 @@ def change_names(change: Callable[[], object], path: Path) -> None:
         f"{path} cannot be replaced ({refusal.strerror}): close the programs that have it open, "
         "Python sessions and notebooks too, and run this again"
     ) from refusal
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_json_atomic(path: Path, value: Any) -> None:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bitcodes.predecessor import params, recipe
+from bitcodes.predecessor import params
 from bitcodes.settings import Settings
 from bitcodes.settings_file import read_settings_file
 
@@ -16,7 +16,7 @@ class Recipe(StrEnum):
     PREDECESSOR = "predecessor"
 
 
-RECIPES: dict[Recipe, dict[str, Any]] = {Recipe.PREDECESSOR: recipe.RECIPE}
+RECIPES: dict[Recipe, dict[str, Any]] = {Recipe.PREDECESSOR: params.RECIPE}
 
 
 @dataclass(frozen=True)

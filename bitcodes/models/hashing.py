@@ -53,7 +53,10 @@ class HashModel(nn.Module):
         if weights != "random":
             file = weights if isinstance(weights, Path) else None
             start_from(self.backbone, backbone, preprocessing.image_size, file, untrained)
-        self.hidden = _hidden_layer(spec.feature_dim, hidden) if hidden else nn.Identity()
+        self.hidden: nn.Module = nn.Identity()
+        if hidden:
+            linear = nn.Linear(spec.feature_dim, hidden, bias=False)
+            self.hidden = nn.Sequential(linear, nn.BatchNorm1d(hidden), nn.ReLU())
         self.hash_layer = nn.Linear(self.feature_dim, bits)
         nn.init.normal_(self.hash_layer.weight, std=self.feature_dim**-0.5)
         nn.init.zeros_(self.hash_layer.bias)
@@ -141,10 +144,6 @@ class HashModel(nn.Module):
             digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
-
-
-def _hidden_layer(inputs: int, width: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
 
 
 @contextmanager

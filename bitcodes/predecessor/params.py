@@ -1,4 +1,4 @@
-"""The `params.json` of Learning-bit-codes-for-images: its names, turned into our settings."""
+"""How Learning-bit-codes-for-images trained: its recipe, and the settings in its `params.json`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from bitcodes.errors import ConfigError
 from bitcodes.settings import Settings
 from bitcodes.settings_file import explain
+
+RECIPE: dict[str, Any] = {
+    "backbone": "bvlc_alexnet",
+    "loss": "ce",
+    "bits": 48,
+    "retrain": "fc6,fc7",
+    "dropout": 0.5,
+    "epochs": 1250,
+    "max_steps": 10_000,
+    "batch_size": 128,
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "head_learning_rate": 0.01,
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "warm_up": 0.0,
+    "amp": "off",
+    "augment": False,
+    "val": 0.0,
+}
+"""The recipe "predecessor": to 1,250 epochs or 10,000 steps, whichever ends first."""
 
 
 class _Params(BaseModel):

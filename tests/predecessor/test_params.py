@@ -6,8 +6,7 @@ import pytest
 from predecessor import PARAMS
 
 from bitcodes.errors import ConfigError
-from bitcodes.predecessor.params import is_params, read_params
-from bitcodes.predecessor.recipe import RECIPE
+from bitcodes.predecessor.params import RECIPE, is_params, read_params
 from bitcodes.settings import Settings
 
 
