@@ -300,10 +300,9 @@ def _read_batch(content: bytes, where: str) -> _Batch:
     try:
         batch = unpickle(content, _PICKLED)
         pixels, labels = np.asarray(batch["data"]), np.asarray(batch["labels"])
-    except RefusedPickle as refused:
-        raise DataError(f"refused {where}: not a batch of CIFAR-10 (it holds {refused})") from None
     except Exception as error:  # a damaged pickle raises nearly everything
-        raise DataError(f"refused {where}: not a batch of CIFAR-10 ({error})") from error
+        reason = f"it holds {error}" if isinstance(error, RefusedPickle) else error
+        raise DataError(f"refused {where}: not a batch of CIFAR-10 ({reason})") from error
     shape = (len(labels), 3 * 32 * 32)
     if pixels.dtype != np.uint8 or pixels.shape != shape or labels.dtype.kind not in "iu":
         raise DataError(

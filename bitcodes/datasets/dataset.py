@@ -74,16 +74,14 @@ def _holds_images(folder: Path) -> bool:
 
 
 def _unprepared(folder: Path, missing: list[str]) -> str:
-    text = f"{folder} has no {', '.join(missing)}"
     classes = class_folders(folder)
+    advice = "; make a data folder with `bitcodes prepare` (cifar10, folder or demo)"
     if {"train", "test"} <= set(classes) and len(class_folders(folder / "train")) == 10:
-        return (
-            f"{text}. If it is CIFAR-10, run `bitcodes prepare cifar10 {folder} --source {folder}`,"
-            f" else `bitcodes prepare folder {folder} {folder}`"
+        command = f"`bitcodes prepare cifar10 {folder} --source {folder}`"
+        advice = (
+            f". If it is CIFAR-10, run {command}, else `bitcodes prepare folder {folder} {folder}`"
         )
-    if len(classes) > 1:
-        return (
-            f"{text}. It holds class folders: "
-            f"run `bitcodes prepare folder {folder} {folder}-lists` and use {folder}-lists"
-        )
-    return f"{text}; make a data folder with `bitcodes prepare` (cifar10, folder or demo)"
+    elif len(classes) > 1:
+        command = f"`bitcodes prepare folder {folder} {folder}-lists`"
+        advice = f". It holds class folders: run {command} and use {folder}-lists"
+    return f"{folder} has no {', '.join(missing)}{advice}"

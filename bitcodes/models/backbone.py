@@ -52,11 +52,10 @@ def wrong_size(name: str, image_size: int, sizes: str) -> ModelError:
 
 
 def preprocessing_with(crop: float, **options: Any) -> Callable[[int], Preprocessing]:
-    """From an image size to the Preprocessing with these options, in training and evaluation.
+    """From an image size to the Preprocessing with these options.
 
     `crop` is the share of an image's shorter side that ImageNet's evaluation shows. Photographs
-    lose their margins as they do there, unless they are to fit whole. Small pictures are shown
-    whole.
+    lose their margins as they do there. Small pictures are shown whole.
     """
 
     def preprocessing(image_size: int) -> Preprocessing:

@@ -57,11 +57,11 @@ def efficientnet_lite0_weights() -> Weights:
         expected = timm.create_model(_NAME, pretrained=False).state_dict()
     if len(source) != len(expected):
         raise ModelError(f"{path}: expected {len(expected)} tensors, found {len(source)}")
-    for (name, model), (old_name, tensor) in zip(expected.items(), source.items(), strict=True):
-        if model.shape != tensor.shape:
+    for name, old_name in zip(expected, source, strict=True):
+        shape, actual = tuple(expected[name].shape), tuple(source[old_name].shape)
+        if shape != actual:
             raise ModelError(
-                f"{path}: {old_name} should be {name} of shape {tuple(model.shape)}, "
-                f"found {tuple(tensor.shape)}"
+                f"{path}: {old_name} should be {name} of shape {shape}, found {actual}"
             )
     return dict(zip(expected, source.values(), strict=True))
 

@@ -6,9 +6,9 @@ from torch import nn
 def stages_by_timm(network: nn.Module) -> list[list[str]]:
     """The parameter names of a network of timm: of its stem, of its first stage, and so on.
 
-    The groups are timm's own, for learning rates that differ by depth: in a convolutional network
-    the layers with maps of one size, or groups of similar blocks; in a transformer the blocks. What
-    follows the last stage belongs to it. Empty if timm has no groups for the network.
+    The groups are timm's own: in a convolutional network the layers with maps of one size, or
+    similar blocks; in a transformer the blocks. What follows the last stage belongs to it. Empty if
+    timm has no groups for the network.
     """
     from timm.models import group_parameters
 
@@ -23,9 +23,8 @@ def stages_by_structure(network: nn.Module) -> list[list[str]]:
     """The parameter names of any network: of its stem, of its first stage, and so on.
 
     The stages are the sequences of blocks beside each other, such as `layer1` to `layer4` of a
-    ResNet. If there is only one sequence, its blocks are the stages. Layers between two stages
-    belong to the later one, layers after the last stage to that one. Empty for a network without
-    blocks, such as AlexNet.
+    ResNet; if there is only one, its blocks. Layers between two stages belong to the later one,
+    layers after the last stage to that one. Empty for a network without blocks, such as AlexNet.
     """
     stages = [f"{name}." for name in _stage_names(network)]
     if not stages:
@@ -47,12 +46,10 @@ def stages_by_structure(network: nn.Module) -> list[list[str]]:
 def _stage_names(module: nn.Module, path: str = "") -> list[str]:
     blocks = {f"{path}{name}": child for name, child in module.named_children() if _is_block(child)}
     sequences = [name for name, block in blocks.items() if _is_sequence(block)]
+    names = sequences or list(blocks)
     if len(sequences) > 1 or _is_sequence(module):
-        return sequences or list(blocks)
-    if len(sequences) == 1 or len(blocks) == 1:
-        (name,) = sequences or blocks
-        return _stage_names(blocks[name], f"{name}.")
-    return []
+        return names
+    return _stage_names(blocks[names[0]], f"{names[0]}.") if len(names) == 1 else []
 
 
 def _is_sequence(module: nn.Module) -> bool:

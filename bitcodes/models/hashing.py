@@ -139,10 +139,9 @@ class HashModel(nn.Module):
         """
         digest = hashlib.sha256(self.preprocessing.canonical().encode())
         for name, tensor in sorted(self.state_dict().items()):
-            if not with_head and not name.startswith("backbone."):
-                continue
-            digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+            if with_head or name.startswith("backbone."):
+                digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 

@@ -24,10 +24,8 @@ _ASIDE = "(--no-pretrained starts from random weights)"
 
 
 def _no_download(name: str, url: str, error: Exception, put: str) -> ModelError:
-    return ModelError(
-        f"cannot download the pretrained weights of {name} ({first_line(error)}): fetch {url} and "
-        f"{put} {_ASIDE}"
-    )
+    problem = f"cannot download the pretrained weights of {name} ({first_line(error)})"
+    return ModelError(f"{problem}: fetch {url} and {put} {_ASIDE}")
 
 
 # -- torchvision ----------------------------------------------------------------------------------
@@ -235,10 +233,8 @@ def _in_hub_cache(repository: str) -> str | None:
     """The file of weights of a Hugging Face repository, if it is in the cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    files = (
-        try_to_load_from_cache(repository, name)
-        for name in ("model.safetensors", "pytorch_model.bin")
-    )
+    names = "model.safetensors", "pytorch_model.bin"
+    files = (try_to_load_from_cache(repository, name) for name in names)
     return next((file for file in files if isinstance(file, str)), None)
 
 

@@ -13,9 +13,8 @@ def keep_freed_memory() -> bool:
     """Let this process keep freed memory for its next allocations. Returns whether it can.
 
     glibc hands blocks of some MB back to the system as soon as they are free. A network allocates
-    hundreds of them per few images, and again for the next. The system then clears every page
-    again: about a tenth of a training step at 128 pixels, and up to half of the time of encoding in
-    a virtual machine. On systems without glibc nothing changes.
+    hundreds of them per few images, and the system clears every page again: about a tenth of a
+    training step at 128 pixels, and up to half of the time of encoding in a virtual machine.
     """
     is_linux = sys.platform.startswith("linux")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if is_linux else None
