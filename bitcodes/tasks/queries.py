@@ -140,15 +140,11 @@ def _no_queries(skipped: Sequence[tuple[str, str]]) -> DataError:
 def _recorded_run(database: CodeSet) -> Path:
     """The run that the header names, if it is still there, else the newest one."""
     recorded = database.header.run
-    if recorded is not None and database.path is not None:
-        run = database.path.parent / recorded
-        if run.exists():
+    reason = "does not say which model made it"
+    if recorded is not None:
+        if database.path is not None and (run := database.path.parent / recorded).exists():
             return run
-    latest = RUNS / LATEST
-    if recorded is not None and latest.exists():
-        return latest  # it may be the same model in another place: the fingerprint will tell
-    if recorded is None:
-        reason = "does not say which model made it"
-    else:
+        if (latest := RUNS / LATEST).exists():
+            return latest  # it may be the same model in another place: the fingerprint will tell
         reason = f"was made with {recorded}, which is not there"
     raise CodeSetError(f"{database.name} {reason}; name the run or the model file with --run")
