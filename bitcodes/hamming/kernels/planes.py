@@ -1,19 +1,16 @@
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, var-annotated"
 """Bit planes: the vector code of the sliced scan, written as LLVM instructions for numba to inline.
 
 A block of 512 codes, turned on its side, is one plane per bit: 8 words, in which bit r of word l
 belongs to code 8 r + l. LLVM makes of a plane whatever registers the machine has. Numba has no
-vector types, hence the intrinsics; each is a few lines of Python that emit the instructions, and
-the jitted loops around them are in the other
-files here.
+vector types, hence the intrinsics.
 
 All arrays are C-contiguous uint64; planes and tables are aligned to 64 bytes.
 """
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
@@ -35,11 +32,12 @@ TABLE_ROWS = 10
 _HAS_TERNARY_LOGIC = bool(get_host_cpu_features().get("avx512f"))
 
 _I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_ZERO = _I64(0)
 _PLANE = ir.VectorType(_I64, WORDS)
 _PLANE_BYTES = 8 * WORDS
 
 
-def _splat(builder: Any, word: Any) -> Any:
+def _splat(builder, word):
     """A plane with `word` in every place."""
     undefined = ir.Constant(_PLANE, ir.Undefined)
     lane = builder.insert_element(undefined, word, _I32(0))
@@ -47,48 +45,55 @@ def _splat(builder: Any, word: Any) -> Any:
     return builder.shuffle_vector(lane, undefined, first)
 
 
-def _constant(word: int) -> Any:
+def _constant(word):
     return ir.Constant(_PLANE, [word] * WORDS)
 
 
-def _is_any(builder: Any, plane: Any) -> Any:
+def _is_any(builder, plane):
     """Whether a plane has a one."""
     every = ir.IntType(64 * WORDS)
     return builder.icmp_unsigned("!=", builder.bitcast(plane, every), every(0))
 
 
 class _Memory:
-    """Loads and stores at an offset in bytes from a place in an array."""
+    """Loads and stores at an offset in bytes from an address, aligned to `align` bytes."""
 
-    def __init__(
-        self, context: Any, builder: Any, kind: Any, array: Any, byte: Any, align: int = 8
-    ) -> None:
-        data = context.make_array(kind)(context, builder, array).data
-        self._builder, self._align = builder, align
-        self._address = builder.add(builder.ptrtoint(data, _I64), byte)
+    def __init__(self, builder, address, align):
+        self._builder, self._address, self._align = builder, address, align
 
-    def _pointer(self, offset: int, kind: Any) -> Any:
+    def _pointer(self, offset, kind):
         address = self._builder.add(self._address, _I64(offset))
         return self._builder.inttoptr(address, kind.as_pointer())
 
-    def load(self, offset: int, kind: Any = _PLANE, align: int | None = None) -> Any:
-        return self._builder.load(self._pointer(offset, kind), align=align or self._align)
+    def load(self, offset=0, kind=_PLANE):
+        return self._builder.load(self._pointer(offset, kind), align=self._align)
 
-    def store(self, value: Any, offset: int) -> None:
+    def store(self, value, offset=0):
         self._builder.store(value, self._pointer(offset, value.type), align=self._align)
 
-    def moved(self, byte: Any) -> "_Memory":
-        """The same array, `byte` bytes on."""
-        other = object.__new__(_Memory)
-        other._builder, other._align = self._builder, self._align
-        other._address = self._builder.add(self._address, byte)
-        return other
+    def moved(self, byte):
+        """The memory from `byte` bytes on."""
+        return _Memory(self._builder, self._builder.add(self._address, byte), self._align)
+
+
+def _memories(context, builder, signature, arguments):
+    """A function of an intrinsic: an array among its arguments, from item `number` on.
+
+    Items are `size` bytes long.
+    """
+
+    def memory(place, number=_ZERO, size=8, align=8):
+        array = context.make_array(signature.args[place])(context, builder, arguments[place])
+        address = builder.ptrtoint(array.data, _I64)
+        return _Memory(builder, builder.add(address, builder.mul(number, _I64(size))), align)
+
+    return memory
 
 
 # --- turning a block on its side ------------------------------------------------------------------
 
 
-def _exchange(widths: Sequence[int]) -> Callable[..., Any]:
+def _exchange(widths):
     """An intrinsic that does three steps of the transposition of 64 x 64 bits, on 8 of its rows.
 
     A step of width w swaps, for rows r and r + w, the bits that lie in the other's half (Hacker's
@@ -97,24 +102,12 @@ def _exchange(widths: Sequence[int]) -> Callable[..., Any]:
     stride = min(widths)
 
     @intrinsic
-    def exchange(
-        context: Any,
-        source: types.Type,
-        source_place: types.Type,
-        target: types.Type,
-        target_place: types.Type,
-    ) -> Any:
+    def exchange(context, source, source_place, target, target_place):
         """Read 8 rows of `source` from word `source_place` on, write them to `target`."""
 
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            kinds = signature.args
-            eight = _I64(8)
-            reader = _Memory(
-                context, builder, kinds[0], arguments[0], builder.mul(arguments[1], eight)
-            )
-            writer = _Memory(
-                context, builder, kinds[2], arguments[2], builder.mul(arguments[3], eight)
-            )
+        def generate(context, builder, signature, arguments):
+            memory = _memories(context, builder, signature, arguments)
+            reader, writer = memory(0, arguments[1]), memory(2, arguments[3])
             rows = [reader.load(row * stride * _PLANE_BYTES) for row in range(8)]
             for width in widths:
                 # The low `width` bits of every 2 `width` ones.
@@ -132,8 +125,7 @@ def _exchange(widths: Sequence[int]) -> Callable[..., Any]:
                 writer.store(rows[row], row * stride * _PLANE_BYTES)
             return context.get_dummy_value()
 
-        arguments = (source, types.int64, target, types.int64)
-        return types.void(*arguments), generate
+        return types.void(source, types.int64, target, types.int64), generate
 
     return exchange
 
@@ -146,15 +138,7 @@ exchange_near = _exchange((4, 2, 1))
 
 
 @intrinsic
-def write_table(
-    context: Any,
-    planes: types.Type,
-    first: types.Type,
-    second: types.Type,
-    third: types.Type,
-    tables: types.Type,
-    group: types.Type,
-) -> Any:
+def write_table(context, planes, first, second, third, tables, group):
     """Write `tables[group]`, (10, WORDS): the distances in three planes from each of 8 patterns.
 
     The distance of a code from pattern p, whose bit 0 is compared with plane `first`, is a number
@@ -162,13 +146,10 @@ def write_table(
     2 + r for `r = p & 6 | parity of p`, so that the lowest bit of r leads to the sum.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        memory = _Memory(context, builder, signature.args[0], arguments[0], _I64(0), 64)
-        planes = [
-            memory.moved(builder.mul(place, _I64(_PLANE_BYTES))).load(0) for place in arguments[1:4]
-        ]
-        byte = builder.mul(arguments[5], _I64(TABLE_ROWS * _PLANE_BYTES))
-        table = _Memory(context, builder, signature.args[4], arguments[4], byte, 64)
+    def generate(context, builder, signature, arguments):
+        memory = _memories(context, builder, signature, arguments)
+        planes = [memory(0, place, _PLANE_BYTES, ALIGNMENT).load() for place in arguments[1:4]]
+        table = memory(4, arguments[5], TABLE_ROWS * _PLANE_BYTES, ALIGNMENT)
         total = builder.xor(builder.xor(*planes[:2]), planes[2])
         for pattern in (0, 1, 2, 4):
             x, y, z = (
@@ -180,15 +161,14 @@ def write_table(
             for other, over in ((pattern, carry), (7 - pattern, builder.not_(carry))):
                 row = other & 6 | other.bit_count() % 2
                 table.store(over, (2 + row) * _PLANE_BYTES)
-        table.store(total, 0)
+        table.store(total)
         table.store(builder.not_(total), _PLANE_BYTES)
         return context.get_dummy_value()
 
-    arguments = (planes, types.int64, types.int64, types.int64, tables, types.int64)
-    return types.void(*arguments), generate
+    return types.void(planes, *[types.int64] * 3, tables, types.int64), generate
 
 
-def _full_add(builder: Any, x: Any, y: Any, z: Any) -> tuple[Any, Any]:
+def _full_add(builder, x, y, z):
     """Sum and carry of three bits, in every place of three planes."""
     total = builder.xor(builder.xor(x, y), z)
     # With xor, the first operation is shared with the sum: five in all. With or, the carry becomes
@@ -197,19 +177,17 @@ def _full_add(builder: Any, x: Any, y: Any, z: Any) -> tuple[Any, Any]:
     return total, builder.or_(builder.and_(x, y), builder.and_(either, z))
 
 
-def _add_up(
-    builder: Any, numbers: Iterable[tuple[Any, int]], columns: int
-) -> tuple[list[Any], list[Any]]:
+def _add_up(builder, numbers, columns):
     """Add up planes of weight 2**column: the planes of the sums, the lowest first, and the carries.
 
     Carry-save: when three planes wait in a column, a full adder leaves one there and carries one
     on. What is carried out of the last column, of weight 2**columns each, is the second list. (What
     is not used of all this, the compiler leaves out.)
     """
-    waiting: list[list[Any]] = [[] for _ in range(columns)]
+    waiting = [[] for _ in range(columns)]
     carried_out = []
 
-    def put(plane: Any, column: int) -> None:
+    def put(plane, column):
         if column == columns:
             carried_out.append(plane)
             return
@@ -228,18 +206,7 @@ def _add_up(
     return [planes[0] if planes else _constant(0) for planes in waiting], carried_out
 
 
-def _memories(context: Any, builder: Any, signature: Any, arguments: Any) -> Callable[..., _Memory]:
-    """A function of an intrinsic: the array among its arguments at a place, from a byte on."""
-
-    def memory(place: int, byte: Any, align: int = 8) -> _Memory:
-        return _Memory(context, builder, signature.args[place], arguments[place], byte, align)
-
-    return memory
-
-
-def _terms(
-    builder: Any, table: _Memory, pattern: _Memory, numbers: int
-) -> Iterator[tuple[Any, int]]:
+def _terms(builder, table, pattern, numbers):
     """The sums and carries, with their columns, that add up to the distances from a query."""
     for number in range(numbers):
         group, column = divmod(number, 2)
@@ -253,17 +220,7 @@ def _terms(
 
 
 @intrinsic
-def find_near(
-    context: Any,
-    tables: types.Type,
-    patterns: types.Type,
-    query: types.Type,
-    carries: types.Type,
-    bound: types.Type,
-    near: types.Type,
-    numbers: types.UniTuple,
-    columns: types.UniTuple,
-) -> Any:
+def find_near(context, tables, patterns, query, carries, bound, near, numbers, columns):
     """Set the bits of `near` (WORDS,) of the codes nearer than `bound`; return whether any is.
 
     `patterns` (Q, G) uint16 gives, in bytes, the row r of each query in the table of each group in
@@ -273,13 +230,12 @@ def find_near(
     (a lone bit has no carry), `columns` one of length C: so the compiler knows them.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         memory = _memories(context, builder, signature, arguments)
-        table = memory(0, _I64(0), ALIGNMENT)
+        table = memory(0, align=ALIGNMENT)
         groups = (numbers.count + 1) // 2
-        pattern = memory(1, builder.mul(arguments[2], _I64(2 * groups)), 2)
-        carry = memory(3, builder.mul(arguments[4], _I64(8 * columns.count)))
-
+        pattern = memory(1, arguments[2], 2 * groups, align=2)
+        carry = memory(3, arguments[4], 8 * columns.count)
         minus_bound = [
             (_splat(builder, carry.load(8 * column, _I64)), column)
             for column in range(columns.count)
@@ -288,25 +244,17 @@ def find_near(
         _, carries = _add_up(builder, terms, columns.count)
         # Each carry is 2**C; no sum reaches twice that, so that one at most is set in a place.
         close = builder.not_(functools.reduce(builder.or_, carries))
-        memory(5, _I64(0)).store(close, 0)
+        memory(5).store(close)
         return _is_any(builder, close)
 
-    arguments = (tables, patterns, types.int64, carries, types.int64, near, numbers, columns)
-    return types.boolean(*arguments), generate
+    place = types.int64
+    return types.boolean(tables, patterns, place, carries, place, near, numbers, columns), generate
 
 
 @intrinsic
 def count_distances(
-    context: Any,
-    tables: types.Type,
-    first_group: types.Type,
-    patterns: types.Type,
-    query: types.Type,
-    mask: types.Type,
-    histogram: types.Type,
-    first_row: types.Type,
-    numbers: types.UniTuple,
-) -> Any:
+    context, tables, first_group, patterns, query, mask, histogram, first_row, numbers
+):
     """Count the distances of the codes in `mask` (WORDS,) from a query.
 
     Row `first_row` + d of `histogram` (R, WORDS) gets the number of those at distance d added, that
@@ -317,22 +265,20 @@ def count_distances(
     distance has a plane of its codes in the end, whose ones are counted.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         memory = _memories(context, builder, signature, arguments)
         groups = (numbers.count + 1) // 2
         largest = 3 * (numbers.count // 2) + numbers.count % 2
         columns = largest.bit_length()
-        block = builder.mul(arguments[1], _I64(TABLE_ROWS * _PLANE_BYTES))
-        table = memory(0, block, ALIGNMENT)
-        pattern = memory(2, builder.mul(arguments[3], _I64(2 * groups)), 2)
-        counts = memory(5, builder.mul(arguments[6], _I64(_PLANE_BYTES)), ALIGNMENT)
-        terms = _terms(builder, table, pattern, numbers.count)
-        planes, _ = _add_up(builder, terms, columns)
+        table = memory(0, arguments[1], TABLE_ROWS * _PLANE_BYTES, ALIGNMENT)
+        pattern = memory(2, arguments[3], 2 * groups, align=2)
+        counts = memory(5, arguments[6], _PLANE_BYTES, ALIGNMENT)
+        planes, _ = _add_up(builder, _terms(builder, table, pattern, numbers.count), columns)
         kind = ir.FunctionType(_PLANE, [_PLANE])
         name = f"llvm.ctpop.v{WORDS}i64"
-        ones = get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+        ones = get_or_insert_function(builder.module, kind, name)
 
-        def part(codes: Any, column: int, distance: int) -> None:
+        def part(codes, column, distance):
             if distance > largest:
                 return
             if column < 0:
@@ -345,35 +291,32 @@ def count_distances(
                 part(builder.and_(codes, builder.not_(planes[column])), column - 1, distance)
                 part(builder.and_(codes, planes[column]), column - 1, distance + 2**column)
 
-        part(memory(4, _I64(0)).load(0), columns - 1, 0)
+        part(memory(4).load(), columns - 1, 0)
         return context.get_dummy_value()
 
-    arguments = (
-        *(tables, types.int64, patterns, types.int64),
-        *(mask, histogram, types.int64, numbers),
-    )
-    return types.void(*arguments), generate
+    place = types.int64
+    return types.void(tables, place, patterns, place, mask, histogram, place, numbers), generate
 
 
 @intrinsic
-def bits_at(context: Any, plane: types.Type, place: types.Type) -> Any:
+def bits_at(context, plane, place):
     """The bits at `place` of the words of a plane (WORDS,): that of word l is bit l of a uint64."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        memory = _Memory(context, builder, signature.args[0], arguments[0], _I64(0))
+    def generate(context, builder, signature, arguments):
+        planes = _memories(context, builder, signature, arguments)(0)
         # Shifted to the top of its word, a bit is the sign: what a register has an instruction for.
         shift = _splat(builder, builder.sub(_I64(63), arguments[1]))
-        negative = builder.icmp_signed("<", builder.shl(memory.load(0), shift), _constant(0))
+        negative = builder.icmp_signed("<", builder.shl(planes.load(), shift), _constant(0))
         return builder.zext(builder.bitcast(negative, ir.IntType(WORDS)), _I64)
 
     return types.uint64(plane, types.int64), generate
 
 
 @intrinsic
-def prefetch(context: Any, array: types.Type, place: types.Type) -> Any:
+def prefetch(context, array, place):
     """Ask for the cache line that holds a word of an array, counted through; it need not exist."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         address = builder.bitcast(builder.gep(data, [arguments[1]]), _I8.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
@@ -385,20 +328,20 @@ def prefetch(context: Any, array: types.Type, place: types.Type) -> Any:
 
 
 @intrinsic
-def popcount(context: Any, word: types.Type) -> Any:
+def popcount(context, word):
     """The number of ones of a uint64, as an int64."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
 
 
 @intrinsic
-def lowest_one(context: Any, word: types.Type) -> Any:
+def lowest_one(context, word):
     """The place of the lowest one of a uint64 that is not 0, as an int64."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.IntType(1)(1))
 
     return types.int64(types.uint64), generate
