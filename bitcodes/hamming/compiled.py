@@ -17,12 +17,12 @@ import numpy as np
 from numba.core import event
 from numpy.typing import NDArray
 
-from bitcodes.codes.pack import pack_bits, to_lanes
+from bitcodes.codes.pack import code_lanes, pack_bits, to_lanes
 from bitcodes.hamming import compile_callbacks, kernels
 from bitcodes.hamming.kernels import count as counting
 from bitcodes.hamming.kernels import scan, sliced
 from bitcodes.hamming.kernels.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
-from bitcodes.hamming.plain import MISSING, Histograms, Keys, Lanes, Piece
+from bitcodes.hamming.plain import MISSING, Histograms, Keys, Lanes, Piece, bit_places
 from bitcodes.hamming.threads import THREADED_FROM, in_company, in_order, starts_at_once
 
 _SLICED_FROM = 10
@@ -57,9 +57,8 @@ def nearest(
     queries: Lanes, lanes: Lanes, k: int, radius: int, bits: int, threads: int
 ) -> NDArray[np.int64]:
     """See plain.nearest."""
-    missing = max(k - lanes.shape[1], 0)
+    count, missing = queries.shape[1], max(k - lanes.shape[1], 0)
     k -= missing
-    count = queries.shape[1]
     if not count or not k:
         return np.full((count, k + missing), MISSING, np.int64)
     room = k + max(k // 2, 64)  # cutting back is a pass over the keys: not too often
@@ -68,7 +67,7 @@ def nearest(
         _nearest(queries[:, start : start + step], lanes, k, room, radius, bits, threads)
         for start in range(0, count, step)
     ]
-    keys = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    keys = np.concatenate(parts)
     return np.pad(keys, ((0, 0), (0, missing)), constant_values=MISSING) if missing else keys
 
 
@@ -77,7 +76,6 @@ def _nearest(
 ) -> NDArray[np.int64]:
     """`nearest` for as many queries as there is memory for the candidates of."""
     query_count, code_count = queries.shape[1], lanes.shape[1]
-
     lock = threading.Lock()
 
     def search(some: Lanes, chunks: Iterable[tuple[int, int]], best: NDArray[np.int64]) -> Keys:
@@ -93,15 +91,13 @@ def _nearest(
 
     if threads == 1 or query_count * lanes.size < THREADED_FROM:
         if query_count < _SLICED_FROM:
-            words = (0,) * len(lanes)
-            few = scan.nearest_of_few(lanes, _rows(queries), k, min(radius, bits), room, words)
-            return cast(Keys, few)
+            few = lanes, _rows(queries), k, min(radius, bits), room, (0,) * len(lanes)
+            return cast(Keys, scan.nearest_of_few(*few))
         return search_alone(queries)
     if query_count >= _QUERIES * threads and code_count <= _FEW_CODES:
         # Several parts a thread where that costs little: cores are not equally fast.
-        parts = np.array_split(
-            queries, threads * min(4, query_count // (_QUERIES * threads)), axis=1
-        )
+        shares = threads * min(4, query_count // (_QUERIES * threads))
+        parts = np.array_split(queries, shares, axis=1)
         return np.concatenate(list(in_order(search_alone, parts, threads)))
 
     # Few queries: the threads take turns at the codes, and tell each other their bounds.
@@ -109,10 +105,10 @@ def _nearest(
     work = iter(chunks)
     best = np.full(query_count, bits + 1, np.int64)  # the least bound of any thread
     try:
-        shares = in_company(lambda: search(queries, work, best), min(threads, len(chunks)))
+        keys = in_company(lambda: search(queries, work, best), min(threads, len(chunks)))
     finally:
         chunks.clear()  # when interrupted, do no more than the chunks under way
-    return np.sort(np.concatenate(shares, axis=1))[:, :k]
+    return np.sort(np.concatenate(keys, axis=1))[:, :k]
 
 
 @starts_at_once
@@ -125,7 +121,8 @@ def near_pieces(
     Pieces and their order do not depend on timing.
     """
 
-    def search(start: int, stop: int) -> tuple[list[Piece], int]:
+    def search(chunk: tuple[int, int]) -> tuple[list[Piece], int]:
+        start, stop = chunk
         scan = _Scan(queries, lanes, bits, 4 * BLOCK, 0, radius)
         pieces, size = [], 0
         while start < stop and size < _PIECE:
@@ -135,12 +132,11 @@ def near_pieces(
         return pieces, start
 
     chunks = _chunks(start, lanes.shape[1], queries.size, threads)
-    for (pieces, place), (_, stop) in zip(
-        in_order(lambda chunk: search(*chunk), chunks, threads), chunks, strict=True
-    ):
+    results = in_order(search, chunks, threads)
+    for (pieces, place), (_, stop) in zip(results, chunks, strict=True):
         yield from pieces
         while place < stop:
-            more, place = search(place, stop)
+            more, place = search((place, stop))
             yield from more
 
 
@@ -223,16 +219,8 @@ def _count_shared(
     label_words = (0,) * len(masks)
 
     def count(some: slice) -> None:
-        counting.count_shared(
-            lanes,
-            rows[some],
-            masks,
-            query_masks[some],
-            total[some],
-            relevant[some],
-            words,
-            label_words,
-        )
+        labelled = masks, query_masks[some], total[some], relevant[some]
+        counting.count_shared(lanes, rows[some], *labelled, words, label_words)
 
     deque(in_order(count, _batches(len(rows), threads), threads), maxlen=0)
 
@@ -258,7 +246,7 @@ class _Scan:
             self._scan: Callable[..., int] = scan.scan
         else:
             self._scan = sliced.scan_sliced
-            arguments += _sliced_arguments(queries, bits)
+            arguments.append(_sliced_arguments(queries, bits))
         self._lanes, self._arguments = lanes, arguments
 
     def run(self, start: int, stop: int) -> int:
@@ -283,19 +271,16 @@ class _Scan:
         return np.repeat(query, counts), keys
 
 
-def _sliced_arguments(queries: Lanes, bits: int) -> list[Any]:
+def _sliced_arguments(queries: Lanes, bits: int) -> tuple[Any, ...]:
     """What scan_sliced needs beside what scan needs; see there."""
     places = _places(bits)
     columns = max(1, (bits - 1).bit_length())
-    return [
-        places,
-        _patterns(queries, places, bits),
-        _carries(columns),
+    return (
+        *(places, _patterns(queries, places, bits), _carries(columns)),
         _aligned_zeros(64 * len(queries) + 1, WORDS),
         _aligned_zeros(len(places) // 3, TABLE_ROWS, WORDS),
-        _numbers(bits),
-        (0,) * columns,
-    ]
+        *(_numbers(bits), (0,) * columns),
+    )
 
 
 def _numbers(bits: int) -> tuple[int, ...]:
@@ -316,9 +301,7 @@ def _patterns(queries: Lanes, places: NDArray[np.int64], bits: int) -> NDArray[n
 @cache
 def _places(bits: int) -> NDArray[np.int64]:
     """The planes that codes of `bits` bits use, and up to a multiple of 3 the zero one behind."""
-    ones = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
-    places = np.flatnonzero(ones >> np.arange(64, dtype=np.uint64) & np.uint64(1))  # (K,)
-    return np.concatenate([places, np.full(-bits % 3, 64 * len(ones))])
+    return np.concatenate([bit_places(bits), np.full(-bits % 3, 64 * code_lanes(bits))])
 
 
 @cache

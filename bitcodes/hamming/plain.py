@@ -7,10 +7,13 @@ A result is a key, distance << ROW_BITS | row: the order of keys is that of (dis
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bitcodes.codes.pack import pack_bits, to_lanes
 
 Lanes = NDArray[np.uint64]
 """Queries (W, Q) or codes (W, N), word-major."""
@@ -59,6 +62,13 @@ def offsets_of(sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
+@cache
+def bit_places(bits: int) -> NDArray[np.int64]:
+    """Where the bits of a code lie in its lanes (K,): 64 times the word, and the place there."""
+    ones = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
+    return np.flatnonzero(ones >> np.arange(64, dtype=np.uint64) & np.uint64(1))
+
+
 def block_distances(queries: Lanes, lanes: Lanes) -> NDArray[np.uint16]:
     """All distances between two sets of lanes, (W, Q) and (W, N), as (Q, N) uint16."""
     distances = np.zeros((queries.shape[1], lanes.shape[1]), np.uint16)
@@ -81,7 +91,8 @@ def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int) -> Keys:
                 nearer, ties = places[close < kth], places[close == kth]
                 places = np.concatenate([nearer, ties[: k - len(nearer)]])
             if len(places):
-                best[:] = np.sort(np.concatenate([best, _keys(near, places, rows)]))[:k]
+                keys_here = near[places].astype(np.int64) << ROW_BITS | (places + rows.start)
+                best[:] = np.sort(np.concatenate([best, keys_here]))[:k]
     return keys
 
 
@@ -134,14 +145,6 @@ def _blocks(queries: Lanes, lanes: Lanes) -> Iterator[tuple[slice, slice, NDArra
             here = slice(top, min(top + height, queries.shape[1]))
             rows = slice(left, min(left + width, count))
             yield here, rows, block_distances(queries[:, here], lanes[:, rows])
-
-
-def _keys(
-    distances: NDArray[np.uint16], places: NDArray[np.int64], rows: slice
-) -> NDArray[np.int64]:
-    """The keys of some places of a block's row."""
-    keys: NDArray[np.int64] = distances[places].astype(np.int64) << ROW_BITS
-    return keys | (places + int(rows.start))
 
 
 def equal_runs(lanes: Lanes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -4,13 +4,13 @@ import json
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.callbacks import Note
 from bitcodes.codes.codeset import VERIFY_BYTES
 from bitcodes.errors import CodeSetError
 from bitcodes.files import change_names, fsync_dir, write_json_atomic
@@ -76,44 +76,33 @@ def save_index(index: SavedIndex, code_set: "CodeSet") -> Path:
 
 def _put_in_place(staging: Path, folder: Path) -> None:
     """Rename a finished index; FileInUseError where one in use cannot be replaced (Windows)."""
-    if folder.exists():
-        # Between the two renames there is no index, and a search scans the rows.
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        old = aside / "old"
-        try:
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    old = aside / "old"
+    try:
+        if folder.exists():
+            # Between the two renames there is no index, and a search scans the rows.
             change_names(lambda: folder.rename(old), folder)
-            try:
-                change_names(lambda: staging.rename(folder), folder)
-            except BaseException:
+        try:
+            change_names(lambda: staging.rename(folder), folder)
+        except BaseException:
+            if old.exists():
                 old.rename(folder)
-                raise
-        finally:
-            if not old.exists() or folder.exists():
-                shutil.rmtree(aside, ignore_errors=True)
-    else:
-        change_names(lambda: staging.rename(folder), folder)
+            raise
+    finally:
+        if not old.exists() or folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
     fsync_dir(folder.parent)
 
 
-def load_index(code_set: "CodeSet", threads: int | None = None) -> SavedIndex | None:
+def load_index(
+    code_set: "CodeSet", threads: int | None = None, outgrown: bool = False
+) -> SavedIndex | None:
     """The saved index of a code set, its files mapped; None if there is none.
 
     Sizes are always compared with the header, checksums if the files are small enough, as when a
     code set is opened. Raises CodeSetError if it is of another version of the codes, or damaged.
+    With `outgrown`, it may be of the first rows alone; None if it is of other codes.
     """
-    return _load(code_set, threads, grown=False)
-
-
-def load_outgrown_index(code_set: "CodeSet", threads: int | None = None) -> MultiIndex | None:
-    """The saved multi-index of the first rows of a code set to which others were added since.
-
-    None if there is none, or if its codes have changed. Raises CodeSetError if it is damaged.
-    """
-    index = _load(code_set, threads, grown=True)
-    return index if isinstance(index, MultiIndex) else None
-
-
-def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> SavedIndex | None:
     if code_set.path is None or not index_path(code_set.path).exists():
         return None
     folder = index_path(code_set.path)
@@ -122,7 +111,7 @@ def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> SavedIndex |
         header = json.loads((folder / _HEADER).read_bytes())
         if header["format"] != FORMAT:
             raise CodeSetError(f"{folder}: expected {FORMAT}, found {header['format']}; {again}")
-        if grown:
+        if outgrown:
             count = header["count"]
             if (
                 header["bits"] != code_set.bits
@@ -152,11 +141,7 @@ def _load(code_set: "CodeSet", threads: int | None, grown: bool) -> SavedIndex |
         raise CodeSetError(f"{folder}: cannot be read ({error}); {again}") from error
 
 
-def open_index(
-    code_set: "CodeSet",
-    threads: int | None = None,
-    note: Callable[[str], None] | None = None,
-) -> Index:
+def open_index(code_set: "CodeSet", threads: int | None = None, note: Note | None = None) -> Index:
     """The saved index of a code set if there is a good one, else an index of its rows.
 
     Both give the same answers. `note` is called with the reason if a saved index is not used.
@@ -175,8 +160,7 @@ def _checksum_of(code_set: "CodeSet") -> dict[str, int]:
     entry = code_set.header.files.get("codes")
     if entry is not None:
         return {"size": entry.size, "crc32": entry.crc32}
-    data = np.ascontiguousarray(code_set.codes)
-    return {"size": data.nbytes, "crc32": zlib.crc32(data.data)}
+    return {"size": code_set.codes.nbytes, "crc32": _crc32_of_codes(code_set, code_set.count)}
 
 
 def open_groups(code_set: "CodeSet", threads: int | None = None) -> GroupedIndex:
@@ -211,11 +195,11 @@ def update_index(
 def _updated(code_set: "CodeSet", tables: bool | None, afresh: bool) -> tuple[SavedIndex, str]:
     if tables is not False and not afresh:
         try:
-            old = load_outgrown_index(code_set)
+            old = load_index(code_set, outgrown=True)
         except CodeSetError:
             old = None
         # Tables that are made for far fewer codes are not good ones.
-        if old is not None and code_set.count <= 2 * len(old):
+        if isinstance(old, MultiIndex) and code_set.count <= 2 * len(old):
             return extend(old, np.asarray(code_set.codes[len(old) :])), "updated"
     grouped = group(code_set.codes, code_set.bits)
     if tables is None:

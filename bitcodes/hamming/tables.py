@@ -13,9 +13,8 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.hamming import plain
-from bitcodes.hamming.fallback import with_kernels
+from bitcodes.hamming.fallback import kernels_load, with_kernels
 from bitcodes.hamming.plain import Ball, Keys, Lanes
 from bitcodes.hamming.scanner import Scanner
 from bitcodes.hamming.threads import THREADED_FROM, in_order
@@ -100,10 +99,11 @@ class TableSearch:
         return scan / self._table_cost(queries, k or 0, radius, scan)
 
     def _uses_tables(self, queries: int, k: int, radius: int) -> bool:
-        if not queries or not self._scanner.count or self.method == "scan":
+        work = queries * self._scanner.count
+        if not work or self._scanner.work.fits(work) or not kernels_load():
             return False
-        if self.method == "tables":
-            return True
+        if self.method != "auto":
+            return self.method == "tables"
         case = (queries, k, radius)
         if case not in self._choices:
             scan = self._scan_cost(queries)
@@ -138,28 +138,19 @@ class TableSearch:
 
     def nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
         """`Scanner.nearest` of the distinct codes: only as many as it takes to have k rows."""
-        return self._choose(
-            *(queries.shape[1], k, radius),
-            lambda: self._nearest(queries, k, radius),
+        if not self._uses_tables(queries.shape[1], k, radius):
+            return self._scanner.nearest(queries, k, radius)
+        return with_kernels(
+            lambda _: self._nearest(queries, k, radius),
             lambda: self._scanner.nearest(queries, k, radius),
         )
 
     def ball(self, queries: Lanes, radius: int) -> Ball:
         """`Scanner.ball` of the distinct codes."""
-        return self._choose(
-            *(queries.shape[1], 0, radius),
-            lambda: self._ball(queries, radius),
-            lambda: self._scanner.ball(queries, radius),
-        )
-
-    def _choose(
-        self, queries: int, k: int, radius: int, search: Callable[[], T], scan: Callable[[], T]
-    ) -> T:
-        """`search` the tables or `scan`."""
-        if self._scanner.work.fits(queries * self._scanner.count):
-            return scan()
+        if not self._uses_tables(queries.shape[1], 0, radius):
+            return self._scanner.ball(queries, radius)
         return with_kernels(
-            lambda _: search() if self._uses_tables(queries, k, radius) else scan(), scan
+            lambda _: self._ball(queries, radius), lambda: self._scanner.ball(queries, radius)
         )
 
     def _nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
@@ -220,7 +211,7 @@ class TableSearch:
         """`search` on some queries after the other, by threads in turns: they take unlike times."""
         size = min(64, -(-queries // (4 * self._scanner.threads)))
         shares = [slice(start, start + size) for start in range(0, queries, size)]
-        if len(shares) == 1:
+        if len(shares) == 1:  # in this thread: waking another one takes longer
             return [search(shares[0])]
         return list(in_order(search, shares, self._scanner.threads))
 
@@ -231,8 +222,6 @@ def arranged(lanes: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
 
     if bits % 8 == 0:
         return np.ascontiguousarray(lanes.T)
-    ones = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
-    places = np.flatnonzero(ones >> np.arange(64, dtype=np.uint64) & np.uint64(1))  # (K,)
     codes = np.zeros(lanes.shape[::-1], np.uint64)
-    probing.rearrange(lanes, places, codes)
+    probing.rearrange(lanes, plain.bit_places(bits), codes)
     return codes

@@ -44,26 +44,12 @@ def slice_block(lanes, start, planes, places, tables, first_group):
 
 
 @njit(nogil=True, cache=True)
-def scan_sliced(
-    lanes,
-    start,
-    stop,
-    queries,
-    candidates,
-    k,
-    words,
-    places,
-    patterns,
-    carries,
-    planes,
-    tables,
-    numbers,
-    columns,
-):
-    """`scan` for many queries; the further arguments are those of `find_near` and `_slice_block`.
+def scan_sliced(lanes, start, stop, queries, candidates, k, words, slicing):
+    """`scan` for many queries; `slicing` is what `find_near` and `slice_block` need.
 
-    `planes` and `tables` are scratch.
+    Of that, `planes` and `tables` are scratch.
     """
+    places, patterns, carries, planes, tables, numbers, columns = slicing
     highest = 1 << len(columns)  # the highest bound that the adders can tell
     near = np.zeros(WORDS, np.uint64)
     bounds, keys, counts, nearer, histograms = candidates
