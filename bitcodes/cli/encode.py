@@ -85,41 +85,38 @@ def encode(
     """
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show
-    from bitcodes.codes.codeset import recorded_header
-    from bitcodes.models.engines import load_encoder
-    from bitcodes.sources.source import open_stream
-    from bitcodes.tasks import encode as task
-    from bitcodes.tasks.results import Encoded
+    from bitcodes.tasks.encode_sources import encode_sources
 
     numbers = None if part is None else _part(part)
     if exact:
         engine, dtype, full_decode = "torch", "float32", True
     try:
         with progress("encoding") as report:
-            source = open_stream(images, root, sys.stdin.buffer if "-" in images else None)
-            if numbers is not None:
-                source = source.part(*numbers)
-            like = None if force else recorded_header(out)
-            model = load_encoder(run, device, engine, dtype, source.count, like, note)
-            code_set = task.encode(
-                model,
-                source,
+            result = encode_sources(
+                images,
                 out,
+                run=run,
+                root=root,
+                part=numbers,
+                engine=engine,
+                dtype=dtype,
+                full_decode=full_decode,
                 features=features,
-                decode="full" if full_decode else None,
                 append=append,
-                batch_size=batch_size,
-                workers=workers,
-                ray="" if ray == "local" else ray,
                 strict=strict,
                 force=force,
+                ray=ray,
+                device=device,
+                batch_size=batch_size,
+                workers=workers,
+                stdin=sys.stdin.buffer if "-" in images else None,
                 progress=report,
                 log=note,
             )
     except KeyboardInterrupt:
         note("interrupted; the same command continues where it stopped")
         raise
-    show(Encoded(code_set, out))
+    show(result)
 
 
 def _part(text: str) -> tuple[int, int]:
