@@ -22,7 +22,7 @@ from bitcodes.hamming import compile_callbacks, kernels
 from bitcodes.hamming.kernels import count as counting
 from bitcodes.hamming.kernels import scan, sliced
 from bitcodes.hamming.kernels.planes import ALIGNMENT, BLOCK, TABLE_ROWS, WORDS
-from bitcodes.hamming.plain import MISSING, Histograms, Keys, Lanes, Piece, bit_places
+from bitcodes.hamming.plain import MISSING, Histograms, Keys, Labels, Lanes, Piece, bit_places
 from bitcodes.hamming.threads import THREADED_FROM, in_company, in_order, starts_at_once
 
 _SLICED_FROM = 10
@@ -52,28 +52,27 @@ _SLICED_COUNT_BLOCKS = 16
 _COUNT_CHUNK = 1 << 18
 """Codes that are sorted by class at a time for counting."""
 
+_Counter = Callable[[slice, Histograms, Histograms], None]
+"""Adds the histograms of some queries to those of others and of relevant codes, (q, K + 1)."""
 
-def nearest(
-    queries: Lanes, lanes: Lanes, k: int, radius: int, bits: int, threads: int
-) -> NDArray[np.int64]:
+
+def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int, bits: int, threads: int) -> Keys:
     """See plain.nearest."""
-    count, missing = queries.shape[1], max(k - lanes.shape[1], 0)
-    k -= missing
-    if not count or not k:
-        return np.full((count, k + missing), MISSING, np.int64)
+    keys = np.full((queries.shape[1], k), MISSING, np.int64)
+    k = min(k, lanes.shape[1])
+    if not k:
+        return keys
     room = k + max(k // 2, 64)  # cutting back is a pass over the keys: not too often
     step = max(1, _KEYS // (room * threads))
-    parts = [
-        _nearest(queries[:, start : start + step], lanes, k, room, radius, bits, threads)
-        for start in range(0, count, step)
-    ]
-    keys = np.concatenate(parts)
-    return np.pad(keys, ((0, 0), (0, missing)), constant_values=MISSING) if missing else keys
+    for start in range(0, len(keys), step):
+        some = slice(start, start + step)
+        keys[some, :k] = _nearest(queries[:, some], lanes, k, room, radius, bits, threads)
+    return keys
 
 
 def _nearest(
     queries: Lanes, lanes: Lanes, k: int, room: int, radius: int, bits: int, threads: int
-) -> NDArray[np.int64]:
+) -> Keys:
     """`nearest` for as many queries as there is memory for the candidates of."""
     query_count, code_count = queries.shape[1], lanes.shape[1]
     lock = threading.Lock()
@@ -144,85 +143,72 @@ def histograms(
     queries: Lanes,
     lanes: Lanes,
     bits: int,
-    query_labels: NDArray[Any] | None,
-    labels: NDArray[Any] | None,
+    query_labels: Labels | None,
+    labels: Labels | None,
     threads: int,
 ) -> tuple[Histograms, Histograms]:
     """See plain.histograms."""
-    total = np.zeros((queries.shape[1], bits + 1), np.int64)
-    relevant = np.zeros_like(total)
+    counts = np.zeros((2, queries.shape[1], bits + 1), np.int64)  # of others and relevant codes
     if query_labels is None or labels is None:
-        none = np.zeros(queries.shape[1], np.int64)
-        _count_ranges(queries, lanes, none, none, total, relevant, threads)
-        return total, relevant
+        none = np.zeros((2, queries.shape[1]), np.int64)
+        _count(_ranges(queries, lanes, none, bits), counts, threads)
+        return counts[0], counts[1]
     for start in range(0, lanes.shape[1], _COUNT_CHUNK):
         chunk = lanes[:, start : start + _COUNT_CHUNK]
         some = labels[start : start + _COUNT_CHUNK]
         if labels.ndim == 1:
             order = np.argsort(some, kind="stable")
-            some, chunk = some[order], np.take(chunk, order, axis=1)
-            first = np.searchsorted(some, query_labels, "left")
-            last = np.searchsorted(some, query_labels, "right")
-            _count_ranges(queries, chunk, first, last, total, relevant, threads)
+            ends = [np.searchsorted(some[order], query_labels, side) for side in ("left", "right")]
+            counter = _ranges(queries, np.take(chunk, order, axis=1), np.stack(ends), bits)
         else:
-            chunk = np.ascontiguousarray(chunk)
-            _count_shared(queries, chunk, query_labels, some, total, relevant, threads)
-    return total, relevant
+            counter = _shared(queries, np.ascontiguousarray(chunk), query_labels, some)
+        _count(counter, counts, threads)
+    return counts.sum(axis=0), counts[1]
 
 
-def _count_ranges(
-    queries: Lanes,
-    lanes: Lanes,
-    first: NDArray[np.int64],
-    last: NDArray[np.int64],
-    total: NDArray[np.int64],
-    relevant: NDArray[np.int64],
-    threads: int,
-) -> None:
-    """counting.count_ranges, the queries shared out among threads."""
-    bits = total.shape[1] - 1
+def _count(counter: _Counter, counts: Histograms, threads: int) -> None:
+    """Add to counts (2, Q, K + 1), the queries shared out among threads."""
+    queries = counts.shape[1]
+    size = min(256, -(-queries // (4 * threads))) or 1
+    batches = [slice(start, start + size) for start in range(0, queries, size)]
+    deque(in_order(lambda some: counter(some, *counts[:, some]), batches, threads), maxlen=0)
+
+
+def _ranges(queries: Lanes, lanes: Lanes, ends: NDArray[np.int64], bits: int) -> _Counter:
+    """Counts codes; those from `ends[0]` to `ends[1]`, (2, Q), are relevant."""
     places = _places(bits)
     groups = len(places) // 3
 
-    def count(some: slice) -> None:
-        ranges = (first[some], last[some], total[some], relevant[some])
+    def count(some: slice, others: Histograms, relevant: Histograms) -> None:
+        first, last = np.ascontiguousarray(ends[:, some])
         if bits > _SLICED_COUNT_BITS:
-            counting.count_ranges(lanes, _rows(queries[:, some]), *ranges, (0,) * len(lanes))
+            rows, words = _rows(queries[:, some]), (0,) * len(lanes)
+            counting.count_ranges(lanes, rows, first, last, others, relevant, words)
             return
         counting.count_ranges_sliced(
-            lanes,
-            *ranges,
-            _patterns(queries[:, some], places, bits),
-            places,
+            *(lanes, first, last, others, relevant),
+            *(_patterns(queries[:, some], places, bits), places),
             _aligned_zeros(64 * len(lanes) + 1, WORDS),
             _aligned_zeros(_SLICED_COUNT_BLOCKS * groups, TABLE_ROWS, WORDS),
             _aligned_zeros(2 * (3 * groups + 1), WORDS),
             _numbers(bits),
         )
 
-    deque(in_order(count, _batches(queries.shape[1], threads), threads), maxlen=0)
+    return count
 
 
-def _count_shared(
-    queries: Lanes,
-    lanes: Lanes,
-    query_labels: NDArray[Any],
-    labels: NDArray[Any],
-    total: NDArray[np.int64],
-    relevant: NDArray[np.int64],
-    threads: int,
-) -> None:
-    """counting.count_shared, the queries shared out among threads."""
+def _shared(queries: Lanes, lanes: Lanes, query_labels: Labels, labels: Labels) -> _Counter:
+    """Counts codes; those that share a label with the query, (N, C) and (Q, C), are relevant."""
     rows, words = _rows(queries), (0,) * len(lanes)
     masks = to_lanes(pack_bits(labels != 0), labels.shape[1])  # (V, N)
     query_masks = _rows(to_lanes(pack_bits(query_labels != 0), labels.shape[1]))  # (Q, V)
     label_words = (0,) * len(masks)
 
-    def count(some: slice) -> None:
-        labelled = masks, query_masks[some], total[some], relevant[some]
-        counting.count_shared(lanes, rows[some], *labelled, words, label_words)
+    def count(some: slice, others: Histograms, relevant: Histograms) -> None:
+        arguments = masks, query_masks[some], others, relevant, words, label_words
+        counting.count_shared(lanes, rows[some], *arguments)
 
-    deque(in_order(count, _batches(len(rows), threads), threads), maxlen=0)
+    return count
 
 
 class _Scan:
@@ -332,11 +318,6 @@ def _chunks(start: int, stop: int, words: int, threads: int) -> list[tuple[int, 
     size = max(_CHUNK // max(words, 1), -(-(stop - start) // (8 * threads)), 1)
     size = -(-size // BLOCK) * BLOCK
     return [(first, min(first + size, stop)) for first in range(start, stop, size)]
-
-
-def _batches(queries: int, threads: int) -> list[slice]:
-    size = min(256, -(-queries // (4 * threads))) or 1
-    return [slice(start, start + size) for start in range(0, queries, size)]
 
 
 class _Announcer(event.Listener):

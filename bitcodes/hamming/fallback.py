@@ -57,8 +57,7 @@ def _load() -> ModuleType | None:
 
 def _give_up(error: Exception) -> None:
     global _failure
-    lines = str(error).splitlines()
-    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
     with _lock:
         if _failure is not None:
             return

@@ -1,22 +1,20 @@
 """Exact search of binary codes by Hamming distance."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
+from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
 from bitcodes.hamming.grouped import Groups, group_rows
-from bitcodes.hamming.plain import Pairs
+from bitcodes.hamming.plain import Histograms, Labels, Pairs
 from bitcodes.hamming.scanner import Scanner
 from bitcodes.hamming.tables import TableSearch
-
-if TYPE_CHECKING:
-    from bitcodes.codes.codeset import CodeSet
 
 
 class Within(NamedTuple):
@@ -113,20 +111,17 @@ class Index:
         return pairs if self._groups is None else self._groups.expand_pairs(pairs)
 
     @overload
-    def count(self, queries: NDArray[np.uint8]) -> NDArray[np.int64]: ...
+    def count(self, queries: NDArray[np.uint8]) -> Histograms: ...
     @overload
     def count(
-        self,
-        queries: NDArray[np.uint8],
-        labels: NDArray[Any],
-        query_labels: NDArray[Any],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+        self, queries: NDArray[np.uint8], labels: Labels, query_labels: Labels
+    ) -> tuple[Histograms, Histograms]: ...
     def count(
         self,
         queries: NDArray[np.uint8],
-        labels: NDArray[Any] | None = None,
-        query_labels: NDArray[Any] | None = None,
-    ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
+        labels: Labels | None = None,
+        query_labels: Labels | None = None,
+    ) -> Histograms | tuple[Histograms, Histograms]:
         """How many codes lie at each distance 0..K from each query: (Q, K + 1) int64.
 
         With `labels` (of the N codes) and `query_labels`, the pair (total, relevant) of such
@@ -154,12 +149,9 @@ class Index:
         """
         self._finder.compile()
 
-    def _check_labels(self, labels: NDArray[Any], query_labels: NDArray[Any], queries: int) -> None:
-        if (
-            labels.ndim not in (1, 2)
-            or labels.shape[0] != len(self)
-            or query_labels.shape != (queries, *labels.shape[1:])
-        ):
+    def _check_labels(self, labels: Labels, query_labels: Labels, queries: int) -> None:
+        fits = labels.ndim in (1, 2) and len(labels) == len(self)
+        if not fits or query_labels.shape != (queries, *labels.shape[1:]):
             raise CodeSetError(
                 f"labels of shape {labels.shape} and query labels of shape {query_labels.shape}: "
                 f"expected ({len(self)},) and ({queries},), "
@@ -177,7 +169,7 @@ class HammingIndex(Index):
 
     def __init__(
         self,
-        codes: "CodeSet | NDArray[np.uint8]",
+        codes: CodeSet | NDArray[np.uint8],
         bits: int | None = None,
         threads: int | None = None,
     ) -> None:
@@ -192,16 +184,12 @@ class HammingIndex(Index):
 
 
 class GroupedIndex(Index):
-    """An index that keeps each distinct code once, with the rows that have it."""
+    """An index that keeps each code once, `distinct` (M, B), with the rows that have it."""
 
     def __init__(self, groups: Groups, bits: int, threads: int | None = None) -> None:
         super().__init__(Scanner(groups.codes, bits, threads), groups)
         self.groups = groups
-
-    @property
-    def distinct(self) -> NDArray[np.uint8]:
-        """The distinct codes (M, B)."""
-        return self.groups.codes
+        self.distinct = groups.codes
 
 
 def group(codes: NDArray[np.uint8], bits: int, threads: int | None = None) -> GroupedIndex:

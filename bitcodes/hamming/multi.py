@@ -1,7 +1,4 @@
-"""The multi-index: a grouped index with tables of its codes by their parts.
-
-See tables.py for the search; here tables are built and extended.
-"""
+"""The multi-index: building and extending tables of codes by their parts; see tables.py."""
 
 import math
 from typing import NoReturn
@@ -13,7 +10,7 @@ from bitcodes.codes.pack import code_lanes, to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.fallback import with_kernels
 from bitcodes.hamming.grouped import extend_groups
-from bitcodes.hamming.index import GroupedIndex, Index, group
+from bitcodes.hamming.index import GroupedIndex, Index
 from bitcodes.hamming.tables import Method, Tables, TableSearch, arranged
 from bitcodes.hamming.threads import in_order
 
@@ -28,7 +25,7 @@ _PART_BITS = (4, 26)
 
 
 class MultiIndex(Index):
-    """A grouped index with tables of its codes. `build` makes it.
+    """A grouped index with tables of its codes. `with_tables` makes it.
 
     Answers are those of a scan. `method` says whether searches use the tables, see TableSearch.
     Counting and pairs do not use them.
@@ -58,20 +55,6 @@ class MultiIndex(Index):
         return self.table_search.gain(k, radius, queries)
 
 
-def build(
-    codes: NDArray[np.uint8],
-    bits: int,
-    threads: int | None = None,
-    method: Method = "auto",
-    parts: int | None = None,
-) -> MultiIndex:
-    """Build the multi-index of packed codes (N, B): `with_tables` of their groups.
-
-    Raises CodeSetError for codes of a wrong shape, dtype or padding.
-    """
-    return with_tables(group(codes, bits, threads), method, parts)
-
-
 def with_tables(
     grouped: GroupedIndex, method: Method = "auto", parts: int | None = None
 ) -> MultiIndex:
@@ -86,14 +69,12 @@ def with_tables(
             f"tables hold up to {(1 << 32) - 1:,} distinct codes, found {len(grouped.distinct):,}; "
             "split the code set"
         )
-    if parts is None:
-        parts = default_parts(len(grouped.distinct), bits)
+    parts = parts or default_parts(len(grouped.distinct), bits)
     cuts = np.arange(parts + 1) * bits // parts
-    words = code_lanes(bits)
     none = Tables(
         cuts,
         np.zeros((parts, (1 << int(np.diff(cuts).max())) + 1), np.uint32),
-        np.empty((parts, 0, words), np.uint64),
+        np.empty((parts, 0, code_lanes(bits)), np.uint64),
         np.empty((parts, 0), np.uint32),
         np.empty((0, 0, 2)),
     )

@@ -30,6 +30,9 @@ Ball = tuple[NDArray[np.int64], Keys]
 Histograms = NDArray[np.int64]
 """How many codes lie at each distance from each query, (Q, bits + 1)."""
 
+Labels = NDArray[Any]
+"""Classes (N,) or zeros and ones (N, C)."""
+
 
 class Pairs(NamedTuple):
     """A block of pairs of rows, `first < second`, and their distances; three (M,) arrays."""
@@ -108,13 +111,10 @@ def histograms(
     queries: Lanes,
     lanes: Lanes,
     bits: int,
-    query_labels: NDArray[Any] | None = None,
-    labels: NDArray[Any] | None = None,
+    query_labels: Labels | None = None,
+    labels: Labels | None = None,
 ) -> tuple[Histograms, Histograms]:
-    """Histograms of all codes and of the relevant ones; without labels, none is relevant.
-
-    Labels are (N,) classes or (N, C) zeros and ones.
-    """
+    """Histograms of all codes and of the relevant ones; without labels, none is relevant."""
     total = np.zeros((queries.shape[1], bits + 1), np.int64)
     relevant = np.zeros_like(total)
     for here, rows, distances in _blocks(queries, lanes):

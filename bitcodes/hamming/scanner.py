@@ -13,7 +13,7 @@ from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
 from bitcodes.hamming.fallback import with_kernels
-from bitcodes.hamming.plain import Ball, Histograms, Keys, Lanes, Pairs
+from bitcodes.hamming.plain import Ball, Histograms, Keys, Labels, Lanes, Pairs
 from bitcodes.hamming.threads import starts_at_once
 from bitcodes.machine import core_count
 
@@ -120,12 +120,9 @@ class Scanner:
         return offsets, keys
 
     def histograms(
-        self,
-        queries: Lanes,
-        query_labels: NDArray[Any] | None = None,
-        labels: NDArray[Any] | None = None,
+        self, queries: Lanes, query_labels: Labels | None, labels: Labels | None
     ) -> tuple[Histograms, Histograms]:
-        """Histograms of all codes and of the relevant ones; labels are those of Index.count."""
+        """Histograms of all codes and of the relevant ones; without labels, none is relevant."""
         return self._scan(plain.histograms, queries, self.bits, query_labels, labels)
 
     def pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:

@@ -5,13 +5,13 @@ import shutil
 import tempfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.callbacks import Note
-from bitcodes.codes.codeset import VERIFY_BYTES
+from bitcodes.codes.codeset import VERIFY_BYTES, CodeSet
 from bitcodes.errors import CodeSetError
 from bitcodes.files import change_names, fsync_dir, write_json_atomic
 from bitcodes.hamming.fallback import kernels_load
@@ -20,16 +20,12 @@ from bitcodes.hamming.index import GroupedIndex, HammingIndex, Index, group
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
 from bitcodes.hamming.tables import Tables
 
-if TYPE_CHECKING:
-    from bitcodes.codes.codeset import CodeSet
-
 FORMAT = "bitcodes-index/1"
 _HEADER = "index.json"
 
 TABLES_FROM, TABLES_UP_TO = 10**6, 128
 """By default, an index has tables from so many distinct codes on, and up to so many bits: longer
 codes need more tables, and longer ones."""
-
 
 SavedIndex = GroupedIndex | MultiIndex
 """What can be saved."""
@@ -40,7 +36,7 @@ def index_path(codes: Path) -> Path:
     return codes.with_suffix(".index")
 
 
-def save_index(index: SavedIndex, code_set: "CodeSet") -> Path:
+def save_index(index: SavedIndex, code_set: CodeSet) -> Path:
     """Store the index of a stored code set beside it, replacing another; return the folder."""
     if code_set.path is None:
         raise CodeSetError(
@@ -95,7 +91,7 @@ def _put_in_place(staging: Path, folder: Path) -> None:
 
 
 def load_index(
-    code_set: "CodeSet", threads: int | None = None, outgrown: bool = False
+    code_set: CodeSet, threads: int | None = None, outgrown: bool = False
 ) -> SavedIndex | None:
     """The saved index of a code set, its files mapped; None if there is none.
 
@@ -141,7 +137,7 @@ def load_index(
         raise CodeSetError(f"{folder}: cannot be read ({error}); {again}") from error
 
 
-def open_index(code_set: "CodeSet", threads: int | None = None, note: Note | None = None) -> Index:
+def open_index(code_set: CodeSet, threads: int | None = None, note: Note | None = None) -> Index:
     """The saved index of a code set if there is a good one, else an index of its rows.
 
     Both give the same answers. `note` is called with the reason if a saved index is not used.
@@ -155,7 +151,7 @@ def open_index(code_set: "CodeSet", threads: int | None = None, note: Note | Non
     return HammingIndex(code_set, threads=threads) if saved is None else saved
 
 
-def _checksum_of(code_set: "CodeSet") -> dict[str, int]:
+def _checksum_of(code_set: CodeSet) -> dict[str, int]:
     """Size and CRC-32 of the codes of a stored set: what an index must be of."""
     entry = code_set.header.files.get("codes")
     if entry is not None:
@@ -163,7 +159,7 @@ def _checksum_of(code_set: "CodeSet") -> dict[str, int]:
     return {"size": code_set.codes.nbytes, "crc32": _crc32_of_codes(code_set, code_set.count)}
 
 
-def open_groups(code_set: "CodeSet", threads: int | None = None) -> GroupedIndex:
+def open_groups(code_set: CodeSet, threads: int | None = None) -> GroupedIndex:
     """The grouped index of a code set: the saved one if there is a good one, else a new one."""
     index = open_index(code_set, threads)
     if isinstance(index, MultiIndex):
@@ -174,7 +170,7 @@ def open_groups(code_set: "CodeSet", threads: int | None = None) -> GroupedIndex
 
 
 def update_index(
-    code_set: "CodeSet", tables: bool | None = None, afresh: bool = False
+    code_set: CodeSet, tables: bool | None = None, afresh: bool = False
 ) -> tuple[SavedIndex, str]:
     """Build and save the index of a stored code set; also what was done, "built" or "updated".
 
@@ -192,7 +188,7 @@ def update_index(
     return index, done
 
 
-def _updated(code_set: "CodeSet", tables: bool | None, afresh: bool) -> tuple[SavedIndex, str]:
+def _updated(code_set: CodeSet, tables: bool | None, afresh: bool) -> tuple[SavedIndex, str]:
     if tables is not False and not afresh:
         try:
             old = load_index(code_set, outgrown=True)
@@ -207,12 +203,12 @@ def _updated(code_set: "CodeSet", tables: bool | None, afresh: bool) -> tuple[Sa
     return with_tables(grouped) if tables else grouped, "built"
 
 
-def _crc32_of_codes(code_set: "CodeSet", count: int) -> int:
+def _crc32_of_codes(code_set: CodeSet, count: int) -> int:
     """CRC-32 of the first codes, which tells whether rows were only added since."""
     crc32 = 0
     for start in range(0, count, 1 << 20):
-        part = np.ascontiguousarray(code_set.codes[start : min(start + (1 << 20), count)])
-        crc32 = zlib.crc32(part.data, crc32)
+        stop = min(start + (1 << 20), count)
+        crc32 = zlib.crc32(np.ascontiguousarray(code_set.codes[start:stop]), crc32)
     return crc32
 
 

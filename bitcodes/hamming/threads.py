@@ -16,14 +16,9 @@ THREADED_FROM = 1 << 23
 """Comparisons of words from which a scan is shared out: waking a thread can take 1 ms."""
 
 
-def pool(threads: int) -> ThreadPoolExecutor:
-    """The pool of that many threads. Work in it must not wait for other work in it."""
-    return _pool_of(os.getpid(), threads)
-
-
 @cache
-def _pool_of(process: int, threads: int) -> ThreadPoolExecutor:
-    """The pool of a process: a fork of it has none of its threads."""
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """The pool of a process, of which a fork has no threads. Work must not wait for other work."""
     return ThreadPoolExecutor(threads, thread_name_prefix="bitcodes")
 
 
@@ -32,7 +27,7 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterat
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:
-            waiting.append(pool(threads).submit(work, item))
+            waiting.append(_pool(os.getpid(), threads).submit(work, item))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -58,7 +53,7 @@ def in_company(work: Callable[[], R], threads: int) -> list[R]:
 
     Others that have not begun when this thread is done, and so nothing is left, are not waited for.
     """
-    others = [pool(threads).submit(work) for _ in range(threads - 1)]
+    others = [_pool(os.getpid(), threads).submit(work) for _ in range(threads - 1)]
     try:
         own = work()
         return [own, *(other.result() for other in others if not other.cancel())]

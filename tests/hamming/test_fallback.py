@@ -20,7 +20,7 @@ from bitcodes.hamming import compiled, fallback, pairing, stored
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.index import GroupedIndex, HammingIndex, group
 from bitcodes.hamming.kernels import count, probing, sliced
-from bitcodes.hamming.multi import MultiIndex, build, extend
+from bitcodes.hamming.multi import MultiIndex, extend, with_tables
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import set_latest
 from bitcodes.sources.lists import ImageList
@@ -96,7 +96,7 @@ def test_same_answers_without_kernels(broken, kind):
     index = {
         "rows": lambda: HammingIndex(codes, BITS),
         "grouped": lambda: group(codes, BITS),
-        "multi": lambda: build(codes, BITS, method="tables"),
+        "multi": lambda: with_tables(group(codes, BITS), "tables"),
     }[kind]()
     expected = answers(HammingIndex(codes, BITS), queries)
     messages = broken()

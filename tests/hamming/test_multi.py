@@ -11,10 +11,14 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
 from bitcodes.codes.writer import save_code_set
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming.index import HammingIndex
-from bitcodes.hamming.multi import MultiIndex, build, default_parts, extend
+from bitcodes.hamming.index import HammingIndex, group
+from bitcodes.hamming.multi import MultiIndex, default_parts, extend, with_tables
 from bitcodes.hamming.scanner import Scanner
 from bitcodes.hamming.stored import index_path, load_index, open_index, update_index
+
+
+def build(codes, bits, threads=None, method="auto", parts=None):
+    return with_tables(group(codes, bits, threads), method, parts)
 
 
 def near_codes(rng, count, bits, centers, flips):

@@ -29,17 +29,17 @@ def _count_rows(lanes, start, stop, queries, query, histogram, words):
 
 
 @njit(nogil=True, cache=True)
-def _add(histogram, totals):
-    """Add the rows of `histogram` (4, D) to `totals` (K + 1,), and clear them."""
+def _add(histogram, first, totals):
+    """Add the rows of `histogram` (4, D), from `first` on, to `totals` (K + 1,), and clear them."""
     for distance in range(len(totals)):
         for turn in range(4):
-            totals[distance] += histogram[turn, distance]
-            histogram[turn, distance] = 0
+            totals[distance] += histogram[turn, first + distance]
+            histogram[turn, first + distance] = 0
 
 
 @njit(nogil=True, cache=True)
-def count_ranges(lanes, queries, first, last, total, relevant, words):
-    """Add histograms of all distances to `total` (Q, K + 1), of relevant codes to `relevant`.
+def count_ranges(lanes, queries, first, last, others, relevant, words):
+    """Add histograms of relevant codes to `relevant` (Q, K + 1), of the others to `others`.
 
     The codes relevant to a query are `first[query]` to `last[query]`: sorted by class, relevance
     costs nothing.
@@ -53,12 +53,10 @@ def count_ranges(lanes, queries, first, last, total, relevant, words):
             right = min(max(last[query], left), end)
             if right > left:
                 _count_rows(lanes, left, right, queries, query, histogram, words)
-                for distance in range(total.shape[1]):
-                    for turn in range(4):
-                        relevant[query, distance] += histogram[turn, distance]
+                _add(histogram, 0, relevant[query])
             _count_rows(lanes, block, left, queries, query, histogram, words)
             _count_rows(lanes, right, end, queries, query, histogram, words)
-            _add(histogram, total[query])
+            _add(histogram, 0, others[query])
 
 
 @njit(nogil=True, cache=True)
@@ -71,7 +69,7 @@ def _mask_range(start, stop, mask):
 
 @njit(nogil=True, cache=True)
 def count_ranges_sliced(
-    lanes, first, last, total, relevant, patterns, places, planes, tables, histograms, numbers
+    lanes, first, last, others, relevant, patterns, places, planes, tables, histograms, numbers
 ):
     """`count_ranges` on bit planes: several codes a cycle. For codes that are not too long.
 
@@ -79,7 +77,7 @@ def count_ranges_sliced(
     (2 R, WORDS), zeros, is scratch, first for relevant codes, then for others.
     """
     count, groups = lanes.shape[1], len(places) // 3
-    others = len(histograms) // 2
+    half = len(histograms) // 2
     together = len(tables) // groups * BLOCK
     padded = np.zeros((lanes.shape[0], BLOCK), np.uint64)
     mask, everything = np.zeros(WORDS, np.uint64), np.zeros(WORDS, np.uint64)
@@ -93,34 +91,33 @@ def count_ranges_sliced(
             else:
                 padded[:, : count - block] = lanes[:, block:]
                 slice_block(padded, 0, planes, places, tables, first_group)
-        for query in range(len(total)):
+        for query in range(len(others)):
             for block in range(start, stop, BLOCK):
                 first_group = (block - start) // BLOCK * groups
                 size = min(BLOCK, stop - block)
                 left = min(max(first[query] - block, 0), size)
                 right = min(max(last[query] - block, left), size)
                 if size == BLOCK and right - left in (0, BLOCK):
-                    row = others if left == right else 0
+                    row = half if left == right else 0
                     count_distances(
                         tables, first_group, patterns, query, everything, histograms, row, numbers
                     )
                     continue
-                for row, begin, end in ((0, left, right), (others, 0, left), (others, right, size)):
+                for row, begin, end in ((0, left, right), (half, 0, left), (half, right, size)):
                     if end > begin:
                         _mask_range(begin, end, mask)
                         count_distances(
                             tables, first_group, patterns, query, mask, histograms, row, numbers
                         )
-            for distance in range(total.shape[1]):
+            for distance in range(others.shape[1]):
                 for word in range(WORDS):
-                    related, other = histograms[distance, word], histograms[others + distance, word]
-                    relevant[query, distance] += related
-                    total[query, distance] += related + other
+                    relevant[query, distance] += histograms[distance, word]
+                    others[query, distance] += histograms[half + distance, word]
             histograms[:] = 0
 
 
 @njit(nogil=True, cache=True)
-def count_shared(lanes, queries, labels, query_labels, total, relevant, words, label_words):
+def count_shared(lanes, queries, labels, query_labels, others, relevant, words, label_words):
     """`count_ranges` where the relevant codes are those that share a label with the query.
 
     `labels` (V, N) and `query_labels` (Q, V) are uint64, a bit per label.
@@ -140,9 +137,5 @@ def count_shared(lanes, queries, labels, query_labels, total, relevant, words, l
                 if shared:
                     place += distances
                 histogram[row & 3, place] += 1
-            for distance in range(total.shape[1]):
-                for turn in range(4):
-                    relevant[query, distance] += histogram[turn, distances + distance]
-                    total[query, distance] += histogram[turn, distances + distance]
-                    histogram[turn, distances + distance] = 0
-            _add(histogram, total[query])
+            _add(histogram, 0, others[query])
+            _add(histogram, distances, relevant[query])

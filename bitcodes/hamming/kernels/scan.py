@@ -164,8 +164,7 @@ def finished(k, bounds, keys, counts):
     """Whether to stop before the next block: none can be nearer, or (k = 0) keys may run over."""
     open_queries = False
     for query in range(len(bounds)):
-        if bounds[query] > 0:
-            open_queries = True
+        open_queries |= bounds[query] > 0
         if k == 0 and counts[query] > keys.shape[1] - BLOCK:
             return True
     return not open_queries
@@ -219,11 +218,11 @@ def nearest_of_few(lanes, queries, k, radius, room, words):
 
     For small searches, in which Python would take longer than the scan.
     """
-    count, highest = len(queries), 64 * len(words)
+    count = len(queries)
     bounds = np.full(count, radius + 1, np.int64)
     keys = np.empty((count, room), np.int64)
     counts, nearer = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    histograms = np.zeros((count, highest + 1), np.int32)
+    histograms = np.zeros((count, 64 * len(words) + 1), np.int32)
     candidates = Candidates(bounds, keys, counts, nearer, histograms)
     scan(lanes, 0, lanes.shape[1], queries, candidates, k, words)
     return sort_nearest(candidates, k)
