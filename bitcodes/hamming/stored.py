@@ -208,7 +208,7 @@ def _crc32_of_codes(code_set: CodeSet, count: int) -> int:
     crc32 = 0
     for start in range(0, count, 1 << 20):
         stop = min(start + (1 << 20), count)
-        crc32 = zlib.crc32(np.ascontiguousarray(code_set.codes[start:stop]), crc32)
+        crc32 = zlib.crc32(np.ascontiguousarray(code_set.codes[start:stop]).data, crc32)
     return crc32
 
 

@@ -110,9 +110,8 @@ def count_ranges_sliced(
                             tables, first_group, patterns, query, mask, histograms, row, numbers
                         )
             for distance in range(others.shape[1]):
-                for word in range(WORDS):
-                    relevant[query, distance] += histograms[distance, word]
-                    others[query, distance] += histograms[half + distance, word]
+                relevant[query, distance] += np.int64(histograms[distance].sum())
+                others[query, distance] += np.int64(histograms[half + distance].sum())
             histograms[:] = 0
 
 
