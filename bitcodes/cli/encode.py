@@ -85,7 +85,7 @@ def encode(
     """
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show
-    from bitcodes.tasks.encode_sources import encode_sources
+    from bitcodes.tasks.encode import encode_sources
 
     numbers = None if part is None else _part(part)
     if exact:

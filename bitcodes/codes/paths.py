@@ -41,9 +41,9 @@ def escape(text: str) -> str:
     )
 
 
-def with_slashes(path: str) -> str:
-    """A path as a set keeps it: with slashes where this system has another separator (Windows)."""
-    return path if os.sep == "/" else path.replace(os.sep, "/")
+def with_slashes(path: str, separator: str | None = None) -> str:
+    """A path as lists and sets keep it: `separator`, by default this system's, becomes a slash."""
+    return path.replace(separator or os.sep, "/")
 
 
 def unescape(line: bytes) -> str:

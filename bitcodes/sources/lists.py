@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bitcodes.codes.paths import with_slashes
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.description import DATASET_FILE, recorded_names
 from bitcodes.sources.item import GONE, File, Item, regular_stat
-from bitcodes.sources.paths import quote_path, with_slashes
+from bitcodes.sources.paths import quote_path
 
 _EXAMPLES = 3  # missing images named in a message
 

@@ -3,10 +3,7 @@
 import os
 from pathlib import Path
 
-
-def with_slashes(path: str, separator: str = os.sep) -> str:
-    """A path of this system with forward slashes; elsewhere than on Windows it stays as it is."""
-    return path if separator == "/" else path.replace(separator, "/")
+from bitcodes.codes.paths import with_slashes
 
 
 def absolute(path: str | Path) -> str:

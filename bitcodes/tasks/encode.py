@@ -4,23 +4,27 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.callbacks import Note, Progress
-from bitcodes.codes.codeset import CodeSet
+from bitcodes.choices import DType, Engine
+from bitcodes.codes.codeset import CodeSet, recorded_header
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
 from bitcodes.errors import CodeSetError, DataError
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
+from bitcodes.models.engines import load_encoder
 from bitcodes.models.modelfile import ONNX
 from bitcodes.runs import MODEL_FILE
 from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
+from bitcodes.tasks.results import Encoded
 from bitcodes.tasks.update import Keep, New, Step, Update
 
 
@@ -105,6 +109,58 @@ def encode(
         if existing is not None:
             log(update.summary())
         return writer.commit()
+
+
+def encode_sources(
+    images: Sequence[str],
+    out: Path,
+    *,
+    run: Path | None = None,
+    root: Path | None = None,
+    part: tuple[int, int] | None = None,
+    engine: Engine = "auto",
+    dtype: DType = "auto",
+    full_decode: bool = False,
+    features: bool = False,
+    append: bool = False,
+    strict: bool = False,
+    force: bool = False,
+    ray: str | None = None,
+    device: str = "auto",
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+    stdin: IO[bytes] | None = None,
+    progress: Progress | None = None,
+    log: Note | None = None,
+) -> Encoded:
+    """Encode the images that `images` name into the code set `out`.
+
+    "-" stands for paths on `stdin`. `part` (I, N) encodes the I-th of N equal parts. The model is
+    that of `run`, a run or model file (default: the newest run). An engine or dtype of "auto" is
+    that of the code set if there is one, else what suits the number of images. `ray` is the address
+    of a Ray cluster; "local" starts one on this machine. The rest is as in `encode`.
+    """
+    source = open_stream(images, root, stdin)
+    if part is not None:
+        source = source.part(*part)
+    like = None if force else recorded_header(out)
+    model = load_encoder(run, device, engine, dtype, source.count, like, log)
+    code_set = encode(
+        model,
+        source,
+        out,
+        features=features,
+        decode="full" if full_decode else None,
+        append=append,
+        batch_size=batch_size,
+        workers=workers,
+        ray="" if ray == "local" else ray,
+        strict=strict,
+        force=force,
+        progress=progress,
+        log=log,
+    )
+    return Encoded(code_set, out)
 
 
 @dataclass

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bitcodes.codes.paths import with_slashes
 from bitcodes.sources import paths
 from bitcodes.sources.lists import parse_list, write_list
-from bitcodes.sources.paths import absolute, below, quote_path, with_slashes
+from bitcodes.sources.paths import absolute, below, quote_path
 from bitcodes.sources.remote import is_remote
 
 
