@@ -40,7 +40,7 @@ def work():
 keep, hashing.keep_freed_memory = hashing.keep_freed_memory, lambda: False
 print(faults(work))
 hashing.keep_freed_memory = keep
-print(min(faults(work) for _ in range(3)))  # the system may split a huge page once, for its own ends
+print(min(faults(work) for _ in range(3)))  # the system may split a huge page once
 """
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc")
 
