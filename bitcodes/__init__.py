@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bitcodes.notebook import renderers as _renderers
 from bitcodes.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -58,7 +57,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-# Results do not know how they look: a notebook asks the room that does.
-_renderers.append(lambda result: import_module("bitcodes.report.notebook").as_html(result))

@@ -290,6 +290,20 @@ def test_threads_searching_one_index_at_once_agree():
         np.testing.assert_array_equal(answer[1], expected[1])
 
 
+def run_in_threads(work, count):
+    """Run `work` in threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        workers = [threading.Thread(target=work) for _ in range(count)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        sys.setswitchinterval(before)
+
+
 def test_threads_count_every_distance_and_switch_to_the_kernels_together(monkeypatch):
     monkeypatch.setattr("bitcodes.hamming.scanner.PLAIN_LIMIT", 32 * 3000)
     rng = np.random.default_rng(5)
@@ -306,16 +320,7 @@ def test_threads_count_every_distance_and_switch_to_the_kernels_together(monkeyp
                 if not np.array_equal(ours[0], theirs[query]):
                     wrong.append(query)
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        workers = [threading.Thread(target=work) for _ in range(8)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-    finally:
-        sys.setswitchinterval(before)
+    run_in_threads(work, 8)
     assert wrong == []
     assert index.scanner.work.distances == 8 * 16 * 3000
     assert not index.scanner.is_small(0)
@@ -328,16 +333,7 @@ def test_a_lock_keeps_the_count_exact():
         for _ in range(20_000):
             work.add(1)
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        workers = [threading.Thread(target=count) for _ in range(4)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-    finally:
-        sys.setswitchinterval(before)
+    run_in_threads(count, 4)
     assert work.distances == 80_000
 
 
