@@ -185,9 +185,8 @@ import os, sys, time
 from pathlib import Path
 from bitcodes.files import lock
 with lock(Path(sys.argv[1]), "it"):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if not os.fork():
+        print(os.getpid(), flush=True)  # the child has let go of the lock by now
     time.sleep(60)
 """
 
