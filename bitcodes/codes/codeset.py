@@ -152,7 +152,7 @@ class CodeSet:
     @property
     def root_name(self) -> str | None:
         """What paths are relative to, as text: an absolute path or a URL; None where unknown."""
-        return self.header.root if self.root is None else str(self.root)
+        return self.header.root if self.root is None else self.root.as_posix()
 
     @property
     def run(self) -> Path | None:

@@ -1,6 +1,7 @@
 """Joining code sets of one model into one."""
 
 import os
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
@@ -10,6 +11,7 @@ from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.columns import OPTIONAL
 from bitcodes.codes.layout import is_foreign
+from bitcodes.codes.paths import with_slashes
 from bitcodes.codes.writer import CodeSetWriter, plan_of
 from bitcodes.errors import CodeSetError
 
@@ -85,14 +87,23 @@ def _root(sets: Sequence[CodeSet]) -> str | None:
             "some of these code sets have a root, the folder of their images, others have none; "
             "encode them again, or give all of them a root"
         )
+    if all("://" in name for name in roots) and (url := _common_url(roots)) is not None:
+        return url
     if any(is_foreign(name) for name in roots):
         raise CodeSetError(f"these code sets have roots that cannot be merged: {', '.join(roots)}")
     try:
-        return os.path.commonpath(roots)
+        return with_slashes(os.path.commonpath(roots))
     except ValueError:  # on different drives of Windows
         raise CodeSetError(
             f"these code sets have roots on different drives: {', '.join(roots)}"
         ) from None
+
+
+def _common_url(urls: Sequence[str]) -> str | None:
+    """The URL of the folder that all lie in; None if they are not of one server or bucket."""
+    schemes, places = zip(*(url.split("://", 1) for url in urls), strict=True)
+    place = posixpath.commonpath(places)
+    return f"{schemes[0]}://{place}" if place and len(set(schemes)) == 1 else None
 
 
 def _prefix(code_set: CodeSet, root: str | None) -> str:

@@ -169,11 +169,17 @@ class CodeSetWriter:
         )
 
     def copy(
-        self, code_set: CodeSet, start: int, stop: int, labels: npt.ArrayLike | None = None
+        self,
+        code_set: CodeSet,
+        start: int,
+        stop: int,
+        labels: npt.ArrayLike | None = None,
+        paths: Sequence[str] | None = None,
     ) -> None:
-        """Add rows of another set as they are, in the source's order; `labels` in place of its own.
+        """Add rows of another set as they are, in the source's order.
 
-        The set must have the columns of this writer, and codes of as many bits.
+        `labels` of these rows, and `paths` of all rows, take the place of its own if given. The set
+        must have the columns of this writer, and codes of as many bits.
         """
         arrays: dict[str, Any] = {name: getattr(code_set, name) for name in self._columns}
         for name, array in arrays.items():
@@ -183,7 +189,9 @@ class CodeSetWriter:
                 raise CodeSetError(f"{code_set.path}: expected {name}, found none")
             else:
                 arrays[name] = array[start:stop]
-        self._append(code_set.codes[start:stop], _lines(code_set.paths, start, stop), arrays)
+        self._append(
+            code_set.codes[start:stop], _lines(paths or code_set.paths, start, stop), arrays
+        )
 
     def _append(
         self,

@@ -13,6 +13,7 @@ from bitcodes.errors import ImageError
 from bitcodes.images.decode import IMAGE_SUFFIXES, open_file
 from bitcodes.sources.item import (
     Bytes,
+    Damage,
     Decode,
     Item,
     Place,
@@ -179,4 +180,4 @@ def _damage(name: str, error: Exception) -> Item:
     """What stands where an archive cannot be read further."""
     reason = " ".join(str(error).split()) or type(error).__name__
     text = f"the archive cannot be read further: {reason} (damaged, or cut short?)"
-    return Item(os.path.basename(name), Refused(text))  # noqa: PTH119 - also of a URL
+    return Item(os.path.basename(name), Damage(text))  # noqa: PTH119 - also of a URL

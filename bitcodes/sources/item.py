@@ -85,6 +85,10 @@ class Refused(NamedTuple):
         raise ImageError(self.reason)
 
 
+class Damage(Refused):
+    """Stands for an archive itself, in place of what cannot be read in it."""
+
+
 def stat_of(status: os.stat_result) -> Stat:
     """Size and modification time."""
     return status.st_size, status.st_mtime_ns

@@ -1,9 +1,12 @@
 """Paths as lists and code sets keep them: with forward slashes on every system."""
 
 import os
+import re
 from pathlib import Path
 
 from bitcodes.codes.paths import with_slashes
+
+_URL = re.compile(r"[^/\\]{2,}://")  # a single letter is a drive of Windows
 
 
 def absolute(path: str | Path) -> str:
@@ -15,6 +18,22 @@ def below(path: str, base: str | Path) -> str:
     """An absolute path, made relative to `base` if it lies below it, with forward slashes."""
     path, prefix = with_slashes(path), with_slashes(str(base)).rstrip("/") + "/"
     return path[len(prefix) :] if path.startswith(prefix) else path
+
+
+def is_remote(path: str) -> bool:
+    """Whether it is a URL."""
+    return _URL.match(path) is not None
+
+
+def joined(root: str, path: str) -> str:
+    """Where `path` lies, which is relative to the folder, archive or URL `root`, or absolute."""
+    return path if is_remote(path) else with_slashes(os.path.join(root, path))  # noqa: PTH118
+
+
+def folder_of(root: str) -> str:
+    """The folder, or the URL, that a file or an archive of the name `root` lies in."""
+    head = root.split("?")[0].rstrip("/").rpartition("/")[0]
+    return head if is_remote(root) else with_slashes(os.path.dirname(root))  # noqa: PTH120
 
 
 def quote_path(path: str) -> str:

@@ -1,6 +1,5 @@
 """Images far away, through fsspec: s3://, https:// and whatever else it has a driver for."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,8 +9,6 @@ from bitcodes.errors import BitcodesError, DataError, ImageError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import stream_images
 from bitcodes.sources.item import GONE, Decode, Item, Result, Stat
-
-_URL = re.compile(r"[^/\\]{2,}://")  # a single letter is a drive of Windows
 
 
 class Remote(NamedTuple):
@@ -31,11 +28,6 @@ class Remote(NamedTuple):
         with _errors(ImageError, "it cannot be fetched"):
             data: bytes = system.cat_file(path)
         return decode(data), self.known
-
-
-def is_remote(argument: str) -> bool:
-    """Whether an argument is a URL."""
-    return _URL.match(argument) is not None
 
 
 def remote_files(url: str) -> Iterator[Item]:

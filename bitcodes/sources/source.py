@@ -2,11 +2,10 @@
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import IO
@@ -18,12 +17,12 @@ from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import archive_images, is_archive
 from bitcodes.sources.description import recorded_names
 from bitcodes.sources.folders import folder_images
-from bitcodes.sources.item import File, Item, file_stat, regular_stat
+from bitcodes.sources.item import Damage, File, Item, file_stat, regular_stat
 from bitcodes.sources.lists import ImageList, ListStream, file_lines, single_labels
-from bitcodes.sources.paths import absolute, below, quote_path
+from bitcodes.sources.paths import absolute, below, folder_of, is_remote, joined, quote_path
+from bitcodes.sources.ranges import expand
 from bitcodes.sources.remote import (
     Remote,
-    is_remote,
     remote_archive,
     remote_files,
     remote_stat,
@@ -33,8 +32,6 @@ from bitcodes.sources.spool import Spool
 
 LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})
 
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
-
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -42,8 +39,9 @@ class Source:
 
     `root` is the folder, archive or URL that their paths are relative to. `columns` is the number
     of labels per image, or 0; `single` says whether exactly one of them is 1. `versions` are those
-    of archives, which need not be read then to see whether they have changed. `known` are count and
-    digest where going through the images does not tell them.
+    of archives, which need not be read then to see whether they have changed. `is_archive`: it is
+    one archive, its root. `known` are count and digest where going through the images does not tell
+    them. `is_joined`: the user named several, so that the root was not named.
     """
 
     root: str
@@ -52,6 +50,8 @@ class Source:
     columns: int = 0
     single: bool = True
     versions: tuple[str, ...] = ()
+    is_archive: bool = False
+    is_joined: bool = False
     known: tuple[int, str] | None = None
 
     def __iter__(self) -> Iterator[Item]:
@@ -103,17 +103,24 @@ class Source:
         known = stop - start, f"{self.digest} part {number}/{of}"
         return replace(self, images=lambda: islice(self, start, stop), known=known)
 
-    def rebase(self, base: str) -> "Source":
-        """The same images with paths relative to `base`, or absolute; members keep theirs."""
-        if self.versions:
+    def rebase(self, base: str | None) -> "Source":
+        """The same images with paths relative to the folder `base`, where they lie in it, or
+        absolute. An image in an archive lies in the archive: shard.tar/0.jpg.
+        """
+        if base == self.root:
             return self
 
         def images() -> Iterator[Item]:
             for item in self:
-                path = os.path.join(self.root, item.path)  # noqa: PTH118
-                yield item._replace(path=below(path, base))
+                if isinstance(item.place, Damage) and self.is_archive:
+                    path = self.root
+                elif self.is_archive:  # whatever the name is: /0.jpg and ../0.jpg too
+                    path = f"{self.root}/{item.path}"
+                else:
+                    path = joined(self.root, item.path)
+                yield item._replace(path=path if base is None else below(path, base))
 
-        return replace(self, images=images)
+        return replace(self, root=self.root if base is None else base, images=images)
 
 
 def to_source(images: ImageList) -> Source:
@@ -138,22 +145,26 @@ def open_stream(
 
     Images, folders, list files (.txt), "-" for paths on `stdin`, archives (.zip, .tar and others;
     shards-{0000..0099}.tar stands for a hundred), and URLs of images, folders and archives. A
-    single folder, list or archive is its own root; otherwise paths are relative to `root` (default:
-    the working folder) where they lie below it. Images in archives go by their paths in there.
+    single folder, list or archive is its own root. The images of a single range of names, such as
+    shards-{0000..0099}.tar, are relative to its folder. Otherwise paths are relative to `root`
+    (default: the working folder) where they lie below it. An image in an archive counts as lying
+    in it, as if the archive were a folder.
     Raises DataError for what is not there, for a folder without images, for a malformed list and
     for labelled and unlabelled sources together.
     """
     if not arguments:
         raise DataError("no images named: expected images, folders, list files, archives or -")
     base = absolute(Path.cwd() if root is None else root)
-    names = [name for argument in arguments for name in _expand(argument)]
-    parts = [_open_one(name, root, base, stdin) for name in names]
+    names, parts = [], []
+    for name in chain.from_iterable(map(expand, arguments)):
+        parts.append(_open_one(name, root, base, stdin))  # the first that is not there ends this
+        names.append(name)
     if len(parts) == 1:
         return parts[0]
     if len(arguments) > 1:
         return _join(names, parts, base)
-    shards = arguments[0]
-    return _join(names, parts, shards if is_remote(shards) else absolute(shards))
+    shards = arguments[0][: arguments[0].index("{")]  # a range that has been expanded
+    return _join(names, parts, folder_of(shards if is_remote(shards) else absolute(shards + "_")))
 
 
 def open_images(
@@ -193,6 +204,7 @@ def _join(names: Sequence[str], parts: Sequence[Source], root: str) -> Source:
     versions: list[str] = []
     if any(part.versions for part in parts):
         versions = [version for part in parts for version in (part.versions or (part.digest,))]
+        versions.insert(0, "paths in their archives")  # sets made otherwise are not up to date
     return Source(
         root,
         lambda: chain.from_iterable(part.rebase(root) for part in parts),
@@ -200,6 +212,7 @@ def _join(names: Sequence[str], parts: Sequence[Source], root: str) -> Source:
         widths.pop(),
         all(part.single for part in parts),
         tuple(versions),
+        is_joined=True,
     )
 
 
@@ -226,7 +239,8 @@ def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | No
     if is_archive(path.name):
         size, time = file_stat(full_path)
         version = f"{full_path} {size} {time}"
-        return Source(full_path, lambda: archive_images(full_path), versions=(version,))
+        items = partial(archive_images, full_path)
+        return Source(full_path, items, versions=(version,), is_archive=True)
     image = Item(below(full_path, base), File(full_path, regular_stat(full_path)))
     return Source(base, lambda: iter([image]))
 
@@ -239,7 +253,8 @@ def _open_folder(argument: str, root: str) -> Source:
 
 def _open_remote(url: str) -> Source:
     if is_archive(url.split("?")[0]):
-        return Source(url, lambda: remote_archive(url), versions=(f"{url} {remote_version(url)}",))
+        version = f"{url} {remote_version(url)}"
+        return Source(url, partial(remote_archive, url), versions=(version,), is_archive=True)
     if url.endswith("/"):
         return _not_empty(Source(url, lambda: remote_files(url)), f"no images below {url}")
     folder, _, name = url.rpartition("/")
@@ -256,17 +271,3 @@ def _not_empty(source: Source, error: str) -> Source:
 def _list(stream: ListStream) -> Source:
     root, names = absolute(stream.root), stream.class_names
     return Source(root, stream.__iter__, names, stream.columns, stream.single)
-
-
-def _expand(argument: str) -> list[str]:
-    """The hundred names that shards-{0000..0099}.tar stands for; any other name alone."""
-    match = _RANGE.search(argument)
-    if match is None or os.path.lexists(argument):
-        return [argument]
-    first, last = int(match[1]), int(match[2])
-    if last < first:
-        raise DataError(f"{quote_path(argument)}: expected a range that ascends, found {match[0]}")
-    width = len(match[1])
-    head, tail = argument[: match.start()], argument[match.end() :]
-    names = [f"{head}{number:0{width}}{tail}" for number in range(first, last + 1)]
-    return [name for one in names for name in _expand(one)]

@@ -22,10 +22,11 @@ from bitcodes.models.modelfile import ONNX
 from bitcodes.runs import MODEL_FILE
 from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
+from bitcodes.sources.ranges import has_range
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
 from bitcodes.tasks.results import Encoded
-from bitcodes.tasks.update import Keep, New, Step, Update
+from bitcodes.tasks.update import Keep, New, Skipped, Step, Update
 
 
 def encode(
@@ -90,6 +91,8 @@ def encode(
         log(f"{out} is up to date: {same}")
         _check_strict(existing.skipped, strict)
         return existing
+    if existing is not None and not force:
+        target.check_shares_images(update, out)
     with _writer(out, target, update) as writer:
         if writer.dropped:
             log(f"starting over: images or settings changed since {writer.dropped:,} were encoded")
@@ -207,8 +210,22 @@ class _Target:
             differences.append(
                 f"its images lie in {existing.root_name}, these in {self.source.root} "
                 "(--append adds them to it)"
+                if not has_range(str(existing.root_name))
+                else "its paths do not tell which of its archives an image is in, as they do now"
             )
         return differences
+
+    def check_shares_images(self, update: Update, out: Path) -> None:
+        """Raise CodeSetError if an update would drop every image of a set.
+
+        Where several sources are named, the set does not tell that it is meant for others.
+        """
+        if self.source.is_joined and not update.append and not update.shares_images():
+            raise CodeSetError(
+                f"{out} exists already, and none of its {update.old_count:,} images is among "
+                "these. To keep them and add these, use --append (append=True). To replace them, "
+                "use --force (force=True)"
+            )
 
 
 def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
@@ -265,7 +282,10 @@ def _encode_rest(
         for part in step.parts:
             if isinstance(part, Keep):
                 assert update.base is not None
-                writer.copy(update.base, part.start, part.stop, _labels(part.labels, update))
+                labels = _labels(part.labels, update)
+                writer.copy(update.base, part.start, part.stop, labels, update.base_paths)
+            elif isinstance(part, Skipped):
+                writer.skip(part.path, part.reason)
             else:
                 _append(writer, part, batch, begin, update)
                 begin += len(part)

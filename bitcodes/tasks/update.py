@@ -1,15 +1,19 @@
 """What a code set must change to follow its source: rows to keep, images to encode."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.sources.archives import is_archive
 from bitcodes.sources.item import GONE, Item
+from bitcodes.sources.paths import below, folder_of, joined
 from bitcodes.sources.reading import Batch
 from bitcodes.sources.source import Source
 
@@ -28,7 +32,7 @@ class Keep:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def extend(self, other: "Keep | New") -> bool:
+    def extend(self, other: "Part") -> bool:
         """Add what follows, if it is of the same kind and joins."""
         if not isinstance(other, Keep) or other.start != self.stop:
             return False
@@ -46,18 +50,36 @@ class New:
     def __len__(self) -> int:
         return len(self.items)
 
-    def extend(self, other: "Keep | New") -> bool:
+    def extend(self, other: "Part") -> bool:
         """Add what follows, if it is of the same kind."""
         if isinstance(other, New):
             self.items += other.items
         return isinstance(other, New)
 
 
+@dataclass
+class Skipped:
+    """An image of the old set that had no row there, and has none in the new one."""
+
+    path: str
+    reason: str
+
+    def __len__(self) -> int:
+        return 1
+
+    def extend(self, other: "Part") -> bool:
+        """Nothing joins: there are few of these."""
+        return False
+
+
+Part = Keep | New | Skipped
+
+
 @dataclass(frozen=True)
 class Step(Batch):
     """What to do next: rows to keep and images to encode, which are the items of this batch."""
 
-    parts: Sequence[Keep | New]
+    parts: Sequence[Part]
 
 
 class Update:
@@ -65,8 +87,10 @@ class Update:
 
     With `append` the rows of the old set come first, but for those whose images have changed, and
     then what is new in the source; else the rows are in the order of the source, and the set will
-    be the same as if it had been encoded anew. Attributes of the new set: `root`, which its paths
-    are relative to; `class_names`; `single`, whether its labels are class numbers.
+    be the same as if it had been encoded anew. If the old set is of one archive, and something else
+    is appended, its paths become relative to the archive's folder: 0.jpg becomes shard.tar/0.jpg.
+    Attributes of the new set: `root`, which its paths are relative to; `class_names`; `single`,
+    whether its labels are class numbers; `base_paths`, those of the old set relative to this root.
     """
 
     def __init__(self, source: Source, base: CodeSet | None, append: bool) -> None:
@@ -78,12 +102,17 @@ class Update:
         self.single = source.single
         if append and base is not None:
             self.root = base.root_name
-            if self.root not in (None, source.root):
+            if self.root is not None and self.root != source.root and _is_archive(self.root):
+                self.root = folder_of(self.root)
+            if self.root is not None or source.is_archive:
                 source = source.rebase(self.root)
             self.class_names = base.class_names or source.class_names
             if base.labels is not None:
                 self.single = base.labels.ndim == 1
         self.source = source
+        self.base_paths: Sequence[str] = () if base is None else base.paths
+        if base is not None and self.append and base.root_name not in (None, self.root):
+            self.base_paths = _Moved(base.paths, str(base.root_name), str(self.root))
 
     @cached_property
     def digest(self) -> str:
@@ -105,8 +134,8 @@ class Update:
     def count(self) -> int | None:
         """How many images the new set is made from; None where it is not known beforehand."""
         if self.append and self.base is not None:
-            added, changed = self._appended
-            return self.base.count - len(changed) + added
+            added, changed, skipped = self._appended
+            return self.base.count - len(changed) + added + len(skipped)
         return self.source.count
 
     def steps(self, position: int, batch_size: int) -> Iterator[Step]:
@@ -114,7 +143,7 @@ class Update:
 
         New images that lie apart come together in a step, so that the model has something to do.
         """
-        parts: list[Keep | New] = []
+        parts: list[Part] = []
         new_count = kept_count = 0
         for entry in self._entries():
             if position >= len(entry):
@@ -125,7 +154,7 @@ class Update:
                 position = 0
             if isinstance(entry, New):
                 new_count += 1
-            else:
+            elif isinstance(entry, Keep):
                 kept_count += len(entry)
             if not (parts and parts[-1].extend(entry)):
                 parts.append(entry)
@@ -142,13 +171,25 @@ class Update:
             return counts
         return f"{counts}, {max(0, self.base.count - self.kept_count - self.changed_count):,} gone"
 
-    def _entries(self) -> Iterator[Keep | New]:
+    @property
+    def old_count(self) -> int:
+        """How many images the old set has."""
+        return 0 if self.base is None else self.base.count
+
+    def shares_images(self) -> bool:
+        """Whether any image of the source is in the old set."""
+        assert self.base is not None
+        rows = _Rows(self.base, self.base_paths)
+        return any(rows.find(item) is not None for item in self.source)
+
+    def _entries(self) -> Iterator[Part]:
         """Image by image, in the order of the new set; rows that an append keeps in runs."""
         self.kept_count = self.new_count = self.changed_count = 0
-        rows = None if self.base is None else _Rows(self.base)
+        rows = None if self.base is None else _Rows(self.base, self.base_paths)
         changed: frozenset[int] = frozenset()
         if self.append and self.base is not None:
             changed = self._appended[1]
+            yield from self._appended[2]
             self.kept_count = self.base.count - len(changed)
             ends = [*sorted(changed), self.base.count]
             for start, end in zip([0, *(row + 1 for row in ends)], ends, strict=False):
@@ -169,43 +210,87 @@ class Update:
                 yield New([item])
 
     @cached_property
-    def _appended(self) -> tuple[int, frozenset[int]]:
-        """How many images an append encodes, and which rows of the old set it so replaces."""
+    def _appended(self) -> tuple[int, frozenset[int], list[Skipped]]:
+        """How many images an append encodes, which rows of the old set it so replaces, and which
+        images that were skipped before are not among those that it tries to encode.
+        """
         assert self.base is not None
-        rows = _Rows(self.base)
+        rows = _Rows(self.base, self.base_paths)
+        skipped = dict(self._base_skipped())
         count = 0
         changed = set()
         for item in self.source:
             row = rows.find(item)
             if row is None:
                 count += 1
+                skipped.pop(item.path, None)
             elif not rows.is_current(row, item):
                 count += 1
                 changed.add(row)
-        return count, frozenset(changed)
+        return count, frozenset(changed), list(skipped.values())
+
+    def _base_skipped(self) -> Iterator[tuple[str, Skipped]]:
+        assert self.base is not None
+        for path, reason in self.base.skipped:
+            if self.base.root_name not in (None, self.root):
+                path = below(joined(str(self.base.root_name), path), str(self.root))
+            yield path, Skipped(path, reason)
 
 
-def _step(parts: Sequence[Keep | New]) -> Step:
+def _is_archive(root: str) -> bool:
+    return is_archive(root.split("?")[0]) and not os.path.isdir(root)  # noqa: PTH112
+
+
+def _step(parts: Sequence[Part]) -> Step:
     items = [item for part in parts if isinstance(part, New) for item in part.items]
     return Step(items, parts)
+
+
+class _Moved(Sequence[str]):
+    """Paths that are relative to one folder or archive, made relative to another when used."""
+
+    def __init__(self, paths: Sequence[str], root: str, base: str) -> None:
+        self._paths, self._root, self._base = paths, root, base
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self._move(path) for path in self._paths[index]]
+        return self._move(self._paths[index])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._move, self._paths)
+
+    def _move(self, path: str) -> str:
+        return below(joined(self._root, path), self._base)
 
 
 class _Rows:
     """The rows of a set by path: at once for the row after the last match, else by a table."""
 
-    def __init__(self, base: CodeSet) -> None:
+    def __init__(self, base: CodeSet, paths: Sequence[str]) -> None:
         self._base = base
+        self._paths = paths
         self._stat = base.stat
+        self._is_matched = np.zeros(base.count, np.bool_)
         self._next = 0
         self._buffer: Sequence[str] = ()
         self._start = 0  # row of the first in the buffer
 
     def find(self, item: Item) -> int | None:
         if self._peek() != item.path:
-            row = self._look_up(item.path)
+            row = self._look_up(item)
             if row is None:
                 return None
             self._next = row
+        self._is_matched[self._next] = True
         self._next += 1
         return self._next - 1
 
@@ -220,23 +305,27 @@ class _Rows:
             return None
         if not self._start <= self._next < self._start + len(self._buffer):
             self._start = self._next
-            self._buffer = self._base.paths[self._next : self._next + _BUFFER]
+            self._buffer = self._paths[self._next : self._next + _BUFFER]
         return self._buffer[self._next - self._start]
 
-    def _look_up(self, path: str) -> int | None:
+    def _look_up(self, item: Item) -> int | None:
+        """The row of an image. Of several with its path, which tars and lists may have: one that
+        no image had yet, best one that is current; or else the first.
+        """
         hashes, order = self._table
-        value = hash(path)
-        place = int(np.searchsorted(hashes, value))
-        while place < len(hashes) and hashes[place] == value:
-            row = int(order[place])
-            if self._base.paths[row] == path:
-                return row
-            place += 1
-        return None
+        value = hash(item.path)
+        first, last = np.searchsorted(hashes, value), np.searchsorted(hashes, value, "right")
+        rows = [row for row in order[first:last].tolist() if self._paths[row] == item.path]
+        if len(rows) < 2:
+            return rows[0] if rows else None
+        free = [row for row in rows if not self._is_matched[row]]
+        current = (row for row in free if self.is_current(row, item))
+        row: int = next(current, (free or rows)[0])
+        return row
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Hashes of the paths in ascending order, and their rows; 16 bytes a row."""
-        hashes = np.fromiter(map(hash, self._base.paths), np.int64, self._base.count)
+        hashes = np.fromiter(map(hash, self._paths), np.int64, self._base.count)
         order = np.argsort(hashes, kind="stable")
         return hashes[order], order

@@ -220,6 +220,24 @@ def test_a_root_on_a_drive_is_known_by_name_alone(tmp_path: Path, root: str) -> 
     assert merge([made, again], tmp_path / "merged.npy").root_name == root
 
 
+def test_archives_of_one_bucket_go_together(tmp_path: Path) -> None:
+    sets = []
+    for number in range(2):
+        root = f"s3://bucket/deep/shard-{number}.tar"
+        with CodeSetWriter(tmp_path / f"{number}.npy", bits=8, root=root) as writer:
+            writer.append(np.ones((1, 1), np.uint8), ["a.jpg"])
+            sets.append(writer.commit())
+    made = merge(sets, tmp_path / "merged.npy")
+    assert made.root_name == "s3://bucket/deep"
+    assert list(made.paths) == ["shard-0.tar/a.jpg", "shard-1.tar/a.jpg"]
+    root = "https://elsewhere/shard-2.tar"
+    with CodeSetWriter(tmp_path / "other.npy", bits=8, root=root) as writer:
+        writer.append(np.ones((1, 1), np.uint8), ["a.jpg"])
+        other = writer.commit()
+    with pytest.raises(CodeSetError, match="roots that cannot be merged: https://elsewhere"):
+        merge([made, other], tmp_path / "all.npy")
+
+
 def test_a_root_with_two_slashes_is_one_of_this_system(tmp_path: Path) -> None:
     with CodeSetWriter(tmp_path / "codes.npy", bits=8, root="//photos/mine") as writer:
         writer.append(np.ones((1, 1), np.uint8), ["a.jpg"])

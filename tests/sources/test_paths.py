@@ -9,8 +9,7 @@ import pytest
 from bitcodes.codes.paths import with_slashes
 from bitcodes.sources import paths
 from bitcodes.sources.lists import parse_list, write_list
-from bitcodes.sources.paths import absolute, below, quote_path
-from bitcodes.sources.remote import is_remote
+from bitcodes.sources.paths import absolute, below, folder_of, is_remote, joined, quote_path
 
 
 @pytest.fixture
@@ -38,6 +37,19 @@ def test_below() -> None:
     assert below("/data/photos/a.png", Path("/data/photos")) == "a.png"
     assert below("/database/a.png", "/data") == "/database/a.png"
     assert below("/a.png", "/") == "a.png"
+
+
+def test_what_is_joined_to_what() -> None:
+    assert joined("/data", "a.png") == "/data/a.png"
+    assert joined("/data", "/elsewhere/a.png") == "/elsewhere/a.png"
+    assert joined("s3://bucket/x.tar", "a.png") == "s3://bucket/x.tar/a.png"
+    assert joined("/data", "s3://bucket/a.png") == "s3://bucket/a.png"
+
+
+def test_what_an_archive_lies_in() -> None:
+    assert folder_of("/data/x.tar") == "/data"
+    assert folder_of("s3://bucket/deep/x.tar") == "s3://bucket/deep"
+    assert folder_of("https://host/x.tar?key=a/b") == "https://host"
 
 
 def test_a_drive_is_no_url() -> None:
