@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
-
 from bitcodes.errors import BitcodesError, FileInUseError
 
 _POSIX = os.name == "posix"
@@ -92,6 +90,8 @@ def lock(path: Path, what: str) -> Iterator[None]:
     Raises BitcodesError at once if someone else holds it; `what` names what it protects. The file
     is removed at the end. Children of this process do not share the lock.
     """
+    from filelock import FileLock, Timeout  # readers of files need no locks
+
     held = FileLock(path, timeout=0, thread_local=False)
     owner = os.getpid()
     try:

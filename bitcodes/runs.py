@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
-from bitcodes.settings import Settings, backbone_name
-from bitcodes.settings_file import read_settings_file
+
+if TYPE_CHECKING:  # a search finds its model without them
+    from bitcodes.settings import Settings
 
 RUNS = Path("runs")
 FEATURES = RUNS / ".features"  # of frozen backbones: a cache that may be deleted at any time
@@ -18,8 +20,10 @@ CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.jsonl"
 
 
-def run_name(settings: Settings) -> str:
+def run_name(settings: "Settings") -> str:
     """The default name of a run: made from the settings, so that the same command finds it."""
+    from bitcodes.settings import backbone_name
+
     backbone = backbone_name(settings).replace("/", "-")
     frozen = "-frozen" if settings.freeze else ""
     return f"{settings.data.name}-{backbone}-{settings.loss}-{settings.bits}{frozen}"
@@ -70,8 +74,11 @@ def resolve_run(run: Path | None) -> Path:
     )
 
 
-def load_settings(run: Path) -> Settings:
+def load_settings(run: Path) -> "Settings":
     """The settings saved with a run; raises ConfigError."""
+    from bitcodes.settings import Settings
+    from bitcodes.settings_file import read_settings_file
+
     path = run / CONFIG_FILE
     if not path.is_file():
         raise ConfigError(f"{path}: missing; expected a run folder that finetune wrote")

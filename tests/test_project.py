@@ -21,13 +21,13 @@ import yaml
 from typer.testing import CliRunner
 
 import bitcodes
-from bitcodes.cli.app import app
+from bitcodes.cli.app import SUMMARIES, app
 from bitcodes.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bitcodes"
 HEAVY = {"torch", "torchvision", "timm", "numba", "PIL", "tensorboard", "safetensors"}
-HEAVY |= {"jinja2", "matplotlib"}
+HEAVY |= {"jinja2", "matplotlib", "numpy"}
 TYPER_OF_PAGE = "0.29."  # whose version wrote docs/cli.md: others draw it a little differently
 
 
@@ -76,7 +76,7 @@ def test_importing_the_package_costs_next_to_nothing() -> None:
 
 def test_help_loads_neither_torch_nor_numba() -> None:
     assert all(importlib.util.find_spec(name) for name in HEAVY)  # no name here is mistyped
-    assert packages_loaded_by(print_help_of([])) & HEAVY == set()
+    assert packages_loaded_by(print_help_of([])) & (HEAVY | {"pydantic", "yaml"}) == set()
 
 
 def test_the_help_of_commands_loads_neither_torch_nor_numba() -> None:
@@ -145,6 +145,13 @@ def test_the_version_is_printed() -> None:
 def test_every_command_of_the_design_is_there() -> None:
     groups = {command.split()[1] for command in COMMANDS}
     assert groups >= {"prepare", "finetune", "encode", "search", "evaluate"}
+
+
+@pytest.mark.parametrize(("name", "summary"), SUMMARIES.items())
+def test_the_list_of_commands_has_the_first_paragraph_of_each_help(name: str, summary: str) -> None:
+    assert COMMANDS[f"bitcodes {name}"].short_help == summary
+    wide = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    assert re.search(rf"\b{name} +{re.escape(summary)}", wide)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

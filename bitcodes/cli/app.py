@@ -6,17 +6,27 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import bitcodes
 from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile, on_fallback
 
-# In the order in which a newcomer needs them. A module is imported when its command runs.
-_COMMANDS = (
-    *("prepare", "finetune", "encode", "search", "evaluate", "index", "duplicates"),
-    *("merge", "info", "export"),
-)
+# The first paragraph of each command's help, in the order in which a newcomer needs the commands.
+# They stand here so that the list of commands is shown without importing the modules of them all.
+SUMMARIES = {
+    "prepare": "Prepare a data folder: lists of images to train on, to query with and to search.",
+    "finetune": "Fine-tune a pretrained network with a hash layer on a dataset.",
+    "encode": "Encode images: write a code set with their codes, paths and labels.",
+    "search": "Find the images nearest to each query, exactly, by the Hamming distance of their "
+    "codes.",
+    "evaluate": "Measure retrieval quality: mAP, precision and recall, in total and per class.",
+    "index": "Build the index of a code set, for faster searches with the same results.",
+    "duplicates": "Find groups of near-duplicate images in a code set. No file is changed.",
+    "merge": "Join code sets of one model into one.",
+    "info": "Describe a code set, a run or a model file. Verify the checksums of a code set.",
+    "export": "Write a model and its preprocessing as one ONNX file.",
+}
 
 _EPILOG = """\
 Results go to standard output, progress and notes to standard error. `--json`, if a command has it,
@@ -28,14 +38,25 @@ Exit status: 0 done, 1 error, 2 wrong usage, 130 interrupted with Ctrl-C.
 
 
 class _Commands(TyperGroup):
-    """Imports only the command that runs, so that help is instant."""
+    """Imports only the command that runs, and none to list them, so that help is instant."""
+
+    _lists = False
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(_COMMANDS)
+        return list(SUMMARIES)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._lists = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._lists = False
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in SUMMARIES:
             return None
+        if self._lists:
+            return TyperCommand(cmd_name, help=SUMMARIES[cmd_name])
         module = importlib.import_module(f"bitcodes.cli.{cmd_name}")
         if hasattr(module, "app"):
             command: Any = typer.main.get_group(module.app)
