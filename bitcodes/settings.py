@@ -24,6 +24,7 @@ from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
 from bitcodes.losses import LossName, families
 from bitcodes.settings_file import explain
+from bitcodes.wording import counted
 
 Auto = Literal["auto"]
 # What a setting may be beside its own values: "auto" in Settings, nothing in ResolvedSettings.
@@ -269,7 +270,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         sizes, epochs = self.image_size, self.epochs
         if isinstance(sizes, list) and isinstance(epochs, int) and len(sizes) > epochs:
             raise ValueError(
-                f"'image_size' has {len(sizes)} sizes for {epochs} epochs: "
+                f"'image_size' has {len(sizes)} sizes for {counted(epochs, 'epoch')}: "
                 "input should be at most one per epoch"
             )
         if isinstance(sizes, list) and self.freeze:

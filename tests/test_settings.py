@@ -138,7 +138,7 @@ def test_several_image_sizes(given: object) -> None:
         ({"image_size": "64,"}, "input should be a valid integer"),
         (
             {"image_size": "64,128", "epochs": 1},
-            "'image_size' has 2 sizes for 1 epochs: input should be at most one per epoch",
+            "'image_size' has 2 sizes for 1 epoch: input should be at most one per epoch",
         ),
         ({"image_size": "64,128", "freeze": True}, "'image_size' should be one size with freeze"),
     ],

@@ -10,6 +10,7 @@ from bitcodes.cli.options import JsonOption, WorkersOption, flag, option
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
 from bitcodes.recipes import Recipe, gather_settings
+from bitcodes.wording import counted
 
 if TYPE_CHECKING:
     from bitcodes.training import Finetuned
@@ -97,7 +98,7 @@ def _summary(result: "Finetuned") -> str:
         return f"{result.run} is finished: nothing to do. Start over with --fresh."
     if result.already:
         return (
-            f"{result.run} is finished ({len(result.history)} epochs): nothing to do. "
+            f"{result.run} is finished ({counted(len(result.history), 'epoch')}): nothing to do. "
             "Train on with a larger --epochs, or start over with --fresh."
         )
     minutes = duration(result.history[-1]["train_seconds"])

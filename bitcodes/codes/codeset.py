@@ -18,6 +18,7 @@ from bitcodes.codes.layout import SIDECARS, Layout, is_foreign
 from bitcodes.codes.pack import check_codes
 from bitcodes.codes.paths import PathList, RowNumbers, unescape
 from bitcodes.errors import CodeSetError
+from bitcodes.wording import counted
 
 VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, by default
 _CHUNK = 1 << 22
@@ -101,7 +102,9 @@ class CodeSet:
         count = len(codes)
         paths = RowNumbers(count) if paths is None else tuple(paths)
         if len(paths) != count:
-            raise CodeSetError(f"expected a path for each of {count} codes, found {len(paths)}")
+            raise CodeSetError(
+                f"expected a path for each of {counted(count, 'code')}, found {len(paths)}"
+            )
         arrays = {"labels": labels, "features": features, "stat": stat}
         stored: dict[str, Any] = columns.as_stored(arrays, count, len(class_names))
         header = make_header(
@@ -132,7 +135,8 @@ class CodeSet:
         return self.header.count
 
     def __repr__(self) -> str:
-        return f"<CodeSet {self.path or 'in memory'}: {self.count} codes of {self.bits} bits>"
+        size = f"{counted(self.count, 'code')} of {counted(self.bits, 'bit')}"
+        return f"<CodeSet {self.path or 'in memory'}: {size}>"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -190,8 +194,8 @@ class CodeSet:
         """
         if bits != self.bits:
             raise CodeSetError(
-                f"{other} has codes of {bits} bits and the database {self.name} of {self.bits}: "
-                "they are not of one model"
+                f"{other} has codes of {counted(bits, 'bit')} and the database {self.name} of "
+                f"{self.bits}: they are not of one model"
             )
         if None in (self.fingerprint, fingerprint) or self.fingerprint == fingerprint or force:
             return

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitcodes.errors import CodeSetError
+from bitcodes.wording import counted
 
 
 def require(fits: bool, expected: str, array: object) -> None:
@@ -37,7 +38,7 @@ def check_codes(codes: npt.NDArray[np.uint8], bits: int) -> None:
     """Raise CodeSetError unless `codes` is uint8 (N, ceil(bits/8)) with zeros for padding bits."""
     width = code_bytes(bits)
     fits = isinstance(codes, np.ndarray) and codes.dtype == np.uint8 and codes.ndim == 2
-    expected = f"codes of {bits} bits must be a uint8 array of the shape (N, {width})"
+    expected = f"codes of {counted(bits, 'bit')} must be a uint8 array of the shape (N, {width})"
     require(fits and codes.shape[1] == width, f"{expected}, as pack_bits makes it", codes)
     padding = 8 * width - bits
     if padding and len(codes):

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitcodes.errors import CodeSetError
+from bitcodes.wording import counted
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _PLAIN = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
@@ -138,7 +139,8 @@ class PathList(_Lines):
             )
         if lines != self._count:
             raise CodeSetError.damaged(
-                self._file, f"expected {self._count} lines, a path for each code, found {lines}"
+                self._file,
+                f"expected {counted(self._count, 'line')}, a path for each code, found {lines}",
             )
         return np.append(np.concatenate(offsets), size)
 

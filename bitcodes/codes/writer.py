@@ -18,6 +18,7 @@ from bitcodes.codes.paths import PathList, escape, with_slashes
 from bitcodes.codes.staging import Staging
 from bitcodes.errors import CodeSetError, FileInUseError
 from bitcodes.files import atomic_write, lock
+from bitcodes.wording import counted
 
 _SAVE_ROWS = 1 << 12
 
@@ -160,7 +161,7 @@ class CodeSetWriter:
         """
         if len(paths) != len(codes):
             raise CodeSetError(
-                f"expected a path for each of {len(codes)} codes, found {len(paths)}"
+                f"expected a path for each of {counted(len(codes), 'code')}, found {len(paths)}"
             )
         self._append(
             codes,

@@ -34,6 +34,7 @@ from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import ImageList, parse_list, single_labels
 from bitcodes.sources.paths import quote_path
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
+from bitcodes.wording import counted
 
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
 PER_CLASS = {"train": 5000, "test": 1000}
@@ -224,7 +225,7 @@ def _pools(folder: Path, content: _Content) -> list[dict[str, list[str]]]:
         for split, number in PER_CLASS.items():
             if len(pool[split]) != number:
                 raise DataError(
-                    f"{content.source}: expected {number:,} images of the class {name} in "
+                    f"{content.source}: expected {counted(number, 'image')} of the class {name} in "
                     f"{split}/, found {len(pool[split]):,}"
                 )
     return pools
@@ -253,8 +254,8 @@ def _labelled(folder: Path, content: _Content) -> Iterable[tuple[str, int]]:
         labels.update(zip(images.paths, classes.tolist(), strict=True))
     if unlisted := set(content.images) - set(labels):
         raise DataError(
-            f"{content.source}: {len(unlisted):,} images are in no list and so without a class "
-            f"(such as {min(unlisted)})"
+            f"{content.source}: {counted(len(unlisted), 'image')} in no list and so without a "
+            f"class (such as {min(unlisted)})"
         )
     return sorted(labels.items())
 
@@ -283,7 +284,7 @@ def _own_lists(folder: Path, content: _Content) -> dict[str, ImageList]:
         missing = [old for old, new in zip(images.paths, paths, strict=True) if new is None]
         if missing:
             raise DataError(
-                f"{name}: {len(missing):,} of {len(paths):,} images are not in the source "
+                f"{name}: not in the source: {len(missing):,} of {counted(len(paths), 'image')} "
                 f"(such as {quote_path(missing[0])})"
             )
         lists[key] = replace(images, paths=[path for path in paths if path is not None])

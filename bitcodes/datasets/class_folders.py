@@ -10,6 +10,7 @@ from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
 from bitcodes.sources.description import DATASET_FILE
 from bitcodes.sources.folders import walk_files
+from bitcodes.wording import counted
 
 DEFAULT_QUERIES = 0.1
 
@@ -113,9 +114,13 @@ def _query_count(folder: Path, amount: float, images: int, notes: list[str]) -> 
     """How many images of a class become queries; a class that is too small adds a note."""
     number = _number(amount, images)
     if number >= images > 1 or number > images:
-        raise DataError(f"{folder}: {images} images cannot give {number} queries and a database")
+        raise DataError(
+            f"{folder}: {counted(images, 'image')} cannot give {number} queries and a database"
+        )
     if number == 0 or images == 1:
-        notes.append(f"the class {folder.name} has {images} images: none of them is a query")
+        notes.append(
+            f"the class {folder.name} has {counted(images, 'image')}: none of them is a query"
+        )
         return 0
     return number
 
@@ -134,7 +139,7 @@ def _read_classes(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
         else:
             notes.append(f"no images in {folder / name}: left out")
     if others:
-        notes.append(f"{others:,} files in {folder} have no image's name: left out")
+        notes.append(f"{counted(others, 'file')} in {folder} without an image's name: left out")
     if len(classes) < 2:
         raise DataError(
             f"{folder}: expected at least two folders of images, one per class, found "
@@ -146,7 +151,9 @@ def _read_classes(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
 def _trained(folder: Path, rest: list[int], train: float | None) -> list[int]:
     number = len(rest) if train is None else _number(train, len(rest))
     if number > len(rest) or number == 0:
-        raise DataError(f"{folder}: expected 1 to {len(rest)} images to train on, found {number}")
+        raise DataError(
+            f"{folder}: expected 1 to {counted(len(rest), 'image')} to train on, found {number}"
+        )
     return rest[:number]
 
 

@@ -8,6 +8,7 @@ from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.description import read_description
 from bitcodes.sources.lists import ImageList, read_list
+from bitcodes.wording import counted
 
 LIST_NAMES = {"train": "train.txt", "test": "test.txt", "database": "database.txt"}
 
@@ -24,8 +25,9 @@ class Dataset:
 
     def __repr__(self) -> str:
         return (
-            f"<Dataset: {len(self.train):,} images to train on, {len(self.test):,} queries, "
-            f"{len(self.database):,} in the database, {len(self.class_names)} classes>"
+            f"<Dataset: {counted(len(self.train), 'image')} to train on, "
+            f"{counted(len(self.test), 'query', 'queries')}, {len(self.database):,} in the "
+            f"database, {counted(len(self.class_names), 'class', 'classes')}>"
         )
 
 

@@ -15,6 +15,7 @@ from bitcodes.errors import DataError
 from bitcodes.files import lock, write_json_atomic
 from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import Labels, write_list
+from bitcodes.wording import counted
 
 Division = Mapping[str, Sequence[str]]
 """The paths of one class's images that are in each list, by the keys of LIST_NAMES."""
@@ -113,9 +114,9 @@ def write_lists(
     for key in ("train", "database"):
         if shared := queries & set(lists[key][0]):
             raise DataError(
-                f"{folder}: {len(shared)} queries of {LIST_NAMES['test']} are also in "
-                f"{LIST_NAMES[key]} (such as {min(shared)}); they must not be, or scores are "
-                "too good to be true"
+                f"{folder}: {counted(len(shared), 'query', 'queries')} in both "
+                f"{LIST_NAMES['test']} and {LIST_NAMES[key]} (such as {min(shared)}); scores would "
+                "be too good to be true"
             )
     for key, name in LIST_NAMES.items():
         write_list(folder / name, *lists[key])

@@ -15,6 +15,7 @@ from bitcodes.hamming.grouped import Groups, group_rows
 from bitcodes.hamming.plain import Histograms, Labels, Pairs
 from bitcodes.hamming.scanner import Scanner
 from bitcodes.hamming.tables import TableSearch
+from bitcodes.wording import counted
 
 
 class Within(NamedTuple):
@@ -56,7 +57,9 @@ class Index:
         return self.scanner.count if self._groups is None else len(self._groups.rows)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self)} codes of {self.bits} bits>"
+        return (
+            f"<{type(self).__name__}: {counted(len(self), 'code')} of {counted(self.bits, 'bit')}>"
+        )
 
     def search(
         self, queries: NDArray[np.uint8], k: int

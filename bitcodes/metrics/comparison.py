@@ -13,6 +13,7 @@ from bitcodes.metrics.compat import CompatFigure, compat_figures
 from bitcodes.metrics.intervals import bootstrap_intervals
 from bitcodes.metrics.ranking import mean_over_queries, or_none
 from bitcodes.metrics.scoring import Evaluation
+from bitcodes.wording import counted
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Comparison:
     """The figures of each evaluation as `compat` counts them; empty without one."""
 
     def __repr__(self) -> str:
-        return f"<Comparison of {len(self.evaluations)} evaluations>"
+        return f"<Comparison of {counted(len(self.evaluations), 'evaluation')}>"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form: that of the evaluation, or of all with their differences."""

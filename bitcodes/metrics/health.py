@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bitcodes.codes.pack import to_lanes, unpack_bits
 from bitcodes.hamming.plain import equal_runs
 from bitcodes.metrics.ranking import Floats
+from bitcodes.wording import counted
 
 # Codes unpacked at a time.
 _BLOCK = 1 << 16
@@ -67,12 +68,13 @@ class Health:
         if self.dead or redundant:
             parts = []
             if self.dead:
-                parts.append(f"{len(self.dead)} never change")
+                parts.append(counted(len(self.dead), "never changes", "never change"))
             if redundant:
-                parts.append(f"{len(redundant)} repeat another bit")
+                parts.append(counted(len(redundant), "repeats another bit", "repeat another bit"))
             useful = self.bits - len(self.dead) - len(redundant)
             return (
-                f"Of {self.bits} bits, {' and '.join(parts)}: {useful} bits would separate the "
+                f"Of {counted(self.bits, 'bit')}, {' and '.join(parts)}: "
+                f"{counted(useful, 'bit')} would separate the "
                 "images as well; train longer, or with fewer bits."
             )
         if self.largest > 1 and self.code_entropy < 0.5 * min(self.bits, math.log2(self.count)):
@@ -83,7 +85,7 @@ class Health:
             )
         if self.bit_entropy.min() < 0.1:
             weak = int((self.bit_entropy < 0.1).sum())
-            return f"{weak} of {self.bits} bits almost never change and say next to nothing."
+            return f"Bits that almost never change and say next to nothing: {weak} of {self.bits}."
         return None
 
     def to_dict(self) -> dict[str, Any]:

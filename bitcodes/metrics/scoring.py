@@ -32,6 +32,7 @@ from bitcodes.metrics.ranking import (
 )
 from bitcodes.metrics.two_stage import two_stage_radius, two_stage_scores
 from bitcodes.notebook import ShownAsHtml
+from bitcodes.wording import counted
 
 CUTOFFS = (1000, 5000)
 RANKS = (1, 10, 100, 1000)
@@ -84,8 +85,8 @@ class Evaluation(ShownAsHtml):
 
     def __repr__(self) -> str:
         return (
-            f"<Evaluation: mAP {self.figures['map']:.4f}, {self.queries:,} queries against "
-            f"{self.database:,} images, {self.bits} bits>"
+            f"<Evaluation: mAP {self.figures['map']:.4f}, {_queries(self.queries)} "
+            f"against {counted(self.database, 'image')}, {counted(self.bits, 'bit')}>"
         )
 
     @property
@@ -166,15 +167,15 @@ def score_code_sets(
 
     if unanswerable := int((~answerable).sum()):
         remarks.append(
-            f"{unanswerable:,} of {queries.count:,} queries have nothing relevant in the database "
-            "and are left out of every figure."
+            f"Left out of every figure: {unanswerable:,} of {_queries(queries.count)} with nothing "
+            "relevant in the database."
         )
     if overlap := len(np.unique(pairs[:, 0])):
         fate = "is passed over" if exclude_self else "finds itself (exclude-self passes it over)"
-        remarks.append(f"{overlap:,} queries are in the database too; each {fate}.")
+        remarks.append(f"In the database too: {_queries(overlap)}, and each {fate}.")
     if database.count < max(RANKS):
         remarks.append(
-            f"The database has {database.count:,} images: precision at larger ranks is left out."
+            f"The database has {counted(database.count, 'image')}: no precision at larger ranks."
         )
     return Evaluation(
         bits=queries.bits,
@@ -199,6 +200,10 @@ def score_code_sets(
         notes=tuple(remarks),
         sets=(queries, database),
     )
+
+
+def _queries(number: int) -> str:
+    return counted(number, "query", "queries")
 
 
 def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, Labels]:

@@ -16,6 +16,7 @@ from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.backbones import find_backbone, start_from
 from bitcodes.models.encoder import Encoded, images_at_once, settle
 from bitcodes.models.memory import keep_freed_memory
+from bitcodes.wording import counted
 
 
 class HashModel(nn.Module):
@@ -65,7 +66,7 @@ class HashModel(nn.Module):
 
     def __repr__(self) -> str:
         side = self.preprocessing.image_size
-        return f"<HashModel {self.backbone_name}: {self.bits} bits, {side} pixels>"
+        return f"<HashModel {self.backbone_name}: {counted(self.bits, 'bit')}, {side} pixels>"
 
     def set_dropout(self, share: float) -> None:
         """Drop this share in training: of the features, and in the backbone's dropout layers."""

@@ -11,6 +11,7 @@ from bitcodes.callbacks import Note
 from bitcodes.errors import ModelError
 from bitcodes.models.encoder import Encoded, images_at_once, settle
 from bitcodes.models.modelfile import ONNX, find_model, parse_info, read_info
+from bitcodes.wording import counted
 
 
 class OnnxModel:
@@ -43,7 +44,7 @@ class OnnxModel:
 
     def __repr__(self) -> str:
         side = self.preprocessing.image_size
-        return f"<OnnxModel {self.backbone_name}: {self.bits} bits, {side} pixels>"
+        return f"<OnnxModel {self.backbone_name}: {counted(self.bits, 'bit')}, {side} pixels>"
 
     def fingerprint(self) -> str:
         """The fingerprint of the model that was exported."""

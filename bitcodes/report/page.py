@@ -20,6 +20,7 @@ from bitcodes.images.decode import open_image
 from bitcodes.images.thumbnails import thumbnail_jpeg
 from bitcodes.report.text import printable
 from bitcodes.report.writing import write_whole
+from bitcodes.wording import counted
 
 
 def render(template: str, **values: object) -> str:
@@ -89,6 +90,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["count"] = "{:,}".format
+    environment.filters["counted"] = counted
     environment.filters["percent"] = _percent
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["breakable"] = _breakable

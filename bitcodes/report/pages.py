@@ -8,6 +8,7 @@ from bitcodes.metrics.comparison import Comparison
 from bitcodes.report.page import Thumbnails, as_html, render
 from bitcodes.tasks.duplicates import Duplicates
 from bitcodes.tasks.results import SearchResults
+from bitcodes.wording import counted
 
 # More would make a page too large for a phone. Each page says what it leaves out.
 MAX_QUERIES = 100
@@ -86,12 +87,15 @@ def _accuracy(results: SearchResults) -> tuple[int, int] | None:
 def _notes(results: SearchResults, shown: int) -> list[str]:
     notes: list[str] = []
     if len(results.queries) > shown:
-        notes.append(f"{len(results.queries) - shown:,} more queries are not shown.")
+        notes.append(
+            f"Not shown: {counted(len(results.queries) - shown, 'more query', 'more queries')}."
+        )
     for path, reason in results.skipped[:_MAX_SKIPPED]:
         note = Markup("Query <bdi>{}</bdi> left out: {}.")
         notes.append(note.format(as_html(path), as_html(reason)))
     if len(results.skipped) > _MAX_SKIPPED:
-        notes.append(f"{len(results.skipped) - _MAX_SKIPPED:,} more queries could not be read.")
+        more = counted(len(results.skipped) - _MAX_SKIPPED, "more query", "more queries")
+        notes.append(f"{more} could not be read.")
     if results.tie_note is not None:
         notes.append(results.tie_note[0].upper() + results.tie_note[1:] + ".")
     return notes

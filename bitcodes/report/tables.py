@@ -16,6 +16,7 @@ from bitcodes.metrics.modes import RANKS, SearchModes
 from bitcodes.metrics.scoring import RADIUS, ClassScore, Evaluation
 from bitcodes.metrics.two_stage import POSITIONS, two_stage_radius
 from bitcodes.report.text import printable
+from bitcodes.wording import counted
 
 _MOST_CLASSES = 40
 _CLASSES_SHOWN = 20
@@ -131,8 +132,9 @@ def health_text(health: Health) -> str:
     """How well the codes use their bits, in one line."""
     most = min(health.bits, math.log2(health.count))
     return (
-        f"Codes of the database: {health.distinct:,} distinct ones, at most {health.largest:,} "
-        f"images on one; entropy {health.code_entropy:.1f} of {most:.1f} bits; "
+        f"Codes of the database: {counted(health.distinct, 'distinct one')}, at most "
+        f"{counted(health.largest, 'image')} on one; entropy {health.code_entropy:.1f} of "
+        f"{most:.1f} bits; "
         f"mean correlation of bits {health.mean_correlation:.2f}"
     )
 
@@ -141,8 +143,8 @@ def heading(evaluation: Evaluation) -> list[str]:
     """What was evaluated, in a few short lines."""
     about = evaluation.about
     lines = [
-        f"{evaluation.queries:,} queries against {evaluation.database:,} images, "
-        f"{evaluation.bits} bits"
+        f"{counted(evaluation.queries, 'query', 'queries')} against "
+        f"{counted(evaluation.database, 'image')}, {counted(evaluation.bits, 'bit')}"
     ]
     if about.get("run") is not None:
         protocol = f" (protocol {about['protocol']})" if about.get("protocol") else ""

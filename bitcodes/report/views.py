@@ -23,6 +23,7 @@ from bitcodes.tasks.export import Exported
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
 from bitcodes.tasks.results import Encoded, QueryResult, SearchResults
+from bitcodes.wording import counted
 
 _SKIPPED_SHOWN = 5
 _SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
@@ -108,13 +109,13 @@ def _(result: Duplicates) -> Iterator[RenderableType]:
             else:
                 table.add_row(f"{number}", Text("keep", "green"), "", Text(path, "bold"))
         if len(images) > _SHOWN_IMAGES:
-            more = f"and {len(images) - _SHOWN_IMAGES:,} more"
+            more = f"and {counted(len(images) - _SHOWN_IMAGES, 'more image')}"
             table.add_row("", "", "", Text(more, style="dim"))
     yield Text()
     yield table
     if len(result.groups) > _SHOWN_GROUPS:
         hidden = len(result.groups) - _SHOWN_GROUPS
-        yield Text(f"and {hidden:,} more groups: --json or a pipe has them all", style="dim")
+        yield Text(f"and {counted(hidden, 'more group')}: --json or a pipe has all", style="dim")
 
 
 @lines.register
@@ -146,10 +147,10 @@ def _(comparison: Comparison) -> Iterator[RenderableType]:
 @tables.register
 def _(encoded: Encoded) -> Iterator[RenderableType]:
     code_set = encoded.code_set
-    line = f"{encoded.file}: {code_set.count:,} codes of {code_set.bits} bits"
+    line = f"{encoded.file}: {_size(code_set)}"
     if code_set.skipped:
         name = encoded.file.with_suffix(".skipped.txt").name
-        line += f", {len(code_set.skipped):,} images skipped ({name})"
+        line += f", {counted(len(code_set.skipped), 'image')} skipped ({name})"
     yield Text(line)
 
 
@@ -164,7 +165,7 @@ def _(encoded: Encoded) -> Iterator[str]:
 
 @tables.register
 def _(merged: CodeSet) -> Iterator[RenderableType]:
-    yield Text(f"{merged.path}: {merged.count:,} codes of {merged.bits} bits")
+    yield Text(f"{merged.path}: {_size(merged)}")
 
 
 @tables.register
@@ -172,14 +173,14 @@ def _(index: IndexSummary) -> Iterator[RenderableType]:
     share = f" ({index.distinct / index.count:.1%})" if index.count else ""
     took = "" if index.outcome == "up to date" else f" in {index.seconds:.1f} s"
     yield Text(
-        f"{index.folder}: {index.count:,} codes, {index.distinct:,} of them distinct{share}; "
+        f"{index.folder}: {counted(index.count, 'code')}, {index.distinct:,} distinct{share}; "
         f"{index.outcome}{took}"
     )
     if index.tables:
         gains = ", ".join(f"{name} {gain:.1f}" for name, gain in index.gains.items() if gain > 1)
         yield Text(
-            f"{index.tables} tables, {index.table_bytes / 1e6:,.0f} MB; faster than a scan, about, "
-            f"by a factor of: {gains or '1 (searches will scan)'}"
+            f"{counted(index.tables, 'table')}, {index.table_bytes / 1e6:,.0f} MB; faster than a "
+            f"scan, about, by a factor of: {gains or '1 (searches will scan)'}"
         )
 
 
@@ -194,18 +195,22 @@ def _(info: CodeSetInfo | ModelInfo) -> Iterator[RenderableType]:
 @tables.register
 def _(exported: Exported) -> Iterator[RenderableType]:
     size = f"{exported.image_size} x {exported.image_size} pixels"
-    yield Text(f"{exported.file}: {exported.backbone}, {exported.bits} bits, images of {size}")
+    yield Text(
+        f"{exported.file}: {exported.backbone}, {counted(exported.bits, 'bit')}, images of {size}"
+    )
 
 
 @tables.register
 def _(prepared: Prepared) -> Iterator[RenderableType]:
     states = {"new": "ready", "updated": "updated", "unchanged": "already prepared"}
     about = prepared.description
-    counts = {key: f"{number:,}" for key, number in about["counts"].items()}
+    counts = about["counts"]
     yield Text(
-        f"{prepared.folder} is {states[prepared.state]}: {counts['train']} images to train on, "
-        f"{counts['test']} queries, {counts['database']} in the database, "
-        f"{len(about['class_names'])} classes (protocol {about.get('protocol')})"
+        f"{prepared.folder} is {states[prepared.state]}: "
+        f"{counted(counts['train'], 'image')} to train on, "
+        f"{counted(counts['test'], 'query', 'queries')}, {counts['database']:,} in the database, "
+        f"{counted(len(about['class_names']), 'class', 'classes')} "
+        f"(protocol {about.get('protocol')})"
     )
     yield Text(f"next: bitcodes finetune --data {prepared.folder}")
 
@@ -245,6 +250,10 @@ def _hit_table(query: QueryResult, results: SearchResults) -> Table:
             row.append(_MARKS[hit.relevant])
         table.add_row(*row, Text(printable(path_from_here(hit.path, hit.file))))
     return table
+
+
+def _size(code_set: CodeSet) -> str:
+    return f"{counted(code_set.count, 'code')} of {counted(code_set.bits, 'bit')}"
 
 
 def _labels(labels: tuple[str, ...]) -> str:

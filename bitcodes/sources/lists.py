@@ -20,6 +20,7 @@ from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.description import DATASET_FILE, recorded_names
 from bitcodes.sources.item import GONE, File, Item, regular_stat
 from bitcodes.sources.paths import quote_path
+from bitcodes.wording import counted
 
 _EXAMPLES = 3  # missing images named in a message
 
@@ -217,7 +218,7 @@ class _Row(NamedTuple):
             ending = repr(" ".join([wrong[1], *self.label_digits(number)]))
         elif number == count:
             return with_slashes(path)
-        expected = f"{count} labels, each" if count else "no labels, or labels that are"
+        expected = f"{counted(count, 'label')}, each" if count else "no labels, or labels that are"
         raise DataError(
             f"{name}, line {self.line}: expected {expected} 0 or 1 (one-hot or multi-hot), "
             f"after the path, as on the other lines; found {ending}: {quote_path(self.text)}"
@@ -258,8 +259,8 @@ def _label_count(rows: Iterable[_Row], name: str, class_names: tuple[str, ...]) 
     count = widths.most_common(1)[0][0]
     if class_names and count not in (0, len(class_names)):
         raise DataError(
-            f"{name}: expected {len(class_names)} labels a line, as {DATASET_FILE} beside it names "
-            f"{len(class_names)} classes, found {count}"
+            f"{name}: expected {counted(len(class_names), 'label')} per line, for the classes that "
+            f"{DATASET_FILE} beside it names, found {count}"
         )
     return count
 
@@ -306,7 +307,7 @@ def _not_there(
     first = "; ".join(f"line {line}: {quote_path(path)}" for line, path in examples)
     more = ", ..." if missing > len(examples) else ""
     return DataError(
-        f"{name}: {missing:,} of {total:,} images are not there ({first}{more}). "
+        f"{name}: not there: {missing:,} of {counted(total, 'image')} ({first}{more}). "
         f"Relative paths are taken from {root}{_other_root(examples[0][1], root)}"
     )
 

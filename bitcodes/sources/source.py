@@ -29,6 +29,7 @@ from bitcodes.sources.remote import (
     remote_version,
 )
 from bitcodes.sources.spool import Spool
+from bitcodes.wording import counted
 
 LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})
 
@@ -99,7 +100,7 @@ class Source:
             count = sum(1 for _ in self)
         start, stop = count * (number - 1) // of, count * number // of
         if start == stop:
-            raise DataError(f"part {number} of {of} is empty: there are {count:,} images")
+            raise DataError(f"part {number} of {of} is empty, of {counted(count, 'image')}")
         known = stop - start, f"{self.digest} part {number}/{of}"
         return replace(self, images=lambda: islice(self, start, stop), known=known)
 

@@ -15,6 +15,7 @@ from bitcodes.errors import CodeSetError, ImageError
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.stored import open_groups
 from bitcodes.images.decode import image_size
+from bitcodes.wording import counted
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Duplicates:
     def describe(self) -> str:
         """The number of groups and images, in one line."""
         within = "of equal codes" if self.radius == 0 else f"within distance {self.radius}"
-        groups = "1 group" if len(self.groups) == 1 else f"{len(self.groups):,} groups"
         return (
-            f"{groups} {within}; {self.extra:,} of {self.count:,} images are duplicates "
-            f"({self.distinct:,} distinct codes of {self.bits} bits)"
+            f"{counted(len(self.groups), 'group')} {within}: "
+            f"{counted(self.extra, 'duplicate')} among {counted(self.count, 'image')} "
+            f"({counted(self.distinct, 'distinct code')} of {counted(self.bits, 'bit')})"
         )
 
     def to_dict(self) -> dict[str, Any]:

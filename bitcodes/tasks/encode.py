@@ -27,6 +27,7 @@ from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
 from bitcodes.tasks.results import Encoded
 from bitcodes.tasks.update import Keep, New, Skipped, Step, Update
+from bitcodes.wording import counted
 
 
 def encode(
@@ -86,8 +87,8 @@ def encode(
         existing = None
     update = Update(source, existing, append)
     if existing is not None and update.is_empty:
-        count = "" if source.count is None else f" {source.count:,}"
-        same = "nothing to append" if append else f"the same model and the same{count} images"
+        images = "images" if source.count is None else counted(source.count, "image")
+        same = "nothing to append" if append else f"the same model and the same {images}"
         log(f"{out} is up to date: {same}")
         _check_strict(existing.skipped, strict)
         return existing
@@ -95,10 +96,13 @@ def encode(
         target.check_shares_images(update, out)
     with _writer(out, target, update) as writer:
         if writer.dropped:
-            log(f"starting over: images or settings changed since {writer.dropped:,} were encoded")
+            dropped = counted(writer.dropped, "image")
+            log(f"starting over without the {dropped} encoded before: images or settings changed")
         elif writer.position:
-            of = "" if update.count is None else f" of {update.count:,}"
-            log(f"continuing after {writer.position:,}{of} images")
+            done = counted(writer.position, "image")
+            if update.count is not None:
+                done = f"{writer.position:,} of {counted(update.count, 'image')}"
+            log(f"continuing after {done}")
         batches = encode_batches(
             model,
             update.steps(writer.position, batch_size),
@@ -269,8 +273,8 @@ def _encode_rest(
     """Stage what is not staged yet."""
     if strict and writer.skipped:
         raise DataError(
-            f"{writer.skipped:,} of the images encoded before cannot be read; repair them or take "
-            "them out, or let them be skipped, without --strict (strict=False)"
+            f"{counted(writer.skipped, 'image')} encoded before cannot be read; repair or take out "
+            "such images, or let them be skipped, without --strict (strict=False)"
         )
     progress(writer.position, update.count)
     last = ("", "")
@@ -292,7 +296,7 @@ def _encode_rest(
         progress(writer.position, update.count)
     if writer.done == 0:
         raise DataError(
-            f"none of the {writer.skipped:,} images could be read; the last one, "
+            f"no image of {writer.skipped:,} could be read; the last one, "
             f"{quote_path(last[0])}: {last[1]}"
         )
 

@@ -21,6 +21,7 @@ from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
 from bitcodes.runs import MODEL_FILE, load_settings, resolve_run
 from bitcodes.version import __version__
+from bitcodes.wording import counted
 
 # Encoding is imported only if images must be encoded: scoring stored codes needs no torch.
 
@@ -143,7 +144,8 @@ def _evaluate_run(
             "protocol": record.get("protocol"),
         },
         notes=[
-            f"Unreadable, and so missing from the {part}: {len(code_set.skipped):,} of its images "
+            f"Unreadable, and so missing from the {part}: "
+            f"{counted(len(code_set.skipped), 'image')} "
             f"({folder / f'{part}.skipped.txt'} says why)."
             for part, code_set in zip(_PARTS, sets, strict=True)
             if code_set.skipped

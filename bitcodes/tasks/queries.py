@@ -132,9 +132,7 @@ def _no_queries(skipped: Sequence[tuple[str, str]]) -> DataError:
     path, reason = skipped[0]
     if len(skipped) == 1:
         return DataError(f"the query {quote_path(path)} cannot be read: {reason}")
-    return DataError(
-        f"none of the {len(skipped):,} queries can be read; {quote_path(path)}: {reason}"
-    )
+    return DataError(f"no query of {len(skipped):,} can be read; {quote_path(path)}: {reason}")
 
 
 def _recorded_run(database: CodeSet) -> Path:

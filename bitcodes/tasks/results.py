@@ -7,6 +7,7 @@ from typing import Any, Literal
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.notebook import ShownAsHtml
+from bitcodes.wording import counted
 
 Fine = Literal["features", "outputs"]
 _FINE_WORDS: dict[Fine, str] = {"features": "features", "outputs": "hash outputs"}
@@ -58,7 +59,7 @@ class QueryResult:
     """Whether further codes are as near as the last hit: which of them are hits depends on rows."""
 
     def __repr__(self) -> str:
-        return f"<QueryResult: {len(self.hits):,} hits for {self.path!r}>"
+        return f"<QueryResult: {counted(len(self.hits), 'hit')} for {self.path!r}>"
 
     @property
     def correct(self) -> int | None:
@@ -88,8 +89,7 @@ class SearchResults(ShownAsHtml):
     """Path and reason of each query that could not be read."""
 
     def __repr__(self) -> str:
-        count = len(self.queries)
-        queries = "1 query" if count == 1 else f"{count:,} queries"
+        queries = counted(len(self.queries), "query", "queries")
         return f"<SearchResults: {queries}, {self.describe()}>"
 
     def describe(self) -> str:
@@ -101,7 +101,7 @@ class SearchResults(ShownAsHtml):
             order = f"all by {fine}" if self.k is None else f"{nearest} in {fine}"
             pool = None if self.shortlist is None else min(self.shortlist, self.count)
             nearest = f"{order}, of {'all' if pool is None else f'the {pool:,} nearest'}"
-        return f"{nearest}{by_codes} by {self.bits}-bit codes, among {self.count:,} images"
+        return f"{nearest}{by_codes} by {self.bits}-bit codes, among {counted(self.count, 'image')}"
 
     @property
     def tie_note(self) -> str | None:

@@ -22,6 +22,7 @@ from bitcodes.sources.source import open_images
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.state import clear, data_digest, write_metrics
+from bitcodes.wording import counted
 
 
 def images_to_fit(data: Path) -> ImageList:
@@ -53,14 +54,14 @@ def fit(
     missing = store.unreadable(every)
     if len(missing):
         problem = store.problem(int(missing[0]))
-        log(f"{len(missing):,} images cannot be read: left out ({problem})")
+        log(f"{counted(len(missing), 'image')} cannot be read: left out ({problem})")
     features = every[~every[:, 0].isnan()].numpy()  # (N, D)
     if len(features) < 2:
         raise DataError(
             f"{settings.data}: expected at least 2 images that can be read, found {len(features)}"
         )
     log(
-        f"{len(features):,} images to fit to, {size} pixels, {settings.bits} bits, "
+        f"{counted(len(features), 'image')} to fit to, {size} pixels, {settings.bits} bits, "
         f"on {model.device}; labels are not used"
     )
     planes = fit_function(settings.loss)(features, settings.bits, settings.seed)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bitcodes.errors import ConfigError, DataError
 from bitcodes.settings import ResolvedSettings
+from bitcodes.wording import counted
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Plan:
         batch_size = settings.batch_size
         if batch_size % processes:
             raise ConfigError(
-                f"a batch of {batch_size} images cannot be shared evenly among {processes} "
-                f"processes; expected a --batch-size that is a multiple of {processes}"
+                f"a batch of {counted(batch_size, 'image')} cannot be shared evenly among "
+                f"{processes} processes; expected a --batch-size that is a multiple of {processes}"
             )
         if images < processes:
-            raise DataError(f"{images} images to train on, for {processes} processes")
+            raise DataError(f"{counted(images, 'image')} to train on, for {processes} processes")
         batch_size = min(batch_size, images // processes * processes)
         per_epoch = images // batch_size
         steps = per_epoch * settings.epochs

@@ -30,6 +30,7 @@ from bitcodes.training.progress import Plan, Progress
 from bitcodes.training.seeds import stable_seed, step_seed
 from bitcodes.training.state import Checkpoint, data_digest, write_metrics
 from bitcodes.training.validation import kept_epoch, ranking_score, split
+from bitcodes.wording import counted
 
 CHECKPOINT_SECONDS = 300.0
 _EVAL_BATCH = 128
@@ -135,11 +136,12 @@ class Trainer:
         sizes = dict.fromkeys(settings.size_in(epoch) for epoch in range(epochs))
         stages = settings.freeze_stages
         self.log(
-            f"{len(self.train_rows)} images to train on, {len(self.val_rows)} to validate, "
-            f"{epochs} epochs, {' then '.join(map(str, sizes))} pixels, "
-            f"{settings.bits} bits, on {self.device}"
+            f"{counted(len(self.train_rows), 'image')} to train on, "
+            f"{len(self.val_rows):,} to validate, {counted(epochs, 'epoch')}, "
+            f"{' then '.join(map(str, sizes))} pixels, {counted(settings.bits, 'bit')}, "
+            f"on {self.device}"
             + (f" and {self.group.size - 1} more" if self.group.size > 1 else "")
-            + (f"; the first {stages} stages are frozen" if stages else "")
+            + (f"; frozen: the first {counted(stages, 'stage')}" if stages else "")
             + (f"; a hidden layer of {settings.hidden:,}" if settings.hidden else "")
         )
         for name, value in self.learner.loss.describe().items():

@@ -46,7 +46,7 @@ def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str
         "2\tkeep\t0\tphotos/c.png",
         "2\tduplicate\t0\tphotos/e.png",
     ]
-    assert "2 groups of equal codes; 2 of 7 images" in shown.err
+    assert "2 groups of equal codes: 2 duplicates among 7 images" in shown.err
     assert run("duplicates", "codes.npy", "--radius", 1, "--keep", "largest") == 0
     assert capsys.readouterr().out.splitlines() == [
         "1\tkeep\t0\tphotos/a.png",
@@ -83,7 +83,7 @@ def test_a_table_on_a_terminal(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(console, "out", terminal)
     assert run("duplicates", "--radius", 1) == 0
     shown = file.getvalue()
-    for word in ("2 groups within distance 1; 3 of 7 images", "keep", "photos/d.png"):
+    for word in ("2 groups within distance 1: 3 duplicates among 7 images", "keep", "photos/d.png"):
         assert word in shown
 
 
@@ -102,7 +102,7 @@ def test_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_index(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("index") == 0
-    assert "codes.index: 7 codes, 5 of them distinct (71.4%); built" in capsys.readouterr().out
+    assert "codes.index: 7 codes, 5 distinct (71.4%); built" in capsys.readouterr().out
     assert run("index", "codes.npy") == 0
     assert "up to date" in capsys.readouterr().out
     assert run("duplicates") == 0

@@ -21,7 +21,7 @@ run = partial(commands.run, "encode", "--workers", "0")
 def test_a_folder_in_the_short_form(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("photos") == 0
     shown = capsys.readouterr()
-    assert shown.out == ("codes.npy: 11 codes of 24 bits, 1 images skipped (codes.skipped.txt)\n")
+    assert shown.out == ("codes.npy: 11 codes of 24 bits, 1 image skipped (codes.skipped.txt)\n")
     assert shown.err.startswith("skipped 'a b.jpg': not an image")
     assert Path("codes.skipped.txt").read_text().startswith("a b.jpg\tnot an image")
     assert CodeSet.open("codes.npy").features is None

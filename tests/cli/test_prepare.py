@@ -46,7 +46,7 @@ def test_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("folder", "pets", "data/pets", "--queries", 0.25, "--train", 10) == 0
     captured = capsys.readouterr()
     assert "20 images to train on, 10 queries, 30 in the database, 2 classes" in captured.out
-    assert "note: 1 files in" in captured.err
+    assert "note: 1 file in" in captured.err
     (here / "pets/dog/new.jpg").touch()
     assert run("folder", "pets", "data/pets") == 0
     assert capsys.readouterr().out.startswith("data/pets is updated: ")

@@ -291,7 +291,7 @@ def test_thulabs_images_in_another_protocol(tmp_path: Path) -> None:
 
 def test_a_folder_in_thulabs_layout_is_prepared_where_it_is(tmp_path: Path) -> None:
     out = as_folder(tmp_path / "out", thulab())
-    with pytest.raises(DataError, match="are not there"):  # the lists name another folder
+    with pytest.raises(DataError, match="not there: 20 of"):  # the lists name another folder
         read_dataset(out)
     assert prepare_cifar10(out, out).state == "new"
     assert len(read_dataset(out).train) == 20
@@ -357,10 +357,10 @@ def test_sources_that_are_not_complete_or_not_cifar10(tmp_path: Path) -> None:
     assert "expected one folder with train/ and test/, found a and b" in fails(two)
     files = thulab()
     files["train.txt"] += b"train/99999.jpg 1 0 0 0 0 0 0 0 0 0\n"
-    assert "1 of 21 images are not in the source (such as 'train/99999.jpg')" in fails(files)
+    assert "not in the source: 1 of 21 images (such as 'train/99999.jpg')" in fails(files)
     files = thulab()
     files["test.txt"] = files["train.txt"]
-    assert "queries of test.txt are also in train.txt" in fails(files)
+    assert "in both test.txt and train.txt" in fails(files)
     damaged = thulab() | {"dataset.json": b"{"}
     assert "its dataset.json is damaged" in fails(damaged)
     del files["database.txt"]

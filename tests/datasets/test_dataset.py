@@ -33,7 +33,7 @@ def test_a_data_folder(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path)
     assert dataset.class_names == dataset.test.class_names == ("cat", "dog")
     assert repr(dataset) == (
-        f"<Dataset: {len(dataset.train)} images to train on, {len(dataset.test)} queries, "
+        f"<Dataset: {len(dataset.train)} images to train on, 1 query, "
         f"{len(dataset.database)} in the database, 2 classes>"
     )
     assert dataset.protocol == "full"

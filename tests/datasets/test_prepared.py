@@ -38,9 +38,9 @@ def test_a_data_folder_reads_back(tmp_path: Path) -> None:
 
 def test_a_query_must_not_be_in_the_other_lists(tmp_path: Path) -> None:
     pairs = [("a.png", 0), ("b.png", 1)]
-    with pytest.raises(DataError, match=r"1 queries of test.txt are also in train.txt .* b.png"):
+    with pytest.raises(DataError, match=r"1 query in both test.txt and train.txt .* b.png"):
         write(tmp_path, train=pairs, test=[("b.png", 1)], database=[("c.png", 0)])
-    with pytest.raises(DataError, match=r"also in database.txt"):
+    with pytest.raises(DataError, match=r"and database.txt"):
         write(tmp_path, train=pairs, test=[("c.png", 1)], database=[("c.png", 0)])
     with pytest.raises(DataError, match=r"test.txt would be empty"):
         write(tmp_path, train=pairs, test=[], database=pairs)

@@ -39,7 +39,7 @@ def test_what_is_left_out_is_said(results: SearchResults) -> None:
     html = replace(results, queries=(many,) * (notebook.MAX_QUERIES + 2))._repr_html_()
     assert html is not None
     assert html.count("<img") == notebook.MAX_QUERIES * notebook.MAX_HITS
-    assert "3 more results" in html and "2 more queries are not shown" in html
+    assert "3 more results" in html and "Not shown: 2 more queries" in html
     html = replace(results, queries=(replace(query, hits=()),))._repr_html_()
     assert html is not None and "nothing found" in html
 
@@ -64,7 +64,7 @@ def test_short_names_of_results(results: SearchResults) -> None:
     assert repr(results) == (
         "<SearchResults: 1 query, the 10 nearest by 48-bit codes, among 5,000 images>"
     )
-    assert repr(results.queries[0]) == "<QueryResult: 1 hits for 'q.png'>"
+    assert repr(results.queries[0]) == "<QueryResult: 1 hit for 'q.png'>"
 
 
 CELLS = [
@@ -117,7 +117,7 @@ def test_a_real_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert line.data["text/plain"].startswith("encoding: 12/12, ")
     assert codes.data["text/plain"] == "<CodeSet codes.npy: 12 codes of 24 bits>"
     assert search[0].data["text/html"].count("<img") == 10 * 4
-    assert "2 more queries are not shown" in search[0].data["text/html"]
+    assert "Not shown: 2 more queries" in search[0].data["text/html"]
     assert search[0].data["text/plain"].startswith("<SearchResults: 12 queries, the 3 nearest")
     assert "<table>" in evaluation[0].data["text/html"]
     assert duplicates[0].data["text/plain"].startswith("<Duplicates: ")

@@ -154,6 +154,6 @@ def test_many_results_are_cut_and_it_says_so(photo: Path, monkeypatch: pytest.Mo
     page = Page(search_page(results(*[QueryResult("q", photo, (), hits, True)] * 5)))
     assert len(page.of("section")) == 3 and len(page.of("li")) == 12
     text = "".join(page.text)
-    assert "2 more queries are not shown" in text
+    assert "Not shown: 2 more queries" in text
     assert text.count("3 of them not shown") == 3
     assert text.count("and more within the distance") == 3

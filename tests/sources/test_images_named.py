@@ -24,7 +24,7 @@ def test_a_list(here: Path) -> None:
     assert images.labels is not None
     (here / "elsewhere").mkdir()
     (here / "list.txt").rename(here / "elsewhere/list.lst")
-    with pytest.raises(DataError, match="2 of 2 images are not there"):
+    with pytest.raises(DataError, match="not there: 2 of 2 images"):
         open_images(["elsewhere/list.lst"])
     assert open_images(["elsewhere/list.lst"], root=Path()).paths == images.paths
 
@@ -48,7 +48,7 @@ def test_standard_input(here: Path) -> None:
     assert images.root == here
     assert images.paths == ["images/b.png", "images/sub/c.jpeg"]
     assert images.labels is None
-    with pytest.raises(DataError, match="standard input: 1 of 1 images are not there"):
+    with pytest.raises(DataError, match="standard input: not there: 1 of 1 image"):
         open_images(["-"], stdin=io.BytesIO(b"gone.png\n"))
     with pytest.raises(DataError, match="standard input: the list is empty"):
         open_images(["-"], stdin=io.BytesIO())

@@ -116,7 +116,7 @@ def test_images_that_are_not_there_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_list(file)
     message = str(caught.value)
-    assert message.startswith(f"{file}: 5 of 6 images are not there (line 2: 'x.png'; line 3: ")
+    assert message.startswith(f"{file}: not there: 5 of 6 images (line 2: 'x.png'; line 3: ")
     assert "broken.png', ...)" in message
     assert f"Relative paths are taken from {tmp_path}" in message
     assert len(read_list(file, check_exists=False)) == 6
@@ -165,7 +165,7 @@ def test_class_names_from_the_description_beside_the_list(tmp_path: Path) -> Non
     file.write_text("a.png 0 1\n")
     assert read_list(file).class_names == ("cat", "dog")
     file.write_text("a.png 0 1 0\n")
-    with pytest.raises(DataError, match=r"expected 2 labels a line, as dataset.json .* found 3"):
+    with pytest.raises(DataError, match=r"expected 2 labels per line.* dataset.json .* found 3"):
         read_list(file)
 
 

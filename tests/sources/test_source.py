@@ -95,7 +95,7 @@ def test_lists_and_standard_input(photos: Path) -> None:
     (photos / "list.txt").write_bytes(b"a/01.png 1 1\na/02.png 0 1\n")
     assert not open_stream(["photos/list.txt"]).single
     (photos / "list.txt").write_bytes(b"a/01.png 1 1\na/99.png 0 1\n")
-    with pytest.raises(DataError, match=r"1 of 2 images are not there \(line 2: 'a/99.png'\)"):
+    with pytest.raises(DataError, match=r"not there: 1 of 2 images \(line 2: 'a/99.png'\)"):
         open_stream(["photos/list.txt"])
     (photos / "list.txt").write_bytes(b"a/01.png 1 1\na/00.png 1 1\na/02.png 7\n")
     with pytest.raises(DataError, match="line 3: expected 2 labels"):

@@ -174,7 +174,7 @@ def test_strict_remembers_what_was_skipped_before_it_was_interrupted(
     photos: Path, tmp_path: Path
 ) -> None:
     interrupt_after(3, photos, tmp_path / "codes.npy")
-    with pytest.raises(DataError, match="1 of the images encoded before"):
+    with pytest.raises(DataError, match="1 image encoded before"):
         encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4, strict=True)
 
 
@@ -183,7 +183,7 @@ def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None
     folder.mkdir()
     (folder / "a.jpg").touch()
     (folder / "b.jpg").write_bytes(b"nonsense")
-    with pytest.raises(DataError, match=r"none of the 2 images .* 'b\.jpg': not an image"):
+    with pytest.raises(DataError, match=r"no image of 2 could be read.* 'b\.jpg': not an image"):
         encode(make_model(), folder, tmp_path / "codes.npy")
     assert [file.name for file in tmp_path.iterdir()] == ["photos"]
 
@@ -396,7 +396,7 @@ def test_it_starts_over_if_an_image_changed_meanwhile(photos: Path, tmp_path: Pa
     shutil.copy(photos / "09.png", photos / "01.png")
     log: list[str] = []
     made = encode(make_model(), photos, out, log=log.append)
-    assert log == ["starting over: images or settings changed since 7 were encoded"]
+    assert log == ["starting over without the 7 images encoded before: images or settings changed"]
     np.testing.assert_array_equal(made.codes[1], made.codes[9])
 
 
