@@ -1,0 +1,80 @@
+"""The images that the built-in layer is fitted to, and the copies of photographs it is tried on."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+Change = Callable[[Image.Image], Image.Image]
+
+COPIES = 12
+"""Changed copies of each photograph that the layer is fitted to."""
+
+
+def paths_in(folder: Path, every: int = 1) -> list[Path]:
+    """Every n-th image of a folder, in the order of the names."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg"})[::every]
+
+
+def opened(paths: list[Path]) -> Iterator[Image.Image]:
+    """The images, in RGB."""
+    for path in paths:
+        with Image.open(path) as image:
+            yield image.convert("RGB")
+
+
+def random_copies(paths: list[Path], seed: int = 0) -> Iterator[Image.Image]:
+    """COPIES changed copies of each photograph: crops, some mirrored, reduced or recompressed."""
+    rng = np.random.default_rng(seed)
+    for image in opened(paths):
+        for _ in range(COPIES):
+            copy = part(image, rng.uniform(0.4, 1), rng.random(), rng.random())
+            if rng.random() < 0.5:
+                copy = mirrored(copy)
+            if rng.random() < 0.3:
+                copy = smaller(copy, rng.uniform(0.15, 1))
+            if rng.random() < 0.3:
+                copy = recompressed(copy, int(rng.integers(10, 80)))
+            yield copy
+
+
+def part(image: Image.Image, share: float, x: float, y: float) -> Image.Image:
+    """A part with `share` of either side; x and y from 0 (left, top) to 1 (right, bottom)."""
+    width, height = image.size
+    left, top = x * (1 - share) * width, y * (1 - share) * height
+    box = (left, top, left + share * width, top + share * height)
+    return image.crop(tuple(map(round, box)))  # type: ignore[arg-type]
+
+
+def smaller(image: Image.Image, times: float) -> Image.Image:
+    """Both sides `times` as long."""
+    return image.resize(tuple(max(1, int(side * times)) for side in image.size))
+
+
+def recompressed(image: Image.Image, quality: int) -> Image.Image:
+    """As a JPEG file of that quality."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def mirrored(image: Image.Image) -> Image.Image:
+    """Left and right exchanged."""
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+CHANGES: dict[str, Change] = {
+    "cropped": lambda image: part(image, 0.8, 0, 0),
+    "reduced": lambda image: smaller(image, 0.25),
+    "recompressed": lambda image: recompressed(image, 20),
+    "mirrored": mirrored,
+    "half": lambda image: part(image, 0.5**0.5, 1, 1),
+    "quarter": lambda image: part(image, 0.5, 0.5, 0.5),
+    "quality 10": lambda image: recompressed(image, 10),
+    "mirrored part": lambda image: mirrored(part(image, 0.8, 1, 0)),
+    "64 pixels": lambda image: smaller(image, 64 / image.width),
+}
+"""How a copy differs from its photograph: the first four as in benchmarks/copies.py, then harder
+ones: half or a quarter of the picture, JPEG of quality 10, 64 % mirrored, 64 pixels wide."""
