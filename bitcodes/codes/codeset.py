@@ -224,6 +224,8 @@ class CodeSet:
         check_codes(self.codes, self.bits)
         if self.labels is not None:
             columns.check_labels(self.labels, len(self.class_names))
+        if self.features is not None:
+            columns.check_features(self.features)
 
 
 def recorded_header(path: Path) -> CodeSetHeader | None:

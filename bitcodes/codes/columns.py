@@ -17,6 +17,9 @@ from bitcodes.errors import CodeSetError
 
 NPY_HEADER = 128  # bytes before the data, the same as np.save takes for arrays of these shapes
 
+_DIMENSIONS = 3
+"""The most that an array of ours has."""
+
 Array = npt.NDArray[Any]
 
 # Little-endian on every machine, so that the same set is the same bytes.
@@ -100,6 +103,16 @@ def _as_features(array: Array, count: int) -> Array:
     return converted
 
 
+def check_features(features: Array) -> None:
+    """Raise CodeSetError if stored features are not finite."""
+    step = max(1, (1 << 22) // max(1, features.shape[1]))
+    for start in range(0, len(features), step):
+        finite = np.isfinite(features[start : start + step]).all(axis=1)
+        if not finite.all():
+            row = start + int(np.flatnonzero(~finite)[0])
+            raise CodeSetError(f"features of row {row} are not finite; encode the images again")
+
+
 def _as_stat(array: Array, count: int) -> Array:
     fits = array.dtype.kind in "iu" and array.shape == (count, 2)
     require(fits, f"stat must be integers of the shape ({count}, 2)", array)
@@ -134,7 +147,8 @@ def read_npy(data: mmap.mmap | bytes, path: Path) -> Array:
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(start)
         else:
             shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(start)
-        if not dtype.itemsize or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
+        fits = len(shape) <= _DIMENSIONS and all(type(n) is int and 0 <= n < 2**63 for n in shape)
+        if not dtype.itemsize or not fits:
             raise ValueError(f"the shape {shape} of {dtype}")
     except Exception as error:  # numpy's parser lets many types escape on a damaged header
         found = (str(error) or type(error).__name__).splitlines()[0][:120]
@@ -153,8 +167,10 @@ def read_npy(data: mmap.mmap | bytes, path: Path) -> Array:
         raise CodeSetError.damaged(
             path, f"expected {size} bytes for {dtype} {shape}, found {len(data)}"
         )
-    array: Array = np.ndarray(shape, dtype=dtype, buffer=data, offset=start.tell())
-    return array
+    try:
+        return np.ndarray(shape, dtype=dtype, buffer=data, offset=start.tell())
+    except (ValueError, OverflowError) as error:  # no rows, but of a size beyond all memory
+        raise CodeSetError.damaged(path, f"the shape {shape} of {dtype}: {error}") from None
 
 
 def check_stored(role: str, array: Array, count: int, bits: int, path: Path) -> None:

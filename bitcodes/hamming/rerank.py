@@ -60,6 +60,11 @@ def rerank_by_features(
         block = features[rows[start:stop][order]].astype(np.float32)  # (n, D)
         block -= rounded[query]
         scores[start + order] = np.sqrt(np.einsum("nd,nd->n", block, block))
+        if not np.isfinite(scores[start:stop]).all():
+            row = rows[start:stop][~np.isfinite(scores[start:stop])].min()
+            raise CodeSetError(
+                f"features of the query or of row {row} are not finite; encode the images again"
+            )
     return _ranked(scores, offsets, rows, distances, k)
 
 

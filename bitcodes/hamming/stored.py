@@ -1,19 +1,24 @@
 """The files of an index: a folder beside the code set, whose arrays are mapped when opened."""
 
 import json
+import mmap
 import shutil
 import tempfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Buffer
 
 from bitcodes.callbacks import Note
 from bitcodes.codes.codeset import VERIFY_BYTES, CodeSet
+from bitcodes.codes.columns import map_file, read_npy
 from bitcodes.errors import CodeSetError
 from bitcodes.files import change_names, fsync_dir, write_json_atomic
+from bitcodes.hamming.checking import BadIndexError, check_groups, check_tables, expect_names
 from bitcodes.hamming.fallback import kernels_load
 from bitcodes.hamming.grouped import Groups
 from bitcodes.hamming.index import GroupedIndex, HammingIndex, Index, group
@@ -22,6 +27,10 @@ from bitcodes.hamming.tables import Tables
 
 FORMAT = "bitcodes-index/1"
 _HEADER = "index.json"
+_HEADER_BYTES = 1 << 16
+
+COMPARE_BYTES = 10**8
+"""How large an index is compared with its code set when it is opened: that takes up to 0.4 s."""
 
 TABLES_FROM, TABLES_UP_TO = 10**6, 128
 """By default, an index has tables from so many distinct codes on, and up to so many bits: longer
@@ -91,64 +100,96 @@ def _put_in_place(staging: Path, folder: Path) -> None:
 
 
 def load_index(
-    code_set: CodeSet, threads: int | None = None, outgrown: bool = False
+    code_set: CodeSet,
+    threads: int | None = None,
+    outgrown: bool = False,
+    thorough: bool = False,
 ) -> SavedIndex | None:
     """The saved index of a code set, its files mapped; None if there is none.
 
-    Sizes are always compared with the header, checksums if the files are small enough, as when a
-    code set is opened. Raises CodeSetError if it is of another version of the codes, or damaged.
-    With `outgrown`, it may be of the first rows alone; None if it is of other codes.
+    Sizes, dtypes and shapes are always compared; checksums for up to VERIFY_BYTES and the content
+    for up to COMPARE_BYTES, both for any size if `thorough`. Raises CodeSetError if it is of
+    another version of the codes, or damaged. With `outgrown`, it may be of the first rows alone;
+    None if it is of other codes.
     """
     if code_set.path is None or not index_path(code_set.path).exists():
         return None
     folder = index_path(code_set.path)
     again = f"build it again: bitcodes index {code_set.path}"
     try:
-        header = json.loads((folder / _HEADER).read_bytes())
+        header = json.loads(_mapped(folder / _HEADER)[:_HEADER_BYTES])
         if header["format"] != FORMAT:
             raise CodeSetError(f"{folder}: expected {FORMAT}, found {header['format']}; {again}")
+        count = header["count"]
         if outgrown:
-            count = header["count"]
             if (
                 header["bits"] != code_set.bits
-                or count > code_set.count
+                or not 0 <= count <= code_set.count
                 or header["codes_crc32"] != _crc32_of_codes(code_set, count)
             ):
                 return None
-        elif header["of"] != _checksum_of(code_set) or header["bits"] != code_set.bits:
+        elif (header["of"], header["bits"], count) != (
+            _checksum_of(code_set),
+            code_set.bits,
+            code_set.count,
+        ):
             raise CodeSetError(
                 f"{folder} is the index of other codes than those in {code_set.path}; {again}"
             )
+        expect_names(header["files"])
+        size = sum(entry["size"] for entry in header["files"].values())
+        checksums, thorough = thorough or size <= VERIFY_BYTES, thorough or size <= COMPARE_BYTES
         arrays = {}
-        small = sum(entry["size"] for entry in header["files"].values()) <= VERIFY_BYTES
         for name, expected in header["files"].items():
             file = folder / f"{name}.npy"
-            actual = _checksum(file) if small else {**expected, "size": file.stat().st_size}
+            data = _mapped(file)
+            actual = _entry([data]) if checksums else {**expected, "size": len(data)}
             if expected != actual:
                 raise CodeSetError(f"{file} was changed or cut off; {again}")
-            arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
+            try:
+                arrays[name] = read_npy(data, file)
+            except CodeSetError:
+                raise BadIndexError(f"{file.name} holds no array of an index") from None
         groups = Groups(*(arrays.pop(name) for name in Groups._fields))
+        codes = code_set.codes[:count] if thorough else None
+        check_groups(groups, code_set.bits, count, codes)
         grouped = GroupedIndex(groups, code_set.bits, threads)
         if not arrays:
             return grouped
         tables = Tables(**{name.removeprefix("table-"): array for name, array in arrays.items()})
+        check_tables(tables, code_set.bits, groups.codes, thorough)
         return MultiIndex(grouped, tables)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CodeSetError(f"{folder}: cannot be read ({error}); {again}") from error
+    except BadIndexError as error:
+        raise CodeSetError(f"{folder} is damaged: {error}; {again}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CodeSetError(f"{folder}: cannot be read ({error!r:.200}); {again}") from error
 
 
-def open_index(code_set: CodeSet, threads: int | None = None, note: Note | None = None) -> Index:
+def open_index(
+    code_set: CodeSet,
+    threads: int | None = None,
+    note: Note | None = None,
+    thorough: bool = False,
+) -> Index:
     """The saved index of a code set if there is a good one, else an index of its rows.
 
-    Both give the same answers. `note` is called with the reason if a saved index is not used.
+    Both give the same answers. `note` is called with the reason if a saved index is not used. For
+    `thorough`, see load_index.
     """
     try:
-        saved = load_index(code_set, threads)
+        saved = load_index(code_set, threads, thorough=thorough)
     except CodeSetError as error:
         if note is not None:
             note(str(error))
         saved = None
     return HammingIndex(code_set, threads=threads) if saved is None else saved
+
+
+def _mapped(file: Path) -> mmap.mmap | bytes:
+    try:
+        return map_file(file)
+    except CodeSetError:
+        raise BadIndexError(f"{file.name} is no file") from None
 
 
 def _checksum_of(code_set: CodeSet) -> dict[str, int]:
@@ -161,7 +202,7 @@ def _checksum_of(code_set: CodeSet) -> dict[str, int]:
 
 def open_groups(code_set: CodeSet, threads: int | None = None) -> GroupedIndex:
     """The grouped index of a code set: the saved one if there is a good one, else a new one."""
-    index = open_index(code_set, threads)
+    index = open_index(code_set, threads, thorough=True)
     if isinstance(index, MultiIndex):
         return index.grouped
     return (
@@ -191,7 +232,7 @@ def update_index(
 def _updated(code_set: CodeSet, tables: bool | None, afresh: bool) -> tuple[SavedIndex, str]:
     if tables is not False and not afresh:
         try:
-            old = load_index(code_set, outgrown=True)
+            old = load_index(code_set, outgrown=True, thorough=True)
         except CodeSetError:
             old = None
         # Tables that are made for far fewer codes are not good ones.
@@ -222,8 +263,14 @@ def _arrays(index: SavedIndex) -> dict[str, NDArray[Any]]:
 
 
 def _checksum(file: Path) -> dict[str, int]:
-    crc32, size = 0, 0
     with file.open("rb") as stream:
-        while data := stream.read(1 << 22):
-            crc32, size = zlib.crc32(data, crc32), size + len(data)
-        return {"size": size, "crc32": crc32}
+        return _entry(iter(lambda: stream.read(1 << 22), b""))
+
+
+def _entry(blocks: Iterable[Buffer]) -> dict[str, int]:
+    """What the header says of a file: its size in bytes and the CRC-32 of its content."""
+    crc32, size = 0, 0
+    for block in blocks:
+        view = memoryview(block)
+        crc32, size = zlib.crc32(view, crc32), size + view.nbytes
+    return {"size": size, "crc32": crc32}

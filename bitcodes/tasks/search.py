@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError, DataError
-from bitcodes.hamming.index import Index, to_ragged
+from bitcodes.hamming.checking import BadIndexError
+from bitcodes.hamming.index import HammingIndex, Index, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
 from bitcodes.hamming.stored import open_index
 from bitcodes.tasks.queries import (
@@ -98,7 +99,20 @@ def search(
     if reranked is not None and radius is None:
         shortlist = max(shortlist or SHORTLIST, k or K)
     index = open_index(database, threads, note)
-    matches = _find(index, prepared, database, reranked, k, radius, shortlist)
+    arguments = (prepared, database, reranked, k, radius, shortlist)
+    try:
+        matches = _find(index, *arguments)
+        if not isinstance(index, HammingIndex):
+            _check(matches, prepared, database)
+    except (CodeSetError, IndexError, MemoryError, OverflowError, ValueError) as error:
+        if isinstance(index, HammingIndex):
+            raise
+        if note is not None:
+            note(
+                f"the index of {database.name} is damaged ({error}), so all codes are compared; "
+                f"build it again: bitcodes index {database.name}"
+            )
+        matches = _find(HammingIndex(database, threads=threads), *arguments)
     return SearchResults(
         codes=database.name,
         bits=database.bits,
@@ -125,6 +139,19 @@ class _Matches:
     scores: NDArray[np.float32] | None  # (M,) distances of features or hash outputs
     more: NDArray[np.bool_]  # (Q,)
     tied: NDArray[np.bool_]  # (Q,)
+
+
+def _check(matches: _Matches, queries: Queries, database: CodeSet) -> None:
+    """Raise BadIndexError unless the rows that a saved index gave are at the distances it says."""
+    rows = matches.rows
+    if len(rows) and not (rows.min() >= 0 and rows.max() < database.count):
+        raise BadIndexError("it names rows that are not there")
+    query = np.repeat(np.arange(len(matches.offsets) - 1), np.diff(matches.offsets))
+    for start in range(0, len(rows), 1 << 16):
+        part = slice(start, start + (1 << 16))
+        different = database.codes[rows[part]] ^ queries.codes.codes[query[part]]  # (n, B)
+        if not np.array_equal(np.bitwise_count(different).sum(axis=1), matches.distances[part]):
+            raise BadIndexError("its codes are not those of the set")
 
 
 def _find(

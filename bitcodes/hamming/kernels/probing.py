@@ -202,7 +202,7 @@ def search_tables(tables, query, starts_of, k, radius, budget, keys, histogram, 
             for probe in range(ahead):
                 value = starts[probe]
                 starts[probe] = np.int64(offsets[table, value])
-                ends[probe] = np.int64(offsets[table, value + 1])
+                ends[probe] = min(np.int64(offsets[table, value + 1]), count)  # whatever it says
                 for line in range(_LINES):
                     first = starts[probe] + line * 8 // len(words)
                     if first < ends[probe]:
@@ -239,8 +239,8 @@ def search_tables(tables, query, starts_of, k, radius, budget, keys, histogram, 
                     size += 1
                     if k or len(trace):
                         rows = 1
-                        if len(starts_of):
-                            code = ids[table, place]
+                        code = ids[table, place]
+                        if code + 1 < len(starts_of):
                             rows = starts_of[code + 1] - starts_of[code]
                         histogram[distance] += rows
                         nearer += rows
