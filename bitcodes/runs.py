@@ -18,6 +18,7 @@ MODEL_FILE = "model.safetensors"
 LAST_MODEL_FILE = "last.safetensors"
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.jsonl"
+LISTS = "lists"  # folder of the lists that finetune made of class folders
 
 
 def run_name(settings: "Settings") -> str:
@@ -72,6 +73,12 @@ def resolve_run(run: Path | None) -> Path:
         f"there is no {RUNS / LATEST}: no run has been made from this folder; "
         "train one with `bitcodes finetune --data ...`, or name one with --run"
     )
+
+
+def data_folder(run: Path, settings: "Settings") -> Path:
+    """The folder of the lists that a run was trained on: its own, or the settings' data folder."""
+    own = run / LISTS
+    return own if own.is_dir() else settings.data
 
 
 def load_settings(run: Path) -> "Settings":

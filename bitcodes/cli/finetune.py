@@ -51,10 +51,13 @@ def finetune(
     if pretrained is not None:
         options["weights"] = _weights(options.get("weights"), pretrained)
     run_settings = gather_settings(recipe, config, options)
-    settings = run_settings.settings
     workers = run_settings.workers if workers is None else workers
 
-    from bitcodes import training
+    from bitcodes.training.beginning import check
+
+    settings, choice = check(run_settings.settings)
+
+    from bitcodes import training  # which loads torch
     from bitcodes.training.distributed import StoppedElsewhere, rank
 
     if rank() > 0:  # the first process reports
@@ -63,8 +66,9 @@ def finetune(
         except (StoppedElsewhere, KeyboardInterrupt):
             raise typer.Exit(1) from None
         return
-    if run_settings.note is not None:
-        console.note(run_settings.note)
+    for note in (run_settings.note, choice):
+        if note is not None:
+            console.note(note)
     try:
         with reporting() as (loading, report):
             result = training.finetune(

@@ -37,7 +37,7 @@ def prepare_folder(
     folder, source, out = out, source.absolute(), out.absolute()
     if not source.is_dir():
         raise DataError(f"no such folder: {source}")
-    test = _test_folder(source)
+    test = divided_folder(source)
     if test is not None and queries is not None:
         raise DataError(f"{source} has its queries in {test}/: do not ask for a number of queries")
     for amount in (queries, train):
@@ -69,8 +69,8 @@ def _settle(options: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, An
     return settings
 
 
-def _test_folder(source: Path) -> str | None:
-    """The folder of queries in a source that is already divided, else None."""
+def divided_folder(source: Path) -> str | None:
+    """The folder of queries in a source that is already divided into train/ and it, else None."""
     folders = class_folders(source)
     if "train" not in folders or not set(folders) <= {"train", *_TEST_FOLDERS}:
         return None

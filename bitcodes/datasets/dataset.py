@@ -1,6 +1,7 @@
 """A prepared folder: lists of images to train on, to search for and to search in."""
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +38,7 @@ def read_dataset(folder: Path) -> Dataset:
     Raises DataError if a file is missing or malformed. For a folder of images that is not prepared
     yet, the message names the `bitcodes prepare` command to run.
     """
-    if not folder.is_dir():
-        raise DataError(
-            f"there is no data folder {folder}; make one with `bitcodes prepare` "
-            "(cifar10, folder or demo), or name another one"
-        )
-    if missing := [name for name in LIST_NAMES.values() if not (folder / name).is_file()]:
-        raise DataError(_unprepared(folder, missing))
+    check_lists(folder)
     lists = {key: read_list(folder / name) for key, name in LIST_NAMES.items()}
     columns = [0 if part.labels is None else part.labels.shape[1] for part in lists.values()]
     if len(set(columns)) > 1 or 0 in columns:
@@ -62,28 +57,49 @@ def read_dataset(folder: Path) -> Dataset:
     )
 
 
+def check_lists(folder: Path) -> None:
+    """Raise DataError if a list file of a prepared folder is missing, or the folder."""
+    if not folder.is_dir():
+        raise DataError(
+            f"there is no data folder {folder}; make one with `bitcodes prepare` "
+            "(cifar10, folder or demo), or name another one"
+        )
+    if missing := [name for name in LIST_NAMES.values() if not (folder / name).is_file()]:
+        raise DataError(_unprepared(folder, missing))
+
+
 def class_folders(folder: Path) -> list[str]:
     """Names of the folders in `folder` that hold images or folders, sorted, without hidden ones."""
     paths = [path for path in folder.iterdir() if path.name[0] != "."]
-    return sorted(path.name for path in paths if path.is_dir() and _holds_images(path))
+    return sorted(path.name for path in paths if path.is_dir() and _has_content(path))
 
 
-def _holds_images(folder: Path) -> bool:
+def holds_images(folder: Path) -> bool:
+    """Whether images lie in the folder itself, by their names."""
     with os.scandir(folder) as entries:
-        return any(
-            entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in entries
-        )
+        return any(map(_is_image, entries))
+
+
+def _has_content(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.is_dir() or _is_image(entry) for entry in entries)
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    return name[0] != "." and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
 
 
 def _unprepared(folder: Path, missing: list[str]) -> str:
     classes = class_folders(folder)
+    source, lists = (shlex.quote(str(path)) for path in (folder, f"{folder}-lists"))
     advice = "; make a data folder with `bitcodes prepare` (cifar10, folder or demo)"
     if {"train", "test"} <= set(classes) and len(class_folders(folder / "train")) == 10:
-        command = f"`bitcodes prepare cifar10 {folder} --source {folder}`"
+        command = f"`bitcodes prepare cifar10 {source} --source {source}`"
         advice = (
-            f". If it is CIFAR-10, run {command}, else `bitcodes prepare folder {folder} {folder}`"
+            f". If it is CIFAR-10, run {command}, else `bitcodes prepare folder {source} {source}`"
         )
     elif len(classes) > 1:
-        command = f"`bitcodes prepare folder {folder} {folder}-lists`"
-        advice = f". It holds class folders: run {command} and use {folder}-lists"
+        command = f"`bitcodes prepare folder {source} {lists}`"
+        advice = f". It holds class folders: run {command} and use {lists}"
     return f"{folder} has no {', '.join(missing)}{advice}"

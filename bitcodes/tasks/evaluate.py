@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -19,7 +20,7 @@ from bitcodes.files import atomic_write, write_json_atomic
 from bitcodes.metrics.modes import score_modes
 from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
-from bitcodes.runs import MODEL_FILE, load_settings, resolve_run
+from bitcodes.runs import MODEL_FILE, data_folder, load_settings, resolve_run
 from bitcodes.version import __version__
 from bitcodes.wording import counted
 
@@ -74,7 +75,10 @@ def evaluate(
     folder = None
     if queries is None and database is None:
         folder = resolve_run(None if run is None else Path(run))
-        dataset = load_settings(folder).data if data is None else Path(data)
+        settings = load_settings(folder)
+        dataset = data_folder(folder, settings) if data is None else Path(data)
+        if data is None and settings.loss.label_free:
+            _check_labels(folder, dataset)
         encode = partial(_encode, folder, dataset, device, batch_size, workers, progress)
         result = _evaluate_run(folder, dataset, exclude_self, encode)
     elif queries is None or database is None:
@@ -85,6 +89,19 @@ def evaluate(
         sets = _open(queries), _open(database)
         result = score_code_sets(*sets, exclude_self=exclude_self, force=force)
     return _with_modes(result, folder, device) if stages else result
+
+
+def _check_labels(run: Path, data: Path) -> None:
+    """Raise ConfigError if a run was fitted to a folder of images, which has no labels."""
+    if all((data / name).is_file() for name in _LISTS[:2]):
+        return
+    lists = shlex.quote(f"{data.name}-lists")
+    raise ConfigError(
+        f"{run} was fitted to images without labels ({data}), and figures of quality need labels. "
+        "If you have the images in class folders, make lists of them and name these:\n"
+        f"  bitcodes prepare folder CLASS-FOLDERS {lists}\n"
+        f"  bitcodes evaluate {shlex.quote(str(run))} --data {lists}"
+    )
 
 
 def _with_modes(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:
@@ -121,7 +138,7 @@ def _evaluate_run(
         raise ConfigError(
             f"{model_file}: missing; the run has no weights yet: let finetune finish an epoch"
         )
-    own = data.resolve() == load_settings(run).data.resolve()
+    own = data.resolve() == data_folder(run, load_settings(run)).resolve()
     folder = run / ("evaluation" if own else f"evaluation-{data.resolve().name}")
     sources = _digests(model_file, *(data / name for name in _LISTS))
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bitcodes import callbacks, runs
 from bitcodes.datasets.dataset import read_dataset
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
-from bitcodes.settings import ResolvedSettings, Settings
+from bitcodes.models.backbones import find_backbone
+from bitcodes.settings import ResolvedSettings, Settings, backbone_name
 from bitcodes.sources.workers import default_workers
+from bitcodes.training.beginning import check, lists_of, run_folder
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.progress import Progress
@@ -52,6 +56,9 @@ def finetune(
     have without the stop (bit for bit on a CPU). A finished run is returned as it is, or trained on
     if `settings.epochs` has grown. `fresh` starts over.
 
+    The data is a prepared folder, or one of class folders: then the run keeps lists of them. If it
+    is a folder of images without classes, and the settings name no loss, the loss is "itq".
+
     The losses without labels ("itq", "itq-nn", "lsh") take any folder of images as data and fit the
     hash layer at once. They use no settings of training.
 
@@ -62,11 +69,14 @@ def finetune(
     holds a run of other settings, DataError for a bad dataset, BitcodesError if the loss is not
     finite or another process trains in this folder.
     """
+    settings, note = check(settings)
     run = run or runs.RUNS / runs.run_name(settings)
     with joined() as group, ExitStack() as stack:
         if not group.first:
             report = loading = log = None
         report, loading, log = report or _ignore, loading or _ignore, log or _ignore
+        if note is not None:
+            log(note)
         if group.size > 1 and (settings.freeze or settings.loss.label_free):
             raise ConfigError(
                 "a frozen backbone takes seconds an epoch: one process is enough; "
@@ -74,23 +84,30 @@ def finetune(
             )
         workers = max(1, default_workers() // group.here) if workers is None else workers
         if settings.loss.label_free:  # all at once, so that there is nothing to resume
-            images = images_to_fit(settings.data)
             before = _begin(run, settings, fresh, stack)
+            images = images_to_fit(settings.data)
             if before is not None and (line := fitted(run, images)) is not None:
                 return Finetuned(run, before, [line], already=True)
+            _check_weights(before or settings)
             settings = before or resolve_to_fit(settings, images)
             model, line = fit(settings, images, workers, loading, log)
             write_run(run, settings, model, line)
             runs.set_latest(run)
             return Finetuned(run, settings, [line], already=False)
-        dataset = read_dataset(settings.data)
+
+        def begin() -> tuple[Settings | None, Path]:
+            before = _begin(run, settings, fresh, stack)
+            _check_weights(before or settings)
+            return before, lists_of(run, settings, before is not None, log)
 
         def prepare() -> tuple[ResolvedSettings, Checkpoint | None]:
-            before = _begin(run, settings, fresh, stack)
-            train = dataset.train
-            resolved = resolve(before or settings, train, log)
-            return resolved, None if before is None else read_checkpoint(run, resolved, train)
+            resolved = resolve(before or settings, dataset.train, log)
+            if before is None:
+                return resolved, None
+            return resolved, read_checkpoint(run, folder, dataset.train)
 
+        before, folder = group.first_does(begin)
+        dataset = read_dataset(folder)
         resolved, checkpoint = group.first_does(prepare)
         if checkpoint is not None and _finished(resolved, checkpoint.history):
             return Finetuned(run, resolved, checkpoint.history, already=True)
@@ -108,14 +125,24 @@ def finetune(
 
 def _begin(run: Path, settings: Settings, fresh: bool, stack: ExitStack) -> Settings | None:
     """Lock the folder until `stack` ends; the settings of its run if that is to go on."""
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the run folder {run}: {error.strerror}") from None
+    stack.enter_context(run_folder(run))
     stack.enter_context(lock(run / ".lock", f"run {run}"))
     sweep(run)
     again = not fresh and (run / runs.CONFIG_FILE).exists()
     return same_settings(settings, run) if again else None
+
+
+def _check_weights(settings: Settings) -> None:
+    """Raise ModelError if the weights of the backbone cannot be had; downloads them."""
+    if settings.weights == "random":
+        return
+    backbone = find_backbone(backbone_name(settings))
+    size = settings.image_size
+    size = backbone.default_image_size if size == "auto" else int(np.max(size))
+    if isinstance(settings.weights, Path):
+        backbone.read(settings.weights, size)
+    else:
+        backbone.pretrained(size)
 
 
 def _finished(settings: ResolvedSettings, history: list[dict[str, Any]]) -> bool:

@@ -42,8 +42,8 @@ class Checkpoint:
             torch.save(vars(self), file)
 
 
-def read_checkpoint(run: Path, settings: Settings, train: ImageList) -> Checkpoint | None:
-    """The checkpoint of a run; None if there is none yet.
+def read_checkpoint(run: Path, lists: Path, train: ImageList) -> Checkpoint | None:
+    """The checkpoint of a run on the images of train.txt in `lists`; None if there is none yet.
 
     Raises ModelError if the file is damaged, DataError if it is of a training on other images.
     """
@@ -63,7 +63,7 @@ def read_checkpoint(run: Path, settings: Settings, train: ImageList) -> Checkpoi
     checkpoint = Checkpoint(**{name: values[name] for name in names})
     if checkpoint.data != data_digest(train):
         raise DataError(
-            f"{settings.data / 'train.txt'} has changed since {run} was begun; "
+            f"{lists / 'train.txt'} has changed since {run} was begun; "
             "restore it, choose another folder with --run, or start over with --fresh"
         )
     return checkpoint

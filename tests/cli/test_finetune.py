@@ -15,7 +15,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
-from small import make_dataset, weights
+from small import CLASSES, make_dataset, weights
 from typer.testing import CliRunner
 
 from bitcodes.cli import console
@@ -23,6 +23,7 @@ from bitcodes.cli.app import app
 from bitcodes.losses import LossName
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
+from bitcodes.sources.lists import read_list
 from bitcodes.training import trainer
 
 
@@ -76,12 +77,83 @@ def test_a_folder_without_labels(data: Path, capsys: pytest.CaptureFixture[str])
     flags = ["--data", "photos", "--loss", "itq", *QUICK]
     assert run(*flags) == 0
     assert re.fullmatch(
-        r"finished runs/photos-small-itq-48 in \d+ s of training", last_line(capsys)
+        r"finished runs/photos-small-itq-128 in \d+ s of training", last_line(capsys)
     )
     assert run(*flags) == 0
     assert last_line(capsys) == (
-        "runs/photos-small-itq-48 is finished: nothing to do. Start over with --fresh."
+        "runs/photos-small-itq-128 is finished: nothing to do. Start over with --fresh."
     )
+
+
+def test_class_folders_are_trained_on_at_once(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = read_list(data / "train.txt")
+    assert images.labels is not None
+    for path, label in zip(images.paths, images.labels.argmax(1), strict=True):
+        folder = Path("My Pets", CLASSES[label])
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(data / path, folder)
+    flags = ["--data", "My Pets", *QUICK, "--bits", "16"]
+    assert run(*flags, "--epochs", 1) == 0
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith("classes: blue, green, grey, red (the folders in ")
+    assert first.endswith("My Pets); to fit without them: --loss itq")
+    assert second.endswith("; the lists are in runs/My Pets-small-csq-16/lists")
+    made = Path("runs/My Pets-small-csq-16")
+    assert load_settings(made).data == Path("My Pets").absolute()
+    lists = (made / "lists/train.txt").read_bytes()
+    assert len(lists.splitlines()) == 44
+
+    # More images change neither what a training goes on with nor what it is evaluated on.
+    shutil.copy(data / images.paths[0], Path("My Pets/red/new.png"))
+    assert run(*flags, "--epochs", 2) == 0
+    assert "classes:" not in capsys.readouterr().err
+    assert (made / "lists/train.txt").read_bytes() == lists
+    assert commands.run("evaluate", "--workers", 0) == 0
+    assert "4 queries against 44 images" in capsys.readouterr().out
+    assert run(*flags, "--epochs", 1, "--fresh") == 0
+    assert b"new.png" in b"".join(path.read_bytes() for path in (made / "lists").iterdir())
+
+
+def test_a_label_free_run_says_what_evaluation_needs(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("My Photos").mkdir()
+    for path in data.glob("*.png"):
+        shutil.copy(path, "My Photos")
+    assert run("--data", "My Photos", *QUICK) == 0
+    assert "has no class folders, so its images are fitted" in capsys.readouterr().err
+    assert commands.run("evaluate") == 1
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "  bitcodes prepare folder CLASS-FOLDERS 'My Photos-lists'",
+        f"  bitcodes evaluate '{Path('runs/My Photos-small-itq-128').absolute()}' "
+        "--data 'My Photos-lists'",
+    ]
+
+
+def test_failed_starts_leave_nothing_and_load_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for arguments in (["nowhere"], ["empty", "--loss", "csq"], ["empty", "--weights", "no.pth"]):
+        script = (
+            "import sys\n"
+            "from bitcodes.cli.app import main\n"
+            "try: main(sys.argv[1:])\n"
+            "except SystemExit as end: assert end.code == 1\n"
+            "assert 'torch' not in sys.modules\n"
+        )
+        command = [sys.executable, "-c", script, "finetune", "--data", *arguments]
+        subprocess.run(command, check=True)
+        assert not Path("runs").exists()
+
+
+def test_a_start_that_fails_later_leaves_nothing_either(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("w.pth").write_bytes(b"text")
+    assert run("--data", data, *QUICK, "--weights", "w.pth") == 1
+    assert "w.pth: cannot be read" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:

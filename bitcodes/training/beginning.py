@@ -1,0 +1,58 @@
+"""What is looked at before training begins, without torch: so that nothing slow precedes errors."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bitcodes import runs
+from bitcodes.callbacks import Note
+from bitcodes.datasets.any_folder import Contents, contents, describe_classes, fit_to_data
+from bitcodes.datasets.class_folders import prepare_folder
+from bitcodes.errors import ConfigError, ModelError
+from bitcodes.settings import Settings
+from bitcodes.sources.description import recorded_names
+
+
+def check(settings: Settings) -> tuple[Settings, str | None]:
+    """The settings for what lies in their data folder (`fit_to_data`), and a note on them.
+
+    Raises DataError for a data folder that is no good, ModelError for a missing file of weights.
+    """
+    if isinstance(settings.weights, Path) and not settings.weights.is_file():
+        raise ModelError(f"{settings.weights}: no such file of weights")
+    return fit_to_data(settings)
+
+
+@contextmanager
+def run_folder(run: Path) -> Iterator[None]:
+    """Have the folder of a run; an empty one goes again, with the parents that were made for it."""
+    made = [path for path in (run, *run.parents) if not path.exists()]
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the run folder {run}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        for path in made:
+            with suppress(OSError):  # something is in it
+                path.rmdir()
+
+
+def lists_of(run: Path, settings: Settings, resuming: bool, log: Note) -> Path:
+    """The folder of the lists to train on: the data folder, or for class folders one in the run.
+
+    Lists in the run are made anew unless a training goes on with them.
+    """
+    own = run / runs.LISTS
+    if resuming and own.is_dir():
+        return own
+    shutil.rmtree(own, ignore_errors=True)
+    if contents(settings.data) == Contents.LISTS:
+        return settings.data
+    prepared = prepare_folder(settings.data, own)
+    log(describe_classes(settings.data, recorded_names(own), own))
+    for note in prepared.notes:
+        log(note)
+    return own
