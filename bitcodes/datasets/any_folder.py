@@ -1,7 +1,6 @@
 """What a folder gives to training: prepared lists, classes, or images without classes."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from bitcodes.datasets.dataset import LIST_NAMES, check_lists, class_folders, ho
 from bitcodes.errors import DataError
 from bitcodes.losses import LossName
 from bitcodes.settings import Settings
+from bitcodes.wording import quoted
 
 LABEL_FREE_BITS = 128
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")  # 2010, 2010-05, 20100523
@@ -86,7 +86,7 @@ def _check_one_level(folder: Path) -> None:
     if len(inner) == 1 and not holds_images(folder) and contents(inner[0]) != Contents.IMAGES:
         raise DataError(
             f"{folder} holds one folder, and that holds several: did you mean "
-            f"--data {shlex.quote(str(inner[0]))}? To fit to all images without labels: --loss itq"
+            f"--data {quoted(inner[0])}? To fit to all images without labels: --loss itq"
         )
 
 

@@ -1,7 +1,6 @@
 """A prepared folder: lists of images to train on, to search for and to search in."""
 
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.description import read_description
 from bitcodes.sources.lists import ImageList, read_list
-from bitcodes.wording import counted
+from bitcodes.wording import counted, quoted
 
 LIST_NAMES = {"train": "train.txt", "test": "test.txt", "database": "database.txt"}
 
@@ -92,7 +91,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 
 def _unprepared(folder: Path, missing: list[str]) -> str:
     classes = class_folders(folder)
-    source, lists = (shlex.quote(str(path)) for path in (folder, f"{folder}-lists"))
+    source, lists = quoted(folder), quoted(f"{folder}-lists")
     advice = "; make a data folder with `bitcodes prepare` (cifar10, folder or demo)"
     if {"train", "test"} <= set(classes) and len(class_folders(folder / "train")) == 10:
         command = f"`bitcodes prepare cifar10 {source} --source {source}`"

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -22,7 +21,7 @@ from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
 from bitcodes.runs import MODEL_FILE, data_folder, load_settings, resolve_run
 from bitcodes.version import __version__
-from bitcodes.wording import counted
+from bitcodes.wording import command, counted
 
 # Encoding is imported only if images must be encoded: scoring stored codes needs no torch.
 
@@ -95,12 +94,12 @@ def _check_labels(run: Path, data: Path) -> None:
     """Raise ConfigError if a run was fitted to a folder of images, which has no labels."""
     if all((data / name).is_file() for name in _LISTS[:2]):
         return
-    lists = shlex.quote(f"{data.name}-lists")
+    lists = f"{data.name}-lists"
     raise ConfigError(
         f"{run} was fitted to images without labels ({data}), and figures of quality need labels. "
         "If you have the images in class folders, make lists of them and name these:\n"
-        f"  bitcodes prepare folder CLASS-FOLDERS {lists}\n"
-        f"  bitcodes evaluate {shlex.quote(str(run))} --data {lists}"
+        f"  {command('prepare', 'folder', 'CLASS-FOLDERS', lists)}\n"
+        f"  {command('evaluate', run, '--data', lists)}"
     )
 
 

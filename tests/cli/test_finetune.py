@@ -65,7 +65,7 @@ def test_a_finished_run_says_so(data: Path, capsys: pytest.CaptureFixture[str]) 
     for _ in range(2):
         assert run("--data", data, *QUICK, "--epochs", 1) == 0
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "runs/colours-small-csq-48 is finished (1 epochs): nothing to do. "
+        "runs/colours-small-csq-48 is finished (1 epoch): nothing to do. "
         "Train on with a larger --epochs, or start over with --fresh."
     )
 
