@@ -1,8 +1,11 @@
 """Writing files whole or not at all, and keeping two writers off one output."""
 
+import errno
+import io
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +18,40 @@ _POSIX = os.name == "posix"
 
 _PAUSES = 0.01, 0.05, 0.1, 0.2
 """Seconds to wait after each try to change the name of an open file."""
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
+    """Open a file for reading; never wait for a named pipe, and never read a device.
+
+    Raises OSError as open does, and for what is no regular file; `strerror` says what it is.
+    """
+    _check_regular(os.stat(path), path)  # noqa: PTH116 - any str
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
+    try:
+        _check_regular(os.fstat(file.fileno()), path)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a pipe that nobody writes to without waiting, as `opener` of open."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
 
 
 def fsync_dir(path: Path) -> None:

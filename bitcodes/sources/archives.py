@@ -1,16 +1,22 @@
 """The images in a .tar or a .zip as they come: no list of them is kept, nothing is unpacked."""
 
+import io
+import lzma
 import os
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from threading import get_ident
 from typing import IO, NamedTuple
 
-from bitcodes.errors import ImageError
+from bitcodes.errors import DataError, ImageError
+from bitcodes.files import open_regular
 from bitcodes.images.decode import IMAGE_SUFFIXES, open_file
+from bitcodes.sources.extent import MAX_BYTES, TOO_LARGE, Extent, checked_time, checksum
 from bitcodes.sources.item import (
     Bytes,
     Damage,
@@ -23,17 +29,19 @@ from bitcodes.sources.item import (
     file_stat,
     stat_of,
 )
-from bitcodes.sources.zips import Extent, zip_entries
+from bitcodes.sources.tape import Tape, decompressed
+from bitcodes.sources.tars import TarEntry, tar_entries
+from bitcodes.sources.zips import zip_entries
 
 ARCHIVE_SUFFIXES = (*(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),)
 """Names of files that are taken for archives of images, in lower case."""
-MAX_BYTES = 2**30
-"""Larger files in archives are refused: no image is that large, but a bomb may be."""
 
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
-_DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error)
+_DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError)
 _LINK = "a link or a special file in an archive, not an image file"
-_TOO_LARGE = f"larger than {MAX_BYTES:,} bytes"
+_MAX_DAMAGES = 10
+"""Places where an archive is damaged that are said: all of a file may look like that."""
+_SAMPLE, _SAMPLES = 1 << 16, 16  # bytes, and places, by which an archive is known again
+_MAX_SUFFIXES, _SUFFIXES_NAMED = 1000, 5
 
 
 def is_archive(name: str) -> bool:
@@ -44,18 +52,38 @@ def is_archive(name: str) -> bool:
 def archive_images(path: str) -> Iterator[Item]:
     """The images in an archive on this machine, in its order, each where its bytes are.
 
-    Hidden files, and those without an image's suffix, are left out. Files whose names lead out of
-    the archive, links and devices are refused. Where the archive is damaged it ends with a refusal.
+    Folders, hidden files, and files without an image's suffix are left out. Files whose names lead
+    out of the archive, links and devices are refused. Where the archive is damaged, ends early or
+    has no images, an item with a Damage says so.
     """
     version = file_stat(path)
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a str
-            is_stream = file.read(6).startswith(_COMPRESSED)
-            file.seek(0)
+        with open_file(path) as file:
             place = partial(ArchivedFile, path, version)
-            yield from _images(file, path, place, is_stream)
+            yield from _images(file, version[0], path, place)
+    except ImageError as error:
+        yield _damage(path, str(error))
     except _DAMAGE as error:
-        yield _damage(path, error)
+        yield _damage(path, _cut(error))
+
+
+def archive_version(path: str) -> str:
+    """What tells whether an archive on this machine has changed: its size, its time, its bytes.
+
+    All bytes of a small one; of a larger one those at the end, where a zip has the checksums of its
+    members, and some between. Raises DataError if it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            size, time = stat_of(os.fstat(file.fileno()))
+            step = max(_SAMPLE, size // _SAMPLES)
+            crc32 = 0
+            for place in [*range(0, size, step), max(0, size - _SAMPLE)]:
+                file.seek(place)
+                crc32 = zlib.crc32(file.read(_SAMPLE), crc32)
+    except OSError as error:
+        raise DataError(f"cannot read the archive {path}: {error.strerror}") from None
+    return f"{path} {size} {time} {crc32:08x}"
 
 
 def stream_images(file: IO[bytes], name: str) -> Iterator[Item]:
@@ -66,14 +94,14 @@ def stream_images(file: IO[bytes], name: str) -> Iterator[Item]:
 
     def place(extent: Extent) -> Place:
         try:
-            return Bytes(extent.extract(file), extent.mtime)
+            return Bytes(extent.read(file, _whole), extent.time(file))
         except ImageError as error:
             return Refused(str(error))
 
     try:
-        yield from _images(file, name, place, is_stream=True)
+        yield from _images(file, None, name, place)
     except _DAMAGE as error:
-        yield _damage(name, error)
+        yield _damage(name, _cut(error))
 
 
 class ArchivedFile(NamedTuple):
@@ -84,21 +112,32 @@ class ArchivedFile(NamedTuple):
     extent: Extent
 
     def stat(self) -> Stat:
-        return self.extent.size, self.extent.mtime
+        try:
+            return self.extent.size, self.extent.time(self._open())
+        except (ImageError, OSError):
+            return self.extent.size, -1
 
     def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
+        file = self._open()
         try:
-            file = _open_archive(self.archive, self.version, (os.getpid(), get_ident())).file
-        except ImageError as error:
-            raise ImageError(f"its archive cannot be read: {error}") from None
-        try:
-            data = self.extent.extract(file)
+            result = self.extent.read(file, decode)
+            stat = self.extent.size, self.extent.time(file)
         except OSError as error:
             raise ImageError(f"its archive cannot be read: {error.strerror}") from None
         finally:
             if stat_of(os.fstat(file.fileno())) != self.version:
                 raise ImageError("its archive changed while it was being read")
-        return decode(data), self.stat()
+        return result, stat
+
+    def _open(self) -> IO[bytes]:
+        try:
+            return _open_archive(self.archive, self.version, (os.getpid(), get_ident())).file
+        except ImageError as error:
+            raise ImageError(f"its archive cannot be read: {error}") from None
+
+
+def _whole(image: "bytes | io.BufferedReader") -> bytes:
+    return image if isinstance(image, bytes) else image.read()
 
 
 @lru_cache(maxsize=4)
@@ -118,41 +157,130 @@ class _Archive:
 
 
 def _images(
-    file: IO[bytes], name: str, place: Callable[[Extent], Place], is_stream: bool
+    file: IO[bytes], size: int | None, name: str, place: Callable[[Extent], Place]
 ) -> Iterator[Item]:
-    """The images of an archive; those of a tar that is read as a stream come with their bytes."""
-    if name.lower().endswith(".zip"):
-        for member in zip_entries(file):
-            if _is_image(member.name):
-                refusal = _refusal(member.name, member.is_regular, member.extent.size)
-                refusal = refusal or member.refusal
-                yield Item(member.name, Refused(refusal) if refusal else place(member.extent))
-        return
-    with tarfile.open(fileobj=file, mode="r|*" if is_stream else "r:") as archive:
-        while (entry := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined] # it would keep them all
-            if not _is_image(entry.name) or entry.isdir():
-                continue
-            refusal = _refusal(entry.name, entry.isreg() and not entry.issparse(), entry.size)
-            if refusal:
-                yield Item(entry.name, Refused(refusal))
-            elif is_stream:
-                content = archive.extractfile(entry)
-                assert content is not None  # a regular file
-                yield Item(entry.name, Bytes(content.read(), _mtime(entry)))
-            else:
-                extent = Extent(entry.offset_data, entry.size, entry.size, _mtime(entry))
-                yield Item(entry.name, place(extent))
+    """The images of an archive, of `size` bytes where it is no stream."""
+    contents = _Contents()
+    members = _zip_members if _is_zip(file, size, name) else _tar_members
+    for member in members(file, size, place):
+        if isinstance(member, str):
+            contents.damages += 1
+            if contents.damages <= _MAX_DAMAGES:
+                yield _damage(name, member)
+        elif contents.add(member):
+            yield Item(member.name, Refused(member.refusal) if member.refusal else member.place())
+    if not contents.images and not contents.damages:
+        yield _damage(name, f"no images in it: {contents.describe()}")
 
 
-def _is_image(name: str) -> bool:
-    """Whether a file in an archive is taken for an image, by its name; hidden ones are not."""
-    path = PurePosixPath(name)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+def _is_zip(file: IO[bytes], size: int | None, name: str) -> bool:
+    """Whether to read a zip: a file on this machine is looked at, as names may be wrong."""
+    is_named_zip = name.split("?")[0].lower().endswith(".zip")
+    if size is None:
+        return is_named_zip
+    head = file.read(512)
+    file.seek(0)
+    if head.startswith(b"PK"):
+        return True
+    tape = Tape(file, size)
+    is_tar = head[257:262] == b"ustar" or decompressed(tape) is not None
+    return is_named_zip and not is_tar
+
+
+class _Member(NamedTuple):
+    """A member of an archive; `place` is called, before the next is asked for, if it is read."""
+
+    name: str
+    is_folder: bool
+    refusal: str | None
+    place: Callable[[], Place]
+
+
+_Members = Iterator[_Member | str]
+
+
+def _zip_members(file: IO[bytes], size: int | None, place: Callable[[Extent], Place]) -> _Members:
+    for entry in zip_entries(file):
+        if isinstance(entry, str):
+            yield entry
+            continue
+        refusal = _refusal(entry.name, entry.is_regular, entry.extent.size)
+        refusal = (
+            refusal or entry.refusal or (TOO_LARGE if entry.extent.stored > MAX_BYTES else None)
+        )
+        yield _Member(entry.name, entry.is_folder, refusal, partial(place, entry.extent))
+
+
+def _tar_members(file: IO[bytes], size: int | None, place: Callable[[Extent], Place]) -> _Members:
+    tape = Tape(file, size)
+    tape = decompressed(tape) or tape
+    for entry in tar_entries(tape):
+        if isinstance(entry, str):
+            yield entry
+            continue
+        refusal = _refusal(entry.name, entry.is_regular, entry.size)
+        if tape.size is None:
+            read = partial(_stream_place, tape, entry)
+        else:
+            extent = Extent(entry.offset, entry.size, entry.size, entry.seconds)
+            read = partial(place, extent)
+            if entry.offset + entry.size > tape.size:
+                refusal = refusal or "its archive ends before it does"
+        yield _Member(entry.name, entry.is_folder, refusal, read)
+
+
+def _stream_place(tape: Tape, entry: TarEntry) -> Place:
+    try:
+        data = tape.read(entry.size)
+    except _DAMAGE:  # the tape raises it again
+        data = b""
+    if len(data) < entry.size:
+        return Refused("its archive ends or is damaged before it does")
+    return Bytes(data, checked_time(entry.seconds, checksum(data)))
+
+
+@dataclass
+class _Contents:
+    """What is in an archive, in numbers."""
+
+    images: int = 0
+    damages: int = 0
+    folders: int = 0
+    hidden: int = 0
+    others: int = 0
+    suffixes: Counter[str] = field(default_factory=Counter)  # of others, as far as they are counted
+
+    def add(self, member: _Member) -> bool:
+        """Count a member; whether it is taken for an image."""
+        if member.is_folder:
+            self.folders += 1
+            return False
+        path = PurePosixPath(member.name)
+        if not _leads_out(path) and _is_hidden(path):
+            self.hidden += 1
+            return False
+        suffix = path.suffix.lower()
+        if suffix in IMAGE_SUFFIXES:
+            self.images += 1
+            return True
+        self.others += 1
+        if len(self.suffixes) < _MAX_SUFFIXES or suffix in self.suffixes:
+            self.suffixes[suffix] += 1
         return False
-    return _leads_out(path) or not any(
-        part.startswith(".") or part == "__MACOSX" for part in path.parts
-    )
+
+    def describe(self) -> str:
+        """What it holds, in words."""
+        most = self.suffixes.most_common(_SUFFIXES_NAMED)
+        rest = self.others - sum(count for _, count in most)
+        words = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in most]
+        words += [f"{rest:,} others"] if rest else []
+        words += [f"{self.hidden:,} hidden"] if self.hidden else []
+        words += [f"{self.folders:,} folders"] if self.folders else []
+        return f"it holds {', '.join(words)}" if words else "it is empty"
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def _leads_out(path: PurePosixPath) -> bool:
@@ -165,19 +293,14 @@ def _refusal(name: str, is_regular: bool, size: int) -> str | None:
         return "its name leads out of the archive"
     if not is_regular:
         return _LINK
-    return _TOO_LARGE if size > MAX_BYTES else None
+    return TOO_LARGE if size > MAX_BYTES else None
 
 
-def _mtime(entry: tarfile.TarInfo) -> int:
-    """Modification time in ns."""
-    seconds = float(entry.mtime)
-    whole = int(seconds // 1)
-    value = whole * 10**9 + round((seconds - whole) * 1e9)
-    return value if -(2**63) <= value < 2**63 else -1
-
-
-def _damage(name: str, error: Exception) -> Item:
-    """What stands where an archive cannot be read further."""
+def _cut(error: Exception) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
-    text = f"the archive cannot be read further: {reason} (damaged, or cut short?)"
-    return Item(os.path.basename(name), Damage(text))  # noqa: PTH119 - also of a URL
+    return f"the archive cannot be read further: {reason} (damaged, or cut short?)"
+
+
+def _damage(name: str, reason: str) -> Item:
+    """What stands where an archive cannot be read further."""
+    return Item(os.path.basename(name), Damage(reason))  # noqa: PTH119 - also of a URL

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bitcodes.errors import DataError
+from bitcodes.files import open_regular
 
 DATASET_FILE = "dataset.json"
 
@@ -13,10 +14,11 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     """What dataset.json of a prepared folder says, or None where there is none."""
     file = folder / DATASET_FILE
     try:
-        value = json.loads(file.read_text("utf-8"))
+        with open_regular(file) as content:
+            value = json.loads(content.read().decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {file}: {error}") from None
     names = value.get("class_names") if isinstance(value, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

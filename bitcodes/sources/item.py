@@ -86,7 +86,7 @@ class Refused(NamedTuple):
 
 
 class Damage(Refused):
-    """Stands for an archive itself, in place of what cannot be read in it."""
+    """Stands for an archive itself, in place of what cannot be read in it, and says why."""
 
 
 def stat_of(status: os.stat_result) -> Stat:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bitcodes.codes.paths import with_slashes
 from bitcodes.errors import DataError
-from bitcodes.files import atomic_write
+from bitcodes.files import atomic_write, open_regular
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.description import DATASET_FILE, recorded_names
 from bitcodes.sources.item import GONE, File, Item, regular_stat
@@ -96,10 +96,11 @@ def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
 
     def lines() -> Iterator[bytes]:
         try:
-            with file.open("rb") as content:
+            with open_regular(file) as content:
                 yield from content
-        except OSError as error:
-            raise DataError(f"cannot read the list file {file}: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise DataError(f"cannot read the list file {file}: {reason}") from None
 
     return lines
 

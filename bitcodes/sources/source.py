@@ -14,10 +14,10 @@ import numpy as np
 
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
-from bitcodes.sources.archives import archive_images, is_archive
+from bitcodes.sources.archives import archive_images, archive_version, is_archive
 from bitcodes.sources.description import recorded_names
 from bitcodes.sources.folders import folder_images
-from bitcodes.sources.item import Damage, File, Item, file_stat, regular_stat
+from bitcodes.sources.item import Damage, File, Item, regular_stat
 from bitcodes.sources.lists import ImageList, ListStream, file_lines, single_labels
 from bitcodes.sources.paths import absolute, below, folder_of, is_remote, joined, quote_path
 from bitcodes.sources.ranges import expand
@@ -67,6 +67,14 @@ class Source:
     def digest(self) -> str:
         """SHA-256, in hex, of all that decides the rows of a code set, except the model."""
         return self._survey[1]
+
+    @property
+    def old_digest(self) -> str | None:
+        """What `digest` was of one archive before its version had a checksum; None for others."""
+        if not self.is_archive or self.known is not None:
+            return None
+        versions = tuple(version.rpartition(" ")[0] for version in self.versions)
+        return replace(self, versions=versions).digest
 
     @cached_property
     def _survey(self) -> tuple[int | None, str]:
@@ -238,8 +246,7 @@ def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | No
         names = recorded_names(path.parent)
         return _list(ListStream(file_lines(path), str(path), list_root, names))
     if is_archive(path.name):
-        size, time = file_stat(full_path)
-        version = f"{full_path} {size} {time}"
+        version = archive_version(full_path)
         items = partial(archive_images, full_path)
         return Source(full_path, items, versions=(version,), is_archive=True)
     image = Item(below(full_path, base), File(full_path, regular_stat(full_path)))

@@ -1,73 +1,82 @@
-"""The list of members at the end of a zip file, read as it comes: zipfile would keep it whole."""
+"""The members of a zip file as they come: from its list, and where that is damaged without it.
+
+zipfile would keep the whole list. Source: APPNOTE.TXT, 4.3.7 (local headers), 4.3.9 (what follows
+the bytes), 4.3.12 (the list), 4.3.14 to 4.3.16 (where it is).
+"""
 
 import os
 import struct
-import zlib
 from calendar import timegm
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import IO
+from typing import IO, NamedTuple
 
-from bitcodes.errors import ImageError
+from bitcodes.sources.extent import DEFLATED, STORED, Extent
 
-_STORED, _DEFLATED = 0, 8  # methods of compression
-_ENCRYPTED, _IS_UTF8 = 1, 0x800  # flags
+_ENCRYPTED, _IS_BEHIND, _IS_UTF8 = 1, 8, 0x800  # flags; behind: its sizes come after its bytes
 _CHUNK = 1 << 18
 _UNIX = 3
+_WITH_BACKSLASHES = (0, 10, 11, 14)  # systems: DOS, NTFS, MVS, VFAT
 _LARGE = 0xFFFFFFFF  # the number is in the zip64 field
-# Signature, version, system, flags, method, time, date, CRC-32, sizes, the lengths of what follows
-# (name, extra field, comment), attributes, and where the member's local header begins.
-_ENTRY = struct.Struct("<4sBB2xHHHHIII3H4xII")
-
-
-@dataclass(frozen=True)
-class Extent:
-    """A stretch of an archive, where a file's bytes lie: as they are, or deflated in a zip."""
-
-    offset: int  # in a zip, of the local header that comes first
-    stored: int  # bytes in the archive
-    size: int
-    mtime: int  # in ns
-    method: int | None = None  # of compression, in a zip
-    crc32: int = 0
-
-    def extract(self, file: IO[bytes]) -> bytes:
-        """The bytes of the file, from its archive; raises ImageError."""
-        start = self.offset
-        if self.method is not None:
-            header = _read(file, start, 30)
-            if not header.startswith(b"PK\x03\x04"):
-                raise ImageError("the archive is damaged where it should begin")
-            start += 30 + sum(struct.unpack_from("<HH", header, 26))  # name, extra field
-        data = _read(file, start, self.stored)
-        if self.method == _DEFLATED:
-            try:
-                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
-            except zlib.error as error:
-                raise ImageError(f"damaged in its archive: {error}") from None
-        is_sound = self.method is None or zlib.crc32(data) == self.crc32
-        if len(data) != self.size or not is_sound:
-            raise ImageError("damaged in its archive: its size or checksum is another")
-        return data
+_RATIO = 1032  # no deflated byte stands for more
+# Signature, system, flags, method, time, date, CRC-32, sizes, the lengths of what follows (name,
+# extra field, comment), attributes, and where the member's local header begins.
+_ENTRY = struct.Struct("<4sxB2xHHHHIII3H4xII")
+# Signature, flags, method, time, date, CRC-32, sizes, the lengths of name and extra field.
+_LOCAL = struct.Struct("<4s2xHHHHIIIHH")
+_LOCAL_MAGIC, _ENTRY_MAGIC, _BEHIND_MAGIC = b"PK\x03\x04", b"PK\x01\x02", b"PK\x07\x08"
 
 
 @dataclass(frozen=True)
 class ZipEntry:
-    """What the list says of a member; `refusal` is why its bytes cannot be read, if so."""
+    """What is said of a member; `refusal` is why its bytes cannot be read, if so."""
 
     name: str
+    is_folder: bool
     is_regular: bool  # neither a folder nor a link nor a device
     refusal: str | None
     extent: Extent
 
 
-def zip_entries(file: IO[bytes]) -> Iterator[ZipEntry]:
-    """The members of a zip file, in the order of its list; raises ValueError where it is damaged.
+class _List(NamedTuple):
+    """Where the list of members is."""
 
-    APPNOTE.TXT, 4.3.12 (central directory), 4.3.14 to 4.3.16 (how it is found).
+    start: int
+    size: int
+    length: int  # how many members it has
+    shift: int  # bytes before the archive, such as a program that unpacks it
+
+
+def zip_entries(file: IO[bytes]) -> Iterator[ZipEntry | str]:
+    """The members of a zip file, and sentences that say where it is damaged or ends early.
+
+    They come in the order of its list. Those that it does not give come in the order of the file.
     """
-    start, size = _directory(file)
+    end = file.seek(0, os.SEEK_END)
+    position = claimed = count = 0
+    try:
+        members = _find_list(file, end)
+        position = members.shift
+        for entry in _listed(file, members):
+            entry = _checked(entry, end)
+            position = max(position, entry.extent.offset + 1)
+            count += 1
+            claimed += 0 if entry.refusal else entry.extent.stored
+            if claimed > end:
+                yield "its members overlap, as in an archive that is made to fill a disk"
+                return
+            yield entry
+        if (count - members.length) % 2**16:
+            yield f"its list has {count:,} members, not {members.length:,}"
+    except ValueError as error:
+        yield str(error)
+        yield from _unlisted(file, position, end)
+
+
+def _listed(file: IO[bytes], members: _List) -> Iterator[ZipEntry]:
+    """The members in the list; raises ValueError where it is damaged."""
+    start, size = members.start, members.size
     buffer = b""
     while size > 0 or buffer:
         while size > 0 and len(buffer) < _CHUNK:
@@ -77,7 +86,7 @@ def zip_entries(file: IO[bytes]) -> Iterator[ZipEntry]:
                 raise ValueError("its list of members is cut short")
             buffer, start, size = buffer + more, start + len(more), size - len(more)
         position = 0
-        while (parsed := _entry(buffer, position)) is not None:
+        while (parsed := _entry(buffer, position, members.shift)) is not None:
             entry, position = parsed
             yield entry
         if not position:
@@ -85,41 +94,50 @@ def zip_entries(file: IO[bytes]) -> Iterator[ZipEntry]:
         buffer = buffer[position:]
 
 
-def _read(file: IO[bytes], offset: int, size: int) -> bytes:
-    file.seek(offset)
-    data = file.read(size)
-    if len(data) < size:
-        raise ImageError("its archive is cut short")
-    return data
-
-
-def _entry(buffer: bytes, start: int) -> tuple[ZipEntry, int] | None:
+def _entry(buffer: bytes, start: int, shift: int) -> tuple[ZipEntry, int] | None:
     """The member whose entry begins at `start`, and the entry's end; None if it is cut off."""
     if len(buffer) < start + _ENTRY.size:
         return None
-    magic, _, system, flags, method, time, date, crc32, *sizes, attributes, offset = (
+    magic, system, flags, method, time, date, crc32, *sizes, attributes, offset = (
         _ENTRY.unpack_from(buffer, start)
     )
     stored, size, *lengths = sizes
-    if magic != b"PK\x01\x02":
+    if magic != _ENTRY_MAGIC:
         raise ValueError("its list of members is damaged")
     begin, name_end, extra_end, end = accumulate(lengths, initial=start + _ENTRY.size)
     if len(buffer) < end:
         return None
     name = _decode_name(buffer[begin:name_end], flags)
+    if system in _WITH_BACKSLASHES:
+        name = name.replace("\\", "/")
     size, stored, offset = _large(buffer[name_end:extra_end], size, stored, offset)
+    extent = Extent(offset + shift, stored, size, _dos_time(date, time), method, crc32)
     mode = attributes >> 16 & 0o170000 if system == _UNIX else 0
     is_regular = mode in (0, 0o100000) and not name.endswith("/")
-    refusal = None
+    return ZipEntry(name, name.endswith("/"), is_regular, _refusal(flags, method), extent), end
+
+
+def _refusal(flags: int, method: int) -> str | None:
     if flags & _ENCRYPTED:
-        refusal = "encrypted in its archive"
-    elif method not in (_STORED, _DEFLATED):
-        refusal = f"compressed in its archive by method {method}, which is not read here"
-    extent = Extent(offset, stored, size, _dos_time(date, time), method, crc32)
-    return ZipEntry(name, is_regular, refusal, extent), end
+        return "encrypted in its archive"
+    if method not in (STORED, DEFLATED):
+        return f"compressed in its archive by method {method}, which is not read here"
+    return None
+
+
+def _checked(entry: ZipEntry, end: int) -> ZipEntry:
+    """Refuse a member whose sizes cannot be true, in an archive of `end` bytes."""
+    extent = entry.extent
+    if entry.refusal is None and extent.offset + _LOCAL.size + extent.stored > end:
+        return replace(entry, refusal="its archive ends before it does, or lies about its size")
+    most = extent.stored * _RATIO if extent.method == DEFLATED else extent.stored
+    if entry.refusal is None and extent.size > most:
+        return replace(entry, refusal="its archive lies about its size")
+    return entry
 
 
 def _decode_name(name: bytes, flags: int) -> str:
+    name = name.split(b"\0")[0]
     if not flags & _IS_UTF8:
         try:
             return name.decode("utf-8")  # what many programs write without saying so
@@ -140,26 +158,92 @@ def _large(extra: bytes, *numbers: int) -> tuple[int, ...]:
 
 
 def _dos_time(date: int, time: int) -> int:
-    """Modification time in ns, as if the archive's clock had been on UTC."""
+    """Modification time in seconds, as if the archive's clock had been on UTC; 0 for no date."""
     day = (date >> 9) + 1980, date >> 5 & 15, date & 31
-    return timegm((*day, time >> 11, time >> 5 & 63, (time & 31) * 2)) * 10**9
+    if not 1 <= day[1] <= 12:
+        return 0
+    return timegm((*day, time >> 11, time >> 5 & 63, (time & 31) * 2))
 
 
-def _directory(file: IO[bytes]) -> tuple[int, int]:
-    """Where the list of members is, and its length in bytes."""
-    end = file.seek(0, os.SEEK_END)
+def _find_list(file: IO[bytes], end: int) -> _List:
+    """Where the list of members is; raises ValueError if it is not found."""
     start = max(0, end - 65557)  # the longest comment there may be
     file.seek(start)
     tail = file.read(end - start)
     place = tail.rfind(b"PK\x05\x06")
     if place < 0 or len(tail) < place + 22:
-        raise ValueError("it is no zip file, or its end is missing")
-    size, offset = struct.unpack_from("<II", tail, place + 12)
+        raise ValueError("it is no zip file, or its end is missing: it may be cut short")
+    count, size, offset = struct.unpack_from("<HII", tail, place + 10)
+    stop = start + place
     locator = tail[place - 20 : place] if place >= 20 else b""
     if locator.startswith(b"PK\x06\x07"):
-        file.seek(*struct.unpack_from("<Q", locator, 8))
-        record = file.read(56)
-        if len(record) < 56 or not record.startswith(b"PK\x06\x06"):
-            raise ValueError("its end is damaged")
-        size, offset = struct.unpack_from("<QQ", record, 40)
-    return offset, size
+        (record_place,) = struct.unpack_from("<Q", locator, 8)
+        stop, record = _large_end(file, record_place, stop - 20)
+        count, size, offset = struct.unpack_from("<QQQ", record, 32)
+    shift = stop - size - offset
+    if shift < 0:
+        raise ValueError("its list of members is cut short, or is not where its end says")
+    return _List(offset + shift, size, count, shift)
+
+
+def _large_end(file: IO[bytes], said: int, locator: int) -> tuple[int, bytes]:
+    """The end of a large archive, and where it is: as it is said, or right before what says so."""
+    for place in (said, locator - 56):
+        if 0 <= place <= locator - 56:
+            file.seek(place)
+            record = file.read(56)
+            if record.startswith(b"PK\x06\x06"):
+                return place, record
+    raise ValueError("its end is damaged")
+
+
+# -- without the list ------------------------------------------------------------------------------
+
+
+def _unlisted(file: IO[bytes], position: int, end: int) -> Iterator[ZipEntry]:
+    """The members from `position` on, by the headers before their bytes."""
+    while (found := _find(file, _LOCAL_MAGIC, position, end)) is not None:
+        position = found
+        file.seek(position)
+        head = file.read(_LOCAL.size)
+        if len(head) < _LOCAL.size:
+            return
+        _, flags, method, time, date, crc32, stored, size, *lengths = _LOCAL.unpack(head)
+        name = _decode_name(file.read(lengths[0]), flags)
+        size, stored = _large(file.read(lengths[1]), size, stored)
+        start = position + _LOCAL.size + sum(lengths)
+        if flags & _IS_BEHIND and not stored:
+            crc32, stored, size = _behind(file, start, end)
+        extent = Extent(position, stored, size, _dos_time(date, time), method, crc32)
+        is_folder = name.endswith("/")
+        entry = ZipEntry(name, is_folder, not is_folder, _refusal(flags, method), extent)
+        yield _checked(entry, end)
+        position = start + stored if start + stored <= end else start
+
+
+def _behind(file: IO[bytes], start: int, end: int) -> tuple[int, int, int]:
+    """Checksum, stored size and size of the bytes that begin at `start`, from what follows them."""
+    place = start
+    while (found := _find(file, _BEHIND_MAGIC, place, end)) is not None:
+        file.seek(found)
+        data = file.read(24).ljust(24, b"\0")
+        for layout in ("<4xIII", "<4xIQQ"):
+            crc32, stored, size = struct.unpack_from(layout, data)
+            if stored == found - start:
+                return crc32, stored, size
+        place = found + 1
+    return 0, end - start + 1, 0  # it is cut short
+
+
+def _find(file: IO[bytes], pattern: bytes, start: int, end: int) -> int | None:
+    """Where `pattern` comes next in a file."""
+    while start < end:
+        file.seek(start)
+        chunk = file.read(_CHUNK)
+        place = chunk.find(pattern)
+        if place >= 0:
+            return start + place
+        if len(chunk) < len(pattern):
+            return None
+        start += len(chunk) - len(pattern) + 1
+    return None

@@ -20,6 +20,7 @@ from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
 from bitcodes.models.engines import load_encoder
 from bitcodes.models.modelfile import ONNX
 from bitcodes.runs import MODEL_FILE
+from bitcodes.sources.item import Damage
 from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
 from bitcodes.sources.ranges import has_range
@@ -112,7 +113,7 @@ def encode(
             workers=workers,
             ray=ray,
         )
-        _encode_rest(writer, update, batches, strict, progress or _ignore)
+        _encode_rest(writer, update, batches, strict, progress or _ignore, log)
         if existing is not None:
             log(update.summary())
         return writer.commit()
@@ -269,6 +270,7 @@ def _encode_rest(
     batches: Iterable[tuple[Step, EncodedBatch]],
     strict: bool,
     progress: Progress,
+    log: Note,
 ) -> None:
     """Stage what is not staged yet."""
     if strict and writer.skipped:
@@ -278,10 +280,14 @@ def _encode_rest(
         )
     progress(writer.position, update.count)
     last = ("", "")
+    damages = 0
     for step, batch in batches:
         for position, reason in batch.skipped:
             last = step.items[position].path, reason
             _check_strict([last], strict)
+            if isinstance(step.items[position].place, Damage):
+                damages += 1
+                log(f"{quote_path(last[0])}: {reason}")
         begin = 0
         for part in step.parts:
             if isinstance(part, Keep):
@@ -294,6 +300,8 @@ def _encode_rest(
                 _append(writer, part, batch, begin, update)
                 begin += len(part)
         progress(writer.position, update.count)
+    if writer.done == 0 and damages == writer.skipped:
+        raise DataError(f"{quote_path(last[0])}: {last[1]}")
     if writer.done == 0:
         raise DataError(
             f"no image of {writer.skipped:,} could be read; the last one, "

@@ -128,7 +128,8 @@ class Update:
         assert self.base is not None
         if self.append:
             return not self._appended[0]
-        return self.base.header.source == self.digest
+        before = self.base.header.source
+        return before == self.digest or (before is not None and before == self.source.old_digest)
 
     @property
     def count(self) -> int | None:

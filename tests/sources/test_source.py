@@ -12,13 +12,9 @@ from hostile import find_images, make_hostile_folder
 from tiny import make_pictures
 
 from bitcodes.errors import DataError, ImageError
-from bitcodes.images.transforms import Preprocessing
 from bitcodes.sources.item import Item
 from bitcodes.sources.lists import ImageList, read_list
-from bitcodes.sources.reading import read_batch
 from bitcodes.sources.source import Source, open_stream, to_source
-
-HALF = (0.5, 0.5, 0.5)
 
 
 @pytest.fixture
@@ -236,17 +232,6 @@ def reason_of(item: Item) -> str | None:
     except ImageError as error:
         return str(error)
     return None
-
-
-@pytest.mark.parametrize("name", ["p.tar", "p.tar.gz", "p.zip", "deflated.zip"])
-def test_a_damaged_archive_gives_what_it_can_and_says_why_it_ends(photos: Path, name: str) -> None:
-    archive = pack(photos, name)
-    data = archive.read_bytes()
-    for length in range(0, len(data), max(1, len(data) // 23)):
-        archive.write_bytes(data[:length])
-        items = list(open_stream([name]))
-        assert all(reason_of(item) for item in items[-1:]) or "tar" in name
-        read_batch([item.place for item in items], Preprocessing(image_size=8, mean=HALF, std=HALF))
 
 
 def test_changed_bytes_in_a_zip_are_noticed(photos: Path) -> None:

@@ -1,5 +1,7 @@
 """encode of archives: a row's path says which archive it is from, whatever is added or changed."""
 
+import hashlib
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -10,7 +12,9 @@ from PIL import Image
 from tiny import make_model, make_pictures
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.errors import CodeSetError
+from bitcodes.codes.writer import CodeSetWriter, plan_of
+from bitcodes.errors import CodeSetError, DataError
+from bitcodes.sources.source import open_stream
 from bitcodes.tasks.encode import encode
 
 
@@ -160,3 +164,89 @@ def test_a_set_whose_rows_do_not_name_their_archive_is_not_up_to_date(here: Path
     paths = (here / "web.paths.txt").read_text()
     assert paths.count("a.tar/") == paths.count("b.tar/") == 4
     assert made.header.source != encode(make_model(), "a.tar", "one.npy").header.source
+
+
+def test_sets_of_one_archive_from_before_it_had_a_checksum_are_up_to_date(here: Path) -> None:
+    archive = here / "a.tar"
+    status = archive.stat()
+    old = f"{archive} {status.st_size} {status.st_mtime_ns}"
+    assert open_stream(["a.tar"]).old_digest == hashlib.sha256(old.encode()).hexdigest()
+    made = encode(make_model(), "a.tar", "web.npy")
+    plan = {**plan_of(made), "source": hashlib.sha256(old.encode()).hexdigest()}
+    with CodeSetWriter("web.npy", force=True, **plan) as writer:
+        writer.copy(made, 0, 4)
+        writer.commit()
+    log: list[str] = []
+    encode(make_model(), "a.tar", "web.npy", log=log.append)
+    assert log == ["web.npy is up to date: the same model and the same images"]
+
+
+# -- damage ----------------------------------------------------------------------------------------
+
+
+def test_damage_is_said_recorded_and_strict_stops_at_it(here: Path) -> None:
+    whole = Path("a.tar").read_bytes()
+    Path("cut.tar").write_bytes(whole[:3000])
+    log: list[str] = []
+    made = encode(make_model(), ["b.tar", "cut.tar"], "web.npy", log=log.append)
+    assert made.paths[4:] == ["cut.tar/00.bmp"]
+    said = ["it ends within '01.bmp', or the size of that file is wrong"]
+    assert [reason for path, reason in made.skipped if path == "cut.tar"] == said
+    assert ("cut.tar/01.bmp", "its archive ends before it does") in made.skipped
+    assert f"'cut.tar': {said[0]}" in log
+    for strict in ("web.npy", "new.npy"):
+        with pytest.raises(DataError, match=r"cut.tar.* cannot be read"):
+            encode(make_model(), ["b.tar", "cut.tar"], strict, strict=True)
+    alone = encode(make_model(), "cut.tar", "alone.npy")
+    assert ("cut.tar", said[0]) in alone.skipped
+
+
+@pytest.mark.parametrize("name", ["none.tar", "none.zip"])
+def test_an_archive_without_images_is_an_error_that_says_what_it_holds(
+    here: Path, name: str
+) -> None:
+    (here / "texts").mkdir()
+    (here / "texts/a.txt").touch()
+    pack(here / "texts", name)
+    with pytest.raises(DataError, match=f"^'{name}': no images in it: it holds 1 .txt$"):
+        encode(make_model(), name, "web.npy")
+    made = encode(make_model(), ["a.tar", name], "web.npy")
+    assert made.skipped == [(name, "no images in it: it holds 1 .txt")]
+
+
+# -- replaced --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+@pytest.mark.parametrize("is_appended", [False, True])
+def test_a_replaced_archive_with_equal_names_sizes_and_times_is_read_again(
+    here: Path, kind: str, is_appended: bool
+) -> None:
+    name = f"z.{kind}"
+    pack(here / "a", name)
+    time = Path(name).stat().st_mtime_ns
+    encode(make_model(), ["c.tar", name], "web.npy")
+    encode(make_model(), ["c.tar", name], "same.npy")
+    (here / "b/00.bmp").write_bytes((here / "a/00.bmp").read_bytes())  # of four, three change
+    pack(here / "b", name)
+    log: list[str] = []
+    names = name if is_appended else ["c.tar", name]
+    made = encode(make_model(), names, "web.npy", append=is_appended, log=log.append)
+    assert log == ["5 kept, 0 new, 3 changed" + ", 0 gone" * (not is_appended)]
+    anew = encode(make_model(), ["c.tar", name], "anew.npy")
+    rows = {path: code.tobytes() for path, code in zip(made.paths, made.codes, strict=True)}
+    assert rows == {path: code.tobytes() for path, code in zip(anew.paths, anew.codes, strict=True)}
+    if kind != "tar.gz":  # equal in size too
+        os.utime(name, ns=(time, time))
+        encode(make_model(), ["c.tar", name], "same.npy", log=log.append)
+        assert log[1:] == ["5 kept, 0 new, 3 changed, 0 gone"]
+
+
+def test_an_archive_that_is_only_touched_is_not_encoded_again(here: Path) -> None:
+    for name in ("a.tar", "z.zip", "z.tar.gz"):
+        pack(here / "a", name)
+        encode(make_model(), name, "web.npy", force=True)
+        os.utime(name, ns=(1, 1))
+        log: list[str] = []
+        encode(make_model(), name, "web.npy", log=log.append)
+        assert log == ["4 kept, 0 new, 0 changed, 0 gone"]
