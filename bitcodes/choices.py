@@ -8,6 +8,9 @@ Engine = Literal["auto", "torch", "onnx"]
 DType = Literal["auto", "float32", "bfloat16"]
 """The numbers that a model computes with."""
 
+BuiltInBits = Literal[32, 64, 128, 256]
+"""Lengths of the built-in model's codes."""
+
 Keep = Literal["first", "largest"]
 """Which image of a group of near-duplicates to keep: by path, or by pixels."""
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bitcodes.builtin import BUILT_IN, DEFAULT_BITS, LENGTHS, built_in_bits, built_in_name
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
 
@@ -62,13 +63,33 @@ def follow(path: Path) -> Path:
     return path.parent / os.fsdecode(path.read_bytes()).strip()
 
 
+def choose_model(
+    source: Path | str | None, bits: int | None = None, recorded: str | None = None
+) -> Path | str:
+    """The run or model file that `source` names, or the name of the built-in model.
+
+    None is the newest run. If there is none, it is the built-in model: with codes of `bits`, else
+    with those that the header of a code set has `recorded`, else of the default length.
+    """
+    if source is None and follow(RUNS / LATEST).is_dir():
+        return resolve_run(None)
+    if source is None and bits is None and built_in_bits(recorded) is not None:
+        return str(recorded)
+    if source in (None, BUILT_IN):
+        return built_in_name(DEFAULT_BITS if bits is None else bits)
+    assert source is not None
+    return source
+
+
 def resolve_run(run: Path | None) -> Path:
     """The run folder that `--run` means; None is the newest one. Raises ConfigError."""
     folder = follow(RUNS / LATEST if run is None else run)
     if folder.is_dir():
         return folder.resolve() if run is None else folder
     if run is not None:
-        raise ConfigError(f"{run}: no such run; expected a folder that finetune wrote")
+        is_near = run.name.startswith("built-in")
+        hint = f"; the built-in model has codes of {LENGTHS} bits" if is_near else ""
+        raise ConfigError(f"{run}: no such run; expected a folder that finetune wrote{hint}")
     raise ConfigError(
         f"there is no {RUNS / LATEST}: no run has been made from this folder; "
         "train one with `bitcodes finetune --data ...`, or name one with --run"

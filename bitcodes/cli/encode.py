@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from bitcodes.choices import DType, Engine
+from bitcodes.choices import BuiltInBits, DType, Engine
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
@@ -27,6 +27,9 @@ def encode(
     ),
     out: OutputOption = Path("codes.npy"),
     run: RunOption = None,
+    bits: BuiltInBits | None = option(
+        "Length of the built-in model's codes. Default: 128.",
+    ),
     features: bool = flag("--features", "Store the features too. search --rerank needs them."),
     root: Path | None = option(
         "Folder that the relative paths in lists start from. Default: the folder of the list; for "
@@ -96,6 +99,7 @@ def encode(
                 images,
                 out,
                 run=run,
+                bits=bits,
                 root=root,
                 part=numbers,
                 engine=engine,

@@ -26,10 +26,10 @@ OutputOption = Annotated[
     Path, typer.Option("--output", "-o", help="Code set to write, a .npy file.")
 ]
 RunOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="Run (a folder that finetune wrote) or model file. Default: the newest run, "
-        "runs/latest."
+        help="Run (a folder that finetune wrote), model file, or built-in. Default: the newest "
+        "run, runs/latest."
     ),
 ]
 JsonOption = Annotated[

@@ -44,7 +44,9 @@ def search(
     ),
     json: JsonOption = False,
     html: HtmlOption = None,
-    run: Path | None = option("Run or model file. Default: the one that encoded the code set."),
+    run: str | None = option(
+        "Run, model file, or built-in. Default: the one that encoded the code set."
+    ),
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
     threads: ThreadsOption = None,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bitcodes.builtin import built_in_bits
 from bitcodes.codes import columns
 from bitcodes.codes.header import CodeSetHeader, make_header, parse_header
 from bitcodes.codes.layout import SIDECARS, Layout, is_foreign
@@ -159,9 +160,13 @@ class CodeSet:
         return self.header.root if self.root is None else self.root.as_posix()
 
     @property
-    def run(self) -> Path | None:
-        """The absolute path of the run, or model file, that made the codes; None where unknown."""
-        return self._absolute(self.header.run)
+    def run(self) -> Path | str | None:
+        """The absolute path of the run, or model file, that made the codes; None where unknown.
+
+        For the built-in model it is a str, its name.
+        """
+        run = self.header.run
+        return run if built_in_bits(run) is not None else self._absolute(run)
 
     def _absolute(self, text: str | None) -> Path | None:
         """The absolute path of what Layout.header_path stored; None if it is not of this system."""

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from bitcodes.builtin import built_in_bits
 from bitcodes.errors import CodeSetError
 from bitcodes.files import atomic_write, change_names, fsync_dir, replace
 
@@ -71,6 +72,16 @@ class Layout:
         folder = Path(os.path.abspath(self.codes)).parent  # noqa: PTH100
         below = absolute.is_relative_to(folder)
         return (absolute.relative_to(folder) if below else absolute).as_posix()
+
+    def header_run(self, run: str | os.PathLike[str]) -> str:
+        """A run as the header stores it: as a path, but the built-in model by its name.
+
+        A path that looks like that name begins with a dot.
+        """
+        if built_in_bits(run) is not None:
+            return str(run)
+        path = self.header_path(run)
+        return path if built_in_bits(path) is None else f"./{path}"
 
     @property
     def staging(self) -> Path:

@@ -80,7 +80,7 @@ class CodeSetWriter:
             class_names=tuple(class_names),
             fingerprint=fingerprint,
             backbone=backbone,
-            run=None if run is None else self._layout.header_path(run),
+            run=None if run is None else self._layout.header_run(run),
             engine=engine,
             dtype=dtype,
             decode=decode,

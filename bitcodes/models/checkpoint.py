@@ -5,11 +5,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
+from bitcodes.builtin import built_in_bits
 from bitcodes.errors import ConfigError, ModelError, first_line
 from bitcodes.files import atomic_write
+from bitcodes.models.builtin import built_in_model
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import ModelInfo, find_model, parse_info
 from bitcodes.models.weights import copy_weights, read_safetensors
+from bitcodes.runs import choose_model
 
 
 def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
@@ -34,11 +37,15 @@ def save_model(model: HashModel, path: Path) -> None:
 
 
 def load_model(source: Path | str | None = None, device: str = "auto") -> HashModel:
-    """Load a model from a run folder or a model file; None means the newest run, runs/latest.
+    """Load a model from a run folder or a model file, or the built-in one by its name.
 
-    `device` "auto" is the device it was trained on if this machine has it, else the CPU.
-    Raises ModelError if the file is missing or damaged.
+    None means the newest run, runs/latest, or the built-in model if there is none. `device` "auto"
+    is the device it was trained on if this machine has it, else the CPU; for the built-in model,
+    the best one. Raises ModelError if the file is missing or damaged.
     """
+    source = choose_model(source)
+    if (bits := built_in_bits(source)) is not None:
+        return built_in_model(bits).to(choose_device(device))
     path = find_model(source)
     metadata, weights = read_safetensors(path)
     info = parse_info(metadata, path)

@@ -62,8 +62,8 @@ class Encoder(Protocol):
         """How an image becomes what `encode_batch` takes."""
 
     @property
-    def path(self) -> Path | None:
-        """The model file it was loaded from."""
+    def path(self) -> Path | str | None:
+        """The model file it was loaded from, or the name of the built-in model."""
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the model's weights and preprocessing: equal means equal codes."""

@@ -49,7 +49,7 @@ class HashModel(nn.Module):
         self.feature_dim = hidden or spec.feature_dim  # D
         self.preprocessing = preprocessing
         self.class_names = class_names
-        self.path: Path | None = None  # the file it was loaded from
+        self.path: Path | str | None = None  # the file it was loaded from; built-in-K
         self.backbone = spec.build(preprocessing.image_size)
         if weights != "random":
             file = weights if isinstance(weights, Path) else None

@@ -55,7 +55,7 @@ def read_info(path: Path) -> ModelInfo:
     return parse_info(metadata, path)
 
 
-def parse_info(metadata: Mapping[str, str], path: Path) -> ModelInfo:
+def parse_info(metadata: Mapping[str, str], path: Path | str) -> ModelInfo:
     """The description in a model file's metadata. Raises ModelError if it has none, or another."""
     if "bitcodes" not in metadata:
         raise ModelError(f"{path}: is not a bitcodes model: its metadata has no 'bitcodes' entry")

@@ -17,20 +17,28 @@ from bitcodes.wording import counted
 class OnnxModel:
     """A model exported to ONNX, run by ONNX Runtime on the CPU in float32.
 
-    `threads` compute it (None: all cores). Raises ModelError for another file, and without the
-    extra `onnx`. A copy in another process opens the file itself.
+    `threads` compute it (None: all cores). `content` is that of the file if it lies nowhere: `file`
+    is then the name of the model. Raises ModelError for another file, and without the extra `onnx`.
+    A copy in another process opens the file itself.
     """
 
     engine = "onnx"
     dtype = "float32"
 
-    def __init__(self, file: Path, path: Path | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        file: Path | str,
+        path: Path | None = None,
+        threads: int | None = None,
+        content: bytes | None = None,
+    ) -> None:
         self._file = file
+        self._content = content
         self._threads = threads
         self._open: Any = None
         metadata = self._session(1).get_modelmeta().custom_metadata_map
         self.info = info = parse_info(metadata, file)
-        self.path: Path | None = path or file
+        self.path: Path | str | None = path or file
         self.bits = info.bits
         self.backbone_name = info.backbone
         self.preprocessing = info.preprocessing
@@ -87,7 +95,7 @@ class OnnxModel:
         options.log_severity_level = 3
         try:
             return onnxruntime.InferenceSession(
-                self._file, options, providers=["CPUExecutionProvider"]
+                self._content or self._file, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its own exceptions derive from nothing in common
             reason = " ".join(str(error).split())[:200]

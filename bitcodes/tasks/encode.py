@@ -9,17 +9,18 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.builtin import BUILT_IN, built_in_bits
 from bitcodes.callbacks import Note, Progress
 from bitcodes.choices import DType, Engine
 from bitcodes.codes.codeset import CodeSet, recorded_header
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
-from bitcodes.errors import CodeSetError, DataError
+from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
 from bitcodes.models.engines import load_encoder
 from bitcodes.models.modelfile import ONNX
-from bitcodes.runs import MODEL_FILE
+from bitcodes.runs import MODEL_FILE, choose_model
 from bitcodes.sources.item import Damage
 from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
@@ -123,7 +124,8 @@ def encode_sources(
     images: Sequence[str],
     out: Path,
     *,
-    run: Path | None = None,
+    run: Path | str | None = None,
+    bits: int | None = None,
     root: Path | None = None,
     part: tuple[int, int] | None = None,
     engine: Engine = "auto",
@@ -144,7 +146,8 @@ def encode_sources(
     """Encode the images that `images` name into the code set `out`.
 
     "-" stands for paths on `stdin`. `part` (I, N) encodes the I-th of N equal parts. The model is
-    that of `run`, a run or model file (default: the newest run). An engine or dtype of "auto" is
+    that of `run`, a run, a model file or a name of the built-in model (default: the newest run, or
+    without one the built-in model, with codes of `bits`). An engine or dtype of "auto" is
     that of the code set if there is one, else what suits the number of images. `ray` is the address
     of a Ray cluster; "local" starts one on this machine. The rest is as in `encode`.
     """
@@ -152,7 +155,18 @@ def encode_sources(
     if part is not None:
         source = source.part(*part)
     like = None if force else recorded_header(out)
-    model = load_encoder(run, device, engine, dtype, source.count, like, log)
+    chosen = choose_model(run, bits, None if like is None else like.run)
+    model = load_encoder(chosen, device, engine, dtype, source.count, like, log)
+    if bits is not None and bits != model.bits:
+        raise ConfigError(
+            f"{model.path}: has codes of {model.bits} bits, not {bits}; without --bits, they are "
+            f"of {model.bits}, and --run {BUILT_IN} --bits {bits} takes the built-in model"
+        )
+    if log is not None and built_in_bits(chosen) is not None:
+        log(
+            f"model: {BUILT_IN}, {model.bits} bits; with labels, `bitcodes finetune --data FOLDER` "
+            "makes a better one for these images"
+        )
     code_set = encode(
         model,
         source,
@@ -242,8 +256,9 @@ def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
         columns.append("labels")
     if target.features:
         columns.append("features")
-    file = model.path
-    run = file.parent if file is not None and file.name in _RUN_FILES else file
+    run = model.path
+    if isinstance(run, Path) and run.name in _RUN_FILES:
+        run = run.parent
     return CodeSetWriter(
         out,
         bits=model.bits,

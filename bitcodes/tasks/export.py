@@ -17,8 +17,11 @@ class Exported:
     """Pixels per side of the images that the model takes."""
 
 
-def export_model(run: Path | None, out: Path, *, force: bool = False) -> Exported:
-    """Write the model of `run` (a run or model file; None: the newest run) to `out`, a .onnx file.
+def export_model(run: Path | str | None, out: Path, *, force: bool = False) -> Exported:
+    """Write the model of `run` to `out`, a .onnx file.
+
+    `run` is a run, a model file or a name of the built-in model; None is the newest run, or without
+    one the built-in model.
 
     Raises ModelError if `out` has another suffix, or exists and `force` does not allow replacing
     it; and if there is no model.

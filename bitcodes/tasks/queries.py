@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.builtin import built_in_bits
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
@@ -111,7 +112,7 @@ def encode_queries(
     return Queries(codes, outputs, tuple(skipped))
 
 
-def find_model(database: CodeSet, run: Path | None, device: str, force: bool) -> "Encoder":
+def find_model(database: CodeSet, run: Path | str | None, device: str, force: bool) -> "Encoder":
     """The model that made the database: `run`, else the one that its header names.
 
     Raises CodeSetError if there is none, or it is another model and `force` does not allow that.
@@ -135,10 +136,13 @@ def _no_queries(skipped: Sequence[tuple[str, str]]) -> DataError:
     return DataError(f"no query of {len(skipped):,} can be read; {quote_path(path)}: {reason}")
 
 
-def _recorded_run(database: CodeSet) -> Path:
-    """The run that the header names, if it is still there, else the newest one."""
+def _recorded_run(database: CodeSet) -> Path | str:
+    """The model that the header names, if it is still there, else the newest run."""
     recorded = database.header.run
     reason = "does not say which model made it"
+    if built_in_bits(recorded) is not None:
+        assert recorded is not None
+        return recorded
     if recorded is not None:
         if database.path is not None and (run := database.path.parent / recorded).exists():
             return run

@@ -37,7 +37,7 @@ def search(
     rerank: bool = False,
     asymmetric: bool = False,
     shortlist: int | None = None,
-    run: Path | None = None,
+    run: Path | str | None = None,
     device: str = "auto",
     batch_size: int = 64,
     workers: int | None = None,
@@ -56,11 +56,11 @@ def search(
     `radius`, or the `shortlist` nearest (default 1,000), of which the first `k` are kept. A saved
     index is used if it is good; else `note` is told why not.
 
-    Queries that are images are encoded with the model that made the database: `run`, a run or model
-    file, or else what its header names. Those that cannot be read are skipped and listed in the
-    result. Raises CodeSetError if the model or the query codes are not the database's own (`force`
-    compares them all the same), or if features or hash outputs are missing; DataError if there is
-    no query.
+    Queries that are images are encoded with the model that made the database: `run` (a run, a model
+    file or a name of the built-in model), or else what its header names. Those that cannot be read
+    are skipped and listed in the result. Raises CodeSetError if the model or the query codes are
+    not the database's own (`force` compares them all the same), or if features or hash outputs are
+    missing; DataError if there is no query.
     """
     if rerank and asymmetric:
         raise ValueError("a shortlist is ordered by features or by hash outputs, not both")

@@ -1,0 +1,105 @@
+"""Weights in a PyTorch file of the old kind (before version 1.6), read without PyTorch.
+
+Such a file is five pickles (a magic number, the version, the machine, the tensors by name, the keys
+of their storages), then for each key an int64 count and the numbers. A pickle may call any function
+that Python can import; here it may name the few things below, and none of them is imported.
+"""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.errors import ModelError
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Tensors by name."""
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_VERSION = 1001
+
+
+@dataclass(frozen=True)
+class _Storage:
+    key: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor as pickled: a view of a storage; offset and strides count numbers."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def view(self, storages: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        numbers = storages[self.storage.key]
+        last = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+        if min((self.offset, *self.shape, *self.strides)) < 0 or (
+            0 not in self.shape and self.offset + last >= len(numbers)
+        ):
+            raise ValueError(f"a tensor of shape {self.shape} does not fit its storage")
+        strides = [step * numbers.itemsize for step in self.strides]
+        return np.lib.stride_tricks.as_strided(
+            numbers[self.offset :], self.shape, strides, writeable=False
+        )
+
+
+_GLOBALS = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda *parts: _Tensor(*parts[:4]),
+    ("torch", "FloatStorage"): "<f4",
+    ("torch", "LongStorage"): "<i8",
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _GLOBALS:
+            raise ValueError(f"it names {module}.{name}, which no file of weights needs")
+        return _GLOBALS[module, name]
+
+    def persistent_load(self, key: Any) -> _Storage:
+        kind, dtype, number = key[:3]
+        if kind != "storage" or not isinstance(dtype, str) or not isinstance(number, str):
+            raise ValueError("it refers to something other than numbers")
+        return _Storage(number, dtype)
+
+
+def read_pth(path: Path) -> Arrays:
+    """The tensors in an old PyTorch file of float32 and int64 tensors by name, in its order.
+
+    Raises ModelError if it is a file of another kind, or damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read(file)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+    except Exception as error:  # a pickle that is cut or made up ends in errors of any kind
+        raise ModelError(f"{path}: is damaged, or no file of weights: {error}") from None
+
+
+def _read(file: IO[bytes]) -> Arrays:
+    magic, version, _, tensors, keys = (_Unpickler(file).load() for _ in range(5))
+    if (magic, version) != (_MAGIC, _VERSION):
+        raise ValueError("expected the old format of PyTorch, version 1001")
+    dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values()}
+    storages = {key: _numbers(file, dtypes[key]) for key in keys}
+    return {str(name): tensor.view(storages) for name, tensor in tensors.items()}
+
+
+def _numbers(file: IO[bytes], dtype: str) -> NDArray[Any]:
+    count = int.from_bytes(file.read(8), "little")
+    kind = np.dtype(dtype)
+    data = file.read(count * kind.itemsize)
+    if len(data) != count * kind.itemsize:
+        raise ValueError(f"it ends after {len(data)} bytes of {count} numbers")
+    return np.frombuffer(data, kind)
