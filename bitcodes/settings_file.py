@@ -1,29 +1,22 @@
 """Files of settings, and what is wrong with the settings in them."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from bitcodes.documents import read_json, read_yaml
 from bitcodes.errors import ConfigError
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
     """Read a .yaml, .yml or .json file of settings into a dict; raises ConfigError."""
+    read = read_json if path.suffix.lower() == ".json" else read_yaml
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+        values = read(path, ConfigError)
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{path}: no such settings file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
-    try:
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
-        raise ConfigError(f"{path}: is not valid {kind}: {' '.join(str(error).split())}") from None
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(

@@ -8,7 +8,7 @@ class and dtype class. They record their arguments, and an array is made only of
 import io
 import math
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ class Expected:
     """Items of a list."""
     deepest: int = 2
     """Dicts and lists within each other."""
+    most: int = 1_000_000
+    """Values in all; one that is named twice counts twice."""
 
 
 def unpickle(content: bytes, expected: Expected, boxed: bool = False) -> Any:
@@ -50,7 +52,7 @@ def unpickle(content: bytes, expected: Expected, boxed: bool = False) -> Any:
     """
     # Python 2 knew no bytes: what it wrote of arrays would be spoiled as text.
     value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-    return _plain(_unbox(value) if boxed else value, expected, 0)
+    return _plain(_unbox(value) if boxed else value, expected, 0, iter(range(expected.most)))
 
 
 # The unpickler in C keeps what it remembers in an array, as long as the largest number that a file
@@ -147,21 +149,26 @@ def _unbox(value: Any) -> Any:
     return data[0]
 
 
-def _plain(value: Any, expected: Expected, depth: int) -> Any:
-    """The value with arrays in place of stand-ins; raises RefusedPickle for anything else."""
+def _plain(value: Any, expected: Expected, depth: int, room: Iterator[int]) -> Any:
+    """The value with arrays in place of stand-ins; raises RefusedPickle for anything else.
+
+    `room` has an item for each value that there may still be.
+    """
+    if next(room, None) is None:
+        raise RefusedPickle(f"more than {expected.most:,} values")
     if depth > expected.deepest:
         raise RefusedPickle("more than arrays in lists in a dict")
     if isinstance(value, _Array):
         return value.numpy(expected)
     if isinstance(value, dict):
         return {
-            key if type(key) is int else _text(key): _plain(inner, expected, depth + 1)
+            key if type(key) is int else _text(key): _plain(inner, expected, depth + 1, room)
             for key, inner in value.items()
         }
     if isinstance(value, (list, tuple)):
         if len(value) > expected.longest:
             raise RefusedPickle(f"a list of {len(value)}")
-        return [_plain(inner, expected, depth + 1) for inner in value]
+        return [_plain(inner, expected, depth + 1, room) for inner in value]
     return value if isinstance(value, (int, float, type(None))) else _text(value)
 
 

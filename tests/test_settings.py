@@ -219,7 +219,7 @@ def test_broken_files_are_named(
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"p\.yaml: no such settings file"):
         read_settings_file(tmp_path / "p.yaml")
-    with pytest.raises(ConfigError, match="cannot be read as text"):
+    with pytest.raises(ConfigError, match="it is a folder, not a file"):
         read_settings_file(tmp_path)
 
 

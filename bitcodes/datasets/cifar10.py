@@ -4,7 +4,6 @@ Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html: 60,000 pictures of
 ten classes, 5,000 a class to train and 1,000 a class to test.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
@@ -28,6 +27,7 @@ from bitcodes.datasets.prepared import (
     write_lists,
 )
 from bitcodes.datasets.splits import hash_order
+from bitcodes.documents import parse_json
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.description import DATASET_FILE, read_description
@@ -265,10 +265,10 @@ def _keep_lists(folder: Path, content: _Content, seed: int) -> dict[str, Any]:
     own = _own_lists(folder, content).items()
     lists = {key: (images.paths, images.labels) for key, images in own}
     settings = {"name": "cifar10", "protocol": "own lists", "seed": seed}
-    try:
-        description = dict(json.loads(content.description or "{}"))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{content.source}: its {DATASET_FILE} is damaged: {error}") from None
+    described = f"{content.source}/{DATASET_FILE}"
+    description = parse_json(content.description or b"{}", Path(described), DataError)
+    if not isinstance(description, dict):
+        raise DataError(f"{described}: expected an object with names and values")
     kept = {key: description[key] for key in ("protocol", "seed", "split") if key in description}
     return write_lists(folder, lists, description.get("class_names", CLASSES), settings | kept)
 

@@ -25,10 +25,15 @@ def read_weights(path: Path) -> Weights:
     if not path.is_file():
         raise ModelError(f"{path}: no such file of weights")
     kind = path.suffix.lower()
-    if kind == ".safetensors":
-        return _backbone_in_safetensors(path)
+    read = {".safetensors": _backbone_in_safetensors}.get(kind)
     if kind in (".pth", ".pt", ".bin"):
-        return _read_pytorch(path)
+        read = _read_pytorch
+    if read is not None:
+        weights = read(path)
+        for name, tensor in weights.items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise ModelError(f"{path}: {name} holds values that are not finite numbers")
+        return weights
     raise ModelError(
         f"{path}: expected weights as .safetensors or .pth (.pt, .bin)"
         + (", or for the backbone bvlc_alexnet as .npy" if kind == ".npy" else "")

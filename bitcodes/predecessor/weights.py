@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.lib import format
 
+from bitcodes.documents import read_bytes
 from bitcodes.errors import ModelError
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
 
 _LAYERS = Expected(("f2", "f4", "f8"), "floating point numbers", longest=1000)
+_MOST_BYTES = 1 << 31
 
 
 def read_pickled_arrays(path: Path) -> Any:
@@ -21,9 +23,9 @@ def read_pickled_arrays(path: Path) -> Any:
     anything else or is cut short.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+        content = read_bytes(path, ModelError, _MOST_BYTES)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: cannot be read: No such file") from None
     try:
         return unpickle(_pickle_in(content), _LAYERS, boxed=True)
     except RefusedPickle as refused:

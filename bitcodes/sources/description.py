@@ -1,11 +1,10 @@
 """dataset.json, which describes the lists of a prepared folder."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from bitcodes.documents import read_json
 from bitcodes.errors import DataError
-from bitcodes.files import open_regular
 
 DATASET_FILE = "dataset.json"
 
@@ -14,12 +13,9 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     """What dataset.json of a prepared folder says, or None where there is none."""
     file = folder / DATASET_FILE
     try:
-        with open_regular(file) as content:
-            value = json.loads(content.read().decode("utf-8"))
+        value = read_json(file, DataError)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"cannot read {file}: {error}") from None
     names = value.get("class_names") if isinstance(value, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(f'{file}: expected an object with "class_names", a list of names')

@@ -1,7 +1,6 @@
 """Evaluate a run or stored code sets: encode what is missing, then score."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -14,7 +13,8 @@ import numpy as np
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
-from bitcodes.errors import BitcodesError, CodeSetError, ConfigError
+from bitcodes.documents import read_json
+from bitcodes.errors import BitcodesError, CodeSetError, ConfigError, DataError
 from bitcodes.files import atomic_write, write_json_atomic
 from bitcodes.metrics.modes import score_modes
 from bitcodes.metrics.ranking import Floats
@@ -239,8 +239,8 @@ def _digests(*files: Path) -> dict[str, str | None]:
 
 def _read_record(file: Path) -> dict[str, Any]:
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(file, DataError)
+    except (OSError, DataError):
         return {}  # missing or damaged: encode compares the images itself
     return record if isinstance(record, dict) else {}
 

@@ -1,6 +1,5 @@
 """Runs of losses without labels: the hash layer is fitted at once to frozen features."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import torch
 from bitcodes import runs
 from bitcodes.callbacks import Note, Progress
 from bitcodes.datasets.dataset import LIST_NAMES
-from bitcodes.errors import DataError
+from bitcodes.documents import read_json
+from bitcodes.errors import DataError, ModelError
 from bitcodes.losses.label_free import fit_function
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
@@ -96,7 +96,9 @@ def fitted(run: Path, images: ImageList) -> dict[str, Any] | None:
     path = run / runs.METRICS_FILE
     if not path.is_file() or not (run / runs.MODEL_FILE).is_file():
         return None
-    line: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    line = read_json(path, ModelError)
+    if not isinstance(line, dict) or not line.keys() >= {"data", "images", "train_seconds"}:
+        raise ModelError(f"{path}: is not what finetune wrote; fit the run again with --fresh")
     if line["data"] != data_digest(images):
         raise DataError(
             f"the images have changed since {run} was fitted to them; "

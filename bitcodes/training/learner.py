@@ -16,6 +16,7 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Precision, ResolvedSettings
 from bitcodes.training.distributed import Group, synchronise_norms
 from bitcodes.training.optimizing import freeze, make_optimizer, retrained_layers, set_modes
+from bitcodes.training.schema import check_finite, check_optimizer
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.state import Checkpoint
 
@@ -147,7 +148,16 @@ class Learner:
         return source.model.with_hash_layer(layer)
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Continue from the state in a checkpoint."""
+        """Continue from the state in a checkpoint.
+
+        Raises errors of many kinds if it does not fit.
+        """
+        if checkpoint.average is not None:
+            for part in ("model", "loss"):
+                check_finite(f"average of {part}", checkpoint.average[part].items())
+        check_finite("model", checkpoint.model.items())
+        check_finite("loss", checkpoint.loss.items())
+        check_optimizer(self.optimizer, checkpoint.optimizer)
         for name, part in self._parts().items():
             part.load_state_dict(getattr(checkpoint, name))
 

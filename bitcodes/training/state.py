@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from bitcodes import runs
 from bitcodes.errors import ConfigError, DataError, ModelError, first_line
 from bitcodes.files import atomic_write
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import ImageList
+from bitcodes.training.schema import CheckpointValues
 
 _FILES = (
     *(runs.CHECKPOINT_FILE, runs.MODEL_FILE, runs.LAST_MODEL_FILE),
@@ -50,23 +52,34 @@ def read_checkpoint(run: Path, lists: Path, train: ImageList) -> Checkpoint | No
     path = run / runs.CHECKPOINT_FILE
     if not path.exists():
         return None
+    if not path.is_file():
+        raise ModelError(f"{path}: expected a file, found a folder or a device")
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zipfile and pickle have many kinds
         reason = first_line(error)
         raise ModelError(f"{path}: cannot be read ({reason}); start over with --fresh") from None
-    names = [field.name for field in fields(Checkpoint)]
-    if not isinstance(values, dict) or not values.keys() >= set(names):
-        raise ModelError(
-            f"{path}: is not a checkpoint that finetune wrote; start over with --fresh"
-        )
-    checkpoint = Checkpoint(**{name: values[name] for name in names})
+    try:
+        CheckpointValues.model_validate(values)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        place = ".".join(map(str, wrong["loc"])) or "checkpoint"
+        raise unusable(path, f"{place}: {wrong['msg']}") from None
+    checkpoint = Checkpoint(**{field.name: values[field.name] for field in fields(Checkpoint)})
     if checkpoint.data != data_digest(train):
         raise DataError(
             f"{lists / 'train.txt'} has changed since {run} was begun; "
             "restore it, choose another folder with --run, or start over with --fresh"
         )
     return checkpoint
+
+
+def unusable(path: Path, reason: object) -> ModelError:
+    """The error for a checkpoint that training cannot go on from."""
+    return ModelError(
+        f"{path}: is not a checkpoint that finetune can go on from ({reason}); "
+        "start over with --fresh"
+    )
 
 
 def data_digest(images: ImageList) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bitcodes import callbacks, runs
 from bitcodes.datasets.dataset import Dataset
-from bitcodes.errors import BitcodesError, DataError
+from bitcodes.errors import BitcodesError, DataError, first_line
 from bitcodes.models.checkpoint import choose_device, save_model
 from bitcodes.models.memory import keep_freed_memory
 from bitcodes.settings import ResolvedSettings
@@ -28,7 +28,7 @@ from bitcodes.training.learner import Learner
 from bitcodes.training.optimizing import schedule
 from bitcodes.training.progress import Plan, Progress
 from bitcodes.training.seeds import stable_seed, step_seed
-from bitcodes.training.state import Checkpoint, data_digest, write_metrics
+from bitcodes.training.state import Checkpoint, data_digest, unusable, write_metrics
 from bitcodes.training.validation import kept_epoch, ranking_score, split
 from bitcodes.wording import counted
 
@@ -76,7 +76,7 @@ class Trainer:
         self.train_rows, self.val_rows, self.ranked_rows = rows
         self.plan = Plan.of(settings, len(self.train_rows), self.group.size)
         if checkpoint is not None:
-            self.learner.load(checkpoint)
+            self._load(checkpoint)
             self.step, self.history = checkpoint.step, checkpoint.history
             self.loss_sum, self.seconds = checkpoint.loss_sum, checkpoint.seconds
         self.learner.prepare()
@@ -86,6 +86,12 @@ class Trainer:
         )
         if not settings.freeze:
             self._read_images()
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        try:
+            self.learner.load(checkpoint)
+        except Exception as error:  # torch raises many kinds for a state of another model
+            raise unusable(self.run / runs.CHECKPOINT_FILE, first_line(error)) from None
 
     # -- saving and resuming ------------------------------------------------------------------
 

@@ -362,7 +362,7 @@ def test_sources_that_are_not_complete_or_not_cifar10(tmp_path: Path) -> None:
     files["test.txt"] = files["train.txt"]
     assert "in both test.txt and train.txt" in fails(files)
     damaged = thulab() | {"dataset.json": b"{"}
-    assert "its dataset.json is damaged" in fails(damaged)
+    assert "s.zip/dataset.json: is not valid JSON" in fails(damaged)
     del files["database.txt"]
     assert "in no list and so without a class" in fails(files)
     files = {path: content for path, content in thulab().items() if not path.endswith("txt")}

@@ -187,7 +187,7 @@ def test_unreadable_images_are_mentioned(place: Path) -> None:
     (place / "data/tiny/images/07.png").write_bytes(b"")
     evaluation = evaluate()
     assert evaluation.database == 17
-    assert "missing from the database: 1 of its images" in " ".join(evaluation.notes)
+    assert "missing from the database: 1 image" in " ".join(evaluation.notes)
 
 
 def test_what_is_missing_is_named(

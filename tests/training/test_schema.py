@@ -1,0 +1,112 @@
+"""Checkpoints that are damaged, made up, or of another training."""
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import make_settings
+
+from bitcodes.errors import BitcodesError, ModelError
+from bitcodes.training import finetune
+
+
+@pytest.fixture(scope="module")
+def stopped(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an average of weights, which would be trained on."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return finetune(settings(data, 2), folder, workers=0).run
+
+
+def settings(data: Path, epochs: int):
+    return make_settings(data, epochs=epochs, ema=0.9)
+
+
+def nan(tensor: torch.Tensor) -> torch.Tensor:
+    tensor = tensor.clone()
+    tensor[(0,) * tensor.dim()] = math.nan
+    return tensor
+
+
+def put(*path: object, value: object = None) -> Callable[[dict[str, Any]], None]:
+    """A change of the value at this path; without a value, it is removed."""
+
+    def change(values: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            values = values[key]
+        if value is None:
+            del values[path[-1]]
+        else:
+            values[path[-1]] = value(values[path[-1]]) if callable(value) else value
+
+    return change
+
+
+CHANGES = {
+    "a weight is missing": put("model", "hash_layer.weight"),
+    "a weight too many": put("model", value=lambda old: {**old, "other": torch.zeros(1)}),
+    "a weight of another shape": put("model", "hash_layer.weight", value=torch.zeros(3, 3)),
+    "a weight is a number": put("model", "hash_layer.weight", value=1),
+    "nan weights": put("model", "hash_layer.weight", value=nan),
+    "nan in the average": put("average", "model", "hash_layer.weight", value=nan),
+    "no average": put("average", value=lambda old: 0),
+    "an average of nothing": put("average", "model"),
+    "another step": put("step", value=-1),
+    "a step before the history's": put("step", value=1),
+    "a step of text": put("step", value="10"),
+    "a history of another shape": put("history", value=lambda old: old[0]),
+    "a line without its step": put("history", 0, "step"),
+    "epochs in another order": put("history", value=lambda old: old[::-1]),
+    "an infinite loss": put("history", 0, "loss", value=math.inf),
+    "an image size of nothing": put("history", 1, "image_size", value=0),
+    "validated once": put("history", 0, "val_map"),
+    "a score of text": put("history", 0, "val_map", value="good"),
+    "a sum that is no number": put("loss_sum", value=math.nan),
+    "seconds before the start": put("seconds", value=-1.0),
+    "an optimizer of nothing": put("optimizer", value=lambda old: {}),
+    "fewer groups": put("optimizer", "param_groups", value=lambda old: old[:1]),
+    "other decay": put("optimizer", "param_groups", 0, "weight_decay", value=7.0),
+    "a rate of text": put("optimizer", "param_groups", 0, "peak", value="fast"),
+    "momentum of another shape": put(
+        "optimizer", "state", 0, value=lambda old: {key: torch.zeros(2, 9) for key in old}
+    ),
+    "nan momentum": put(
+        "optimizer", "state", 0, value=lambda old: {key: nan(value) for key, value in old.items()}
+    ),
+    "momentum of no parameter": put("optimizer", "state", value=lambda old: {999: old[0]}),
+    "a log elsewhere": put("events", value=lambda old: {"events.out.tfevents./../../x": 3}),
+    "a log of a negative size": put("events", value=lambda old: dict.fromkeys(old, -1)),
+    "the digest is missing": put("data"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_one_error_that_says_how_to_start_over(stopped: Path, data: Path, tmp_path, name) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stopped, run)
+    values = torch.load(run / "checkpoint.pt", weights_only=True)
+    CHANGES[name](values)
+    torch.save(values, run / "checkpoint.pt")
+    before = {file: file.read_bytes() for file in run.iterdir()}
+    with pytest.raises(ModelError, match=r"run.checkpoint\.pt: .* start over with --fresh"):
+        finetune(settings(data, 3), run, workers=0)
+    assert {file: file.read_bytes() for file in run.iterdir()} == before
+
+
+def test_a_sound_one_is_gone_on_from(stopped: Path, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    result = finetune(settings(data, 3), tmp_path / "run", workers=0)
+    assert len(result.history) == 3
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "config.yaml"])
+def test_a_folder_in_its_place(stopped: Path, data: Path, tmp_path: Path, name: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stopped, run)
+    (run / name).unlink()
+    (run / name).mkdir()
+    with pytest.raises(BitcodesError, match=name.replace(".", r"\.")):
+        finetune(settings(data, 3), run, workers=0)
