@@ -106,11 +106,21 @@ def _print_note(message: str) -> None:
     print(f"note: {message}", file=sys.stderr)
 
 
+def _announce_compiling() -> None:
+    from bitcodes.hamming.kernels.compiling import are_kept
+
+    if are_kept():
+        print("compiling the search kernels, once on this machine...", file=sys.stderr)
+        return
+    _print_note(
+        "compiling the search kernels, again in every process: no folder to keep them in can be "
+        "written; NUMBA_CACHE_DIR can name one"
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
-    on_compile(
-        lambda: print("compiling the search kernels, once on this machine...", file=sys.stderr)
-    )
+    on_compile(_announce_compiling)
     on_fallback(_print_note)
     try:
         app(arguments)

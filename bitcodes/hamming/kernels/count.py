@@ -2,8 +2,8 @@
 """Histograms of distances, of all codes and of the relevant ones."""
 
 import numpy as np
-from numba import njit
 
+from bitcodes.hamming.kernels.compiling import kernel
 from bitcodes.hamming.kernels.planes import BLOCK, WORDS, count_distances
 from bitcodes.hamming.kernels.scan import distance_from
 from bitcodes.hamming.kernels.sliced import slice_block
@@ -12,7 +12,7 @@ _HISTOGRAM_BLOCK = 1 << 14
 """Codes that are counted for all queries while they are in the second-level cache."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count_rows(lanes, start, stop, queries, query, histogram, words):
     """Add the distances of codes `start` to `stop` to `histogram` (4, D), whose rows take turns.
 
@@ -28,7 +28,7 @@ def _count_rows(lanes, start, stop, queries, query, histogram, words):
         histogram[0, distance_from(lanes, row, queries, query, words)] += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _add(histogram, first, totals):
     """Add the rows of `histogram` (4, D), from `first` on, to `totals` (K + 1,), and clear them."""
     for distance in range(len(totals)):
@@ -37,7 +37,7 @@ def _add(histogram, first, totals):
             histogram[turn, first + distance] = 0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_ranges(lanes, queries, first, last, others, relevant, words):
     """Add histograms of relevant codes to `relevant` (Q, K + 1), of the others to `others`.
 
@@ -59,7 +59,7 @@ def count_ranges(lanes, queries, first, last, others, relevant, words):
             _add(histogram, 0, others[query])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _mask_range(start, stop, mask):
     """Let `mask` (WORDS,) be the codes `start` to `stop` of a block."""
     mask[:] = 0
@@ -67,7 +67,7 @@ def _mask_range(start, stop, mask):
         mask[code % WORDS] |= np.uint64(1) << np.uint64(code // WORDS)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_ranges_sliced(
     lanes, first, last, others, relevant, patterns, places, planes, tables, histograms, numbers
 ):
@@ -115,7 +115,7 @@ def count_ranges_sliced(
             histograms[:] = 0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_shared(lanes, queries, labels, query_labels, others, relevant, words, label_words):
     """`count_ranges` where the relevant codes are those that share a label with the query.
 

@@ -2,12 +2,12 @@
 """The comparison of codes within groups, for all near pairs; see pairing.py."""
 
 import numpy as np
-from numba import njit
 
+from bitcodes.hamming.kernels.compiling import kernel
 from bitcodes.hamming.kernels.planes import popcount
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def compare_in_groups(lanes, start, stop, ends, masks, part, radius, matches, words):
     """Write the pairs (place, later place of its group, distance) within the radius in `matches`.
 

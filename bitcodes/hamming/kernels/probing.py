@@ -17,8 +17,8 @@ table, one after another, hence the copies.
 """
 
 import numpy as np
-from numba import njit
 
+from bitcodes.hamming.kernels.compiling import inlined_kernel, kernel
 from bitcodes.hamming.kernels.planes import popcount, prefetch
 from bitcodes.hamming.plain import MISSING, ROW_BITS
 
@@ -44,7 +44,7 @@ _RUN = 16
 """Codes of a value from which their least distance is found first."""
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined_kernel
 def _part(code, first, last):
     """The bits `first` to `last` of a code (W,), 32 at most, as a number."""
     word, shift = first >> 6, np.uint64(first & 63)
@@ -57,7 +57,7 @@ def _part(code, first, last):
 # --- building -------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def rearrange(lanes, places, codes):
     """Write the codes of `lanes` (W, N) in `codes` (N, W), zeros, with bit places[j] as bit j."""
     for row in range(lanes.shape[1]):
@@ -66,7 +66,7 @@ def rearrange(lanes, places, codes):
             codes[row, bit >> 6] |= one << np.uint64(bit & 63)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fill_table(old_offsets, old_codes, old_ids, added, first, last, offsets, codes, ids):
     """Fill a table from an old one and the codes `added` (A, W), whose ids follow the old ones."""
     values, words = len(offsets) - 1, added.shape[1]
@@ -97,7 +97,7 @@ def fill_table(old_offsets, old_codes, old_ids, added, first, last, offsets, cod
 # --- searching ------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _make_room(keys, size, k, bound):
     """Room for more keys; returns (keys, size, the least key that is too far).
 
@@ -118,7 +118,7 @@ def _make_room(keys, size, k, bound):
     return keys, k, keys[k - 1]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined_kernel
 def _distance(codes, table, place, query, words):
     distance = 0
     for word in range(len(words)):
@@ -126,7 +126,7 @@ def _distance(codes, table, place, query, words):
     return distance
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _least(codes, table, start, end, query, words):
     """The distance of the nearest of the codes at `start` to `end`: a loop that is vectorised."""
     least = 64 * len(words)
@@ -135,7 +135,7 @@ def _least(codes, table, start, end, query, words):
     return least
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ring_cost(probes, codes, words):
     """Nanoseconds that it takes to look up some values, which together have so many codes."""
     if probes == 0:
@@ -145,7 +145,7 @@ def _ring_cost(probes, codes, words):
     return probes * (PROBE + LINE * first + LATER_LINE * (lines - first))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def search_tables(tables, query, starts_of, k, radius, budget, keys, histogram, trace, words):
     """The codes within `radius` of a query (W,), with `k` only the nearest of them.
 
@@ -265,7 +265,7 @@ def search_tables(tables, query, starts_of, k, radius, budget, keys, histogram, 
     return keys, size, spent
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def nearest_in_tables(tables, queries, starts_of, k, radius, budget, nearest, words):
     """Write the k least keys of each of `queries` (Q, W) in `nearest` (Q, k), MISSING behind them.
 
@@ -290,7 +290,7 @@ def nearest_in_tables(tables, queries, starts_of, k, radius, budget, nearest, wo
     return given_up
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def find_codes(tables, targets):
     """The id of each of the codes `targets` (A, W) in the first table, -1 where it is not there."""
     cuts, offsets, codes, ids, _ = tables

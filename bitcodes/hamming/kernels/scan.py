@@ -9,9 +9,9 @@ single query so runs at the speed of memory.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bitcodes.hamming.kernels.compiling import inlined_kernel, kernel
 from bitcodes.hamming.kernels.planes import BLOCK, popcount, prefetch
 from bitcodes.hamming.plain import MISSING, ROW_BITS
 
@@ -19,7 +19,7 @@ _PART = 64
 """Codes of a block that are looked at again at a time, if one of them may be near enough."""
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined_kernel
 def distance_from(lanes, row, queries, query, words):
     """The distance of a code from a query."""
     place = np.uint64(row)  # signed, it could be negative, and a loop over it is not vectorised
@@ -44,7 +44,7 @@ class Candidates(NamedTuple):
     """(Q, 64 W + 1) how many there were at each distance, for the k nearest."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _cut_back(query, k, bounds, keys, counts, nearer):
     """Keep the k nearest candidates of a query that has more."""
     ties = k - nearer[query]
@@ -59,7 +59,7 @@ def _cut_back(query, k, bounds, keys, counts, nearer):
     counts[query] = size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def share_bounds(candidates, best):
     """Lower the bounds of `candidates` to `best` (Q,), those of all threads, and the other way."""
     bounds, _, _, nearer, histograms = candidates
@@ -71,7 +71,7 @@ def share_bounds(candidates, best):
             nearer[query] = histograms[query, : bounds[query]].sum()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def sort_nearest(candidates, k):
     """The k least keys of each query (Q, k), sorted, MISSING behind them.
 
@@ -95,7 +95,7 @@ def sort_nearest(candidates, k):
     return nearest
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
     """Note the first `size` keys of `hits`; the bound falls as soon as k codes are nearer.
 
@@ -120,7 +120,7 @@ def keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
             _cut_back(query, k, bounds, keys, counts, nearer)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined_kernel
 def _least(lanes, start, stop, queries, query, words):
     """The least distance of the codes `start` to `stop`."""
     least = 64 * len(words) + 1
@@ -129,7 +129,7 @@ def _least(lanes, start, stop, queries, query, words):
     return least
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined_kernel
 def _find_one_by_one(lanes, start, stop, queries, query, bound, hits, size, words):
     """Add the keys of the codes `start` to `stop` below the bound to the `size` of `hits`."""
     for row in range(start, stop):
@@ -139,7 +139,7 @@ def _find_one_by_one(lanes, start, stop, queries, query, bound, hits, size, word
     return size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def find(lanes, start, stop, queries, query, bound, hits, likely, words):
     """Write the keys of the codes `start` to `stop` below the bound in `hits`; return how many.
 
@@ -159,7 +159,7 @@ def find(lanes, start, stop, queries, query, bound, hits, likely, words):
     return _find_one_by_one(lanes, first, stop, queries, query, bound, hits, size, words)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def finished(k, bounds, keys, counts):
     """Whether to stop before the next block: none can be nearer, or (k = 0) keys may run over."""
     open_queries = False
@@ -170,7 +170,7 @@ def finished(k, bounds, keys, counts):
     return not open_queries
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined_kernel
 def prefetch_block(lanes, block, part, parts):
     """Ask for one of `parts` parts of the codes of the block at `block`, before they are needed.
 
@@ -183,7 +183,7 @@ def prefetch_block(lanes, block, part, parts):
             prefetch(lanes, start + 8 * line)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _scan(lanes, start, stop, queries, candidates, k, likely, words):
     bounds, keys, counts, nearer, histograms = candidates
     hits = np.empty(BLOCK, np.int64)
@@ -199,7 +199,7 @@ def _scan(lanes, start, stop, queries, candidates, k, likely, words):
     return stop
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def scan(lanes, start, stop, queries, candidates, k, words):
     """Keep the codes `start` to `stop` that are below the bounds of `candidates` there.
 
@@ -212,7 +212,7 @@ def scan(lanes, start, stop, queries, candidates, k, words):
     return _scan(lanes, border, stop, queries, candidates, k, (), words)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def nearest_of_few(lanes, queries, k, radius, room, words):
     """The k least keys (Q, k) of few queries in one call, MISSING where there are fewer.
 

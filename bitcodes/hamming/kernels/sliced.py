@@ -9,8 +9,8 @@ Russians"; the adders are in planes.py.)
 """
 
 import numpy as np
-from numba import njit
 
+from bitcodes.hamming.kernels.compiling import kernel
 from bitcodes.hamming.kernels.planes import (
     BLOCK,
     WORDS,
@@ -25,7 +25,7 @@ from bitcodes.hamming.kernels.scan import distance_from, find, finished, keep, p
 from bitcodes.hamming.plain import ROW_BITS
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def slice_block(lanes, start, planes, places, tables, first_group):
     """Turn BLOCK codes into `planes` (64 W + 1, WORDS), the last one zero, and fill the `tables`.
 
@@ -43,7 +43,7 @@ def slice_block(lanes, start, planes, places, tables, first_group):
         write_table(planes, first, second, third, tables, first_group + group)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def scan_sliced(lanes, start, stop, queries, candidates, k, words, slicing):
     """`scan` for many queries; `slicing` is what `find_near` and `slice_block` need.
 
