@@ -55,7 +55,7 @@ def test_values(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="it is a (folder|named pipe), not a file"):
+    with pytest.raises(ConfigError, match=r"it is a (folder|named pipe), not a file"):
         read_bytes(tmp_path, ConfigError)
     with pytest.raises(FileNotFoundError):
         read_bytes(tmp_path / "missing", ConfigError)
@@ -68,5 +68,5 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for read in (read_bytes, read_json, read_yaml):
-        with pytest.raises(ConfigError, match="it is a (folder|named pipe), not a file"):
+        with pytest.raises(ConfigError, match=r"it is a (folder|named pipe), not a file"):
             read(tmp_path / "pipe", ConfigError)
