@@ -15,13 +15,13 @@ from bitcodes.cli.options import (
 
 
 def evaluate(
-    runs: list[Path] | None = argument(
+    runs: list[str] | None = argument(
         "RUNS",
-        "Runs (folders that finetune wrote). Several are compared on the same queries. Default: "
-        "the newest run, runs/latest.",
+        "Runs (folders that finetune wrote), or built-in with --data. Several are compared on the "
+        "same queries. Default: the newest run, runs/latest.",
         default=None,
     ),
-    run: Path | None = option("One more run to evaluate."),
+    run: str | None = option("One more run to evaluate."),
     data: Path | None = option(
         "Prepared dataset to evaluate on. Default: the one that the run was trained on."
     ),
@@ -79,7 +79,7 @@ def evaluate(
     from bitcodes.metrics.comparison import compare
     from bitcodes.tasks import evaluate as task
 
-    sources: list[Path | None] = [*(runs or []), *([run] if run else [])]
+    sources: list[str | None] = [*(runs or []), *([run] if run else [])]
     evaluations = [
         task.evaluate(
             source,

@@ -45,7 +45,7 @@ def built_in_graph(bits: int) -> bytes:
     """
     preprocessing, weight, bias = _layer(bits)
     properties = {
-        "bitcodes": _info(bits, preprocessing).model_dump_json(),
+        "bitcodes": built_in_info(bits).model_dump_json(),
         "bitcodes.norms": json.dumps(np.linalg.norm(weight, axis=1).tolist()),
         "bitcodes.feature_dim": str(weight.shape[1]),
     }
@@ -67,12 +67,13 @@ def built_in_model(bits: int) -> "HashModel":
     return model.eval()
 
 
-def _info(bits: int, preprocessing: Preprocessing) -> ModelInfo:
+def built_in_info(bits: int) -> ModelInfo:
+    """The description of the model with codes of `bits`."""
     return ModelInfo(
         backbone=_BACKBONE,
         bits=bits,
         class_names=(),
-        preprocessing=preprocessing,
+        preprocessing=_layer(bits)[0],
         device="cpu",
         fingerprint=FINGERPRINTS[bits],
     )

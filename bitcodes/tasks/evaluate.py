@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bitcodes.builtin import built_in_bits, built_in_name
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
@@ -19,7 +20,7 @@ from bitcodes.files import atomic_write, write_json_atomic
 from bitcodes.metrics.modes import score_modes
 from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
-from bitcodes.runs import MODEL_FILE, data_folder, load_settings, resolve_run
+from bitcodes.runs import MODEL_FILE, RUNS, data_folder, load_settings, resolve_run
 from bitcodes.version import __version__
 from bitcodes.wording import command, counted
 
@@ -56,7 +57,8 @@ def evaluate(
 
     For a run (default: the newest), queries and database are encoded into the run's evaluation
     folder, with the engine that suits the number of images; codes of the same weights and lists are
-    used again. `data` is a prepared dataset other than the one of the training. With `queries` and
+    used again. `data` is a prepared dataset other than the one of the training; the built-in model,
+    by its name, has none of its own, and its codes are kept in runs/built-in-K. With `queries` and
     `database`, code sets with labels or their files, nothing is encoded.
 
     `exclude_self` leaves each query's own file out of its results. `force` allows code sets of
@@ -71,15 +73,11 @@ def evaluate(
             "the search modes are compared with each query's own file in the database: "
             "use --stages or --exclude-self, not both"
         )
-    folder = None
+    model = None
     if queries is None and database is None:
-        folder = resolve_run(None if run is None else Path(run))
-        settings = load_settings(folder)
-        dataset = data_folder(folder, settings) if data is None else Path(data)
-        if data is None and settings.loss.label_free:
-            _check_labels(folder, dataset)
-        encode = partial(_encode, folder, dataset, device, batch_size, workers, progress)
-        result = _evaluate_run(folder, dataset, exclude_self, encode)
+        model, dataset = _model_and_data(run, data)
+        encode = partial(_encode, model, dataset, device, batch_size, workers, progress)
+        result = _evaluate_run(model, dataset, exclude_self, encode)
     elif queries is None or database is None:
         raise ConfigError("queries and database go together: name both code sets, or neither")
     elif run is not None or data is not None:
@@ -87,7 +85,23 @@ def evaluate(
     else:
         sets = _open(queries), _open(database)
         result = score_code_sets(*sets, exclude_self=exclude_self, force=force)
-    return _with_modes(result, folder, device) if stages else result
+    return _with_modes(result, model, device) if stages else result
+
+
+def _model_and_data(run: Path | str | None, data: Path | str | None) -> tuple[Path | str, Path]:
+    """The run's folder, or the name of the built-in model; and the prepared dataset."""
+    if (bits := built_in_bits(run)) is not None:
+        if data is None:
+            raise ConfigError(
+                "the built-in model was trained on no dataset of yours: name one with --data"
+            )
+        return built_in_name(bits), Path(data)
+    folder = resolve_run(None if run is None else Path(run))
+    settings = load_settings(folder)
+    dataset = data_folder(folder, settings) if data is None else Path(data)
+    if data is None and settings.loss.label_free:
+        _check_labels(folder, dataset)
+    return folder, dataset
 
 
 def _check_labels(run: Path, data: Path) -> None:
@@ -103,7 +117,7 @@ def _check_labels(run: Path, data: Path) -> None:
     )
 
 
-def _with_modes(evaluation: Evaluation, run: Path | None, device: str) -> Evaluation:
+def _with_modes(evaluation: Evaluation, run: Path | str | None, device: str) -> Evaluation:
     """The evaluation with its search modes, for queries spread evenly over the list."""
     queries, database = evaluation.sets
     count = min(queries.count, _MODE_QUERIES)
@@ -123,24 +137,20 @@ def _open(code_set: CodeSet | Path | str) -> CodeSet:
 
 
 def _evaluate_run(
-    run: Path, data: Path, exclude_self: bool, encode: Callable[[Path], tuple[Sets, str | None]]
+    run: Path | str,
+    data: Path,
+    exclude_self: bool,
+    encode: Callable[[Path], tuple[Sets, str | None]],
 ) -> Evaluation:
     """Evaluate a run on prepared data; use what an earlier evaluation stored in the run.
 
     `encode` makes the code sets in a folder, and says the protocol of the data. A record holds
-    digests of the model file and of the lists that the codes were made from. While these are the
+    what identifies the model and the lists that the codes were made from. While these are the
     same, neither the model nor torch is loaded. The slow two-stage scores are stored too, with
     digests of the headers of the code sets.
     """
-    model_file = run / MODEL_FILE
-    if not model_file.is_file():
-        raise ConfigError(
-            f"{model_file}: missing; the run has no weights yet: let finetune finish an epoch"
-        )
-    own = data.resolve() == data_folder(run, load_settings(run)).resolve()
-    folder = run / ("evaluation" if own else f"evaluation-{data.resolve().name}")
-    sources = _digests(model_file, *(data / name for name in _LISTS))
-
+    folder, identity = _place(run, data)
+    sources = {**identity, **_digests(*(data / name for name in _LISTS))}
     record = _read_record(folder / _RECORD)
     sets = _stored(folder) if record.get("made_from") == sources else None
     if sets is None:
@@ -175,8 +185,24 @@ def _evaluate_run(
     return result
 
 
+def _place(run: Path | str, data: Path) -> tuple[Path, dict[str, str | None]]:
+    """The folder for the codes of an evaluation, and what identifies the model."""
+    other = f"evaluation-{data.resolve().name}"
+    if isinstance(run, str):
+        from bitcodes.models.builtin import FINGERPRINTS
+
+        return RUNS / run / other, {run: FINGERPRINTS[built_in_bits(run) or 0]}
+    model_file = run / MODEL_FILE
+    if not model_file.is_file():
+        raise ConfigError(
+            f"{model_file}: missing; the run has no weights yet: let finetune finish an epoch"
+        )
+    own = data.resolve() == data_folder(run, load_settings(run)).resolve()
+    return run / ("evaluation" if own else other), _digests(model_file)
+
+
 def _encode(
-    run: Path,
+    run: Path | str,
     data: Path,
     device: str,
     batch_size: int,
@@ -192,7 +218,7 @@ def _encode(
     dataset = read_dataset(data)
     model = load_encoder(run, device, images=len(dataset.test) + len(dataset.database))
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=isinstance(run, str), exist_ok=True)
     except OSError as error:
         raise BitcodesError(
             f"{folder}, the folder for the codes of the evaluation, cannot be created "

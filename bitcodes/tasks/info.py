@@ -2,9 +2,13 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bitcodes.builtin import built_in_bits, built_in_name
 from bitcodes.codes.codeset import CodeSet
+
+if TYPE_CHECKING:  # models are opened only to describe one
+    from bitcodes.models import modelfile
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ class ModelInfo:
 
 
 def describe(path: Path | str = "codes.npy") -> CodeSetInfo | ModelInfo:
-    """Describe a code set (.npy), a run or a model file.
+    """Describe a code set (.npy), a run, a model file or the built-in model by its name.
 
     Raises CodeSetError if a file of the set does not match its header, ModelError if there is no
     model.
     """
+    if (bits := built_in_bits(path)) is not None:
+        return _describe_built_in(bits)
     path = Path(path)
     return _describe_code_set(path) if path.suffix == ".npy" else _describe_model(path)
 
@@ -97,13 +103,24 @@ def _describe_model(path: Path) -> ModelInfo:
 
     file = find_model(path)
     info = OnnxModel(file, threads=1).info if file.suffix == ONNX else read_info(file)
+    is_exported = file.suffix == ONNX or file.with_suffix(ONNX).is_file()
+    return _model_info(str(file), info, is_exported, file.stat().st_size)
+
+
+def _describe_built_in(bits: int) -> ModelInfo:
+    from bitcodes.models.builtin import built_in_graph, built_in_info
+
+    return _model_info(built_in_name(bits), built_in_info(bits), True, len(built_in_graph(bits)))
+
+
+def _model_info(name: str, info: "modelfile.ModelInfo", exported: bool, size: int) -> ModelInfo:
     return ModelInfo(
-        model=str(file),
+        model=name,
         fingerprint=info.fingerprint or None,
         backbone=info.backbone,
         bits=info.bits,
         class_names=list(info.class_names),
         preprocessing=info.preprocessing.model_dump(mode="json"),
-        exported=file.suffix == ONNX or file.with_suffix(ONNX).is_file(),
-        bytes=file.stat().st_size,
+        exported=exported,
+        bytes=size,
     )

@@ -18,7 +18,10 @@ from bitcodes.models.checkpoint import load_model
 from bitcodes.models.encoder import UNSURE, Encoded, Encoder
 from bitcodes.models.encoding import encode_images
 from bitcodes.models.engines import load_encoder, load_like
+from bitcodes.sources.lists import write_list
 from bitcodes.tasks.encode import encode, encode_sources
+from bitcodes.tasks.evaluate import evaluate
+from bitcodes.tasks.info import describe
 from bitcodes.tasks.search import search
 
 CONSTANTS = json.loads(store_builtin.STORED.read_bytes())
@@ -184,3 +187,28 @@ def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path.unlink()
     with pytest.raises(ModelError, match=r"weights\.pth: cannot be read"):
         load_encoder("built-in")
+
+
+def test_it_is_evaluated_on_prepared_data(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = Path("data/shapes")
+    prepared.mkdir(parents=True)
+    (prepared / "dataset.json").write_text(json.dumps({"class_names": ["smooth", "rough"]}))
+    paths = [f"{place}/photos/{number}.png" for number in range(5)]
+    labels = np.eye(2, dtype=np.uint8)[[0, 1, 0, 1, 0]]
+    for name in ("train", "database", "test"):
+        write_list(prepared / f"{name}.txt", paths, labels)
+    result = evaluate("built-in-32", data=prepared, workers=0)
+    assert (result.queries, result.bits) == (5, 32)
+    assert result.to_dict()["run"] == "built-in-32"
+    folder = Path("runs/built-in-32/evaluation-shapes")
+    assert CodeSet.open(folder / "database.npy").header.run == "built-in-32"
+    monkeypatch.setattr(builtin, "built_in_graph", None)  # stored codes need no model
+    assert evaluate("built-in-32", data=prepared).to_dict() == result.to_dict()
+    with pytest.raises(ConfigError, match="name one with --data"):
+        evaluate("built-in")
+
+
+def test_it_is_described() -> None:
+    model = describe("built-in-64")
+    assert (model.model, model.bits, model.exported) == ("built-in-64", 64, True)
+    assert model.fingerprint == CONSTANTS["fingerprints"]["64"]
