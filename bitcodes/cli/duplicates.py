@@ -1,14 +1,16 @@
 """`bitcodes duplicates`: groups of images with the same codes, or nearly the same."""
 
-from pathlib import Path
-
 from bitcodes.choices import Keep
 from bitcodes.cli.options import CodesArgument, HtmlOption, JsonOption, ThreadsOption, option
 
 
 def duplicates(
-    codes: CodesArgument = Path("codes.npy"),
-    radius: int = option("Largest Hamming distance between near-duplicates.", default=0, min=0),
+    codes: CodesArgument = None,
+    radius: int | None = option(
+        "Largest Hamming distance between near-duplicates. 0 finds equal codes. Default: a tenth "
+        "of the bits (12 of 128), which finds copies that were resized, recompressed or mirrored.",
+        min=0,
+    ),
     keep: Keep = option(
         "Which image of a group to keep: the first by path, or the largest in pixels.",
         default="first",
@@ -20,17 +22,19 @@ def duplicates(
     """Find groups of near-duplicate images in a code set. No file is changed.
 
     ```
-    bitcodes duplicates codes.npy --radius 2 --html duplicates.html
+    bitcodes duplicates
+    bitcodes duplicates photos.npy --radius 2 --html duplicates.html
     ```
 
     Two images are in one group if their codes are within the radius, directly or through a chain
     of other images. When piped, prints one tab-separated line per image: group, keep or duplicate,
     distance to the image to keep, path.
     """
+    from bitcodes.cli.code_sets import find_codes
     from bitcodes.cli.console import progress
     from bitcodes.cli.show import show
     from bitcodes.tasks.duplicates import find_duplicates
 
     with progress("comparing codes") as report:
-        result = find_duplicates(codes, radius, keep, threads, report)
+        result = find_duplicates(find_codes(codes), radius, keep, threads, report)
     show(result, json=json, html=html)

@@ -9,7 +9,6 @@ from bitcodes.choices import BuiltInBits, DType, Engine
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
-    OutputOption,
     RunOption,
     WorkersOption,
     argument,
@@ -19,13 +18,19 @@ from bitcodes.cli.options import (
 
 
 def encode(
-    images: list[str] = argument(
+    images: list[str] | None = argument(
         "IMAGES",
         "Image files; folders, with all folders in them; list files (.txt); archives (.zip, .tar, "
         "also compressed, or many as shards-{0000..0099}.tar); URLs of these (s3://, https://); - "
-        "for paths on standard input.",
+        "for paths on standard input. Default: what the code set was made from.",
+        default=None,
     ),
-    out: OutputOption = Path("codes.npy"),
+    out: Path | None = option(
+        "Code set to write, a .npy file. Default: codes.npy in the working folder; without IMAGES, "
+        "the nearest codes.npy, there or in a folder above.",
+        "--output",
+        "-o",
+    ),
     run: RunOption = None,
     bits: BuiltInBits | None = option(
         "Length of the built-in model's codes. Default: 128.",
@@ -77,7 +82,9 @@ def encode(
     """Encode images: write a code set with their codes, paths and labels.
 
     ```
-    bitcodes encode photos/ -o photos.npy
+    bitcodes encode photos/
+    bitcodes encode photos/ videos.tar -o all.npy
+    bitcodes encode
     ```
 
     Images that cannot be read are skipped; codes.skipped.txt lists them with the reason. If the
@@ -85,18 +92,27 @@ def encode(
 
     An existing code set is updated: new and changed images are encoded, missing ones are removed.
     It must be of the same model and the same encoding options. To replace any other, use --force.
+    Without IMAGES, the code set is updated from what it was made from, with its own model.
     """
+    from bitcodes.cli.code_sets import CODES, codes_option, find_codes
     from bitcodes.cli.console import note, progress
+    from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
     from bitcodes.tasks.encode import encode_sources
 
+    if not images:
+        for name, value in (("--root", root), ("--part", part), ("--append", append)):
+            if value:
+                raise typer.BadParameter("it needs IMAGES", param_hint=name)
     numbers = None if part is None else _part(part)
+    if out is None:
+        out = CODES if images else find_codes(None)
     if exact:
         engine, dtype, full_decode = "torch", "float32", True
     try:
         with progress("encoding") as report:
             result = encode_sources(
-                images,
+                images or (),
                 out,
                 run=run,
                 bits=bits,
@@ -113,7 +129,7 @@ def encode(
                 device=device,
                 batch_size=batch_size,
                 workers=workers,
-                stdin=sys.stdin.buffer if "-" in images else None,
+                stdin=sys.stdin.buffer if "-" in (images or ()) else None,
                 progress=report,
                 log=note,
             )
@@ -121,6 +137,10 @@ def encode(
         note("interrupted; the same command continues where it stopped")
         raise
     show(result)
+    if part is None:
+        next_command("search", "PHOTO", *codes_option(out))
+    else:
+        next_command("merge", "PARTS", "-o", CODES)
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -20,7 +20,9 @@ def export(
     (B, D). A bit is 1 if its output is above 0. Use the file with encode --run model.onnx, or with
     any ONNX Runtime: its metadata holds the preprocessing as JSON, under "bitcodes".
     """
+    from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
     from bitcodes.tasks.export import export_model
 
     show(export_model(run, out, force=force))
+    next_command("encode", "IMAGES", "--run", out)

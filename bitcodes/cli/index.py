@@ -1,12 +1,10 @@
 """`bitcodes index`: prepare a code set for faster searches."""
 
-from pathlib import Path
-
 from bitcodes.cli.options import CodesArgument, JsonOption, flag, option
 
 
 def index(
-    codes: CodesArgument = Path("codes.npy"),
+    codes: CodesArgument = None,
     tables: bool | None = option(
         "Add tables of code parts. Default: add them to 1,000,000 or more distinct codes, if these "
         "have at most 128 bits."
@@ -25,7 +23,12 @@ def index(
     codes that can be near. With millions of codes this is many times faster still; the tables take
     about 40 bytes per code.
     """
+    from bitcodes.cli.code_sets import codes_option, find_codes
+    from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
     from bitcodes.tasks.index import build_index
 
+    codes = find_codes(codes)
     show(build_index(codes, tables=tables, force=force), json=json)
+    if not json:
+        next_command("search", "PHOTO", *codes_option(codes))

@@ -4,7 +4,12 @@ from bitcodes.cli.options import JsonOption, argument
 
 
 def info(
-    path: str = argument("CODES|RUN", "Code set, run, model file, or built-in.", "codes.npy"),
+    path: str | None = argument(
+        "CODES|RUN",
+        "Code set, run, model file, or built-in. Default: the nearest codes.npy, in the working "
+        "folder or a folder above.",
+        default=None,
+    ),
     json: JsonOption = False,
 ) -> None:
     """Describe a code set, a run or a model. Verify the checksums of a code set.
@@ -13,7 +18,8 @@ def info(
     bitcodes info codes.npy
     ```
     """
+    from bitcodes.cli.code_sets import find_codes
     from bitcodes.cli.show import show
     from bitcodes.tasks.info import describe
 
-    show(describe(path), json=json)
+    show(describe(find_codes(None) if path is None else path), json=json)

@@ -20,7 +20,9 @@ def merge(
     files (labels, features, stat). Joining all parts that encode --part wrote gives the same code
     set as one encode of all images.
     """
+    from bitcodes.cli.code_sets import codes_option
     from bitcodes.cli.console import progress
+    from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.codes.merge import merge as merge_sets
@@ -29,3 +31,4 @@ def merge(
     with progress("merging") as report:
         merged = merge_sets(code_sets, out, force=force, progress=report)
     show(merged)
+    next_command("search", "PHOTO", *codes_option(out))

@@ -21,7 +21,11 @@ def argument(metavar: str, help: str, default: Any = ..., **details: Any) -> Any
     return typer.Argument(default, metavar=metavar, help=help, **details)
 
 
-CodesArgument = Annotated[Path, typer.Argument(metavar="CODES", help="The code set.")]
+_NEAREST = "Default: the nearest codes.npy, in the working folder or a folder above."
+CodesArgument = Annotated[
+    Path | None, typer.Argument(metavar="CODES", help=f"The code set. {_NEAREST}")
+]
+CodesOption = Annotated[Path | None, typer.Option(help=f"Code set to search. {_NEAREST}")]
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", help="Code set to write, a .npy file.")
 ]

@@ -1,14 +1,18 @@
 """`bitcodes prepare`: a data folder of images and lists, which finetune and evaluate read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bitcodes.choices import Protocol
 from bitcodes.cli.console import progress
+from bitcodes.cli.next_step import next_command
 from bitcodes.cli.options import argument, option
 from bitcodes.cli.show import show
+
+if TYPE_CHECKING:
+    from bitcodes.datasets.prepared import Prepared
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -57,7 +61,7 @@ def cifar10(
 
     with progress("images") as report:
         prepared = prepare_cifar10(out, source, protocol, seed, report, split)
-    show(prepared)
+    _finish(prepared)
 
 
 @app.command()
@@ -81,7 +85,7 @@ def folder(
     """
     from bitcodes.datasets.class_folders import prepare_folder
 
-    show(prepare_folder(source, out, queries, train, seed))
+    _finish(prepare_folder(source, out, queries, train, seed))
 
 
 @app.command()
@@ -94,4 +98,9 @@ def demo(
 
     with progress("pictures") as report:
         prepared = prepare_demo(out, seed, report)
+    _finish(prepared)
+
+
+def _finish(prepared: "Prepared") -> None:
     show(prepared)
+    next_command("finetune", "--data", prepared.folder)

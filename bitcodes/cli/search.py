@@ -1,11 +1,11 @@
 """`bitcodes search`: the images whose codes are nearest to those of the queries."""
 
 import sys
-from pathlib import Path
 
 import typer
 
 from bitcodes.cli.options import (
+    CodesOption,
     DeviceOption,
     HtmlOption,
     JsonOption,
@@ -23,7 +23,7 @@ def search(
         "Images to search for: files, folders, list files (.txt), - for paths on standard input; "
         "or one code set (.npy).",
     ),
-    codes: Path = option("Code set to search.", default=Path("codes.npy")),
+    codes: CodesOption = None,
     k: int | None = option(
         "Largest number of results per query. Default: 10; with --radius, no limit.", "-k", min=1
     ),
@@ -70,6 +70,7 @@ def search(
     When piped, prints one tab-separated line per result: query, rank, distance, similarity, path,
     labels and, with --rerank or --asymmetric, the distance of features or hash outputs.
     """
+    from bitcodes.cli.code_sets import find_codes
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show
     from bitcodes.tasks import search as task
@@ -87,7 +88,7 @@ def search(
     with progress("encoding queries") as report:
         results = task.search(
             queries,
-            codes,
+            find_codes(codes),
             k=k,
             radius=radius,
             rerank=rerank,

@@ -19,7 +19,7 @@ from bitcodes.codes.layout import SIDECARS, Layout, is_foreign
 from bitcodes.codes.pack import check_codes
 from bitcodes.codes.paths import PathList, RowNumbers, unescape
 from bitcodes.errors import CodeSetError
-from bitcodes.wording import counted
+from bitcodes.wording import command, counted
 
 VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, by default
 _CHUNK = 1 << 22
@@ -204,12 +204,23 @@ class CodeSet:
             )
         if None in (self.fingerprint, fingerprint) or self.fingerprint == fingerprint or force:
             return
-        run = "" if self.header.run is None else f", from {self.header.run}"
+        made = self.header.run or "an unknown model"
         raise CodeSetError(
-            f"{self.name} is of model {self.fingerprint}{run}, but {other} is of model "
-            f"{fingerprint}: distances between their codes mean nothing. If the run was trained "
-            "on, encode the images again (encode --force); --force here compares them all the same"
+            f"{self.name} was made with {made}, and {other} is another model or has been trained "
+            "since: distances between their codes mean nothing. Name the model that made it with "
+            "--run, or encode the images again; --force compares them all the same"
         )
+
+    def other_model(self, run: Path | str | None) -> str:
+        """In words: this set is not of the model in `run`, but of another, or of an older one."""
+        made = self.header.run
+        if made is None:
+            return f"it was made with an unknown model, and this is {run or 'another one'}"
+        if isinstance(run, Path) and self.path is not None:
+            folder = Path(os.path.abspath(self.path)).parent  # noqa: PTH100 - keeps links
+            if folder / made == Path(os.path.abspath(run)):  # noqa: PTH100
+                return f"it was made with {made}, which has been trained again since"
+        return f"it was made with {made}, and this model is {run or 'another one'}"
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
@@ -321,7 +332,7 @@ def _open_bare(layout: Layout, places: Mapping[str, Path]) -> CodeSet:
         begun = (
             f"; an interrupted encode waits in {layout.staging}, run it again to go on"
             if layout.staging.is_dir()
-            else "; encode images to make it: bitcodes encode IMAGES -o " + str(layout.codes)
+            else "; encode images to make it: " + command("encode", "IMAGES", "-o", layout.codes)
         )
         raise CodeSetError(f"{layout.codes}: there is no such code set{begun}")
     data = columns.map_file(places["codes"])

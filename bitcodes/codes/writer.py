@@ -118,7 +118,7 @@ class CodeSetWriter:
         if existing and not self._force:
             raise CodeSetError(
                 f"{self._layout.codes} exists already ({', '.join(existing)}); "
-                "write to another name, or replace it with --force (force=True)"
+                "write to another name, or replace it with --force"
             )
 
     def _leave(self, staging: Staging) -> None:

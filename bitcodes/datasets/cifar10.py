@@ -34,7 +34,7 @@ from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import ImageList, parse_list, single_labels
 from bitcodes.sources.paths import quote_path
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
-from bitcodes.wording import counted
+from bitcodes.wording import command, counted
 
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
 PER_CLASS = {"train": 5000, "test": 1000}
@@ -84,7 +84,8 @@ def prepare_cifar10(
     in_place = source is not None and out.is_dir() and source.resolve() == out.resolve()
     if not in_place or read_description(out) is not None:
         settings = {"name": "cifar10", "protocol": protocol, "seed": seed, "split": split}
-        advice = f"for another division: bitcodes prepare cifar10 OTHER_FOLDER --source {out} ..."
+        other = command("prepare", "cifar10", "OTHER_FOLDER", "--source", out)
+        advice = f"for another division: {other} ..."
         if ready := check_settings(out, settings, advice):
             return ready
     with nullcontext(out) if in_place else staged_folder(out) as folder:

@@ -24,6 +24,7 @@ from bitcodes.hamming.grouped import Groups
 from bitcodes.hamming.index import GroupedIndex, HammingIndex, Index, group
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
 from bitcodes.hamming.tables import Tables
+from bitcodes.wording import command
 
 FORMAT = "bitcodes-index/1"
 _HEADER = "index.json"
@@ -115,7 +116,7 @@ def load_index(
     if code_set.path is None or not index_path(code_set.path).exists():
         return None
     folder = index_path(code_set.path)
-    again = f"build it again: bitcodes index {code_set.path}"
+    again = f"build it again: {command('index', str(code_set.path))}"
     try:
         header = json.loads(_mapped(folder / _HEADER)[:_HEADER_BYTES])
         if header["format"] != FORMAT:

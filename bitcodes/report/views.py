@@ -73,7 +73,7 @@ def _(results: SearchResults) -> Iterable[RenderableType]:
         yield title
         yield _hit_table(query, results) if query.hits else Text("  nothing found", style="dim")
         if query.more:
-            yield Text("  and more: raise -k to see them", style="dim")
+            yield Text("  and more: a larger -k shows them", style="dim")
 
 
 @lines.register
@@ -212,7 +212,6 @@ def _(prepared: Prepared) -> Iterator[RenderableType]:
         f"{counted(len(about['class_names']), 'class', 'classes')} "
         f"(protocol {about.get('protocol')})"
     )
-    yield Text(f"next: bitcodes finetune --data {prepared.folder}")
 
 
 @remarks.register

@@ -148,7 +148,10 @@ def to_source(images: ImageList) -> Source:
 
 
 def open_stream(
-    arguments: Sequence[str], root: Path | None = None, stdin: IO[bytes] | None = None
+    arguments: Sequence[str],
+    root: Path | None = None,
+    stdin: IO[bytes] | None = None,
+    folder: Path | None = None,
 ) -> Source:
     """The images that `arguments` name, in their order.
 
@@ -156,14 +159,14 @@ def open_stream(
     shards-{0000..0099}.tar stands for a hundred), and URLs of images, folders and archives. A
     single folder, list or archive is its own root. The images of a single range of names, such as
     shards-{0000..0099}.tar, are relative to its folder. Otherwise paths are relative to `root`
-    (default: the working folder) where they lie below it. An image in an archive counts as lying
-    in it, as if the archive were a folder.
+    (default: `folder`, by default the working folder) where they lie below it. An image in an
+    archive counts as lying in it, as if the archive were a folder.
     Raises DataError for what is not there, for a folder without images, for a malformed list and
     for labelled and unlabelled sources together.
     """
     if not arguments:
         raise DataError("no images named: expected images, folders, list files, archives or -")
-    base = absolute(Path.cwd() if root is None else root)
+    base = absolute((folder or Path.cwd()) if root is None else root)
     names, parts = [], []
     for name in chain.from_iterable(map(expand, arguments)):
         parts.append(_open_one(name, root, base, stdin))  # the first that is not there ends this

@@ -17,6 +17,9 @@ from bitcodes.hamming.stored import open_groups
 from bitcodes.images.decode import image_size
 from bitcodes.wording import counted
 
+RADIUS_SHARE = 10
+"""The default radius is the number of bits divided by this."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -76,15 +79,17 @@ class Duplicates:
 
 def find_duplicates(
     code_set: CodeSet | Path | str = "codes.npy",
-    radius: int = 0,
+    radius: int | None = None,
     keep: Keep = "first",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Duplicates:
     """Find the groups of images whose codes are within `radius`, directly or by a chain of others.
 
-    `code_set` is a code set or its file. `keep` says which image of a group comes first: the first
-    by path, or the largest (pixels, then path; an image that cannot be read is the smallest).
+    `code_set` is a code set or its file. `radius` is a tenth of the bits by default, rounded down:
+    measured on photographs, it finds copies that were resized, recompressed or mirrored. `keep`
+    says which image of a group comes first: the first by path, or the largest (pixels, then path;
+    an image that cannot be read is the smallest).
     Raises CodeSetError if the largest is requested of a set that does not say where its images are.
     """
     if not isinstance(code_set, CodeSet):
@@ -94,6 +99,7 @@ def find_duplicates(
             f"{code_set.name} does not say where its images are, so their "
             "sizes are unknown; keep the first"
         )
+    radius = code_set.bits // RADIUS_SHARE if radius is None else radius
     index = open_groups(code_set, threads)
     groups = near_duplicates(index, radius, progress)
     return Duplicates(

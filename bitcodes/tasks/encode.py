@@ -27,6 +27,14 @@ from bitcodes.sources.paths import quote_path
 from bitcodes.sources.ranges import has_range
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
+from bitcodes.tasks.origin import (
+    Origin,
+    in_words,
+    origins_after,
+    origins_to_repeat,
+    write_origins,
+)
+from bitcodes.tasks.queries import recorded_run
 from bitcodes.tasks.results import Encoded
 from bitcodes.tasks.update import Keep, New, Skipped, Step, Update
 from bitcodes.wording import counted
@@ -84,7 +92,7 @@ def encode(
             raise CodeSetError(
                 f"{out} exists already and is not what this would make: "
                 + "; ".join(differences)
-                + ". Write to another file with -o, or replace it with --force (force=True)"
+                + ". Write to another file with -o, or replace it with --force"
             )
         existing = None
     update = Update(source, existing, append)
@@ -147,16 +155,26 @@ def encode_sources(
 
     "-" stands for paths on `stdin`. `part` (I, N) encodes the I-th of N equal parts. The model is
     that of `run`, a run, a model file or a name of the built-in model (default: the newest run, or
-    without one the built-in model, with codes of `bits`). An engine or dtype of "auto" is
-    that of the code set if there is one, else what suits the number of images. `ray` is the address
-    of a Ray cluster; "local" starts one on this machine. The rest is as in `encode`.
+    without one the built-in model, with codes of `bits`). Without `images`, the code set is updated
+    from what it was made from, with its own model; CodeSetError if that is not known. An engine or
+    dtype of "auto" is that of the code set if there is one, else what suits the number of images.
+    `ray` is the address of a Ray cluster; "local" starts one on this machine. The rest is as in
+    `encode`.
     """
-    source = open_stream(images, root, stdin)
-    if part is not None:
-        source = source.part(*part)
+    if images:
+        source = open_stream(images, root, stdin)
+        sources = [source if part is None else source.part(*part)]
+        origins = origins_after(out, Origin.of(images, root, part), append, force)
+    else:
+        existing = CodeSet.open(out)
+        origins = origins_to_repeat(existing, out)
+        run = recorded_run(existing) if run is None and bits is None else run
+        append = len(origins) > 1
+        (log or _ignore)(f"{out} was made from {in_words(origins)}")
+        sources = [origin.open() for origin in origins]
     like = None if force else recorded_header(out)
     chosen = choose_model(run, bits, None if like is None else like.run)
-    model = load_encoder(chosen, device, engine, dtype, source.count, like, log)
+    model = load_encoder(chosen, device, engine, dtype, sources[0].count, like, log)
     if bits is not None and bits != model.bits:
         raise ConfigError(
             f"{model.path}: has codes of {model.bits} bits, not {bits}; without --bits, they are "
@@ -167,21 +185,23 @@ def encode_sources(
             f"model: {BUILT_IN}, {model.bits} bits; with labels, `bitcodes finetune --data FOLDER` "
             "makes a better one for these images"
         )
-    code_set = encode(
-        model,
-        source,
-        out,
-        features=features,
-        decode="full" if full_decode else None,
-        append=append,
-        batch_size=batch_size,
-        workers=workers,
-        ray="" if ray == "local" else ray,
-        strict=strict,
-        force=force,
-        progress=progress,
-        log=log,
-    )
+    for source in sources:
+        code_set = encode(
+            model,
+            source,
+            out,
+            features=features,
+            decode="full" if full_decode else None,
+            append=append,
+            batch_size=batch_size,
+            workers=workers,
+            ray="" if ray == "local" else ray,
+            strict=strict,
+            force=force,
+            progress=progress,
+            log=log,
+        )
+    write_origins(code_set, out, origins)
     return Encoded(code_set, out)
 
 
@@ -204,14 +224,11 @@ class _Target:
             return ["it has no header that says what it was made of"]
         differences = []
         if header.fingerprint != self.fingerprint:
-            differences.append(
-                f"it is of model {header.fingerprint} ({header.run or 'of an unknown run'}), this "
-                f"model is {self.fingerprint}"
-            )
+            differences.append(existing.other_model(_run_of(self.model)))
         before = (header.engine, header.dtype, header.decode)
         now = (self.model.engine, self.model.dtype, self.decode)
         if before != now:
-            differences.append(f"it was encoded with {before}, this would be {now}")
+            differences.append(f"it was encoded with {_way(*before)}, this would be {_way(*now)}")
         if self.features and existing.features is None:
             differences.append("it has no features")
         labels = existing.labels
@@ -241,9 +258,8 @@ class _Target:
         """
         if self.source.is_joined and not update.append and not update.shares_images():
             raise CodeSetError(
-                f"{out} exists already, and none of its {update.old_count:,} images is among "
-                "these. To keep them and add these, use --append (append=True). To replace them, "
-                "use --force (force=True)"
+                f"{out} exists already, and none of its {counted(update.old_count, 'image')} is "
+                "among these. To keep them and add these, use --append; to replace them, --force"
             )
 
 
@@ -256,9 +272,6 @@ def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
         columns.append("labels")
     if target.features:
         columns.append("features")
-    run = model.path
-    if isinstance(run, Path) and run.name in _RUN_FILES:
-        run = run.parent
     return CodeSetWriter(
         out,
         bits=model.bits,
@@ -267,13 +280,25 @@ def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
         class_names=update.class_names,
         fingerprint=target.fingerprint,
         backbone=model.backbone_name,
-        run=run,
+        run=_run_of(model),
         engine=model.engine,
         dtype=model.dtype,
         decode=target.decode,
         source=update.digest,
         force=True,  # what may be replaced was looked at before
     )
+
+
+def _way(engine: str | None, dtype: str | None, decode: str | None) -> str:
+    """How a set was encoded, as the options of the command say it."""
+    parts = [f"--engine {engine or 'unknown'}", f"--dtype {dtype or 'unknown'}"]
+    return " ".join(parts + ["--full-decode"] * (decode == "full"))
+
+
+def _run_of(model: Encoder) -> Path | str | None:
+    """The run of a model, its file if that lies elsewhere, or a name; None if it is in memory."""
+    file = model.path
+    return file.parent if isinstance(file, Path) and file.name in _RUN_FILES else file
 
 
 _RUN_FILES = (MODEL_FILE, Path(MODEL_FILE).with_suffix(ONNX).name)
@@ -291,7 +316,7 @@ def _encode_rest(
     if strict and writer.skipped:
         raise DataError(
             f"{counted(writer.skipped, 'image')} encoded before cannot be read; repair or take out "
-            "such images, or let them be skipped, without --strict (strict=False)"
+            "such images, or let them be skipped, without --strict"
         )
     progress(writer.position, update.count)
     last = ("", "")
@@ -373,7 +398,7 @@ def _check_strict(skipped: Sequence[tuple[str, str]], strict: bool) -> None:
         more = f" (and {len(skipped) - 1:,} more)" if len(skipped) > 1 else ""
         raise DataError(
             f"{quote_path(path)} cannot be read: {reason}{more}; repair it or take it out, or let "
-            "it be skipped, without --strict (strict=False)"
+            "it be skipped, without --strict"
         )
 
 

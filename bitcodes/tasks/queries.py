@@ -120,7 +120,7 @@ def find_model(database: CodeSet, run: Path | str | None, device: str, force: bo
     from bitcodes.models.engines import load_like
 
     if run is None:
-        run = _recorded_run(database)
+        run = recorded_run(database)
     model = load_like(database.header, run, device)
     database.check_same_model(str(model.path), model.bits, model.fingerprint(), force)
     return model
@@ -136,7 +136,7 @@ def _no_queries(skipped: Sequence[tuple[str, str]]) -> DataError:
     return DataError(f"no query of {len(skipped):,} can be read; {quote_path(path)}: {reason}")
 
 
-def _recorded_run(database: CodeSet) -> Path | str:
+def recorded_run(database: CodeSet) -> Path | str:
     """The model that the header names, if it is still there, else the newest run."""
     recorded = database.header.run
     reason = "does not say which model made it"

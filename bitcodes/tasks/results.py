@@ -57,6 +57,8 @@ class QueryResult:
     """Whether more than k images are within the radius."""
     tied: bool = False
     """Whether further codes are as near as the last hit: which of them are hits depends on rows."""
+    ties: int | None = None
+    """How many further images are as near as the last hit; None if they were not counted."""
 
     def __repr__(self) -> str:
         return f"<QueryResult: {counted(len(self.hits), 'hit')} for {self.path!r}>"
@@ -87,6 +89,8 @@ class SearchResults(ShownAsHtml):
     queries: tuple[QueryResult, ...]
     skipped: tuple[tuple[str, str], ...]
     """Path and reason of each query that could not be read."""
+    has_features: bool = False
+    """Whether the code set has features, which can order the hits."""
 
     def __repr__(self) -> str:
         queries = counted(len(self.queries), "query", "queries")
@@ -106,13 +110,25 @@ class SearchResults(ShownAsHtml):
     @property
     def tie_note(self) -> str | None:
         """What to know, and to do, if codes tie at the end of a list; None if none do."""
-        if not any(query.tied for query in self.queries):
+        tied = [query for query in self.queries if query.tied]
+        if not tied:
             return None
         if self.reranked is not None:
-            return "more codes are as near as the last of the shortlist: a larger --shortlist helps"
+            return (
+                f"the shortlist of {self.shortlist:,} left out images at the same distance as its "
+                "last one; a larger --shortlist includes them"
+            )
+        rerank = "; --rerank orders them by their features" if self.has_features else ""
+        if len(self.queries) == 1 and (more := tied[0].ties) is not None:
+            they, k = "it" if more == 1 else "them", len(tied[0].hits) + more
+            verb = "is" if more == 1 else "are"
+            return (
+                f"{counted(more, 'more image')} {verb} at the same distance as the last one: "
+                f"add -k {k} to see {they}{rerank}"
+            )
         return (
-            "more images are as near as the last ones shown, and among equal distances the first "
-            "rows come first; --rerank orders them by features"
+            "some lists end among images at the same distance, and more of these follow: "
+            f"a larger -k shows them{rerank}"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -126,6 +126,7 @@ def search(
             for query in range(prepared.codes.count)
         ),
         skipped=prepared.skipped,
+        has_features=database.features is not None,
     )
 
 
@@ -139,6 +140,7 @@ class _Matches:
     scores: NDArray[np.float32] | None  # (M,) distances of features or hash outputs
     more: NDArray[np.bool_]  # (Q,)
     tied: NDArray[np.bool_]  # (Q,)
+    ties: int | None = None  # images as near as the last hit that are no hits, of one query
 
 
 def _check(matches: _Matches, queries: Queries, database: CodeSet) -> None:
@@ -175,7 +177,11 @@ def _find(
         tied = (distances[:, limit] >= 0) & (distances[:, limit] == distances[:, limit - 1])
         near = to_ragged(distances[:, :limit], rows[:, :limit])
     if reranked is None:
-        return _Matches(near.offsets, near.rows, near.distances, None, near.more, tied)
+        ties = None
+        if len(codes) == 1 and tied[0]:  # for many queries this would take as long again
+            within = index.within(codes, int(near.distances[-1]))
+            ties = len(within.rows) - len(near.rows)
+        return _Matches(near.offsets, near.rows, near.distances, None, near.more, tied, ties)
     shortlisted = (near.offsets, near.rows, near.distances, k)
     if reranked == "features":
         assert queries.codes.features is not None and database.features is not None
@@ -218,7 +224,7 @@ def _result(query: int, queries: CodeSet, matches: _Matches, database: CodeSet) 
         for number, row in enumerate(rows)
     )
     more, tied = bool(matches.more[query]), bool(matches.tied[query])
-    return QueryResult(queries.paths[query], file, own, hits, more, tied)
+    return QueryResult(queries.paths[query], file, own, hits, more, tied, matches.ties)
 
 
 def _labels_of(code_set: CodeSet, row: int, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("duplicates") == 0
+    assert run("duplicates", "--radius", 0) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines() == [
         "1\tkeep\t0\tphotos/a.png",
@@ -55,6 +55,18 @@ def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str
         "2\tkeep\t0\tphotos/e.png",
         "2\tduplicate\t0\tphotos/c.png",
     ]
+
+
+def test_the_default_radius_is_a_tenth_of_the_bits(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for bits, radius in ((20, 2), (128, 12), (9, 0)):
+        codes = np.zeros((2, bits), bool)
+        codes[1, :radius] = True
+        save_code_set(CodeSet.from_arrays(pack_bits(codes), bits), "codes.npy", force=True)
+        assert run("duplicates", "--json") == 0
+        document = json.loads(capsys.readouterr().out)
+        assert (document["radius"], document["extra"]) == (radius, 1)
 
 
 def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +117,7 @@ def test_index(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "codes.index: 7 codes, 5 distinct (71.4%); built" in capsys.readouterr().out
     assert run("index", "codes.npy") == 0
     assert "up to date" in capsys.readouterr().out
-    assert run("duplicates") == 0
+    assert run("duplicates", "--radius", 0) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     save_code_set(CodeSet.from_arrays(np.zeros((3, 2), np.uint8), 16), "codes.npy", force=True)
     assert run("index", "--json") == 0

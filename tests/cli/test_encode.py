@@ -68,7 +68,8 @@ def test_errors_are_a_line_and_exit_1(place: Path, capsys: pytest.CaptureFixture
     with lock(place / ".codes.npy.lock", "codes.npy"):
         assert run("photos") == 1
     assert "another process" in capsys.readouterr().err
-    assert run() == 2
+    assert run() == 1
+    assert "there is no such code set" in capsys.readouterr().err
 
 
 SLOW = """

@@ -24,10 +24,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_demo_in_its_shortest_form(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("demo") == 0
-    assert capsys.readouterr().out == (
+    shown = capsys.readouterr()
+    assert shown.out == (
         "data/demo is ready: 30 images to train on, 20 queries, 30 in the database, 10 classes "
-        "(protocol demo)\nnext: bitcodes finetune --data data/demo\n"
+        "(protocol demo)\n"
     )
+    assert shown.err == "next: bitcodes finetune --data data/demo\n"
     assert len(read_dataset(here / "data/demo").train) == 30
     assert run("demo") == 0
     assert capsys.readouterr().out.startswith("data/demo is already prepared: 30 images")

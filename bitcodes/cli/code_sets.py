@@ -1,0 +1,44 @@
+"""Which code set a command means if none is named: codes.npy, found as git finds its folder."""
+
+import os
+from pathlib import Path
+
+from bitcodes.cli.console import note
+from bitcodes.codes.layout import Layout
+
+CODES = Path("codes.npy")
+
+
+def find_codes(name: Path | None) -> Path:
+    """The code set `name`; if it is None, the nearest codes.npy, and a note if that is not here.
+
+    Without any, it is codes.npy in the working folder, so that the error says so.
+    """
+    if name is not None:
+        return name
+    nearest = _nearest()
+    if nearest != CODES:
+        note(f"code set: {nearest}")
+    return nearest
+
+
+def codes_option(codes: Path) -> tuple[object, ...]:
+    """`--codes FILE` for the next command, or nothing if it finds the set by itself."""
+    return () if _is_same(codes, _nearest()) else ("--codes", codes)
+
+
+def codes_argument(codes: Path) -> tuple[object, ...]:
+    """FILE for the next command, or nothing if it finds the set by itself."""
+    return codes_option(codes)[1:]
+
+
+def _nearest() -> Path:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if "codes" in Layout(folder / CODES).resolve():
+            return Path(os.path.relpath(folder / CODES))
+    return CODES
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 - keeps links

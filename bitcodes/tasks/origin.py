@@ -1,0 +1,145 @@
+"""What a code set was made from: the images named and the folder, so that encode can repeat it.
+
+It is kept beside the set, in codes.origin.json, which is no part of the set: a set without it is
+complete. It is of this state of the set only if it holds the digest of the header's `source`.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.layout import Layout
+from bitcodes.codes.paths import escape, unescape
+from bitcodes.errors import CodeSetError
+from bitcodes.files import write_json_atomic
+from bitcodes.sources.paths import is_remote, quote_path
+from bitcodes.sources.source import Source, open_stream
+from bitcodes.wording import command
+
+FORMAT = "bitcodes-origin/1"
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One call of encode: what it was given, with absolute paths."""
+
+    images: tuple[str, ...]
+    folder: Path
+    """The working folder."""
+    root: Path | None = None
+    part: tuple[int, int] | None = None
+    """I and N of a part."""
+
+    @classmethod
+    def of(cls, images: Sequence[str], root: Path | None, part: tuple[int, int] | None) -> Self:
+        """The origin of a call from the working folder."""
+        folder = Path.cwd()
+        names = (name if _is_no_path(name) else os.path.abspath(name) for name in images)  # noqa: PTH100
+        return cls(tuple(names), folder, None if root is None else root.absolute(), part)
+
+    def open(self) -> Source:
+        """The images again, as they are now; DataError as from open_stream."""
+        source = open_stream(self.images, self.root, None, self.folder)
+        return source if self.part is None else source.part(*self.part)
+
+
+def origin_file(codes: Path) -> Path:
+    """Where the origin of the set `codes` is kept."""
+    return codes.with_name(codes.name.removesuffix(".npy") + ".origin.json")
+
+
+def origins_after(codes: Path, origin: Origin, append: bool, force: bool) -> tuple[Origin, ...]:
+    """The origins of the set `codes` after a call of encode; empty if they will not be known."""
+    if not append or not os.path.lexists(codes):
+        return (origin,)
+    if force:  # it appends or replaces
+        return ()
+    before = read_origins(CodeSet.open(codes), codes)
+    return before if not before or origin in before else (*before, origin)
+
+
+def write_origins(code_set: CodeSet, codes: Path, origins: Sequence[Origin]) -> None:
+    """Keep the origins of a set that was just written: the first encoded, the others appended."""
+    if tuple(origins) == read_origins(code_set, codes):
+        return
+    layout = Layout(codes)
+
+    def stored(path: str | Path) -> str:
+        return escape(str(path) if _is_no_path(str(path)) else layout.header_path(path))
+
+    entries: list[dict[str, Any]] = [
+        {
+            "images": [stored(name) for name in origin.images],
+            "folder": stored(origin.folder),
+            "root": None if origin.root is None else stored(origin.root),
+            "part": origin.part,
+        }
+        for origin in origins
+    ]
+    value = {"format": FORMAT, "source": code_set.header.source, "encoded": entries}
+    with suppress(OSError):  # a set that is up to date may lie where nothing can be written
+        write_json_atomic(origin_file(codes), value)
+
+
+def read_origins(code_set: CodeSet, codes: Path) -> tuple[Origin, ...]:
+    """What a set was made from; empty if that is not known."""
+    folder = Path(os.path.abspath(codes)).parent  # noqa: PTH100 - keeps links
+    try:
+        value = json.loads(origin_file(codes).read_bytes())
+        if value["format"] != FORMAT or value["source"] != code_set.header.source:
+            return ()
+        return tuple(_parse(entry, folder) for entry in value["encoded"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def origins_to_repeat(code_set: CodeSet, codes: Path) -> tuple[Origin, ...]:
+    """What a set was made from; CodeSetError if that is not known or cannot be named again."""
+    origins = read_origins(code_set, codes)
+    again = command("encode", "IMAGES", "-o", codes)
+    if not origins:
+        raise CodeSetError(
+            f"{codes} does not say which images it was made from; name them: {again}"
+        )
+    if any(STDIN in origin.images for origin in origins):
+        raise CodeSetError(
+            f"{codes} was made from paths on standard input; give them again: "
+            f"{command('encode', STDIN, '-o', codes)}"
+        )
+    return origins
+
+
+def in_words(origins: Sequence[Origin]) -> str:
+    """The images as one would name them from the working folder."""
+    return ", ".join(quote_path(_from_here(name)) for origin in origins for name in origin.images)
+
+
+def _from_here(name: str) -> str:
+    path, here = Path(name), Path.cwd()
+    if _is_no_path(name) or not path.is_relative_to(here):
+        return name
+    return str(path.relative_to(here))
+
+
+def _parse(entry: dict[str, Any], folder: Path) -> Origin:
+    def place(text: str) -> str:
+        name = unescape(text.encode())
+        return name if _is_no_path(name) else os.path.normpath(folder / name)
+
+    root, part = entry["root"], entry["part"]
+    return Origin(
+        tuple(place(name) for name in entry["images"]),
+        Path(place(entry["folder"])),
+        None if root is None else Path(place(root)),
+        None if part is None else (int(part[0]), int(part[1])),
+    )
+
+
+def _is_no_path(name: str) -> bool:
+    return name == STDIN or is_remote(name)
