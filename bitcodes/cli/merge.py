@@ -26,9 +26,12 @@ def merge(
     from bitcodes.cli.show import show
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.codes.merge import merge as merge_sets
+    from bitcodes.tasks.origin import origins_of_parts, write_origins
 
     code_sets = [CodeSet.open(path) for path in sets]
+    origins = origins_of_parts(code_sets, sets)
     with progress("merging") as report:
         merged = merge_sets(code_sets, out, force=force, progress=report)
+    write_origins(merged, out, origins)
     show(merged)
     next_command("search", "PHOTO", *codes_option(out))

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -113,6 +113,18 @@ def origins_to_repeat(code_set: CodeSet, codes: Path) -> tuple[Origin, ...]:
             f"{command('encode', STDIN, '-o', codes)}"
         )
     return origins
+
+
+def origins_of_parts(code_sets: Sequence[CodeSet], codes: Sequence[Path]) -> tuple[Origin, ...]:
+    """The origin of all parts of one call together, in their order; empty for any other sets."""
+    origins = [read_origins(*pair) for pair in zip(code_sets, codes, strict=True)]
+    if not all(len(one) == 1 for one in origins):
+        return ()
+    parts = [one[0].part for one in origins]
+    wholes = {replace(one[0], part=None) for one in origins}
+    if len(wholes) != 1 or parts != [(i + 1, len(parts)) for i in range(len(parts))]:
+        return ()
+    return tuple(wholes)
 
 
 def in_words(origins: Sequence[Origin]) -> str:

@@ -120,7 +120,14 @@ def test_two_commands_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(lines) == 5
     assert {path.name for path in home.iterdir()} <= {"Microsoft"}  # of ONNX Runtime
     assert {path.name for path in place.iterdir()} == {
-        *("photos", "codes.npy", "codes.json", "codes.paths.txt", "codes.stat.npy")
+        *(
+            "photos",
+            "codes.npy",
+            "codes.json",
+            "codes.origin.json",
+            "codes.paths.txt",
+            "codes.stat.npy",
+        )
     }
 
 

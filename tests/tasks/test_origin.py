@@ -149,6 +149,17 @@ def test_what_is_not_known_is_asked_for(place: Path, capsys: pytest.CaptureFixtu
         assert encode(*wrong) == 2
 
 
+def test_merged_parts_are_repeated_as_a_whole(place: Path) -> None:
+    for part in (1, 2):
+        assert encode("photos", "--part", f"{part}/2", "-o", f"p{part}.npy") == 0
+    assert run("merge", "p2.npy", "p1.npy", "-o", "mixed.npy") == 0
+    assert encode("-o", "mixed.npy") == 1
+    assert run("merge", "p1.npy", "p2.npy") == 0
+    add("photos")
+    assert encode() == 0
+    assert len(paths()) == 5
+
+
 def test_another_set_of_the_same_name_has_another_origin(place: Path) -> None:
     assert encode("photos") == 0
     sets = [CodeSet.open("codes.npy")] * 2
