@@ -137,6 +137,8 @@ def _odd() -> Files:
         "odd/a png called.jpg": saved(rgb, "PNG"),
         "odd/a jpeg called.png": saved(rgb, "JPEG"),
         "odd/a webp called.gif": saved(rgb, "WEBP"),
+        "odd/an xpm called.png": b"/* XPM */\nstatic char *x[] = {\n"
+        b'"1 1 1 1",\n"a c #ff0000",\n"a"};\n',
         "odd/one pixel.png": saved(Image.new("RGB", (1, 1)), "PNG"),
         "odd/tall.png": saved(Image.new("RGB", (1, 5000)), "PNG"),
         "odd/wide.png": saved(Image.new("RGB", (5000, 1)), "PNG"),
@@ -232,7 +234,6 @@ def _not_images() -> Files:
         + bytes(99),
         "zeros.jpg": bytes(100_000),
         "ones.jpg": b"\xff" * 100_000,
-        "xpm.png": b'/* XPM */\nstatic char *x[] = {\n"1 1 1 1",\n"a c #ff0000",\n"a"};\n',
     }
     contents |= {f"noise {i}.{kind}": noise(3000) for i, kind in enumerate(["jpg", "png", "tif"])}
     magics = {

@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from bitcodes.images.decode import Box
+from bitcodes.images.profiles import to_srgb
 
 if TYPE_CHECKING:  # encoding with another engine than torch does not load torch
     import torch
@@ -58,7 +59,11 @@ class Preprocessing(BaseModel):
         return json.dumps(values, sort_keys=True)
 
     def to_array(self, image: Image.Image, picture: Box | None = None) -> NDArray[np.uint8]:
-        """An RGB Pillow image, or its part `picture` -> uint8 (S, S, 3): resized, not scaled."""
+        """An RGB Pillow image, or its part `picture` -> uint8 (S, S, 3): resized, not scaled.
+
+        Colours of a profile in its info are converted to sRGB, after the resize: see open_reduced.
+        """
+        profile = image.info.get("icc_profile")
         left, top, right, bottom = picture or (0, 0, *image.size)
         width, height = right - left, bottom - top
         resample = _INTERPOLATION[self.interpolation]
@@ -69,14 +74,14 @@ class Preprocessing(BaseModel):
             resized = image.resize((across, down), resample, (left, top, right, bottom))
             square = np.zeros((side, side, 3), np.uint8)
             x, y = (side - across) // 2, (side - down) // 2
-            square[y : y + down, x : x + across] = np.asarray(resized)
+            square[y : y + down, x : x + across] = np.asarray(to_srgb(resized, profile))
             return square
         if self.fit == "crop":
             width = height = min(width, height)
         width, height = width * self.crop, height * self.crop
         left, top = (left + right - width) / 2, (top + bottom - height) / 2
         box = (left, top, left + width, top + height)
-        return np.asarray(image.resize((side, side), resample, box))
+        return np.asarray(to_srgb(image.resize((side, side), resample, box), profile))
 
     def reduction(self, size: tuple[int, int]) -> int:
         """How many times smaller an image may be decoded: 1, 2, 4 or 8 (DCT scaling of JPEG).

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bitcodes.errors import ImageError
-from bitcodes.images.decode import open_image, open_reduced
+from bitcodes.images.decode import open_image, open_reduced, to_upright_rgb
+from bitcodes.images.reasons import image_errors
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.sources.item import Item, Place, Stat
 from bitcodes.sources.workers import AHEAD, in_order, shared_memory
@@ -62,7 +63,8 @@ def read_batch(
     skipped: list[tuple[int, str]] = []
     for position, place in enumerate(places):
         try:
-            pixels[len(good)], stat = place.read(to_pixels)
+            with image_errors():  # whatever one image raises, the others are read
+                pixels[len(good)], stat = place.read(to_pixels)
         except ImageError as error:
             skipped.append((position, str(error)))
         else:
@@ -83,7 +85,7 @@ def read_pixels(
 ) -> NDArray[np.uint8]:
     """An image in a file, in bytes or in memory -> uint8 (S, S, 3); raises ImageError."""
     if isinstance(image, Image.Image):
-        return preprocessing.to_array(image.convert("RGB"))
+        return preprocessing.to_array(to_upright_rgb(image))
     if decode == "reduced":
         return preprocessing.to_array(*open_reduced(image, preprocessing.reduction))
     return preprocessing.to_array(open_image(image))

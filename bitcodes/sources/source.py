@@ -13,7 +13,6 @@ from typing import IO
 import numpy as np
 
 from bitcodes.errors import DataError
-from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import archive_images, archive_version, is_archive
 from bitcodes.sources.description import recorded_names
 from bitcodes.sources.folders import folder_images
@@ -257,8 +256,9 @@ def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | No
 
 
 def _open_folder(argument: str, root: str) -> Source:
-    suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-    error = f"no images in the folder {quote_path(argument)} (looked for {suffixes})"
+    error = (
+        f"no images in the folder {quote_path(argument)} (by their names: .jpg, .png, .heic ...)"
+    )
     return _not_empty(Source(root, folder_images(root)), error)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import random
+import struct
 import subprocess
 import sys
 import warnings
@@ -16,6 +17,7 @@ from hostile import find_images, make_hostile_folder, picture, png, saved, scan_
 from PIL import Image
 
 from bitcodes.errors import ImageError
+from bitcodes.images import decode
 from bitcodes.images.decode import MAX_PIXELS, image_size, open_image
 from bitcodes.images.thumbnails import thumbnail_jpeg
 
@@ -287,13 +289,44 @@ def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "permission denied" in reason(tmp_path)
 
 
-def test_no_memory_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise MemoryError
+class Panic(BaseException):
+    """What decoders written in Rust raise: no Exception."""
 
-    monkeypatch.setattr(Image, "open", fail)
-    with pytest.raises(ImageError, match="not enough memory"):
-        open_image(b"x")
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RecursionError("maximum recursion depth exceeded"), "damaged: too deeply nested"),
+        (struct.error("unpack requires a buffer of 4 bytes"), "damaged or truncated: unpack"),
+        (SystemError("tile cannot extend outside image"), "damaged or truncated: tile"),
+        (AssertionError(), "damaged or truncated: AssertionError"),
+        (OSError("Unsupported BMP pixel depth (10)"), "not supported: Unsupported BMP"),
+        (NotImplementedError("bit fields"), "not supported: bit fields"),
+        (Panic("index out of bounds"), "damaged or truncated: index out of bounds"),
+    ],
+)
+def test_whatever_one_image_raises_is_its_reason(
+    error: BaseException, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    for place in ("identify", "_load", "to_srgb", "orientation_of"):
+        with monkeypatch.context() as patch:
+            patch.setattr(decode, place, fail)
+            with pytest.raises(ImageError) as caught:
+                open_image(saved(picture(), "PNG"))
+        assert str(caught.value).startswith(reason), place
+
+
+def test_ctrl_c_is_no_fault_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(decode, "identify", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        open_image(saved(picture(), "PNG"))
 
 
 @pytest.mark.posix

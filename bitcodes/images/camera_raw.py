@@ -1,0 +1,94 @@
+"""Camera RAW files by the preview that the camera stored in them, with rawpy (LibRaw)."""
+
+import io
+from importlib.util import find_spec
+from pathlib import PurePath
+from typing import BinaryIO
+
+from PIL import Image
+
+from bitcodes.errors import ImageError
+from bitcodes.images.claims import check_size
+from bitcodes.images.decoder_noise import held_back
+from bitcodes.images.exif import directory, orientation_of
+
+RAW_SUFFIXES = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25"}
+    | {".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2"}
+    | {".rwl", ".sr2", ".srf", ".srw", ".x3f"}
+)
+RAW_HINT = "a camera RAW file, which is not supported without rawpy: pip install 'bitcodes[raw]'"
+
+_SMALL = 256
+"""Previews with a shorter side are not shown: the RAW data is developed instead."""
+_MAGICS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+_TIFF = (b"II*\0", b"MM\0*")
+_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 254, 259, 262, 330, 50706
+_SENSOR_COLOURS = (32803, 34892)  # colour filter array, linear raw
+_RAW_COMPRESSIONS = (32767, 32769, 34713, 65535)  # Sony, packed, Nikon, Pentax
+# LibRaw's flip, and EXIF's orientation for it.
+_ORIENTATIONS = {3: 3, 5: 8, 6: 6}
+
+
+def is_raw(head: bytes, file: BinaryIO) -> bool:
+    """Whether a file that begins with `head` is a camera RAW file, by what is in it.
+
+    Most are TIFF files whose first picture is a small preview. A name like .nef counts only for a
+    file that could be one.
+    """
+    if head.startswith(_MAGICS) or head[6:14] == b"HEAPCCDR" or head[4:12] == b"ftypcrx ":
+        return True
+    if not head.startswith(_TIFF):
+        return False
+    if head[8:10] == b"CR" or _suffix(file) in RAW_SUFFIXES:
+        return True
+    tags = directory(file)
+    return (
+        _DNG_VERSION in tags
+        or (tags.get(_SUBFILE, 0) & 1 == 1 and _SUB_DIRECTORIES in tags)
+        or tags.get(_PHOTOMETRIC) in _SENSOR_COLOURS
+        or tags.get(_COMPRESSION) in _RAW_COMPRESSIONS
+    )
+
+
+def _suffix(file: BinaryIO) -> str:
+    name = getattr(file, "name", "")
+    return PurePath(name).suffix.lower() if isinstance(name, str) else ""
+
+
+def raw_preview(file: BinaryIO) -> tuple[Image.Image, int]:
+    """The largest preview in a RAW file, not decoded yet, and the orientation it is to have.
+
+    Without a preview of some size, the RAW data is developed, at half its width and height.
+    """
+    if find_spec("rawpy") is None:
+        raise ImageError(RAW_HINT)
+    import rawpy
+
+    file.seek(0)
+    try:
+        with held_back(), rawpy.imread(file) as raw:
+            check_size(raw.sizes.raw_width, raw.sizes.raw_height)
+            preview = _preview(raw)
+            if preview is not None:
+                turned = _ORIENTATIONS.get(raw.sizes.flip, 1)
+                return preview, orientation_of(preview) or turned
+            return Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True)), 1
+    except rawpy.LibRawFileUnsupportedError:
+        raise ImageError("a camera RAW file of a kind that is not supported by LibRaw") from None
+    except rawpy.LibRawError as error:
+        raise ImageError(f"a camera RAW file that is damaged or truncated: {error}") from None
+
+
+def _preview(raw: "rawpy.RawPy") -> Image.Image | None:  # type: ignore[name-defined] # noqa: F821
+    import rawpy
+
+    try:
+        thumbnail = raw.extract_thumb()
+    except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
+        return None
+    if thumbnail.format == rawpy.ThumbFormat.JPEG:
+        image: Image.Image = Image.open(io.BytesIO(thumbnail.data), formats=("JPEG",))
+    else:
+        image = Image.fromarray(thumbnail.data)
+    return image if min(image.size) >= _SMALL else None

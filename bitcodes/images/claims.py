@@ -1,0 +1,55 @@
+"""What the head of a file claims, checked before a decoder believes it."""
+
+from typing import BinaryIO
+
+from PIL import Image
+
+MAX_PIXELS = 178_956_970
+"""Larger images are refused before they are decoded: they are mostly decompression bombs."""
+
+# A progressive JPEG repeats every pixel in each of its scans, and a scan can take a few bytes.
+_MAX_SCANNED_PIXELS = 4_000_000_000
+_HEAD = 1 << 16
+
+
+class TooLarge(Image.DecompressionBombError):
+    """An image has more than MAX_PIXELS pixels."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(
+            f"too large: {width:,} x {height:,}, more than {MAX_PIXELS:,} pixels "
+            "(a decompression bomb?)"
+        )
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise TooLarge for images of more than MAX_PIXELS pixels."""
+    if width * height > MAX_PIXELS:  # Pillow's own limit may be lifted by the program
+        raise TooLarge(width, height)
+
+
+def check_boxes(file: BinaryIO) -> None:
+    """Raise TooLarge for a HEIF or AVIF file with a large image, before its decoder fails at it.
+
+    ISO/IEC 23008-12, 6.5.3: the box ispe holds a version, width and height, 4 bytes each.
+    """
+    file.seek(0)
+    head = file.read(_HEAD)
+    place = head.find(b"ispe")
+    while place >= 0:
+        width, height = (int.from_bytes(head[place + at : place + at + 4]) for at in (8, 12))
+        check_size(width, height)
+        place = head.find(b"ispe", place + 4)
+
+
+def check_scans(file: BinaryIO, width: int, height: int) -> None:
+    """Refuse a progressive JPEG whose thousands of scans would take hours to decode."""
+    position = file.tell()
+    file.seek(0)
+    scans = file.read().count(b"\xff\xda")
+    file.seek(position)
+    if scans * width * height > _MAX_SCANNED_PIXELS:
+        raise Image.DecompressionBombError(
+            f"a progressive JPEG of {width} x {height} pixels in {scans} scans "
+            "would take too long to decode (a decompression bomb?)"
+        )

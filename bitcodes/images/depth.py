@@ -1,0 +1,95 @@
+"""Gray pictures of more than 8 bits, of integers or of real numbers, as 8 bits."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bitcodes.errors import ImageError
+
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF 6.0's tags
+_RANGES = ((340, 341), (280, 281))  # smallest and largest: of SMinSampleValue, of MinSampleValue
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1
+_DEPTHS = (8, 10, 12, 14, 16)
+_SAMPLES = 1_000_000
+
+Range = tuple[float, float]
+
+
+def gray_to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale a gray picture of mode I or F, of any range, to mode L.
+
+    Black and white are those that the file states (the depth of PGM and JPEG 2000, the tags of
+    TIFF), if no value lies beyond them. Otherwise the values decide: white is the largest number of
+    8, 10, 12, 14 or 16 bits that is less than 4 times the largest value; 1 likewise for real
+    numbers. Any other range is stretched. Integers of more than 8 bits keep their highest bits, as
+    Pillow does for 16-bit colour.
+    """
+    values = np.asarray(image)  # (H, W)
+    tags: dict[int, Any] = getattr(image, "tag_v2", {})
+    is_unsigned = _number(tags.get(_SAMPLE_FORMAT, _UNSIGNED)) == _UNSIGNED
+    if values.dtype == np.int32 and _number(tags.get(_BITS, 0)) == 32 and is_unsigned:
+        values = values.view(np.uint32)
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    if finite.size == 0:
+        raise ImageError("no pixel has a finite value")
+    low, high = _stated_range(image, tags, finite) or _range_of(finite)
+    scaled = _scale(values, low, high)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        scaled = 255 - scaled
+    return Image.fromarray(scaled)
+
+
+def _scale(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    depth = int(high).bit_length()
+    if values.dtype.kind in "iu" and low == 0 and depth in range(8, 17) and high == 2**depth - 1:
+        return (values.clip(0, int(high)) >> (depth - 8)).astype(np.uint8)
+    real = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    scaled = (real - low) / (high - low or 1.0) * 255.0
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _stated_range(image: Image.Image, tags: dict[int, Any], values: NDArray[Any]) -> Range | None:
+    """Black and white as the file states them, if it does and all values lie between."""
+    if image.format in ("PPM", "JPEG2000") and values.dtype.kind in "iu":
+        return 0, 65535  # Pillow scales the depth in the header to 16 bits
+    stated: list[Range] = []
+    for low_tag, high_tag in _RANGES:
+        if high_tag in tags:
+            stated.append((_number(tags.get(low_tag, 0)), _number(tags[high_tag])))
+    depth = _number(tags.get(_BITS, 16))
+    if values.dtype.kind in "iu" and depth not in (8, 16, 32):
+        stated.append((0, 2**depth - 1))
+    low, high = float(values.min()), float(values.max())
+    whole = 2.0 ** (8 * values.dtype.itemsize) - 1  # what libraries write without looking
+    for least, most in stated:
+        if least <= low and high <= most and least < most and (most < whole or high > most / 4):
+            return least, most
+    return None
+
+
+def _number(value: Any) -> float:
+    """The first number of a tag; NaN, which no comparison holds for, where it has none."""
+    first = value[0] if isinstance(value, tuple) and value else value
+    try:
+        return float(first)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return float("nan")
+
+
+def _range_of(values: NDArray[Any]) -> Range:
+    """Black and white that go with the values themselves."""
+    if values.dtype.kind == "f":
+        # A few sparks may lie beyond white.
+        sample = values.ravel()[:: max(1, values.size // _SAMPLES)]
+        least, most = np.percentile(sample, (0.1, 99.9), method="nearest").tolist()
+        for white in (1, *(2**depth - 1 for depth in _DEPTHS)):
+            if -0.1 * white <= least and white / 4 < most <= 1.1 * white:
+                return 0, white
+        return float(values.min()), float(values.max())
+    low, high = int(values.min()), int(values.max())
+    if low < 0:
+        return low, high
+    white = next((2**bits - 1 for bits in _DEPTHS if (2**bits - 1) / 4 < high < 2**bits), high)
+    return (0 if white <= 65535 else low), white

@@ -1,0 +1,219 @@
+"""Which image formats are read: by the names of files, and by what is in them."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import BinaryIO
+
+from PIL import Image
+
+from bitcodes.errors import ImageError
+from bitcodes.images.camera_raw import RAW_SUFFIXES, is_raw, raw_preview
+from bitcodes.images.claims import check_boxes, check_size
+from bitcodes.images.exif import ORIENTATION
+from bitcodes.images.jpeg_xl import JXL_HINT, jxl_size
+
+_PILLOW_SUFFIXES = frozenset(
+    {".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit"}
+    | {".fits", ".flc", ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".im"}
+    | {".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo"}
+    | {".msp", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".pxr"}
+    | {".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp"}
+    | {".xbm", ".xpm"}
+)
+_HEIF_SUFFIXES = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})
+_JXL_SUFFIXES = frozenset({".jxl"})
+
+
+def _readable_suffixes() -> frozenset[str]:
+    optional = {"pillow_heif": _HEIF_SUFFIXES, "pillow_jxl": _JXL_SUFFIXES, "rawpy": RAW_SUFFIXES}
+    extra = (names for module, names in optional.items() if find_spec(module) is not None)
+    return _PILLOW_SUFFIXES.union(*extra)
+
+
+IMAGE_SUFFIXES = _readable_suffixes()
+"""Names of files that are taken for images, in lower case: those with a decoder installed."""
+
+UNSUPPORTED_SUFFIXES = (
+    frozenset(
+        {".afphoto", ".ai", ".bpg", ".cdr", ".dcm", ".djvu", ".emf", ".eps", ".exr", ".flif"}
+        | {".fpx", ".hdp", ".hdr", ".jls", ".jxr", ".kra", ".psb", ".svg", ".svgz", ".wdp"}
+        | {".wmf", ".xcf"}
+    )
+    | _HEIF_SUFFIXES
+    | _JXL_SUFFIXES
+    | RAW_SUFFIXES
+) - IMAGE_SUFFIXES
+"""Names of pictures that nothing installed here can read, in lower case."""
+
+# The first bytes of a file, and the plugin of Pillow for it. Only that one is loaded.
+_MAGICS = {
+    b"\xff\xd8\xff": "Jpeg",
+    b"\x89PNG\r\n\x1a\n": "Png",
+    b"GIF8": "Gif",
+    b"BM": "Bmp",
+    b"II*\0": "Tiff",
+    b"MM\0*": "Tiff",
+    b"II+\0": "Tiff",
+    b"MM\0+": "Tiff",
+    b"\xff\x4f\xff\x51": "Jpeg2K",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "Jpeg2K",
+    b"8BPS": "Psd",
+}
+_NAMES = {"Jpeg": "JPEG", "Png": "PNG", "WebP": "WebP", "Jpeg2K": "JPEG 2000", "Psd": "Photoshop"}
+_FORMATS = {"Jpeg2K": "JPEG2000"}
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+# What Pillow identifies without reading it, and what it reads by starting another program.
+_NOT_READ = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
+_HEIF_HINT = "a HEIF image, which is not supported here: pip install pillow-heif"
+_KINDS = {
+    b"%!PS": "an EPS drawing",
+    b"\xc5\xd0\xd3\xc6": "an EPS drawing",
+    b"%PDF": "a PDF document",
+    b"\xd7\xcd\xc6\x9a": "a WMF drawing",
+    b"\x01\0\0\0": "an EMF drawing",
+    b"<svg": "an SVG drawing",
+    b"v/1\x01": "an OpenEXR image",
+    b"#?RADIANCE": "a Radiance HDR image",
+    b"gimp xcf": "a GIMP image",
+    b"BPG\xfb": "a BPG image",
+    b"FLIF": "a FLIF image",
+    b"II\xbc\x01": "a JPEG XR image",
+    b"AT&TFORM": "a DjVu document",
+    b"\x89HDF": "an HDF5 file",
+    b"GRIB": "a GRIB file",
+    b"BUFR": "a BUFR file",
+    b"\0\0\x01\xba": "an MPEG film",
+    b"\0\0\x01\xb3": "an MPEG film",
+}
+
+
+def identify(file: BinaryIO) -> tuple[Image.Image, int | None]:
+    """An image whose header is read and whose pixels are not, and EXIF's orientation for it.
+
+    The orientation is None where the image itself says it, perhaps after its pixels. What is in the
+    file decides, not its name. Raises ImageError for what is no image or has no decoder here, and
+    whatever Pillow raises for a damaged header.
+    """
+    file.seek(0)
+    head = file.read(64)
+    if is_raw(head, file):
+        return raw_preview(file)
+    plugin = _plugin(head)
+    if plugin is None:
+        return _open_other(head, file), None
+    if plugin in _OPENERS:
+        return _OPENERS[plugin](file)
+    importlib.import_module(f"PIL.{plugin}ImagePlugin")
+    name = _NAMES.get(plugin, plugin.upper())
+    try:
+        return _open_as(_FORMATS.get(plugin, plugin.upper()), file), None
+    except SyntaxError as error:
+        raise SyntaxError(f"begins like a {name} image, but: {error}") from error
+
+
+def _plugin(head: bytes) -> str | None:
+    for magic, plugin in _MAGICS.items():
+        if head.startswith(magic):
+            return plugin
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[:2] == b"P" + head[1:2] and head[1:2] in b"123456fF" and head[2:3].isspace():
+        return "Ppm"
+    if head.startswith(b"\xff\x0a") or head.startswith(b"\0\0\0\x0cJXL \r\n\x87\n"):
+        return "Jxl"
+    brands = set(_brands(head))
+    if brands & _AVIF_BRANDS:
+        return "Avif"
+    return "Heif" if brands & _HEIF_BRANDS else None
+
+
+def _brands(head: bytes) -> Iterator[bytes]:
+    """The brands of an ISO base media file (ISO/IEC 14496-12), as far as they are in its head."""
+    if head[4:8] == b"ftyp":
+        yield head[8:12]
+        for place in range(16, min(len(head), int.from_bytes(head[:4])), 4):
+            yield head[place : place + 4]
+
+
+def _open_as(name: str, file: BinaryIO) -> Image.Image:
+    """An image in a format whose plugin is loaded; unlike Image.open, an error says why."""
+    file.seek(0)
+    factory, _ = Image.OPEN[name]
+    return factory(file, "")
+
+
+def _open_tiff(file: BinaryIO) -> tuple[Image.Image, int]:
+    """A TIFF image, which Pillow turns while it decodes."""
+    from PIL import TiffImagePlugin
+
+    file.seek(0)
+    image = TiffImagePlugin.TiffImageFile(file, "")
+    # Pillow would take the orientation from all of the tags, and fail where one is damaged.
+    exif = Image.Exif()
+    exif[ORIENTATION] = image.tag_v2.get(ORIENTATION, 1)
+    image.getexif = lambda: exif  # type: ignore[method-assign]
+    return image, 1
+
+
+def _open_avif(file: BinaryIO) -> tuple[Image.Image, None]:
+    from PIL import AvifImagePlugin
+
+    check_boxes(file)
+    file.seek(0)
+    return AvifImagePlugin.AvifImageFile(file, ""), None
+
+
+def _open_heif(file: BinaryIO) -> tuple[Image.Image, int]:
+    """A HEIF image, which its decoder turns."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ImageError(_HEIF_HINT) from None
+    check_boxes(file)
+    file.seek(0)
+    pillow_heif.options.THUMBNAILS = False
+    image: Image.Image = pillow_heif.HeifImageFile(file, "")  # type: ignore[no-untyped-call]
+    return image, 1
+
+
+def _open_jxl(file: BinaryIO) -> tuple[Image.Image, int | None]:
+    """A JPEG XL image, which its decoder turns, unless it is a JPEG image within."""
+    try:
+        from pillow_jxl.JpegXLImagePlugin import JXLImageFile
+    except ImportError:
+        raise ImageError(JXL_HINT) from None
+    check_size(*jxl_size(file))
+    file.seek(0)
+    image = JXLImageFile(file, "")
+    return image, None if image.jpeg else 1
+
+
+_OPENERS: dict[str, Callable[[BinaryIO], tuple[Image.Image, int | None]]] = {
+    "Avif": _open_avif,
+    "Heif": _open_heif,
+    "Jxl": _open_jxl,
+    "Tiff": _open_tiff,
+}
+
+
+def _open_other(head: bytes, file: BinaryIO) -> Image.Image:
+    """An image in one of the less usual formats, some of which have no mark of their own."""
+    for magic, kind in _KINDS.items():
+        if head.lstrip().startswith(magic):
+            raise ImageError(f"{kind}, which is not supported")
+    Image.init()
+    problem = f"not an image in a format that is read here (it begins with {head[:16]!r})"
+    for name in Image.ID:
+        _, accepts = Image.OPEN[name]
+        if name in _NOT_READ or (accepts is not None and accepts(head[:16]) is not True):
+            continue
+        try:
+            return _open_as(name, file)
+        except (SyntaxError, IndexError, TypeError, ValueError, KeyError, EOFError) as error:
+            if accepts is not None:
+                problem = f"begins like a {name} image but is damaged or truncated: {error}"
+    raise ImageError(problem)
