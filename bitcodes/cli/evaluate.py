@@ -77,6 +77,7 @@ def evaluate(
     from bitcodes.cli.console import progress
     from bitcodes.cli.show import show
     from bitcodes.metrics.comparison import compare
+    from bitcodes.report import evaluation_views  # noqa: F401 - for `show`
     from bitcodes.tasks import evaluate as task
 
     sources: list[str | None] = [*(runs or []), *([run] if run else [])]

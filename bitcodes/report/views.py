@@ -1,6 +1,7 @@
 """How each kind of result is shown: tables on a terminal, lines in a pipe, remarks.
 
-Each is a function that is dispatched by the type of the result. `pages` has the HTML.
+Each is a function that is dispatched by the type of the result. `pages` has the HTML, and
+`evaluation_views` what evaluations look like: other commands load as little as they need.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,8 +15,6 @@ from rich.text import Text
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.datasets.prepared import Prepared
-from bitcodes.metrics.comparison import Comparison, evaluation_name
-from bitcodes.report.tables import comparison_tables, compat_table, evaluation_tables
 from bitcodes.report.text import path_from_here, printable
 from bitcodes.sources.paths import quote_path
 from bitcodes.tasks.duplicates import Duplicates
@@ -128,20 +127,6 @@ def _(result: Duplicates) -> Iterator[str]:
 
 
 heading.register(Duplicates, Duplicates.describe)
-
-
-@tables.register
-def _(comparison: Comparison) -> Iterator[RenderableType]:
-    if len(comparison.evaluations) == 1:
-        yield from evaluation_tables(comparison.evaluations[0])
-    else:
-        yield from comparison_tables(comparison.evaluations, comparison.differences)
-    for evaluation, figures in zip(comparison.evaluations, comparison.compat_figures, strict=False):
-        name = str(comparison.compat)
-        if len(comparison.evaluations) > 1:
-            name += f", {evaluation_name(evaluation)},"
-        yield Text()
-        yield compat_table(name, figures)
 
 
 @tables.register

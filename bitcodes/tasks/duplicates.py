@@ -14,7 +14,6 @@ from bitcodes.codes.paths import escape
 from bitcodes.errors import CodeSetError, ImageError
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.stored import open_groups
-from bitcodes.images.decode import image_size
 from bitcodes.wording import counted
 
 RADIUS_SHARE = 10
@@ -130,6 +129,8 @@ def _group(code_set: CodeSet, rows: Sequence[int], keep: Keep) -> tuple[Image, .
 
 
 def _pixels(file: Path) -> int:
+    from bitcodes.images.decode import image_size  # keeping the first needs no Pillow
+
     try:
         width, height = image_size(file)
     except ImageError:

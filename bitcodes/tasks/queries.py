@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,15 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.runs import LATEST, RUNS
-from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
 
-# The model and encoding are imported only for queries that are images: codes need no torch.
+# What reads and encodes images is imported only for queries that are images: codes need no Pillow.
 if TYPE_CHECKING:
     from bitcodes.models.encoder import Encoder
+    from bitcodes.sources.lists import ImageList
     from bitcodes.sources.reading import Decode
 
-QuerySource = ImageList | CodeSet | str | Path | Sequence[str | Path]
+QuerySource: TypeAlias = "ImageList | CodeSet | str | Path | Sequence[str | Path]"
 """Images or stored codes, or what names them: files, folders, lists, or one .npy file."""
 
 
@@ -37,14 +37,19 @@ class Queries:
     """Path and reason of each image that cannot be read."""
 
 
-def open_queries(source: QuerySource, stdin: IO[bytes] | None = None) -> ImageList | CodeSet:
+def open_queries(source: QuerySource, stdin: IO[bytes] | None = None) -> "ImageList | CodeSet":
     """Open what names queries; "-" stands for paths on `stdin`.
 
     Raises ConfigError if a code set comes with others, DataError or CodeSetError if something is
     missing or malformed.
     """
-    if isinstance(source, ImageList | CodeSet):
+    if isinstance(source, CodeSet):
         return source
+    if not isinstance(source, str | Path | list):
+        from bitcodes.sources.lists import ImageList
+
+        if isinstance(source, ImageList):
+            return source
     several = [source] if isinstance(source, str | Path) else source
     names = [os.fspath(name) for name in several]
     if any(is_code_set(name) for name in names):
@@ -62,7 +67,7 @@ def is_code_set(name: str) -> bool:
 
 
 def encode_queries(
-    queries: ImageList,
+    queries: "ImageList",
     model: "Encoder",
     decode: "Decode",
     *,
