@@ -24,7 +24,7 @@ SUMMARIES = {
     "index": "Build the index of a code set, for faster searches with the same results.",
     "duplicates": "Find groups of near-duplicate images in a code set. No file is changed.",
     "merge": "Join code sets of one model into one.",
-    "info": "Describe a code set, a run or a model file. Verify the checksums of a code set.",
+    "info": "Describe a code set, a run or a model. Verify the checksums of a code set.",
     "export": "Write a model and its preprocessing as one ONNX file.",
 }
 
