@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bitcodes.cli import console
+from bitcodes.cli.next_step import next_command
 from bitcodes.cli.options import JsonOption, WorkersOption, flag, option
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
+from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.recipes import Recipe, gather_settings
+from bitcodes.runs import resolve_run
 from bitcodes.wording import counted
 
 if TYPE_CHECKING:
@@ -69,20 +72,16 @@ def finetune(
     for note in (run_settings.note, choice):
         if note is not None:
             console.note(note)
-    try:
-        with reporting() as (loading, report):
-            result = training.finetune(
-                settings,
-                run,
-                fresh=fresh,
-                workers=workers,
-                report=report,
-                loading=loading,
-                log=console.note,
-            )
-    except KeyboardInterrupt:
-        console.note("interrupted; the same command continues where it stopped")
-        raise
+    with reporting() as (loading, report):
+        result = training.finetune(
+            settings,
+            run,
+            fresh=fresh,
+            workers=workers,
+            report=report,
+            loading=loading,
+            log=console.note,
+        )
     if as_json:
         console.print_json(
             {
@@ -93,6 +92,7 @@ def finetune(
             }
         )
     console.note(_summary(result))
+    next_command(*_next_words(result))
 
 
 def _summary(result: "Finetuned") -> str:
@@ -108,6 +108,21 @@ def _summary(result: "Finetuned") -> str:
     minutes = duration(result.history[-1]["train_seconds"])
     outcome = "" if label_free else f"; {_outcome(result)}"
     return f"finished {result.run} in {minutes} of training{outcome}"
+
+
+def _next_words(result: "Finetuned") -> tuple[object, ...]:
+    """What to run next: encode the images that the codes are for, with this run."""
+    data = result.settings.data
+    database = data / LIST_NAMES["database"]
+    newest = resolve_run(None) == result.run.resolve()
+    named = () if newest else ("--run", result.run)
+    return "encode", _from_here(database if database.is_file() else data), *named
+
+
+def _from_here(path: Path) -> Path:
+    """A path relative to the working folder, if it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _outcome(result: "Finetuned") -> str:

@@ -41,9 +41,9 @@ class HashLoss(nn.Module):
         """
         return hash_layer
 
-    def describe(self) -> dict[str, float]:
-        """Numbers to show once before training, by name."""
-        return {}
+    def describe(self) -> str | None:
+        """A line to show before training, or None."""
+        return None
 
 
 def loss_class(name: LossName) -> type[HashLoss]:

@@ -87,9 +87,10 @@ class CenterLoss(HashLoss):
         votes = targets @ self.centers  # (B, K)
         return torch.where(votes == 0, self.ties, votes.sign())
 
-    def describe(self) -> dict[str, float]:
-        """The least Hamming distance between two centers."""
-        return {"minimum distance of hash centers": minimum_distance(self.centers.cpu().numpy())}
+    def describe(self) -> str:
+        """How far apart the centers are."""
+        least = minimum_distance(self.centers.cpu().numpy())
+        return f"the target codes of any two classes differ in at least {least} of {self.bits} bits"
 
 
 class DitheredCenterLoss(CenterLoss):

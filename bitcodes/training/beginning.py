@@ -56,3 +56,9 @@ def lists_of(run: Path, settings: Settings, resuming: bool, log: Note) -> Path:
     for note in prepared.notes:
         log(note)
     return own
+
+
+def remove_lists(run: Path) -> None:
+    """Remove the lists of a training that has not begun: they have no config.yaml beside them."""
+    if not (run / runs.CONFIG_FILE).exists():
+        shutil.rmtree(run / runs.LISTS, ignore_errors=True)

@@ -15,12 +15,13 @@ from bitcodes.files import lock
 from bitcodes.models.backbones import find_backbone
 from bitcodes.settings import ResolvedSettings, Settings, backbone_name
 from bitcodes.sources.workers import default_workers
-from bitcodes.training.beginning import check, lists_of, run_folder
+from bitcodes.training.beginning import check, lists_of, remove_lists, run_folder
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.progress import Progress
 from bitcodes.training.resolving import resolve, resolve_to_fit
 from bitcodes.training.state import Checkpoint, clear, read_checkpoint, same_settings, sweep
+from bitcodes.training.stopping import explained
 from bitcodes.training.trainer import Trainer
 from bitcodes.training.validation import kept_epoch
 
@@ -65,7 +66,8 @@ def finetune(
     Processes that torchrun started train together, each on its part of every batch. The first one
     writes and reports.
 
-    SIGINT (Ctrl-C) saves the state and raises KeyboardInterrupt. Raises ConfigError if the folder
+    SIGINT (Ctrl-C) saves the state, in the first epoch also as a model, and raises
+    KeyboardInterrupt. Raises ConfigError if the folder
     holds a run of other settings, DataError for a bad dataset, BitcodesError if the loss is not
     finite or another process trains in this folder.
     """
@@ -83,6 +85,7 @@ def finetune(
                 "leave out torchrun"
             )
         workers = max(1, default_workers() // group.here) if workers is None else workers
+        stack.enter_context(explained(run, log))
         if settings.loss.label_free:  # all at once, so that there is nothing to resume
             before = _begin(run, settings, fresh, stack)
             images = images_to_fit(settings.data)
@@ -127,6 +130,7 @@ def _begin(run: Path, settings: Settings, fresh: bool, stack: ExitStack) -> Sett
     """Lock the folder until `stack` ends; the settings of its run if that is to go on."""
     stack.enter_context(run_folder(run))
     stack.enter_context(lock(run / ".lock", f"run {run}"))
+    stack.callback(remove_lists, run)
     sweep(run)
     again = not fresh and (run / runs.CONFIG_FILE).exists()
     return same_settings(settings, run) if again else None

@@ -13,7 +13,7 @@ from bitcodes.images.transforms import Preprocessing
 from bitcodes.losses.base import HashLoss, loss_class
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.hashing import HashModel
-from bitcodes.settings import Precision, ResolvedSettings
+from bitcodes.settings import Optimizer, Precision, ResolvedSettings
 from bitcodes.training.distributed import Group, synchronise_norms
 from bitcodes.training.optimizing import freeze, make_optimizer, retrained_layers, set_modes
 from bitcodes.training.schema import check_finite, check_optimizer
@@ -146,6 +146,15 @@ class Learner:
         source = self if self.average is None else self.average
         layer = source.loss.fold(source.model.hash_layer, self.settings.dither)
         return source.model.with_hash_layer(layer)
+
+    @property
+    def bytes(self) -> int:
+        """About how many bytes its model and its checkpoint take on a disk."""
+        tensors = [*self.model.state_dict().values(), *self.loss.state_dict().values()]
+        whole: int = sum(tensor.nbytes for tensor in tensors)
+        learning: int = sum(p.nbytes for p in self.model.parameters() if p.requires_grad)
+        moments = 2 if self.settings.optimizer == Optimizer.ADAMW else 1
+        return whole * (3 if self.settings.ema else 2) + learning * moments
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Continue from the state in a checkpoint.

@@ -29,6 +29,7 @@ from bitcodes.training.optimizing import schedule
 from bitcodes.training.progress import Plan, Progress
 from bitcodes.training.seeds import stable_seed, step_seed
 from bitcodes.training.state import Checkpoint, data_digest, unusable, write_metrics
+from bitcodes.training.stopping import check_space
 from bitcodes.training.validation import kept_epoch, ranking_score, split
 from bitcodes.wording import counted
 
@@ -80,6 +81,8 @@ class Trainer:
             self.step, self.history = checkpoint.step, checkpoint.history
             self.loss_sum, self.seconds = checkpoint.loss_sum, checkpoint.seconds
         self.learner.prepare()
+        if self.group.first:
+            check_space(self.run, 2 * self.learner.bytes)  # each file is written beside the old one
         self.inputs = TrainingInputs(
             *(settings, train, self.learner.model, self.plan.batch_size),
             *(self.group, self.device, self.workers, self.loading),
@@ -150,8 +153,8 @@ class Trainer:
             + (f"; frozen: the first {counted(stages, 'stage')}" if stages else "")
             + (f"; a hidden layer of {settings.hidden:,}" if settings.hidden else "")
         )
-        for name, value in self.learner.loss.describe().items():
-            self.log(f"{name}: {value:g}")
+        if (line := self.learner.loss.describe()) is not None:
+            self.log(line)
 
     @property
     def image_size(self) -> int:
@@ -167,6 +170,9 @@ class Trainer:
         """Save and stop if interrupted. Only between steps is the state complete."""
         if self.group.any(self.interrupted.is_set()):
             self.save()
+            model = self.run / runs.MODEL_FILE
+            if self.group.first and self.step > 0 and not model.exists():
+                save_model(self.learner.exported(), model)
             raise KeyboardInterrupt
 
     def _train_epoch(self, report: Callable[[Progress], None]) -> None:

@@ -47,24 +47,25 @@ def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) 
     expected = "41 images to train on, 7 to validate, 2 epochs, 32 pixels, 16 bits, on cpu"
     assert lines[0].startswith(expected)
     assert re.fullmatch(
-        r"epoch 1/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}, \d+ s left", lines[-3]
+        r"epoch 1/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}, \d+ s left", lines[-4]
     )
     assert re.fullmatch(
-        r"epoch 2/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}", lines[-2]
+        r"epoch 2/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}", lines[-3]
     )
     assert re.fullmatch(
         r"finished runs/colours-small-csq-16 in \d+ s of training; validation mAP [01]\.\d{4} "
         r"after the last epoch"
         r"(, whose weights are the model|; the model is that of epoch 1, with [01]\.\d{4})",
-        lines[-1],
+        lines[-2],
     )
+    assert lines[-1] == f"next: bitcodes encode {data / 'database.txt'}"
     assert Path("runs/latest").resolve() == Path("runs/colours-small-csq-16").resolve()
 
 
 def test_a_finished_run_says_so(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert run("--data", data, *QUICK, "--epochs", 1) == 0
-    assert capsys.readouterr().err.splitlines()[-1] == (
+    assert capsys.readouterr().err.splitlines()[-2] == (
         "runs/colours-small-csq-48 is finished (1 epoch): nothing to do. "
         "Train on with a larger --epochs, or start over with --fresh."
     )
@@ -76,13 +77,13 @@ def test_a_folder_without_labels(data: Path, capsys: pytest.CaptureFixture[str])
         shutil.copy(path, "photos")
     flags = ["--data", "photos", "--loss", "itq", *QUICK]
     assert run(*flags) == 0
-    assert re.fullmatch(
-        r"finished runs/photos-small-itq-128 in \d+ s of training", last_line(capsys)
-    )
+    *_, end, next_line = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"finished runs/photos-small-itq-128 in \d+ s of training", end)
+    assert next_line == "next: bitcodes encode photos"
     assert run(*flags) == 0
-    assert last_line(capsys) == (
-        "runs/photos-small-itq-128 is finished: nothing to do. Start over with --fresh."
-    )
+    *_, end, next_line = capsys.readouterr().err.splitlines()
+    assert end == "runs/photos-small-itq-128 is finished: nothing to do. Start over with --fresh."
+    assert next_line == "next: bitcodes encode photos"
 
 
 def test_class_folders_are_trained_on_at_once(
@@ -156,10 +157,6 @@ def test_a_start_that_fails_later_leaves_nothing_either(
     assert not Path("runs").exists()
 
 
-def last_line(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().err.splitlines()[-1]
-
-
 def test_json_is_one_document(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for already in (False, True):
         assert run("--data", data, *QUICK, "--epochs", 2, "--json") == 0
@@ -191,7 +188,7 @@ def test_the_end_tells_of_the_last_epoch_and_the_kept_one(
     left = iter(scores)
     monkeypatch.setattr(trainer.Trainer, "_validate", lambda trainer: (next(left), 0.1))
     assert run("--data", data, *QUICK, "--epochs", 2, "--val", 0.15) == 0
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"of training; {message}")
+    assert capsys.readouterr().err.splitlines()[-2].endswith(f"of training; {message}")
 
 
 def test_missing_data_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,7 +292,10 @@ def test_interrupting_the_real_command(tmp_path: Path, capsys: pytest.CaptureFix
     begun.send_signal(signal.SIGINT)
     rest = begun.stderr.read()
     assert begun.wait(20) == 130
-    assert rest == "interrupted; the same command continues where it stopped\n"
+    assert rest == (
+        "interrupted; the same command continues where it stopped, and evaluate and encode work "
+        "with what it has learned so far\n"
+    )
 
     assert run(*flags) == 0
     assert "resuming at epoch 2 of 2, step " in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Training: what it learns, what it leaves, and that no stop of any kind changes the outcome."""
 
+import errno
 import itertools
 import json
 import shutil
@@ -38,13 +39,16 @@ from bitcodes.settings import Settings
 from bitcodes.settings_file import read_settings_file
 from bitcodes.sources import reading
 from bitcodes.sources.lists import read_list, write_list
+from bitcodes.tasks.evaluate import evaluate
 from bitcodes.training import (
     Finetuned,
     Progress,
+    curves,
     inputs,
     learner,
     resolving,
     state,
+    stopping,
     trainer,
 )
 from bitcodes.training.optimizing import schedule
@@ -391,7 +395,7 @@ def test_progress_is_told(data: Path) -> None:
     assert (
         message[0] == "41 images to train on, 7 to validate, 3 epochs, 32 pixels, 16 bits, on cpu"
     )
-    assert message[1] == "minimum distance of hash centers: 8"
+    assert message[1] == "the target codes of any two classes differ in at least 8 of 16 bits"
 
 
 def test_training_in_another_thread(data: Path) -> None:
@@ -744,6 +748,73 @@ def test_interrupted_while_images_are_read(data: Path, undisturbed: Path) -> Non
         finetune(make_settings(data), loading=lambda *now: signal.raise_signal(signal.SIGINT))
     finetune(make_settings(data))
     assert_equal_outcome(Path("run"), undisturbed)
+
+
+def test_what_ctrl_c_leaves_is_said_and_can_be_used(data: Path) -> None:
+    lines: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        finetune(make_settings(data), report=interrupt_at(2), log=lines.append)
+    assert lines[-1] == (
+        "interrupted; the same command continues where it stopped, and evaluate and encode work "
+        "with what it has learned so far"
+    )
+    assert 0 <= evaluate("run", workers=0).figures["map"] <= 1
+    finetune(make_settings(data))
+    assert not Path("run/last.safetensors").exists()
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(
+            make_settings(data),
+            Path("never"),
+            loading=lambda *now: signal.raise_signal(signal.SIGINT),
+            log=lines.append,
+        )
+    assert lines[-1] == "interrupted before the first step: nothing was saved"
+    assert not Path("never").exists()
+
+
+def _full(*arguments: object, **options: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _full_in_torch(*arguments: object, **options: object) -> None:
+    try:
+        _full()
+    finally:
+        raise RuntimeError("[enforce fail at inline_container.cc:595] unexpected pos 64 vs 0")
+
+
+@pytest.mark.parametrize(
+    ("place", "write"),
+    [
+        (files.os, "fsync"),
+        (trainer, "write_metrics"),
+        (trainer, "save_model"),
+        (curves.SummaryWriter, "add_scalar"),
+        (state.Checkpoint, "write"),
+    ],
+)
+@pytest.mark.parametrize("fail", [_full, _full_in_torch])
+def test_a_full_disk_is_one_line(
+    data: Path, place: Any, write: str, fail: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(data, summary_steps=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, write, fail)
+        with pytest.raises(BitcodesError, match=r"^the disk with run is full: free some space"):
+            finetune(settings)
+    finetune(settings)
+
+
+def test_a_disk_with_too_little_room_is_noticed_before_images_are_read(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = SimpleNamespace(total=10**9, used=10**9 - 1000, free=1000)
+    monkeypatch.setattr(stopping.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(inputs, "TrainingImages", None)
+    with pytest.raises(BitcodesError, match=r"the disk with run is nearly full: .* 0 MB are free"):
+        finetune(make_settings(data))
+    assert not Path("run").exists()
 
 
 def test_the_handler_of_interrupts_is_given_back(data: Path) -> None:
