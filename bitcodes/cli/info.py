@@ -12,7 +12,7 @@ def info(
     ),
     json: JsonOption = False,
 ) -> None:
-    """Describe a code set, a run or a model file. Verify the checksums of a code set.
+    """Describe a code set, a run or a model. Verify the checksums of a code set.
 
     ```
     bitcodes info codes.npy
