@@ -35,8 +35,8 @@ class OnnxModel:
         self._file = file
         self._content = content
         self._threads = threads
-        self._open: Any = None
-        metadata = self._session(1).get_modelmeta().custom_metadata_map
+        self._open: Any = self._session(threads)
+        metadata = self._open.get_modelmeta().custom_metadata_map
         self.info = info = parse_info(metadata, file)
         self.path: Path | str | None = path or file
         self.bits = info.bits
@@ -54,14 +54,18 @@ class OnnxModel:
         side = self.preprocessing.image_size
         return f"<OnnxModel {self.backbone_name}: {counted(self.bits, 'bit')}, {side} pixels>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None}
+
     def fingerprint(self) -> str:
         """The fingerprint of the model that was exported."""
         return self.info.fingerprint
 
     def with_threads(self, threads: int) -> "OnnxModel":
-        """The same model, computed by that many threads; its first use opens the file."""
+        """The same model, computed by that many threads, for another process; closes this one."""
+        self._open = None  # with its threads, which a fork would not have; use opens it again
         other = object.__new__(OnnxModel)
-        other.__dict__ = {**self.__dict__, "_threads": threads, "_open": None}
+        other.__dict__ = {**self.__getstate__(), "_threads": threads}
         return other
 
     def encode_batch(self, images: NDArray[np.uint8]) -> Encoded:
@@ -76,9 +80,8 @@ class OnnxModel:
         return encoded
 
     def _encode(self, images: NDArray[np.uint8]) -> Encoded:
-        if self._open is None:
-            self._open = self._session(self._threads)
-        outputs, features = self._open.run(None, {"images": np.ascontiguousarray(images)})
+        session = self._open = self._open or self._session(self._threads)
+        outputs, features = session.run(None, {"images": np.ascontiguousarray(images)})
         return Encoded(outputs, features)
 
     def _session(self, threads: int | None) -> Any:
