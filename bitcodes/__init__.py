@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from bitcodes.datasets.demo import prepare_demo as prepare_demo
     from bitcodes.errors import BitcodesError as BitcodesError
     from bitcodes.hamming.index import HammingIndex as HammingIndex
-    from bitcodes.models.checkpoint import load_model as load_model
     from bitcodes.models.encoding import encode_images as encode_images
+    from bitcodes.models.engines import load_model as load_model
     from bitcodes.settings import Settings as Settings
     from bitcodes.tasks.duplicates import find_duplicates
     from bitcodes.tasks.encode import encode as encode
@@ -37,7 +37,7 @@ _PUBLIC = {
     "encode_images": "bitcodes.models.encoding:encode_images",
     "evaluate": "bitcodes.tasks.evaluate:evaluate",
     "finetune": "bitcodes.training.finetuning:finetune",
-    "load_model": "bitcodes.models.checkpoint:load_model",
+    "load_model": "bitcodes.models.engines:load_model",
     "pack_outputs": "bitcodes.codes.pack:pack_outputs",
     "prepare_cifar10": "bitcodes.datasets.cifar10:prepare_cifar10",
     "prepare_demo": "bitcodes.datasets.demo:prepare_demo",

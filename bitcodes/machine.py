@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import sys
 
 
@@ -22,6 +23,19 @@ def memory_bytes() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def has_gpu() -> bool:
+    """Whether there is a GPU that torch may use: CUDA's, or that of an Apple chip."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int()
+        failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    except (OSError, AttributeError):
+        return False
+    return not failed and count.value > 0
 
 
 def _windows_memory() -> int | None:

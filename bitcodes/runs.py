@@ -16,6 +16,7 @@ FEATURES = RUNS / ".features"  # of frozen backbones: a cache that may be delete
 LATEST = "latest"
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
+EXPORT_FILE = "model.onnx"
 LAST_MODEL_FILE = "last.safetensors"
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.jsonl"

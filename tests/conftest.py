@@ -19,6 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the markers known."""
     config.addinivalue_line("markers", "posix: uses links, pipes or signals that Windows has not")
     config.addinivalue_line("markers", "proc: reads /proc, which Linux alone has")
+    config.addinivalue_line("markers", "exports: exports models to ONNX, a second and more each")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -27,6 +28,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("this system has no such links, pipes or signals")
     if item.get_closest_marker("proc") and not Path("/proc/self/fd").is_dir():
         pytest.skip("this system has no /proc")
+
+
+@pytest.fixture(autouse=True)
+def unexported(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch run every model that is not exported yet, but in tests marked `exports`."""
+    if request.node.get_closest_marker("exports"):
+        return
+
+    def load_only(path: Path, log: object) -> object:
+        from bitcodes.models.checkpoint import load_model
+
+        return load_model(path, "cpu")
+
+    monkeypatch.setattr("bitcodes.models.engines.export_now", load_only)
 
 
 @pytest.fixture(scope="module")

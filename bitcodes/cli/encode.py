@@ -51,8 +51,7 @@ def encode(
     ),
     engine: Engine = option(
         "What runs the model. onnx is ONNX Runtime, which is faster on a CPU. auto takes the "
-        "engine of an existing code set. For a new one, it takes onnx on a CPU if it is installed "
-        "and the model is exported or the source has at least 1,000 images; else torch.",
+        "engine of an existing code set. For a new one, it takes onnx on a CPU and torch on a GPU.",
         default="auto",
     ),
     dtype: DType = option(

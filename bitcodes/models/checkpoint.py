@@ -10,7 +10,7 @@ from bitcodes.errors import ConfigError, ModelError, first_line
 from bitcodes.files import atomic_write
 from bitcodes.models.builtin import built_in_model
 from bitcodes.models.hashing import HashModel
-from bitcodes.models.modelfile import ModelInfo, find_model, parse_info
+from bitcodes.models.modelfile import ONNX, ModelInfo, find_model, parse_info
 from bitcodes.models.weights import copy_weights, read_safetensors
 from bitcodes.runs import choose_model
 
@@ -41,12 +41,15 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
 
     None means the newest run, runs/latest, or the built-in model if there is none. `device` "auto"
     is the device it was trained on if this machine has it, else the CPU; for the built-in model,
-    the best one. Raises ModelError if the file is missing or damaged.
+    the best one. Raises ModelError if the file is missing or damaged, ConfigError if it is an
+    exported model.
     """
     source = choose_model(source)
     if (bits := built_in_bits(source)) is not None:
         return built_in_model(bits).to(choose_device(device))
     path = find_model(source)
+    if path.suffix == ONNX:
+        raise ConfigError(f"{path} runs with the engine onnx only; for torch, name the run")
     metadata, weights = read_safetensors(path)
     info = parse_info(metadata, path)
     model = HashModel(

@@ -7,13 +7,16 @@ import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import onnx
 import torch
 from torch import nn
 
+from bitcodes.callbacks import Note
 from bitcodes.errors import ModelError
 from bitcodes.files import atomic_write
 from bitcodes.models.checkpoint import describe
 from bitcodes.models.hashing import HashModel, evaluating
+from bitcodes.models.modelfile import ONNX
 
 
 class _Whole(nn.Module):
@@ -42,15 +45,25 @@ def export_onnx(model: HashModel, file: Path) -> None:
         raise ModelError(f"{file} cannot be written: {error.strerror}") from None
 
 
+def try_export(model: HashModel, path: Path, log: Note | None) -> Path | None:
+    """Export a model beside its file `path`, under the same name with the suffix .onnx.
+
+    Returns the ONNX file; None, and `log` is told why, if there can be none.
+    """
+    file = path.with_suffix(ONNX)
+    if log is not None:
+        log(f"exporting the model to {file}, once")
+    try:
+        export_onnx(model, file)
+    except ModelError as error:
+        if log is not None:
+            log(f"{error}; so torch runs the model, which takes longer on a CPU")
+        return None
+    return file
+
+
 def _export(model: HashModel) -> bytes:
     """The model as an ONNX file, with its description in the metadata."""
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 - torch's exporter needs it
-    except ImportError as error:
-        raise ModelError(
-            f"exporting needs the package {error.name}: pip install 'bitcodes[onnx]'"
-        ) from None
     side = model.preprocessing.image_size
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8, device=model.device)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -30,12 +30,17 @@ class ModelInfo(BaseModel):
 
 
 def find_model(source: Path | str | None = None) -> Path:
-    """The model file of a run, or `source` if it is a file; None: the newest run, runs/latest."""
+    """The model file of a run, or `source` if it is a file; None: the newest run, runs/latest.
+
+    A folder with an exported model alone will do. Raises ConfigError, ModelError.
+    """
     path = None if source is None else follow(Path(source))
     if path is not None and path.is_file():
         return path
     path = resolve_run(path) / MODEL_FILE
     if not path.is_file():
+        if (export := path.with_suffix(ONNX)).is_file():
+            return export
         raise ModelError(
             f"{path}: missing; the run has no weights yet: let finetune finish an epoch, "
             "or run the same finetune command again to resume"

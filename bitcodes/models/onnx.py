@@ -18,8 +18,8 @@ class OnnxModel:
     """A model exported to ONNX, run by ONNX Runtime on the CPU in float32.
 
     `threads` compute it (None: all cores). `content` is that of the file if it lies nowhere: `file`
-    is then the name of the model. Raises ModelError for another file, and without the extra `onnx`.
-    A copy in another process opens the file itself.
+    is then the name of the model. Raises ModelError for another file. A copy in another process
+    opens the file itself.
     """
 
     engine = "onnx"
@@ -85,13 +85,8 @@ class OnnxModel:
         return Encoded(outputs, features)
 
     def _session(self, threads: int | None) -> Any:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise ModelError(
-                "the engine onnx needs ONNX Runtime: pip install 'bitcodes[onnx]', or use "
-                "--engine torch"
-            ) from None
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
@@ -127,10 +122,13 @@ def load_onnx(source: Path | str | None = None, log: Note | None = None) -> Onnx
 
 
 def exported(path: Path) -> OnnxModel | None:
-    """The export beside a model file, if it is one of this very model."""
+    """The export beside a model file, if it is an undamaged one of this very model."""
     file = path.with_suffix(ONNX)
     if not file.is_file():
         return None
     expected = read_info(path).fingerprint
-    model = OnnxModel(file, path)
+    try:
+        model = OnnxModel(file, path)
+    except ModelError:
+        return None  # damaged, or of an earlier version
     return model if expected and model.fingerprint() == expected else None

@@ -19,8 +19,7 @@ from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
 from bitcodes.models.engines import load_encoder
-from bitcodes.models.modelfile import ONNX
-from bitcodes.runs import MODEL_FILE, choose_model
+from bitcodes.runs import EXPORT_FILE, MODEL_FILE, choose_model
 from bitcodes.sources.item import Damage
 from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
@@ -157,9 +156,8 @@ def encode_sources(
     that of `run`, a run, a model file or a name of the built-in model (default: the newest run, or
     without one the built-in model, with codes of `bits`). Without `images`, the code set is updated
     from what it was made from, with its own model; CodeSetError if that is not known. An engine or
-    dtype of "auto" is that of the code set if there is one, else what suits the number of images.
-    `ray` is the address of a Ray cluster; "local" starts one on this machine. The rest is as in
-    `encode`.
+    dtype of "auto" is that of the code set if there is one, else as in `load_encoder`. `ray` is the
+    address of a Ray cluster; "local" starts one on this machine. The rest is as in `encode`.
     """
     if images:
         source = open_stream(images, root, stdin)
@@ -174,7 +172,7 @@ def encode_sources(
         sources = [origin.open() for origin in origins]
     like = None if force else recorded_header(out)
     chosen = choose_model(run, bits, None if like is None else like.run)
-    model = load_encoder(chosen, device, engine, dtype, sources[0].count, like, log)
+    model = load_encoder(chosen, device, engine, dtype, like, log)
     if bits is not None and bits != model.bits:
         raise ConfigError(
             f"{model.path}: has codes of {model.bits} bits, not {bits}; without --bits, they are "
@@ -298,10 +296,9 @@ def _way(engine: str | None, dtype: str | None, decode: str | None) -> str:
 def _run_of(model: Encoder) -> Path | str | None:
     """The run of a model, its file if that lies elsewhere, or a name; None if it is in memory."""
     file = model.path
-    return file.parent if isinstance(file, Path) and file.name in _RUN_FILES else file
-
-
-_RUN_FILES = (MODEL_FILE, Path(MODEL_FILE).with_suffix(ONNX).name)
+    if isinstance(file, Path) and file.name in (MODEL_FILE, EXPORT_FILE):
+        return file.parent if file.with_name(MODEL_FILE).is_file() else file
+    return file
 
 
 def _encode_rest(

@@ -216,7 +216,7 @@ def _encode(
     from bitcodes.tasks.encode import encode
 
     dataset = read_dataset(data)
-    model = load_encoder(run, device, images=len(dataset.test) + len(dataset.database))
+    model = load_encoder(run, device)
     try:
         folder.mkdir(parents=isinstance(run, str), exist_ok=True)
     except OSError as error:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.builtin import built_in_bits
-from bitcodes.callbacks import Progress
+from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError, ConfigError, DataError
@@ -117,16 +117,19 @@ def encode_queries(
     return Queries(codes, outputs, tuple(skipped))
 
 
-def find_model(database: CodeSet, run: Path | str | None, device: str, force: bool) -> "Encoder":
+def find_model(
+    database: CodeSet, run: Path | str | None, device: str, force: bool, note: Note | None = None
+) -> "Encoder":
     """The model that made the database: `run`, else the one that its header names.
 
-    Raises CodeSetError if there is none, or it is another model and `force` does not allow that.
+    `note` is told if that takes long. Raises CodeSetError if there is none, or it is another model
+    and `force` does not allow that.
     """
     from bitcodes.models.engines import load_like
 
     if run is None:
         run = recorded_run(database)
-    model = load_like(database.header, run, device)
+    model = load_like(database.header, run, device, note)
     database.check_same_model(str(model.path), model.bits, model.fingerprint(), force)
     return model
 

@@ -75,7 +75,7 @@ def search(
     if not isinstance(source, CodeSet):
         prepared = encode_queries(
             source,
-            find_model(database, run, device, force),
+            find_model(database, run, device, force, note),
             "reduced" if database.header.decode == "reduced" else "full",
             features=rerank,
             batch_size=batch_size,

@@ -13,6 +13,7 @@ from bitcodes.datasets.dataset import read_dataset
 from bitcodes.errors import ConfigError
 from bitcodes.files import lock
 from bitcodes.models.backbones import find_backbone
+from bitcodes.models.engines import export_trained
 from bitcodes.settings import ResolvedSettings, Settings, backbone_name
 from bitcodes.sources.workers import default_workers
 from bitcodes.training.beginning import check, lists_of, remove_lists, run_folder
@@ -96,6 +97,7 @@ def finetune(
             model, line = fit(settings, images, workers, loading, log)
             write_run(run, settings, model, line)
             runs.set_latest(run)
+            export_trained(run / runs.MODEL_FILE, log)
             return Finetuned(run, settings, [line], already=False)
 
         def begin() -> tuple[Settings | None, Path]:
@@ -123,6 +125,8 @@ def finetune(
             resolved.save(run / runs.CONFIG_FILE)
             runs.set_latest(run)
         trainer.train(report)
+        if group.first:
+            export_trained(run / runs.MODEL_FILE, log)
         return Finetuned(run, resolved, trainer.history, already=False)
 
 

@@ -18,7 +18,7 @@ from bitcodes.sources.lists import ImageList
 from bitcodes.training.schema import CheckpointValues
 
 _FILES = (
-    *(runs.CHECKPOINT_FILE, runs.MODEL_FILE, runs.LAST_MODEL_FILE),
+    *(runs.CHECKPOINT_FILE, runs.MODEL_FILE, runs.EXPORT_FILE, runs.LAST_MODEL_FILE),
     *(runs.METRICS_FILE, runs.CONFIG_FILE),
 )
 

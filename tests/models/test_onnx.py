@@ -1,5 +1,6 @@
 """Exported models: the same bits, the same settings, and no torch to run them."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import run as command
 from tiny import SIDE, make_model, make_pictures, make_run
 
+import bitcodes
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.errors import BitcodesError, CodeSetError, ConfigError, ModelError
+from bitcodes.errors import CodeSetError, ConfigError, ModelError
+from bitcodes.models import engines
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.engines import load_encoder, load_like
 from bitcodes.models.exporting import export_onnx
@@ -19,8 +23,7 @@ from bitcodes.models.modelfile import read_info
 from bitcodes.models.onnx import OnnxModel, exported, load_onnx
 from bitcodes.tasks.encode import encode
 
-for name in ("onnx", "onnxruntime", "onnxscript"):
-    pytest.importorskip(name)
+pytestmark = pytest.mark.exports
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ def test_codes_of_an_export_are_those_of_the_model(run: Path, tmp_path: Path, wo
     assert onnx_set.skipped == torch_set.skipped
     assert onnx_set.header.engine == "onnx"
     assert onnx_set.run == torch_set.run == run
-    with pytest.raises(CodeSetError, match=r"\('onnx'.*\('torch'"):
+    with pytest.raises(CodeSetError, match=r"with --engine onnx .* be --engine torch "):
         encode(load_model(run), tmp_path / "photos", tmp_path / "onnx.npy")
 
 
@@ -101,20 +104,69 @@ def test_the_engine_is_chosen(run: Path, tmp_path: Path) -> None:
     assert load_encoder(run).engine == "onnx"  # exported already
     assert load_encoder(run, engine="torch").engine == "torch"
     assert load_encoder(run, dtype="bfloat16").dtype == "bfloat16"
-    assert load_encoder(fresh, images=10).engine == "torch"
     assert load_encoder(run / "model.onnx").engine == "onnx"
     with pytest.raises(ConfigError, match="bfloat16"):
         load_encoder(run, engine="onnx", dtype="bfloat16")
     with pytest.raises(ConfigError, match="name the run"):
         load_encoder(run / "model.onnx", engine="torch")
     make_pictures(tmp_path / "photos", 2)
-    code_set = encode(load_encoder(fresh), tmp_path / "photos", tmp_path / "codes.npy")
-    assert code_set.header.engine == "onnx"  # for an unknown number it is exported
     log: list[str] = []
+    model = load_encoder(fresh, log=log.append)
+    exporting = f"exporting the model to {fresh / 'model.onnx'}, once"
+    assert (model.engine, log) == ("onnx", [exporting])
+    header = encode(model, tmp_path / "photos", tmp_path / "codes.npy").header
     (fresh / "model.onnx").unlink()
-    assert load_like(code_set.header, fresh).engine == "torch"  # a query is not worth it
-    assert load_encoder(fresh, images=1, like=code_set.header, log=log.append).engine == "onnx"
-    assert log == [f"exporting the model to {fresh / 'model.onnx'}, once"]
+    assert load_like(header, fresh, log=log.append).engine == "onnx"
+    assert load_encoder(fresh, like=header, log=log.append).engine == "onnx"
+    assert log == [exporting] * 2
+
+
+def test_a_model_of_a_gpu_is_for_torch_where_there_is_one(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(load_model(run), path)
+    content = path.read_bytes()
+    assert content.count(b'device\\":\\"cpu') == 1
+    path.write_bytes(content.replace(b'device\\":\\"cpu', b'device\\":\\"mps'))
+    for gpu, engine in ((False, "onnx"), (True, "torch")):
+        monkeypatch.setattr(engines, "has_gpu", lambda gpu=gpu: gpu)
+        assert load_encoder(path).engine == engine
+        assert load_encoder(path, "cpu").engine == "onnx"
+
+
+def test_a_code_set_of_torch_goes_on_with_torch_and_is_searched_without(
+    run: Path, tmp_path: Path
+) -> None:
+    make_pictures(tmp_path / "photos", 2)
+    header = encode(load_model(run), tmp_path / "photos", tmp_path / "codes.npy").header
+    assert header.engine == "torch"
+    log: list[str] = []
+    assert load_encoder(run, like=header, log=log.append).engine == "torch"
+    assert len(log) == 1 and "was encoded by torch, which goes on with it; --force" in log[0]
+    assert load_like(header, run).engine == "onnx"
+    assert load_like(header.model_copy(update={"dtype": "bfloat16"}), run).engine == "torch"
+    assert load_like(header, run / "model.onnx").engine == "onnx"
+
+
+def test_torch_runs_what_cannot_be_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "run", seed=3)
+
+    def fails(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    log: list[str] = []
+    assert load_encoder(run, log=log.append).engine == "torch"
+    assert log[1:] == [
+        "tiny cannot be exported to ONNX: no such operator; so torch runs the model, which takes "
+        "longer on a CPU"
+    ]
+    assert [path.name for path in run.iterdir()] == ["model.safetensors"]
+    with pytest.raises(ModelError, match="no such operator"):
+        load_encoder(run, engine="onnx")
 
 
 LIGHT = """
@@ -135,9 +187,44 @@ def test_encoding_with_an_export_loads_no_torch(run: Path, tmp_path: Path) -> No
     assert CodeSet.open(tmp_path / "codes.npy").count == 3
 
 
-def test_without_the_runtime_it_says_what_to_install(
-    run: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_set_made_with_an_onnx_file_is_searched_with_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(BitcodesError, match=r"pip install 'bitcodes\[onnx\]'"):
-        load_onnx(run)
+    monkeypatch.chdir(tmp_path)
+    make_pictures(tmp_path / "photos", 3)
+    for number, name in enumerate(("model.onnx", "other.onnx", "alone/model.onnx")):
+        Path(name).parent.mkdir(exist_ok=True)
+        shutil.copy(run / "model.onnx", name)
+        codes = f"{number}.npy"
+        encode_it = ("encode", "photos", "-o", codes, "--run", name, "--workers", 0)
+        assert command(*encode_it) == 0
+        header = CodeSet.open(codes).header
+        assert (header.run, header.engine) == (name, "onnx")
+        for model in ((), ("--run", name), ("--run", Path(name).parent)):
+            capsys.readouterr()
+            assert command("search", "photos/02.png", "--codes", codes, "-k", 1, *model) == 0
+            assert capsys.readouterr().out.split("\t")[4] == "photos/02.png"
+        assert command(*encode_it) == 0
+        assert "up to date" in capsys.readouterr().err
+    shutil.rmtree("alone")
+    assert command("search", "photos/02.png", "--codes", codes) == 1
+    assert "was made with alone/model.onnx, which is not there" in capsys.readouterr().err
+
+
+def test_the_public_load_model_takes_an_onnx_file(run: Path, tmp_path: Path) -> None:
+    make_pictures(tmp_path / "photos", 3)
+    names = sorted((tmp_path / "photos").iterdir())
+    model, whole = bitcodes.load_model(str(run / "model.onnx")), bitcodes.load_model(run)
+    assert (model.engine, whole.engine) == ("onnx", "torch")
+    assert isinstance(whole, HashModel)
+    encoded, expected = (bitcodes.encode_images(each, names) for each in (model, whole))
+    np.testing.assert_allclose(encoded.outputs, expected.outputs, atol=1e-5)
+    with pytest.raises(ConfigError, match="use --engine torch for cuda"):
+        bitcodes.load_model(run / "model.onnx", "cuda")
+
+
+def test_a_model_that_is_exported_is_not_exported_again(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("export", tmp_path / "copy.onnx", "--run", run / "model.onnx") == 1
+    assert "runs with the engine onnx only" in capsys.readouterr().err

@@ -280,8 +280,6 @@ def test_info(searched: Path, bitcodes: Run, stored: Stored) -> None:
 
 
 def test_export(searched: Path, bitcodes: Run) -> None:
-    for name in ("onnx", "onnxruntime", "onnxscript"):
-        pytest.importorskip(name)
     bitcodes("export", "model.onnx", "--run", "runs/exact")
     bitcodes("export", "model.onnx", "--run", "runs/exact", expect=1)
     assert bitcodes("info", "model.onnx", "--json").json["fingerprint"] == inputs.FINGERPRINT
@@ -314,6 +312,7 @@ def test_evaluate_code_sets(place: Path, bitcodes: Run, stored: Stored) -> None:
     assert "</html>" in Path("page.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.exports
 def test_evaluate_a_run(place: Path, bitcodes: Run, stored: Stored) -> None:
     inputs.make_dataset(place / "data", 24, 9)
     inputs.write(place / "runs/exact/config.yaml", b"data: data\n")

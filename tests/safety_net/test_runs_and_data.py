@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safety_net import inputs
 from safety_net.stored import Stored
 
@@ -47,6 +48,7 @@ def check_margin(run: Path, images: Path, paths: list[str]) -> None:
     assert np.abs(outputs).min() > MARGIN * np.abs(outputs).mean(), np.sort(np.abs(outputs), None)
 
 
+@pytest.mark.exports
 def test_finetune_frozen(place: Path, bitcodes: Run, stored: Stored) -> None:
     inputs.make_dataset(place / "data", 24, 6, 32)
     arguments = ("finetune", "--data", "data", "--backbone", "tiny", *TRAINING, "--freeze")
@@ -58,6 +60,7 @@ def test_finetune_frozen(place: Path, bitcodes: Run, stored: Stored) -> None:
     assert again == {**document, "already_finished": True}
 
 
+@pytest.mark.exports
 def test_finetune_without_labels(place: Path, bitcodes: Run, stored: Stored) -> None:
     arguments = ("finetune", "--data", "photos", "--loss", "itq", "--backbone", "tiny", *TRAINING)
     document = bitcodes(*arguments, "--bits", 8, "--json").json
@@ -65,6 +68,7 @@ def test_finetune_without_labels(place: Path, bitcodes: Run, stored: Stored) -> 
     check_run(bitcodes, stored, Path("runs/photos-tiny-itq-8"), Path("photos"))
 
 
+@pytest.mark.exports
 def test_finetune(place: Path, bitcodes: Run, stored: Stored) -> None:
     inputs.make_dataset(place / "data", 24, 6, 32, plain=4)
     arguments = (

@@ -48,7 +48,7 @@ def test_an_image_of_a_folder_is_looked_up_once_and_opened_once(
     photos: Path, tmp_path: Path, calls: Counter[str]
 ) -> None:
     source = open_stream([str(photos)])
-    assert source.count == 3 * COUNT  # as the command line asks, to choose the engine
+    assert source.count == 3 * COUNT
     encode(make_model(), source, tmp_path / "codes.npy")
     assert calls == {"stat": 3 * COUNT, "open": 3 * COUNT, "scandir": 4}
 

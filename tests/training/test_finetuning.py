@@ -120,7 +120,8 @@ def test_training_learns(data: Path, loss: str) -> None:
 def test_a_run_holds_what_it_promises(data: Path, undisturbed: Path) -> None:
     names = {path.name.split(".tfevents")[0] for path in undisturbed.iterdir()}
     assert names == {
-        *("config.yaml", "model.safetensors", "checkpoint.pt", "metrics.jsonl", "events.out")
+        *("config.yaml", "model.safetensors", "checkpoint.pt", "metrics.jsonl", "events.out"),
+        "model.onnx",
     }
     assert load_settings(undisturbed) == make_settings(
         data, optimizer="sgd", weight_decay=5e-4, hidden=0
