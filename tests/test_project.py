@@ -2,7 +2,6 @@
 
 import ast
 import graphlib
-import importlib.util
 import os
 import re
 import shlex
@@ -26,8 +25,6 @@ from bitcodes.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bitcodes"
-HEAVY = {"torch", "torchvision", "timm", "numba", "PIL", "tensorboard", "safetensors"}
-HEAVY |= {"jinja2", "matplotlib", "numpy"}
 TYPER_OF_PAGE = "0.29."  # whose version wrote docs/cli.md: others draw it a little differently
 
 
@@ -48,45 +45,6 @@ def flags_of(parameter: Any) -> list[str]:
     """What a user types for an option, such as --flip and --no-flip; nothing for an argument."""
     typed: list[str] = [*parameter.opts, *parameter.secondary_opts]
     return [flag for flag in typed if flag.startswith("-")]
-
-
-def packages_loaded_by(code: str) -> set[str]:
-    """The top-level packages that a fresh interpreter holds after running `code`."""
-    script = f"import sys\n{code}\nprint(*sorted({{m.split('.')[0] for m in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.splitlines()[-1].split())
-
-
-def print_help_of(*commands: list[str]) -> str:
-    """Code that prints the help of commands, and goes on."""
-    lines = ["from bitcodes.cli.app import main"]
-    for words in commands:
-        lines += [
-            f"try: main({[*words, '--help']!r})",
-            "except SystemExit as done: assert not done.code, done.code",
-        ]
-    return "\n".join(lines)
-
-
-def test_importing_the_package_costs_next_to_nothing() -> None:
-    loaded = packages_loaded_by("import bitcodes; dir(bitcodes)")
-    assert loaded & (HEAVY | {"numpy", "pydantic", "rich", "typer", "yaml"}) == set()
-
-
-def test_help_loads_neither_torch_nor_numba() -> None:
-    assert all(importlib.util.find_spec(name) for name in HEAVY)  # no name here is mistyped
-    assert packages_loaded_by(print_help_of([])) & (HEAVY | {"pydantic", "yaml"}) == set()
-
-
-def test_the_help_of_commands_loads_neither_torch_nor_numba() -> None:
-    commands = [name.split()[1:] for name in COMMANDS]
-    assert packages_loaded_by(print_help_of(*commands)) & HEAVY == set()
-
-
-def test_stored_codes_are_searched_without_torch() -> None:
-    loaded = packages_loaded_by("from bitcodes import CodeSet, HammingIndex")
-    assert loaded & {"torch", "torchvision", "timm", "safetensors"} == set()
 
 
 def test_public_names_are_there_and_documented() -> None:

@@ -10,7 +10,6 @@ from bitcodes.cli.next_step import next_command
 from bitcodes.cli.options import JsonOption, WorkersOption, flag, option
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
-from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.recipes import Recipe, gather_settings
 from bitcodes.runs import resolve_run
 from bitcodes.wording import counted
@@ -112,6 +111,8 @@ def _summary(result: "Finetuned") -> str:
 
 def _next_words(result: "Finetuned") -> tuple[object, ...]:
     """What to run next: encode the images that the codes are for, with this run."""
+    from bitcodes.datasets.dataset import LIST_NAMES
+
     data = result.settings.data
     database = data / LIST_NAMES["database"]
     newest = resolve_run(None) == result.run.resolve()

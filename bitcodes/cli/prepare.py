@@ -102,5 +102,7 @@ def demo(
 
 
 def _finish(prepared: "Prepared") -> None:
+    from bitcodes.report import prepared_views  # noqa: F401 - for `show`
+
     show(prepared)
     next_command("finetune", "--data", prepared.folder)

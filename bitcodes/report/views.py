@@ -1,7 +1,8 @@
 """How each kind of result is shown: tables on a terminal, lines in a pipe, remarks.
 
-Each is a function that is dispatched by the type of the result. `pages` has the HTML, and
-`evaluation_views` what evaluations look like: other commands load as little as they need.
+Each is a function that is dispatched by the type of the result. `pages` has the HTML. How
+evaluations and prepared folders look stands in `evaluation_views` and `prepared_views`, which are
+imported where they are shown, so that searches load no more than they need.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,6 @@ from rich.text import Text
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
-from bitcodes.datasets.prepared import Prepared
 from bitcodes.report.text import path_from_here, printable
 from bitcodes.sources.paths import quote_path
 from bitcodes.tasks.duplicates import Duplicates
@@ -183,25 +183,6 @@ def _(exported: Exported) -> Iterator[RenderableType]:
     yield Text(
         f"{exported.file}: {exported.backbone}, {counted(exported.bits, 'bit')}, images of {size}"
     )
-
-
-@tables.register
-def _(prepared: Prepared) -> Iterator[RenderableType]:
-    states = {"new": "ready", "updated": "updated", "unchanged": "already prepared"}
-    about = prepared.description
-    counts = about["counts"]
-    yield Text(
-        f"{prepared.folder} is {states[prepared.state]}: "
-        f"{counted(counts['train'], 'image')} to train on, "
-        f"{counted(counts['test'], 'query', 'queries')}, {counts['database']:,} in the database, "
-        f"{counted(len(about['class_names']), 'class', 'classes')} "
-        f"(protocol {about.get('protocol')})"
-    )
-
-
-@remarks.register
-def _(prepared: Prepared) -> Iterator[str]:
-    return (f"note: {remark}" for remark in prepared.notes)
 
 
 def _line(*fields: object) -> str:
