@@ -1,12 +1,15 @@
 """A prepared folder: lists of images to train on, to search for and to search in."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from bitcodes.datasets.changing import finish_change
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
-from bitcodes.sources.description import read_description
+from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import ImageList, read_list
 from bitcodes.wording import counted, quoted
 
@@ -46,9 +49,11 @@ def read_dataset(folder: Path) -> Dataset:
         raise DataError(
             f"{folder}: expected the same number of labels in all lists, found: {numbers}"
         )
+    description = read_description(folder) or {}
+    _check_counts(folder, lists, description)
     # A list may miss a class and so have no names.
     names = {part.class_names for part in lists.values()} - {()}
-    protocol = (read_description(folder) or {}).get("protocol")
+    protocol = description.get("protocol")
     return Dataset(
         **lists,
         class_names=names.pop() if len(names) == 1 else (),
@@ -56,8 +61,24 @@ def read_dataset(folder: Path) -> Dataset:
     )
 
 
+def _check_counts(
+    folder: Path, lists: Mapping[str, ImageList], description: Mapping[str, Any]
+) -> None:
+    """Raise DataError if lists have other numbers of images than dataset.json says."""
+    counts = description.get("counts")
+    for key, images in lists.items():
+        count = counts.get(key, len(images)) if isinstance(counts, dict) else len(images)
+        if count != len(images):
+            raise DataError(
+                f"{folder / LIST_NAMES[key]} has {counted(len(images), 'image')}, but "
+                f"{DATASET_FILE} says {count!r}: they are of two versions. Run `bitcodes prepare` "
+                f'again. If you have edited the list, correct "counts" in {DATASET_FILE}'
+            )
+
+
 def check_lists(folder: Path) -> None:
     """Raise DataError if a list file of a prepared folder is missing, or the folder."""
+    finish_change(folder)
     if not folder.is_dir():
         raise DataError(
             f"there is no data folder {folder}; make one with `bitcodes prepare` "

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bitcodes.datasets.changing import changed_together, finish_change
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.errors import DataError
 from bitcodes.files import lock, write_json_atomic
@@ -41,6 +42,7 @@ def check_settings(
     A setting that is None may be anything. Raises DataError, which ends with `advice`, if `out` was
     prepared with other settings, and if it holds something else.
     """
+    finish_change(out)
     description = read_description(out)
     if description is None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -88,7 +90,7 @@ def staged_folder(out: Path) -> Iterator[Path]:
 def write_dataset(
     folder: Path, classes: Mapping[str, Division], settings: Mapping[str, object]
 ) -> dict[str, Any]:
-    """Write train.txt, test.txt, database.txt and, last, dataset.json; returns what it says.
+    """Write train.txt, test.txt, database.txt and dataset.json, all or none; returns the last.
 
     Raises DataError if a query (test) is also in train or database, or if a list is empty.
     """
@@ -118,11 +120,12 @@ def write_lists(
                 f"{LIST_NAMES['test']} and {LIST_NAMES[key]} (such as {min(shared)}); scores would "
                 "be too good to be true"
             )
-    for key, name in LIST_NAMES.items():
-        write_list(folder / name, *lists[key])
     counts = {key: len(lists[key][0]) for key in LIST_NAMES}
     description = {**settings, "counts": counts, "class_names": list(class_names)}
-    write_json_atomic(folder / DATASET_FILE, description)
+    with changed_together(folder) as new:
+        for key, name in LIST_NAMES.items():
+            write_list(new / name, *lists[key])
+        write_json_atomic(new / DATASET_FILE, description)
     return description
 
 
