@@ -40,6 +40,11 @@ def encode(
         "Folder that the relative paths in lists start from. Default: the folder of the list; for "
         "standard input, the working folder."
     ),
+    all_files: bool = flag(
+        "--all-files",
+        "In folders, take hidden files and system folders too (@eaDir, __MACOSX, trash, "
+        "thumbnails). Default: leave them out, and say so.",
+    ),
     strict: bool = flag("--strict", "Stop at an image that cannot be read. Default: skip it."),
     append: bool = flag(
         "--append",
@@ -116,6 +121,7 @@ def encode(
                 run=run,
                 bits=bits,
                 root=root,
+                all_files=all_files,
                 part=numbers,
                 engine=engine,
                 dtype=dtype,

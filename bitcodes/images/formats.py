@@ -188,7 +188,10 @@ def _open_jxl(file: BinaryIO) -> tuple[Image.Image, int | None]:
         raise ImageError(JXL_HINT) from None
     check_size(*jxl_size(file))
     file.seek(0)
-    image = JXLImageFile(file, "")
+    try:
+        image = JXLImageFile(file, "")
+    except RuntimeError as error:  # libjxl says no more
+        raise OSError("a JPEG XL image that its decoder refuses") from error
     return image, None if image.jpeg else 1
 
 

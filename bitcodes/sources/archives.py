@@ -29,6 +29,7 @@ from bitcodes.sources.item import (
     file_stat,
     stat_of,
 )
+from bitcodes.sources.left_out import is_system_name
 from bitcodes.sources.tape import Tape, decompressed
 from bitcodes.sources.tars import TarEntry, tar_entries
 from bitcodes.sources.zips import zip_entries
@@ -280,7 +281,7 @@ class _Contents:
 
 
 def _is_hidden(path: PurePosixPath) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return any(map(is_system_name, path.parts))
 
 
 def _leads_out(path: PurePosixPath) -> bool:

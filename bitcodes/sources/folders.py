@@ -5,17 +5,21 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from bitcodes.errors import DataError
-from bitcodes.images.decode import IMAGE_SUFFIXES
+from bitcodes.images.formats import IMAGE_SUFFIXES
 from bitcodes.sources.item import File, Item, regular_stat
+from bitcodes.sources.left_out import LeftOut, is_system_name
 from bitcodes.sources.spool import Spool
 
 
-def folder_images(root: str) -> Callable[[], Iterator[Item]]:
+def folder_images(
+    root: str, all_files: bool = False, left_out: LeftOut | None = None
+) -> Callable[[], Iterator[Item]]:
     """The images of a folder and its subfolders, to be gone through any number of times.
 
     The folder is walked once, and each image looked up once: later rounds give what was there then.
+    `all_files` and `left_out` are as in walk_files.
     """
-    spool = Spool(_records(root))
+    spool = Spool(_records(root, all_files, left_out))
 
     def items() -> Iterator[Item]:
         for line in spool:
@@ -27,19 +31,23 @@ def folder_images(root: str) -> Callable[[], Iterator[Item]]:
     return items
 
 
-def walk_files(root: str) -> Iterator[tuple[str, bool]]:
+def walk_files(
+    root: str, all_files: bool = False, left_out: LeftOut | None = None
+) -> Iterator[tuple[str, bool]]:
     """Each file below `root`: its path relative to it, and whether it is taken for an image.
 
     An image is whatever has an image's suffix (IMAGE_SUFFIXES), even if it is a broken link or a
     pipe, so that reading it says why it is not one. A subfolder that cannot be listed stands for
-    itself, for the same reason. Hidden files and folders are left out. Links are followed, but for
-    a link to a folder within `root`, which is found by its own name.
+    itself, for the same reason. Hidden files and folders, and those of systems (is_system_name),
+    are left out, without `all_files`. Links are followed, but for a link to a folder within `root`,
+    which is found by its own name. `left_out` counts what is not taken.
 
     Paths have forward slashes and come in their order; the names of one folder at a time are in
     memory.
     """
+    left_out = LeftOut() if left_out is None else left_out
     visits: set[tuple[int, int]] = set()
-    own = cache(lambda: _own_folders(root))
+    own = cache(lambda: _own_folders(root, all_files))
 
     def is_new(path: str, is_link: bool) -> bool:
         status = os.stat(path)  # noqa: PTH116
@@ -55,28 +63,33 @@ def walk_files(root: str) -> Iterator[tuple[str, bool]]:
         if path is None:
             waiting.pop()
         elif path and not path.endswith("/"):
-            yield path, os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+            suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
+            if suffix not in IMAGE_SUFFIXES:
+                left_out.add_other(suffix)
+            yield path, suffix in IMAGE_SUFFIXES
         else:
             folder = os.path.join(root, path)  # noqa: PTH118
             try:
                 if is_new(folder, is_link):
-                    waiting.append(iter(_children(folder, path)))
+                    waiting.append(iter(_children(folder, path, all_files, left_out)))
             except OSError as error:
                 if not path:
                     raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
                 yield path.rstrip("/"), True
 
 
-def _records(root: str) -> Iterator[bytes]:
+def _records(root: str, all_files: bool, left_out: LeftOut | None) -> Iterator[bytes]:
     """A line per image: size and time, both empty unless it is a regular file, and its path."""
-    for path, is_image in walk_files(root):
+    for path, is_image in walk_files(root, all_files, left_out):
         if is_image:
             known = regular_stat(os.path.join(root, path))  # noqa: PTH118
             name = path.encode("utf-8", "surrogateescape").replace(b"\n", b"\0")
             yield b"%d %d %s\n" % (*known, name) if known else b"  %s\n" % name
 
 
-def _children(folder: str, prefix: str) -> list[tuple[str, bool]]:
+def _children(
+    folder: str, prefix: str, all_files: bool, left_out: LeftOut
+) -> list[tuple[str, bool]]:
     """What is in a folder: paths, which end with / for folders, and whether it is a link to one."""
     children = []
     with os.scandir(folder) as entries:
@@ -85,18 +98,20 @@ def _children(folder: str, prefix: str) -> list[tuple[str, bool]]:
                 is_folder = entry.is_dir()
             except OSError:  # a link that leads to itself
                 is_folder = False
-            if not entry.name.startswith("."):
+            if not all_files and is_system_name(entry.name):
+                left_out.add_system(entry.name, is_folder)
+            else:
                 path = f"{prefix}{entry.name}{'/' * is_folder}"
                 children.append((path, is_folder and entry.is_symlink()))
     children.sort()
     return children
 
 
-def _own_folders(root: str) -> set[tuple[int, int]]:
+def _own_folders(root: str, all_files: bool) -> set[tuple[int, int]]:
     """The folders below `root`, without following links."""
     identities = set()
     for parent, folders, _ in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if all_files or not is_system_name(name)]
         status = os.stat(parent)  # noqa: PTH116
         identities.add((status.st_dev, status.st_ino))
     return identities

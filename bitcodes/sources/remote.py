@@ -9,6 +9,7 @@ from bitcodes.errors import BitcodesError, DataError, ImageError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import stream_images
 from bitcodes.sources.item import GONE, Decode, Item, Result, Stat
+from bitcodes.sources.left_out import is_system_name
 
 
 class Remote(NamedTuple):
@@ -45,7 +46,7 @@ def remote_files(url: str) -> Iterator[Item]:
         folders = []
         for entry in sorted(entries, key=lambda entry: str(entry["name"])):
             name = str(entry["name"]).rstrip("/")
-            if name == current or name.rsplit("/", 1)[-1].startswith("."):
+            if name == current or is_system_name(name.rsplit("/", 1)[-1]):
                 continue
             if entry["type"] == "directory":
                 folders.append(name)

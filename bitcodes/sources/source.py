@@ -17,6 +17,7 @@ from bitcodes.sources.archives import archive_images, archive_version, is_archiv
 from bitcodes.sources.description import recorded_names
 from bitcodes.sources.folders import folder_images
 from bitcodes.sources.item import Damage, File, Item, regular_stat
+from bitcodes.sources.left_out import LeftOut
 from bitcodes.sources.lists import ImageList, ListStream, file_lines, single_labels
 from bitcodes.sources.paths import absolute, below, folder_of, is_remote, joined, quote_path
 from bitcodes.sources.ranges import expand
@@ -41,7 +42,8 @@ class Source:
     of labels per image, or 0; `single` says whether exactly one of them is 1. `versions` are those
     of archives, which need not be read then to see whether they have changed. `is_archive`: it is
     one archive, its root. `known` are count and digest where going through the images does not tell
-    them. `is_joined`: the user named several, so that the root was not named.
+    them. `is_joined`: the user named several, so that the root was not named. `left_out` counts
+    what lies beside the images in folders, once these have been gone through.
     """
 
     root: str
@@ -53,6 +55,7 @@ class Source:
     is_archive: bool = False
     is_joined: bool = False
     known: tuple[int, str] | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def __iter__(self) -> Iterator[Item]:
         return self.images()
@@ -151,6 +154,7 @@ def open_stream(
     root: Path | None = None,
     stdin: IO[bytes] | None = None,
     folder: Path | None = None,
+    all_files: bool = False,
 ) -> Source:
     """The images that `arguments` name, in their order.
 
@@ -159,7 +163,8 @@ def open_stream(
     single folder, list or archive is its own root. The images of a single range of names, such as
     shards-{0000..0099}.tar, are relative to its folder. Otherwise paths are relative to `root`
     (default: `folder`, by default the working folder) where they lie below it. An image in an
-    archive counts as lying in it, as if the archive were a folder.
+    archive counts as lying in it, as if the archive were a folder. `all_files` takes hidden files
+    and those of systems in folders too (is_system_name).
     Raises DataError for what is not there, for a folder without images, for a malformed list and
     for labelled and unlabelled sources together.
     """
@@ -168,7 +173,9 @@ def open_stream(
     base = absolute((folder or Path.cwd()) if root is None else root)
     names, parts = [], []
     for name in chain.from_iterable(map(expand, arguments)):
-        parts.append(_open_one(name, root, base, stdin))  # the first that is not there ends this
+        parts.append(
+            _open_one(name, root, base, stdin, all_files)
+        )  # the first that is not there ends this
         names.append(name)
     if len(parts) == 1:
         return parts[0]
@@ -224,10 +231,13 @@ def _join(names: Sequence[str], parts: Sequence[Source], root: str) -> Source:
         all(part.single for part in parts),
         tuple(versions),
         is_joined=True,
+        left_out=tuple(chain.from_iterable(part.left_out for part in parts)),
     )
 
 
-def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | None) -> Source:
+def _open_one(
+    argument: str, root: Path | None, base: str, stdin: IO[bytes] | None, all_files: bool
+) -> Source:
     if argument == "-":
         lines = Spool(() if stdin is None else stdin)
         return _list(ListStream(lambda: lines, "standard input", Path(base)))
@@ -242,7 +252,7 @@ def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | No
             raise DataError(f"no such file or folder: {quote_path(argument)}") from None
     full_path = absolute(path)
     if is_folder:
-        return _open_folder(argument, full_path)
+        return _open_folder(argument, full_path, all_files)
     if path.suffix.lower() in LIST_SUFFIXES:
         list_root = (path.parent if root is None else root).absolute()
         names = recorded_names(path.parent)
@@ -255,11 +265,13 @@ def _open_one(argument: str, root: Path | None, base: str, stdin: IO[bytes] | No
     return Source(base, lambda: iter([image]))
 
 
-def _open_folder(argument: str, root: str) -> Source:
-    error = (
-        f"no images in the folder {quote_path(argument)} (by their names: .jpg, .png, .heic ...)"
-    )
-    return _not_empty(Source(root, folder_images(root)), error)
+def _open_folder(argument: str, root: str, all_files: bool) -> Source:
+    left_out = LeftOut()
+    source = Source(root, folder_images(root, all_files, left_out), left_out=(left_out,))
+    if next(iter(source), None) is None:
+        why = left_out.describe() or "looked for names such as .jpg, .png and .heic"
+        raise DataError(f"no images in the folder {quote_path(argument)} ({why})")
+    return source
 
 
 def _open_remote(url: str) -> Source:
@@ -267,16 +279,13 @@ def _open_remote(url: str) -> Source:
         version = f"{url} {remote_version(url)}"
         return Source(url, partial(remote_archive, url), versions=(version,), is_archive=True)
     if url.endswith("/"):
-        return _not_empty(Source(url, lambda: remote_files(url)), f"no images below {url}")
+        source = Source(url, lambda: remote_files(url))
+        if next(iter(source), None) is None:
+            raise DataError(f"no images below {url}")
+        return source
     folder, _, name = url.rpartition("/")
     image = Item(name, Remote(url, remote_stat(url)))
     return Source(folder, lambda: iter([image]))
-
-
-def _not_empty(source: Source, error: str) -> Source:
-    if next(iter(source), None) is None:
-        raise DataError(error)
-    return source
 
 
 def _list(stream: ListStream) -> Source:

@@ -21,6 +21,7 @@ from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
 from bitcodes.models.engines import load_encoder
 from bitcodes.runs import EXPORT_FILE, MODEL_FILE, choose_model
 from bitcodes.sources.item import Damage
+from bitcodes.sources.left_out import total
 from bitcodes.sources.lists import ImageList
 from bitcodes.sources.paths import quote_path
 from bitcodes.sources.ranges import has_range
@@ -95,6 +96,8 @@ def encode(
             )
         existing = None
     update = Update(source, existing, append)
+    if left_out := total(source.left_out).describe():
+        log(left_out)
     if existing is not None and update.is_empty:
         images = "images" if source.count is None else counted(source.count, "image")
         same = "nothing to append" if append else f"the same model and the same {images}"
@@ -134,6 +137,7 @@ def encode_sources(
     run: Path | str | None = None,
     bits: int | None = None,
     root: Path | None = None,
+    all_files: bool = False,
     part: tuple[int, int] | None = None,
     engine: Engine = "auto",
     dtype: DType = "auto",
@@ -158,11 +162,12 @@ def encode_sources(
     from what it was made from, with its own model; CodeSetError if that is not known. An engine or
     dtype of "auto" is that of the code set if there is one, else as in `load_encoder`. `ray` is the
     address of a Ray cluster; "local" starts one on this machine. The rest is as in `encode`.
+    `all_files` takes hidden files and those of systems in folders too.
     """
     if images:
-        source = open_stream(images, root, stdin)
+        source = open_stream(images, root, stdin, all_files=all_files)
         sources = [source if part is None else source.part(*part)]
-        origins = origins_after(out, Origin.of(images, root, part), append, force)
+        origins = origins_after(out, Origin.of(images, root, part, all_files), append, force)
     else:
         existing = CodeSet.open(out)
         origins = origins_to_repeat(existing, out)

@@ -35,17 +35,25 @@ class Origin:
     root: Path | None = None
     part: tuple[int, int] | None = None
     """I and N of a part."""
+    all_files: bool = False
 
     @classmethod
-    def of(cls, images: Sequence[str], root: Path | None, part: tuple[int, int] | None) -> Self:
+    def of(
+        cls,
+        images: Sequence[str],
+        root: Path | None,
+        part: tuple[int, int] | None,
+        all_files: bool = False,
+    ) -> Self:
         """The origin of a call from the working folder."""
         folder = Path.cwd()
         names = (name if _is_no_path(name) else os.path.abspath(name) for name in images)  # noqa: PTH100
-        return cls(tuple(names), folder, None if root is None else root.absolute(), part)
+        root = None if root is None else root.absolute()
+        return cls(tuple(names), folder, root, part, all_files)
 
     def open(self) -> Source:
         """The images again, as they are now; DataError as from open_stream."""
-        source = open_stream(self.images, self.root, None, self.folder)
+        source = open_stream(self.images, self.root, None, self.folder, self.all_files)
         return source if self.part is None else source.part(*self.part)
 
 
@@ -79,6 +87,7 @@ def write_origins(code_set: CodeSet, codes: Path, origins: Sequence[Origin]) -> 
             "folder": stored(origin.folder),
             "root": None if origin.root is None else stored(origin.root),
             "part": origin.part,
+            "all_files": origin.all_files,
         }
         for origin in origins
     ]
@@ -150,6 +159,7 @@ def _parse(entry: dict[str, Any], folder: Path) -> Origin:
         Path(place(entry["folder"])),
         None if root is None else Path(place(root)),
         None if part is None else (int(part[0]), int(part[1])),
+        entry.get("all_files") is True,
     )
 
 

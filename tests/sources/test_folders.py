@@ -7,7 +7,12 @@ import pytest
 from hostile import find_images, make_hostile_folder
 
 from bitcodes.errors import DataError
+from bitcodes.images.camera_raw import RAW_SUFFIXES
+from bitcodes.images.formats import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES
+from bitcodes.sources import folders, left_out
 from bitcodes.sources.folders import walk_files
+from bitcodes.sources.left_out import LeftOut
+from bitcodes.sources.source import open_stream
 
 
 def test_images_of_a_folder_are_found_and_sorted(here: Path) -> None:
@@ -55,3 +60,58 @@ def test_paths_come_in_their_order_where_folders_are_named_like_files(tmp_path: 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert find_images(tmp_path) == ["A.png", "a-b/c.png", "a.png", "a/z.png", "a0/c.png"]
+
+
+SYSTEM = ("@eaDir", "__MACOSX", ".thumbnails", "$RECYCLE.BIN", "#recycle", ".Trash-1000", ".git")
+
+
+@pytest.fixture
+def as_it_is(tmp_path: Path) -> Path:
+    """A folder with files of systems, and pictures of kinds that nothing here reads."""
+    for name in ("a.jpg", "b/c.jpg", "._a.jpg", "b/.DS_Store", "b/Thumbs.db", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for folder in SYSTEM:
+        (tmp_path / "b" / folder).mkdir()
+        (tmp_path / "b" / folder / "thumb.jpg").touch()
+    for name in ("x.svg", "y.SVG", "z.psb"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_files_of_systems_are_left_out_and_counted(as_it_is: Path) -> None:
+    counts = LeftOut()
+    found = [path for path, is_image in walk_files(str(as_it_is), left_out=counts) if is_image]
+    assert found == ["a.jpg", "b/c.jpg"]
+    assert counts.folders.total() == len(SYSTEM)
+    assert counts.files == 1  # ._a.jpg; the others are not named like images
+    assert counts.unsupported == {".svg": 2, ".psb": 1}
+    words = counts.describe()
+    assert words.startswith("left out: 7 system folders (")
+    assert "; 1 hidden image, which --all-files takes; 3 pictures of kinds that are" in words
+    assert words.endswith("not supported (2 .svg, 1 .psb)")
+
+
+def test_all_files_are_taken_if_asked_for(as_it_is: Path) -> None:
+    counts = LeftOut()
+    found = [path for path, is_image in walk_files(str(as_it_is), True, counts) if is_image]
+    thumbnails = {f"b/{folder}/thumb.jpg" for folder in SYSTEM}
+    assert set(found) == {"a.jpg", "b/c.jpg", "._a.jpg"} | thumbnails
+    assert counts.describe() == (
+        "left out: 3 pictures of kinds that are not supported (2 .svg, 1 .psb)"
+    )
+
+
+def test_nothing_left_out_is_nothing_to_say(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    counts = LeftOut()
+    list(walk_files(str(tmp_path), left_out=counts))
+    assert counts.describe() == ""
+
+
+def test_a_folder_of_nothing_else_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "IMAGE_SUFFIXES", IMAGE_SUFFIXES - RAW_SUFFIXES)
+    monkeypatch.setattr(left_out, "UNSUPPORTED_SUFFIXES", UNSUPPORTED_SUFFIXES | RAW_SUFFIXES)
+    (tmp_path / "DSC_1.NEF").touch()
+    with pytest.raises(DataError, match=r"no images .*1 .nef; for camera RAW: pip install 'bitcod"):
+        open_stream([str(tmp_path)])

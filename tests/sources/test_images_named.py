@@ -75,7 +75,7 @@ def test_what_is_not_there(here: Path) -> None:
     (here / "empty").mkdir()
     with pytest.raises(DataError, match=r"no such file or folder: 'gone.png'"):
         open_images(["gone.png"])
-    with pytest.raises(DataError, match=r"no images in the folder 'empty' \(by their names"):
+    with pytest.raises(DataError, match=r"no images in the folder 'empty' \(looked for names"):
         open_images(["empty"])
     with pytest.raises(DataError, match="no images named"):
         open_images([])
