@@ -17,6 +17,7 @@ from bitcodes.files import atomic_write
 from bitcodes.models.checkpoint import describe
 from bitcodes.models.hashing import HashModel, evaluating
 from bitcodes.models.modelfile import ONNX
+from bitcodes.models.sealing import seal
 
 
 class _Whole(nn.Module):
@@ -92,5 +93,4 @@ def _export(model: HashModel) -> bytes:
         "bitcodes.feature_dim": str(model.feature_dim),
     }
     onnx.helper.set_model_props(proto, properties)
-    data: bytes = proto.SerializeToString()
-    return data
+    return seal(proto.SerializeToString())

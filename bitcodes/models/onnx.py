@@ -1,6 +1,8 @@
 """Exported models: an ONNX file that holds a whole model, and ONNX Runtime that runs it."""
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from bitcodes.callbacks import Note
 from bitcodes.errors import ModelError
 from bitcodes.models.encoder import Encoded, images_at_once, settle
 from bitcodes.models.modelfile import ONNX, find_model, parse_info, read_info
+from bitcodes.models.sealing import read_sealed
 from bitcodes.wording import counted
 
 
@@ -18,8 +21,8 @@ class OnnxModel:
     """A model exported to ONNX, run by ONNX Runtime on the CPU in float32.
 
     `threads` compute it (None: all cores). `content` is that of the file if it lies nowhere: `file`
-    is then the name of the model. Raises ModelError for another file. A copy in another process
-    opens the file itself.
+    is then the name of the model. A copy in another process opens the file itself. Raises
+    ModelError for a file that is damaged or no export, and for one that has changed meanwhile.
     """
 
     engine = "onnx"
@@ -35,6 +38,7 @@ class OnnxModel:
         self._file = file
         self._content = content
         self._threads = threads
+        self._digest: str | None = None
         self._open: Any = self._session(threads)
         metadata = self._open.get_modelmeta().custom_metadata_map
         self.info = info = parse_info(metadata, file)
@@ -44,11 +48,13 @@ class OnnxModel:
         self.preprocessing = info.preprocessing
         self.class_names = info.class_names
         try:
-            norms = json.loads(metadata["bitcodes.norms"])
             self.feature_dim = int(metadata["bitcodes.feature_dim"])
-        except (KeyError, ValueError) as error:
+            self._norms = np.array(json.loads(metadata["bitcodes.norms"]), np.float32)  # (K,)
+            if self._norms.shape != (self.bits,) or not np.isfinite(self._norms).all():
+                raise ValueError(f"expected {counted(self.bits, 'finite norm')}")
+        except (KeyError, ValueError, TypeError) as error:
             raise ModelError(f"{file}: its description is damaged: {error!r}; export it") from None
-        self._norms = np.array(norms, np.float32)  # (K,)
+        self._check_signature()
 
     def __repr__(self) -> str:
         side = self.preprocessing.image_size
@@ -81,23 +87,71 @@ class OnnxModel:
 
     def _encode(self, images: NDArray[np.uint8]) -> Encoded:
         session = self._open = self._open or self._session(self._threads)
-        outputs, features = session.run(None, {"images": np.ascontiguousarray(images)})
+        try:
+            outputs, features = session.run(None, {"images": np.ascontiguousarray(images)})
+        except Exception as error:  # its own exceptions derive from nothing in common
+            raise ModelError(f"{self._file}: cannot be run: {_first_words(error)}") from None
         return Encoded(outputs, features)
 
     def _session(self, threads: int | None) -> Any:
-        import onnxruntime
-
+        """The model, opened by ONNX Runtime."""
+        content = self._content
+        if content is None:
+            content, digest = read_sealed(self._file)
+            if digest != (self._digest or digest):
+                raise ModelError(f"{self._file}: has changed since it was opened; start again")
+            self._digest = digest
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
             return onnxruntime.InferenceSession(
-                self._content or self._file, options, providers=["CPUExecutionProvider"]
+                content, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # its own exceptions derive from nothing in common
-            reason = " ".join(str(error).split())[:200]
-            raise ModelError(f"{self._file}: is not a readable ONNX model: {reason}") from None
+        except Exception as error:  # as above
+            raise ModelError(
+                f"{self._file}: is not a readable ONNX model: {_first_words(error)}"
+            ) from None
+
+    def _check_signature(self) -> None:
+        """Raise ModelError if the model takes or gives anything but what its description says."""
+        side = self.preprocessing.image_size
+        expected = [
+            _signature("images", "tensor(uint8)", (None, side, side, 3)),
+            _signature("outputs", "tensor(float)", (None, self.bits)),
+            _signature("features", "tensor(float)", (None, self.feature_dim)),
+        ]
+        arguments = [*self._open.get_inputs(), *self._open.get_outputs()]
+        actual = [_signature(each.name, each.type, each.shape) for each in arguments]
+        if actual != expected or len(self._open.get_inputs()) != 1:
+            raise ModelError(
+                f"{self._file}: has other inputs and outputs than bitcodes exports: expected "
+                f"{', '.join(expected)}; found {', '.join(actual)[:300]}"
+            )
+
+
+def _runtime() -> Any:
+    """The module onnxruntime. Without this, loading it writes its telemetry into the cache folder.
+
+    Its own `disable_telemetry_events` comes too late for that. Who sets the variable decides.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def _signature(name: str, dtype: str, shape: Sequence[int | str | None]) -> str:
+    """An input or output in words: its first dimension is the batch, of any size."""
+    sizes = ", ".join(str(size) for size in shape[1:])
+    batch = "B" if shape and not isinstance(shape[0], int) else str(*shape[:1])
+    return f"{name} {dtype} ({batch}, {sizes})"
+
+
+def _first_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def load_onnx(source: Path | str | None = None, log: Note | None = None) -> OnnxModel:

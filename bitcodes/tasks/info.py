@@ -49,7 +49,7 @@ class ModelInfo:
     class_names: list[str]
     preprocessing: dict[str, Any]
     exported: bool
-    """Whether an ONNX file of the model is there."""
+    """Whether there is an ONNX file of this very model, for ONNX Runtime."""
     bytes: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,11 +99,11 @@ def _describe_code_set(path: Path) -> CodeSetInfo:
 
 def _describe_model(path: Path) -> ModelInfo:
     from bitcodes.models.modelfile import ONNX, find_model, read_info
-    from bitcodes.models.onnx import OnnxModel
+    from bitcodes.models.onnx import OnnxModel, exported
 
     file = find_model(path)
     info = OnnxModel(file, threads=1).info if file.suffix == ONNX else read_info(file)
-    is_exported = file.suffix == ONNX or file.with_suffix(ONNX).is_file()
+    is_exported = file.suffix == ONNX or exported(file) is not None
     return _model_info(str(file), info, is_exported, file.stat().st_size)
 
 
