@@ -19,6 +19,7 @@ from bitcodes.sources.reading import (
     AnyBatch,
     Decode,
     ReadBatch,
+    memory_of,
     read_batch,
     read_batches,
     read_pixels,
@@ -88,7 +89,7 @@ def encode_batches(
     work = partial(_encode_places, model, decode, features)
     if ray is not None:
         return in_order_on_ray(work, with_places(batches), ray)
-    return in_order(work, with_places(batches), workers)
+    return in_order(work, with_places(batches), workers, memory_of)
 
 
 def _encode_places(

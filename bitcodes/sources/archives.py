@@ -16,7 +16,16 @@ from typing import IO, NamedTuple
 from bitcodes.errors import DataError, ImageError
 from bitcodes.files import open_regular
 from bitcodes.images.decode import IMAGE_SUFFIXES, open_file
-from bitcodes.sources.extent import MAX_BYTES, TOO_LARGE, Extent, checked_time, checksum
+from bitcodes.sources.extent import (
+    DEFLATED,
+    MAX_BYTES,
+    TOO_LARGE,
+    Deflated,
+    Extent,
+    checked_time,
+    checksum,
+    sample_of,
+)
 from bitcodes.sources.item import (
     Bytes,
     Damage,
@@ -42,6 +51,9 @@ _LINK = "a link or a special file in an archive, not an image file"
 _MAX_DAMAGES = 10
 """Places where an archive is damaged that are said: all of a file may look like that."""
 _SAMPLE, _SAMPLES = 1 << 16, 16  # bytes, and places, by which an archive is known again
+_LARGE = 1 << 24
+"""Members of streams beyond this size, in bytes, are held deflated until they are read."""
+_CHUNK = 1 << 20
 _MAX_SUFFIXES, _SUFFIXES_NAMED = 1000, 5
 
 
@@ -95,6 +107,9 @@ def stream_images(file: IO[bytes], name: str) -> Iterator[Item]:
 
     def place(extent: Extent) -> Place:
         try:
+            if extent.size > _LARGE and extent.method == DEFLATED:
+                stored, crc32 = extent.stored_bytes(file), extent.crc32 or 0
+                return Deflated(stored, extent.size, crc32, extent.time(file))
             return Bytes(extent.read(file, _whole), extent.time(file))
         except ImageError as error:
             return Refused(str(error))
@@ -129,6 +144,9 @@ class ArchivedFile(NamedTuple):
             if stat_of(os.fstat(file.fileno())) != self.version:
                 raise ImageError("its archive changed while it was being read")
         return result, stat
+
+    def memory(self) -> int:
+        return self.extent.stored + 2 * self.extent.size
 
     def _open(self) -> IO[bytes]:
         try:
@@ -232,12 +250,30 @@ def _tar_members(file: IO[bytes], size: int | None, place: Callable[[Extent], Pl
 
 def _stream_place(tape: Tape, entry: TarEntry) -> Place:
     try:
+        if entry.size > _LARGE:
+            return _deflated(tape, entry)
         data = tape.read(entry.size)
     except _DAMAGE:  # the tape raises it again
         data = b""
     if len(data) < entry.size:
         return Refused("its archive ends or is damaged before it does")
     return Bytes(data, checked_time(entry.seconds, checksum(data)))
+
+
+def _deflated(tape: Tape, entry: TarEntry) -> Place:
+    """A large member of a stream, held deflated."""
+    deflate = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    parts, left, crc32, sample = [], entry.size, 0, b""
+    while left and (data := tape.read(min(left, _CHUNK))):
+        left -= len(data)
+        crc32 = zlib.crc32(data, crc32)
+        sample = sample_of(sample + data)
+        parts.append(deflate.compress(data))
+    if left:
+        return Refused("its archive ends or is damaged before it does")
+    parts.append(deflate.flush())
+    time = checked_time(entry.seconds, zlib.crc32(sample))
+    return Deflated(b"".join(parts), entry.size, crc32, time)
 
 
 @dataclass

@@ -5,15 +5,15 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from bitcodes.errors import ImageError
-from bitcodes.sources.item import Decode, Result
+from bitcodes.sources.item import Decode, Result, Stat
 
 STORED, DEFLATED = 0, 8  # methods of compression in a zip
 MAX_BYTES = 2**28
-"""Larger files in archives are refused: hardly an image is that large, but a bomb may be."""
-TOO_LARGE = f"larger than {MAX_BYTES:,} bytes; unpack it if it is an image"
+"""Larger files are not read from archives and URLs: few images are that large, but bombs are."""
+TOO_LARGE = f"larger than {MAX_BYTES:,} bytes; if it is an image, store it as a file of its own"
 
 _CHUNK = 1 << 16
 _SAMPLE = 1 << 15  # bytes at each end of a file that its checksum is of
@@ -32,22 +32,22 @@ class Extent:
 
     def read(self, file: IO[bytes], decode: Decode[Result]) -> Result:
         """Decode the file, from its archive; raises ImageError."""
+        data = self.stored_bytes(file)
+        if self.method == DEFLATED:
+            return inflate(data, self.size, self.crc32 or 0, decode)
+        if self.method is not None and zlib.crc32(data) != self.crc32:
+            raise ImageError(_DAMAGED)
+        return decode(data)
+
+    def stored_bytes(self, file: IO[bytes]) -> bytes:
+        """What the archive holds of the file, deflated or not; raises ImageError."""
         start = self.offset
         if self.method is not None:
             header = _read(file, start, 30)
             if not header.startswith(b"PK\x03\x04"):
                 raise ImageError("the archive is damaged where it should begin")
             start += 30 + sum(struct.unpack_from("<HH", header, 26))  # name, extra field
-        data = _read(file, start, self.stored)
-        if self.method == DEFLATED:
-            inflated = _Inflated(data, self.size, self.crc32 or 0)
-            with cast(io.BufferedReader, io.BufferedReader(inflated, _CHUNK)) as image:
-                result = decode(image)
-                inflated.check()
-            return result
-        if self.method is not None and zlib.crc32(data) != self.crc32:
-            raise ImageError(_DAMAGED)
-        return decode(data)
+        return _read(file, start, self.stored)
 
     def time(self, file: IO[bytes]) -> int:
         """Modification time in ns, see checked_time; raises ImageError."""
@@ -63,11 +63,41 @@ class Extent:
 _DAMAGED = "damaged in its archive: its size or checksum is another"
 
 
+class Deflated(NamedTuple):
+    """The bytes of a large member of a stream, deflated as in a zip: much may stand for little."""
+
+    data: bytes
+    size: int
+    crc32: int
+    mtime: int
+
+    def stat(self) -> Stat:
+        return self.size, self.mtime
+
+    def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
+        return inflate(self.data, self.size, self.crc32, decode), self.stat()
+
+    def memory(self) -> int:
+        return 2 * self.size
+
+
+def inflate(data: bytes, size: int, crc32: int, decode: Decode[Result]) -> Result:
+    """Decode a deflated file, which is inflated as far as it is read; raises ImageError."""
+    inflated = _Inflated(data, size, crc32)
+    with cast(io.BufferedReader, io.BufferedReader(inflated, _CHUNK)) as image:
+        result = decode(image)
+        inflated.check()
+    return result
+
+
 def checksum(data: bytes) -> int:
     """CRC-32 of a file's bytes, of the first and the last where there are many."""
-    if len(data) <= 2 * _SAMPLE:
-        return zlib.crc32(data)
-    return zlib.crc32(data[-_SAMPLE:], zlib.crc32(data[:_SAMPLE]))
+    return zlib.crc32(sample_of(data))
+
+
+def sample_of(data: bytes) -> bytes:
+    """The first and the last bytes of a file, that its checksum is of."""
+    return data if len(data) <= 2 * _SAMPLE else data[:_SAMPLE] + data[-_SAMPLE:]
 
 
 def checked_time(seconds: int, crc32: int) -> int:

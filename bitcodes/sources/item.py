@@ -33,6 +33,9 @@ class Place(Protocol):
         Raises ImageError if that fails, or if the image changes meanwhile.
         """
 
+    def memory(self) -> int:
+        """The most bytes of memory that reading takes, besides the pixels."""
+
 
 class Item(NamedTuple):
     """One image of a source."""
@@ -59,6 +62,9 @@ class File(NamedTuple):
                 raise ImageError("it changed while it was being read")
         return result, before
 
+    def memory(self) -> int:
+        return 0  # it is read as it is decoded
+
 
 class Bytes(NamedTuple):
     """The bytes themselves, of a member of a stream."""
@@ -72,6 +78,9 @@ class Bytes(NamedTuple):
     def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
         return decode(self.data), self.stat()
 
+    def memory(self) -> int:
+        return 0  # beyond what it holds
+
 
 class Refused(NamedTuple):
     """Something that is named like an image and is not read, and why."""
@@ -83,6 +92,9 @@ class Refused(NamedTuple):
 
     def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
         raise ImageError(self.reason)
+
+    def memory(self) -> int:
+        return 0
 
 
 class Damage(Refused):

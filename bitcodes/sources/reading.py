@@ -17,11 +17,15 @@ from bitcodes.errors import ImageError
 from bitcodes.images.decode import open_image, open_reduced, to_upright_rgb
 from bitcodes.images.reasons import image_errors
 from bitcodes.images.transforms import Preprocessing
-from bitcodes.sources.item import Item, Place, Stat
+from bitcodes.sources.extent import Deflated
+from bitcodes.sources.item import Bytes, Item, Place, Stat
 from bitcodes.sources.workers import AHEAD, in_order, shared_memory
 
 Decode = Literal["reduced", "full"]
 """Whether JPEGs may be decoded at a smaller scale, see Preprocessing.reduction."""
+
+MAX_HELD = 1 << 25
+"""Bytes that the images of a batch hold before they are read, beyond which the batch is full."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,14 @@ def read_pixels(
 
 
 def batches_of(items: Iterable[Item], size: int) -> Iterator[Batch]:
-    """Items, `size` at a time."""
-    source = iter(items)
-    while batch := tuple(islice(source, size)):
+    """Items, `size` at a time; fewer if they hold their bytes, and these are many."""
+    batch: list[Item] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size or sum(map(held_bytes, batch)) >= MAX_HELD:
+            yield Batch(batch)
+            batch = []
+    if batch:
         yield Batch(batch)
 
 
@@ -124,7 +133,7 @@ def read_batches(
         for (batch, places), slot in zip(with_places(batches), cycle(range(shape[0])))
     )
     slots = np.frombuffer(memory, np.uint8).reshape(shape)
-    for (batch, slot), read in in_order(work, tasks, workers):
+    for (batch, slot), read in in_order(work, tasks, workers, lambda task: memory_of(task[0])):
         yield batch, replace(read, pixels=slots[slot, : len(read.good)])
 
 
@@ -140,6 +149,20 @@ def _read_into(
     slots = np.frombuffer(memory, np.uint8).reshape(shape)
     read = read_batch(places, preprocessing, decode, slots[slot])
     return replace(read, pixels=read.pixels[:0])
+
+
+def held_bytes(item: Item) -> int:
+    """Bytes that an image holds in memory before it is read, if it comes out of a stream."""
+    return len(item.place.data) if isinstance(item.place, Bytes | Deflated) else 0
+
+
+def memory_of(places: Sequence[Place]) -> int:
+    """About how many bytes a process needs to read a batch, besides the pixels of its images.
+
+    All that the images hold already, and the most that one of them needs.
+    """
+    held = sum(len(place.data) for place in places if isinstance(place, Bytes | Deflated))
+    return 2 * held + max((place.memory() for place in places), default=0)
 
 
 def with_places(batches: Iterable[AnyBatch]) -> Iterator[tuple[AnyBatch, list[Place]]]:

@@ -8,6 +8,7 @@ from typing import IO, Any, NamedTuple
 from bitcodes.errors import BitcodesError, DataError, ImageError
 from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import stream_images
+from bitcodes.sources.extent import MAX_BYTES, TOO_LARGE
 from bitcodes.sources.item import GONE, Decode, Item, Result, Stat
 from bitcodes.sources.left_out import is_system_name
 
@@ -26,9 +27,21 @@ class Remote(NamedTuple):
             system, path = _system(self.url)
         except DataError as error:
             raise ImageError(str(error)) from None
+        if self.known[0] > MAX_BYTES:
+            raise ImageError(TOO_LARGE)
+        data: bytes
         with _errors(ImageError, "it cannot be fetched"):
-            data: bytes = system.cat_file(path)
+            if self.known[0] >= 0:
+                data = system.cat_file(path)
+            else:
+                with system.open(path, "rb") as file:
+                    data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ImageError(TOO_LARGE)
         return decode(data), self.known
+
+    def memory(self) -> int:
+        return 2 * max(0, self.known[0])
 
 
 def remote_files(url: str) -> Iterator[Item]:

@@ -163,4 +163,4 @@ def _records(data: bytes) -> dict[str, str] | None:
             return None
         records[key] = value
     size = records.get("size", "0")
-    return records if len(size) <= 20 and size.isdecimal() else None
+    return records if len(size) <= 20 and size.isascii() and size.isdecimal() else None

@@ -12,10 +12,9 @@ import sys
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
@@ -30,6 +29,8 @@ Result = TypeVar("Result")
 _TRIES = 3  # how often one task may cost a process its life
 AHEAD = 2
 """Tasks per process that are taken before their results are."""
+MEMORY = 1 << 29
+"""Bytes of memory that the tasks which are taken may need together, if more than one is."""
 
 
 def default_workers() -> int:
@@ -49,12 +50,16 @@ def shared_memory(size: int) -> Any:
 
 
 def in_order(
-    work: Callable[[Task], Result], tasks: Iterable[tuple[Context, Task]], workers: int
+    work: Callable[[Task], Result],
+    tasks: Iterable[tuple[Context, Task]],
+    workers: int,
+    weigh: Callable[[Task], int] | None = None,
 ) -> Iterator[tuple[Context, Result]]:
     """Do `work` on each task in `workers` processes; results come in the order of the tasks.
 
     Each task comes with its context, which stays in this process and is returned with the result.
-    `work`, tasks and results are pickled. Tasks are taken as they are needed, a few ahead. With 0
+    `work`, tasks and results are pickled. Tasks are taken as they are needed, a few ahead: fewer if
+    they would need more than MEMORY, of which `weigh` says how many bytes a task needs. With 0
     workers all is done in this process.
 
     A process that dies is replaced and its task done again; BitcodesError if one task has killed
@@ -64,14 +69,17 @@ def in_order(
         for context, task in tasks:
             yield context, work(task)
         return
-    source = (_Job(context, task) for context, task in tasks)
+    source = (_Job(context, task, weigh(task) if weigh else 0) for context, task in tasks)
+    following = next(source, None)
     jobs: deque[_Job] = deque()  # taken, in the order of the tasks
     waiting: deque[_Job] = deque()  # those that no process has
     pool: list[_Worker] = []
     try:
         while True:
-            jobs.extend(more := list(islice(source, workers * AHEAD - len(jobs))))
-            waiting.extend(more)
+            while following is not None and _has_room(jobs, following, workers):
+                jobs.append(following)
+                waiting.append(following)
+                following = next(source, None)
             if not jobs:
                 return
             _assign(waiting, pool, work, workers)
@@ -84,10 +92,18 @@ def in_order(
             worker.stop()
 
 
+def _has_room(jobs: Sequence["_Job"], following: "_Job", workers: int) -> bool:
+    """Whether one more job may be taken."""
+    if len(jobs) >= workers * AHEAD:
+        return False
+    return not jobs or sum(job.memory for job in jobs) + following.memory <= MEMORY
+
+
 @dataclass
 class _Job:
     context: Any
     task: Any
+    memory: int
     result: tuple[Any] | None = None
     deaths: int = 0
 

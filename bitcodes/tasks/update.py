@@ -14,7 +14,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.sources.archives import is_archive
 from bitcodes.sources.item import GONE, Item
 from bitcodes.sources.paths import below, folder_of, joined
-from bitcodes.sources.reading import Batch
+from bitcodes.sources.reading import MAX_HELD, Batch, held_bytes
 from bitcodes.sources.source import Source
 
 _BUFFER = 256  # paths read ahead
@@ -145,7 +145,7 @@ class Update:
         New images that lie apart come together in a step, so that the model has something to do.
         """
         parts: list[Part] = []
-        new_count = kept_count = 0
+        new_count = kept_count = held = 0
         for entry in self._entries():
             if position >= len(entry):
                 position -= len(entry)
@@ -155,13 +155,14 @@ class Update:
                 position = 0
             if isinstance(entry, New):
                 new_count += 1
+                held += sum(map(held_bytes, entry.items))
             elif isinstance(entry, Keep):
                 kept_count += len(entry)
             if not (parts and parts[-1].extend(entry)):
                 parts.append(entry)
-            if new_count >= batch_size or kept_count >= _RUN:
+            if new_count >= batch_size or kept_count >= _RUN or held >= MAX_HELD:
                 yield _step(parts)
-                parts, new_count, kept_count = [], 0, 0
+                parts, new_count, kept_count, held = [], 0, 0, 0
         if parts:
             yield _step(parts)
 
