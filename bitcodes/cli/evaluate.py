@@ -1,5 +1,6 @@
 """`bitcodes evaluate`: retrieval figures of runs, or of two stored code sets."""
 
+import logging
 from pathlib import Path
 
 from bitcodes.choices import CompatName
@@ -98,6 +99,9 @@ def evaluate(
         for source in sources or [None]
     ]
     result = compare(evaluations, compat)
+    if report is not None or plots is not None:
+        # It would warn of a home folder that is read-only, where it cannot keep a list of fonts.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if plots is not None:
         from bitcodes.cli.console import note
         from bitcodes.report.plots import FORMATS, write_plots

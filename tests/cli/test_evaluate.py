@@ -1,6 +1,7 @@
 """`bitcodes evaluate` as a user runs it, on stored code sets."""
 
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -135,6 +136,21 @@ def test_scoring_stored_codes_loads_no_torch(stored: tuple[Path, Path]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "mAP" in done.stdout
+
+
+def test_a_page_needs_no_writable_home(stored: tuple[Path, Path], tmp_path: Path) -> None:
+    queries, database = stored
+    (tmp_path / "file").touch()  # below which there can be no folder, even for root
+    arguments = ["--queries", queries, "--database", database, "--report", tmp_path / "page.html"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bitcodes", "evaluate", *arguments],
+        env=os.environ | {"MPLCONFIGDIR": str(tmp_path / "file" / "matplotlib")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "atplotlib" not in done.stderr
 
 
 def test_the_example_script(stored: tuple[Path, Path]) -> None:
