@@ -1,7 +1,14 @@
 """`bitcodes duplicates`: groups of images with the same codes, or nearly the same."""
 
 from bitcodes.choices import Keep
-from bitcodes.cli.options import CodesArgument, HtmlOption, JsonOption, ThreadsOption, option
+from bitcodes.cli.options import (
+    CodesArgument,
+    HtmlOption,
+    JsonOption,
+    OpenOption,
+    ThreadsOption,
+    option,
+)
 
 
 def duplicates(
@@ -17,6 +24,7 @@ def duplicates(
     ),
     json: JsonOption = False,
     html: HtmlOption = None,
+    open_page: OpenOption = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Find groups of near-duplicate images in a code set. No file is changed.
@@ -30,11 +38,15 @@ def duplicates(
     of other images. When piped, prints one tab-separated line per image: group, keep or duplicate,
     distance to the image to keep, path.
     """
-    from bitcodes.cli.code_sets import find_codes
+    from bitcodes.cli.code_sets import codes_argument, find_codes
     from bitcodes.cli.console import progress
+    from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
     from bitcodes.tasks.duplicates import find_duplicates
 
+    codes = find_codes(codes)
     with progress("comparing codes") as report:
-        result = find_duplicates(find_codes(codes), radius, keep, threads, report)
-    show(result, json=json, html=html)
+        result = find_duplicates(codes, radius, keep, threads, report)
+    show(result, json=json, html=html, open_page=open_page)
+    if result.groups and not (json or html or open_page):
+        next_command("duplicates", *codes_argument(codes), "--open")

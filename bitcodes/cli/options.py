@@ -40,6 +40,12 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document to standard output, and nothing else."),
 ]
+OpenOption = Annotated[
+    bool,
+    typer.Option(
+        "--open", help="Open the page in the browser. Without --html, it is a temporary file."
+    ),
+]
 HtmlOption = Annotated[
     Path | None, typer.Option(help="Write a page with thumbnails: one file for any browser.")
 ]

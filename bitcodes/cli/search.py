@@ -1,6 +1,7 @@
 """`bitcodes search`: the images whose codes are nearest to those of the queries."""
 
 import sys
+from pathlib import Path
 
 import typer
 
@@ -9,6 +10,7 @@ from bitcodes.cli.options import (
     DeviceOption,
     HtmlOption,
     JsonOption,
+    OpenOption,
     ThreadsOption,
     WorkersOption,
     argument,
@@ -43,7 +45,16 @@ def search(
         min=1,
     ),
     json: JsonOption = False,
+    pictures: bool = flag(
+        "--show", "Show the results as pictures on the terminal, if it has at least 256 colours."
+    ),
     html: HtmlOption = None,
+    open_page: OpenOption = False,
+    copy_to: Path | None = option(
+        "Copy the files of the results into this folder, named by rank: 01 name.jpg. No file is "
+        "replaced. Several queries get a subfolder each.",
+        metavar="DIR",
+    ),
     run: str | None = option(
         "Run, model file, or built-in. Default: the one that encoded the code set."
     ),
@@ -60,6 +71,7 @@ def search(
 
     ```
     bitcodes search query.jpg
+    bitcodes search query.jpg --show
     bitcodes search queries/ --codes photos.npy -k 20 --html results.html
     bitcodes search query.jpg --radius 12 --rerank -k 120
     ```
@@ -78,6 +90,8 @@ def search(
 
     if rerank and asymmetric:
         raise typer.BadParameter("use it or --rerank, not both", param_hint="--asymmetric")
+    if pictures and json:
+        raise typer.BadParameter("use it or --json, not both", param_hint="--show")
     if shortlist is not None and not (rerank or asymmetric):
         raise typer.BadParameter("it needs --rerank or --asymmetric", param_hint="--shortlist")
     if shortlist is not None and radius is not None:
@@ -103,4 +117,9 @@ def search(
             note=note,
             stdin=sys.stdin.buffer if "-" in queries else None,
         )
-    show(results, json=json, html=html)
+    show(results, json=json, html=html, open_page=open_page, pictures=pictures)
+    if copy_to is not None:
+        from bitcodes.tasks.copying import copy_hits
+
+        for line in copy_hits(results, copy_to).remarks():
+            note(line)

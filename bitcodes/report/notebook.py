@@ -22,12 +22,13 @@ def as_html(result: object) -> str | None:
 
 @as_html.register
 def _(result: SearchResults) -> str:
+    queries = result.queries[:MAX_QUERIES]
     return render(
         "notebook_search.html",
         results=result,
-        queries=result.queries[:MAX_QUERIES],
+        queries=queries,
         max_hits=MAX_HITS,
-        thumbnail=Thumbnails(),
+        thumbnail=Thumbnails(hit.file for query in queries for hit in query.hits[:MAX_HITS]),
         pixels=_PIXELS,
     )
 

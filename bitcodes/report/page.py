@@ -6,6 +6,7 @@ A page is one file that loads nothing. Its templates and its style sheet are in 
 import base64
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from html import escape as escape_html
@@ -17,10 +18,14 @@ from PIL import Image
 
 from bitcodes.errors import ImageError
 from bitcodes.images.decode import open_image
-from bitcodes.images.thumbnails import thumbnail_jpeg
+from bitcodes.images.thumbnails import thumbnail, thumbnail_jpeg
 from bitcodes.report.text import printable
 from bitcodes.report.writing import write_whole
+from bitcodes.sources.item import File, Place
+from bitcodes.sources.members import find_places
 from bitcodes.wording import counted
+
+_MEMBER_PIXELS = 512  # of images in archives while a page is made
 
 
 def render(template: str, **values: object) -> str:
@@ -52,30 +57,43 @@ class Thumbnail:
 
 
 class Thumbnails:
-    """Thumbnails of image files for one page; each file is read once per size."""
+    """Thumbnails of image files for one page; each file is read once per size.
 
-    def __init__(self) -> None:
+    `files` are those that the page will show: archives among them are read once for all.
+    """
+
+    def __init__(self, files: Iterable[Path | None] = ()) -> None:
         self._cache: dict[tuple[Path, int], Thumbnail] = {}
+        self._members: dict[Path, Image.Image | str] = {}
+        for file, place in find_places(file for file in files if file is not None):
+            if not isinstance(place, File):
+                self._members[file] = _member(place)
 
     def __call__(self, file: Path | None, size: int) -> Thumbnail:
         """The picture in `file` with at most `size` pixels per side."""
         if file is None:
             return Thumbnail(None, "the file of this image is unknown")
         if (file, size) not in self._cache:
-            self._cache[file, size] = _thumbnail(file, size)
+            self._cache[file, size] = _thumbnail(self._members.get(file, file), size)
         return self._cache[file, size]
 
 
-def _thumbnail(file: Path, size: int) -> Thumbnail:
+def _member(place: Place) -> Image.Image | str:
+    """An image in an archive, made small, or why it cannot be read."""
     try:
-        image = open_image(file)
+        return thumbnail(place.read(open_image)[0], _MEMBER_PIXELS)
+    except ImageError as error:
+        return str(error)
+
+
+def _thumbnail(source: Path | Image.Image | str, size: int) -> Thumbnail:
+    if isinstance(source, str):
+        return Thumbnail(None, source)
+    try:
+        image = open_image(source) if isinstance(source, Path) else source
     except ImageError as error:
         return Thumbnail(None, str(error))
-    enlarge = size // (2 * max(image.size))
-    if enlarge > 1:  # a browser would blur or coarsen a tiny picture
-        width, height = image.size
-        image = image.resize((width * enlarge, height * enlarge), Image.Resampling.LANCZOS)
-    data = base64.b64encode(thumbnail_jpeg(image, size)).decode()
+    data = base64.b64encode(thumbnail_jpeg(thumbnail(image, size), size)).decode()
     return Thumbnail(Markup(f"data:image/jpeg;base64,{data}"))
 
 

@@ -34,15 +34,17 @@ def search_page(results: SearchResults, title: str = "Search results") -> str:
     Pictures are read from their files. If one cannot be read, a placeholder says why.
     """
     queries = results.queries[:MAX_QUERIES]
+    hits_per_query = max(1, MAX_HITS // max(1, len(queries)))
+    hits = (hit.file for query in queries for hit in query.hits[:hits_per_query])
     return render(
         "search.html",
         title=title,
         results=results,
         queries=queries,
         accuracy=_accuracy(results),
-        hits_per_query=max(1, MAX_HITS // max(1, len(queries))),
+        hits_per_query=hits_per_query,
         notes=_notes(results, len(queries)),
-        thumbnail=Thumbnails(),
+        thumbnail=Thumbnails(hits),
         hit_pixels=_PIXELS,
         query_pixels=_QUERY_PIXELS,
     )
@@ -54,14 +56,15 @@ def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> s
     numbered = enumerate(duplicates.groups, 1)
     groups = sorted(numbered, key=lambda group: -len(group[1]))[:MAX_GROUPS]
     hidden = len(duplicates.groups) - len(groups)
+    per_group = max(2, min(MAX_IMAGES_OF_GROUP, MAX_IMAGES // max(1, len(groups))))
     return render(
         "duplicates.html",
         title=title,
         duplicates=duplicates,
         groups=groups,
-        images_per_group=max(2, min(MAX_IMAGES_OF_GROUP, MAX_IMAGES // max(1, len(groups)))),
+        images_per_group=per_group,
         notes=[f"Smaller groups that are not shown: {hidden:,}."] if hidden else [],
-        thumbnail=Thumbnails(),
+        thumbnail=Thumbnails(image.file for _, group in groups for image in group[:per_group]),
         pixels=_PIXELS,
     )
 

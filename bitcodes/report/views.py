@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
+from bitcodes.report.links import linked
 from bitcodes.report.text import path_from_here, printable
 from bitcodes.sources.paths import quote_path
 from bitcodes.tasks.duplicates import Duplicates
@@ -28,7 +29,7 @@ _SKIPPED_SHOWN = 5
 _SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
 """The most near-duplicates in tables; lines and JSON hold everything."""
 
-_MARKS: dict[bool | None, Text] = {
+MARKS: dict[bool | None, Text] = {
     None: Text(),
     True: Text("✓", style="green"),
     False: Text("✗", style="red"),
@@ -64,15 +65,20 @@ def _(results: SearchResults) -> Iterable[RenderableType]:
     yield Text(results.describe(), style="dim")
     for query in results.queries:
         yield Text()
-        title = Text(printable(query.path), style="bold")
-        if query.labels:
-            title.append(f"  {_labels(query.labels)}", style="not bold cyan")
-        if query.correct is not None:
-            title.append(f"  {query.correct} of {len(query.hits)} correct", style="not bold")
-        yield title
+        yield query_title(query)
         yield _hit_table(query, results) if query.hits else Text("  nothing found", style="dim")
         if query.more:
             yield Text("  and more: a larger -k shows them", style="dim")
+
+
+def query_title(query: QueryResult) -> Text:
+    """The path of a query, its labels, and how many hits are correct."""
+    title = Text.assemble(linked(query.path, query.file, "bold"))
+    if query.labels:
+        title.append(f"  {_labels(query.labels)}", style="cyan")
+    if query.correct is not None:
+        title.append(f"  {query.correct} of {len(query.hits)} correct")
+    return title
 
 
 @lines.register
@@ -102,11 +108,12 @@ def _(result: Duplicates) -> Iterator[RenderableType]:
     table = _table(_number("group"), "", _number("distance"))
     for number, images in enumerate(result.groups[:_SHOWN_GROUPS], 1):
         for place, image in enumerate(images[:_SHOWN_IMAGES]):
-            path = printable(path_from_here(image.path, image.file))
+            name = path_from_here(image.path, image.file)
+            path = linked(name, image.file, "" if place else "bold")
             if place:
-                table.add_row("", "duplicate", f"{image.distance}", Text(path))
+                table.add_row("", "duplicate", f"{image.distance}", path)
             else:
-                table.add_row(f"{number}", Text("keep", "green"), "", Text(path, "bold"))
+                table.add_row(f"{number}", Text("keep", "green"), "", path)
         if len(images) > _SHOWN_IMAGES:
             more = f"and {counted(len(images) - _SHOWN_IMAGES, 'more image')}"
             table.add_row("", "", "", Text(more, style="dim"))
@@ -212,8 +219,8 @@ def _hit_table(query: QueryResult, results: SearchResults) -> Table:
         if labelled:
             row.append(Text(_labels(hit.labels)))
         if judged:
-            row.append(_MARKS[hit.relevant])
-        table.add_row(*row, Text(printable(path_from_here(hit.path, hit.file))))
+            row.append(MARKS[hit.relevant])
+        table.add_row(*row, linked(path_from_here(hit.path, hit.file), hit.file))
     return table
 
 

@@ -3,10 +3,14 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import webbrowser
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import commands
 import numpy as np
@@ -107,6 +111,62 @@ def test_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = Path("pages/page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and page.count("<img") == 11
     assert "page.html: open it in a browser" in capsys.readouterr().err
+
+
+def test_pictures_on_a_terminal_and_a_note_elsewhere(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("photos/03.png", "-k", 1, "--show") == 0
+    shown = capsys.readouterr()
+    assert "no pictures, because standard output is not a terminal" in shown.err
+    assert shown.out.startswith("photos/03.png\t1\t0")
+    file = io.StringIO()
+    terminal = Console(file=file, force_terminal=True, width=80, color_system="truecolor")
+    monkeypatch.setattr(console, "out", terminal)
+    assert run("photos/03.png", "-k", 3, "--show") == 0
+    assert "▀" in file.getvalue() and "distance 0" in file.getvalue()
+    assert "\x1b]8;" in file.getvalue()
+    assert run("photos/03.png", "--show", "--json") == 2
+
+
+def test_a_terminal_without_colours_gets_no_links(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for no_color in (False, True):
+        file = io.StringIO()
+        terminal = Console(
+            file=file, force_terminal=True, no_color=no_color, color_system="truecolor"
+        )
+        monkeypatch.setattr(console, "out", terminal)
+        assert run("photos/03.png") == 0
+        assert ("\x1b]8;" in file.getvalue()) != no_color
+
+
+def test_the_browser_opens_the_page_that_was_written(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def open_page(uri: str) -> bool:
+        assert Path(url2pathname(urlsplit(uri).path)).read_text("utf-8").startswith("<!doctype")
+        opened.append(uri)
+        return len(opened) < 3
+
+    monkeypatch.setattr(webbrowser, "open", open_page)
+    assert run("photos/03.png", "--html", "a b.html", "--open") == 0
+    assert opened == [(place / "a b.html").as_uri()]
+    assert "a b.html: opened in the browser" in capsys.readouterr().err
+    assert run("photos/03.png", "--open") == 0
+    assert "results.html" in opened[1]
+    shutil.rmtree(Path(url2pathname(urlsplit(opened[1]).path)).parent)
+    assert run("photos/03.png", "--html", "c.html", "--open") == 0
+    assert "c.html: no browser was found; open the page in one" in capsys.readouterr().err
+
+
+def test_copies(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("photos/03.png", "-k", 2, "--copy-to", "hits") == 0
+    assert capsys.readouterr().err.endswith("copied 2 images to hits\n")
+    assert Path("hits/01 03.png").read_bytes() == Path("photos/03.png").read_bytes()
 
 
 def test_paths_on_standard_input(

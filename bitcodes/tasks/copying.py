@@ -1,0 +1,125 @@
+"""Copies of the hits of a search in a folder, named so that they sort by rank."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from itertools import count
+from pathlib import Path
+
+from bitcodes.errors import DataError, ImageError
+from bitcodes.sources.item import Place
+from bitcodes.sources.members import find_places
+from bitcodes.sources.paths import quote_path
+from bitcodes.tasks.results import QueryResult, SearchResults
+from bitcodes.wording import counted
+
+_MAX_PROBLEMS = 5
+_MAX_NAME = 200  # bytes; file systems allow 255
+_FORBIDDEN = re.compile('[\x00-\x1f\x7f-\x9f/\\\\:*?"<>|\u2028-\u202e\u2066-\u2069]')
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What `copy_hits` did."""
+
+    folder: Path
+    count: int
+    problems: tuple[tuple[str, str], ...]
+    """Path, as the code set has it, and reason of each hit that could not be copied."""
+
+    def remarks(self) -> Iterator[str]:
+        """What was not copied and why, then how many images were copied and where to."""
+        for path, reason in self.problems[:_MAX_PROBLEMS]:
+            yield f"not copied: {quote_path(path)}: {reason}"
+        if len(self.problems) > _MAX_PROBLEMS:
+            yield f"not copied: {counted(len(self.problems) - _MAX_PROBLEMS, 'more image')}"
+        yield f"copied {counted(self.count, 'image')} to {self.folder}"
+
+
+def copy_hits(results: SearchResults, folder: Path) -> Copies:
+    """Copy the files of all hits into `folder`, as "01 name.jpg"; never replace a file.
+
+    Where there are several queries, each has a subfolder, "1 query name". A name that is taken gets
+    a number: "01 name (2).jpg". Hits in archives are unpacked. Raises DataError if the folder
+    cannot be made or written to; images that cannot be read are listed in the result.
+    """
+    targets: dict[Path, list[tuple[Path, str]]] = {}
+    problems = []
+    for place, query in enumerate(results.queries, 1):
+        inside = folder / _subfolder(place, query, len(results.queries))
+        digits = max(2, len(str(len(query.hits))))
+        for hit in query.hits:
+            if hit.file is None:
+                problems.append((hit.path, "it is not known where this image is"))
+                continue
+            name = f"{hit.rank:0{digits}} {_safe(hit.path)}"
+            targets.setdefault(hit.file, []).append((inside / name, hit.path))
+    copied = 0
+    for file, source in find_places(targets):
+        for target, path in targets[file]:
+            try:
+                _copy(source, target)
+                copied += 1
+            except ImageError as error:
+                problems.append((path, str(error)))
+    return Copies(folder, copied, tuple(problems))
+
+
+def _subfolder(place: int, query: QueryResult, queries: int) -> str:
+    if queries == 1:
+        return ""
+    return f"{place:0{len(str(queries))}} {Path(_safe(query.path)).stem}"
+
+
+def _safe(path: str) -> str:
+    """The file name of a path, without characters that some system refuses, and not too long."""
+    name = _FORBIDDEN.sub("_", path.rstrip("/").rpartition("/")[2]).strip(". ") or "image"
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122
+    while len(os.fsencode(stem + suffix)) > _MAX_NAME:
+        stem, suffix = (stem[:-1], suffix) if stem else ("image", "")
+    return stem + suffix
+
+
+def _copy(place: Place, target: Path) -> None:
+    def write(source: bytes | BufferedReader) -> Path:
+        """Write what the place gives; only that can be the image's fault."""
+        return _write(source, target)
+
+    copy, (_, time) = place.read(write)
+    if time >= 0:
+        os.utime(copy, ns=(time, time))
+
+
+def _write(source: bytes | BufferedReader, target: Path) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for name in _names(target):
+            try:
+                file = name.open("xb")
+            except FileExistsError:
+                continue
+            with file:
+                try:
+                    if isinstance(source, bytes):
+                        file.write(source)
+                    else:
+                        shutil.copyfileobj(source, file)
+                except BaseException:
+                    file.close()
+                    name.unlink(missing_ok=True)
+                    raise
+            return name
+    except OSError as error:
+        raise DataError(
+            f"cannot copy to {quote_path(str(target))}: {error.strerror}; name another folder"
+        ) from None
+    raise AssertionError("there is always another name")
+
+
+def _names(target: Path) -> Iterable[Path]:
+    yield target
+    for number in count(2):
+        yield target.with_name(f"{target.stem} ({number}){target.suffix}")

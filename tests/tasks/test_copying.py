@@ -1,0 +1,122 @@
+"""Copies of the hits of a search."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.errors import DataError
+from bitcodes.tasks.copying import copy_hits
+from bitcodes.tasks.results import SearchResults
+from bitcodes.tasks.search import search
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for name in ("a/x.jpg", "b/x.jpg", "c.tar.jpg"):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    return folder
+
+
+def results(
+    root: Path, paths: list[str], queries: list[str] | None = None, k: int = 10
+) -> SearchResults:
+    """All paths as hits of each query, in their order."""
+    codes = np.zeros((len(paths), 1), np.uint8)
+    names = queries or ["q.jpg"]
+    asked = CodeSet.from_arrays(np.zeros((len(names), 1), np.uint8), 8, paths=names)
+    return search(asked, CodeSet.from_arrays(codes, 8, paths=paths, root=root), k=k)
+
+
+def names(folder: Path) -> list[str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
+def test_copies_sort_by_rank_and_keep_their_time(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    copies = copy_hits(results(photos, ["b/x.jpg", "c.tar.jpg", "a/x.jpg"]), out)
+    assert names(out) == ["01 x.jpg", "02 c.tar.jpg", "03 x.jpg"]
+    assert (out / "01 x.jpg").read_bytes() == b"b/x.jpg"
+    assert (out / "01 x.jpg").stat().st_mtime == 1_000_000_000
+    assert list(copies.remarks()) == [f"copied 3 images to {out}"]
+
+
+def test_a_hundred_hits_have_three_digits(photos: Path, tmp_path: Path) -> None:
+    copy_hits(results(photos, ["a/x.jpg"] * 100, k=100), tmp_path / "out")
+    assert names(tmp_path / "out")[0] == "001 x.jpg"
+    assert len(names(tmp_path / "out")) == 100
+
+
+def test_nothing_is_replaced(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(3):
+        copy_hits(results(photos, ["a/x.jpg"]), out)
+    assert names(out) == ["01 x (2).jpg", "01 x (3).jpg", "01 x.jpg"]
+
+
+def test_several_queries_have_a_folder_each(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    copy_hits(results(photos, ["a/x.jpg", "b/x.jpg"], ["one/q.jpg", "two/q.jpg"]), out)
+    assert names(out) == ["1 q/01 x.jpg", "1 q/02 x.jpg", "2 q/01 x.jpg", "2 q/02 x.jpg"]
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_members_of_archives_are_unpacked(photos: Path, tmp_path: Path, suffix: str) -> None:
+    archive = tmp_path / f"all{suffix}"
+    if suffix == ".zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            for name in ("a/x.jpg", "b/x.jpg"):
+                file.write(photos / name, name)
+    else:
+        import tarfile
+
+        with tarfile.open(archive, "w:gz" if suffix.endswith("gz") else "w") as tar:
+            for name in ("a/x.jpg", "b/x.jpg"):
+                tar.add(photos / name, name)
+    inside = results(archive, ["b/x.jpg", "gone.jpg", "a/x.jpg"])
+    copies = copy_hits(inside, tmp_path / "out")
+    assert names(tmp_path / "out") == ["01 x.jpg", "03 x.jpg"]
+    assert (tmp_path / "out" / "01 x.jpg").read_bytes() == b"b/x.jpg"
+    assert copies.problems == (("gone.jpg", f"it is not in the archive {archive}"),)
+    named = results(tmp_path, [f"all{suffix}/a/x.jpg", "photos/c.tar.jpg"])
+    assert copy_hits(named, tmp_path / "more").count == 2
+
+
+def test_what_is_missing_is_told(photos: Path, tmp_path: Path) -> None:
+    copies = copy_hits(results(photos, ["a/x.jpg", "none.jpg", "a"]), tmp_path / "out")
+    assert names(tmp_path / "out") == ["01 x.jpg"]
+    told = list(copies.remarks())
+    assert told[0].startswith("not copied: 'none.jpg': ") and told[1].startswith("not copied: 'a'")
+    rootless = search(
+        CodeSet.from_arrays(np.zeros((1, 1), np.uint8), 8),
+        CodeSet.from_arrays(np.zeros((9, 1), np.uint8), 8),
+    )
+    told = list(copy_hits(rootless, tmp_path / "none").remarks())
+    assert len(told) == 7 and told[5] == "not copied: 4 more images"
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.posix
+def test_names_that_other_systems_refuse(photos: Path, tmp_path: Path) -> None:
+    odd = ["a\n\x1b[31m?:b.jpg", "x" * 240 + ".jpg", os.fsdecode(b"\xff.jpg"), "end. ."]
+    for name in odd:
+        (photos / name).write_bytes(b"odd")
+    copies = copy_hits(results(photos, odd), tmp_path / "out")
+    assert copies.count == 4
+    made = names(tmp_path / "out")
+    assert made[0] == "01 a__[31m__b.jpg" and made[1] == f"02 {'x' * 196}.jpg"
+    assert made[3] == "04 end"
+
+
+def test_a_folder_that_cannot_be_written(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot copy to .*; name another folder"):
+        copy_hits(results(photos, ["a/x.jpg"]), tmp_path / "file" / "out")
