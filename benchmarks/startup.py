@@ -1,15 +1,16 @@
 """How long commands take that have little to do: from the shell to the answer.
 
-    python benchmarks/startup.py PHOTO [--run RUN] [--rounds 10] [--beside PROGRAM ...]
+    python benchmarks/startup.py PHOTO [--run RUN] [--rounds 10] [--beside "COMMAND" ...]
 
 Each command runs in a process of its own, all of them in turns; the first round only warms the
 disk's cache. Prints medians in seconds: the time that passes, and the processor time of the process
-and its children (Linux, macOS). `--beside` names programs whose `--help` is timed too, such as the
-`rclip` of another environment. A code set of 100,000 codes is made of PHOTO's code and random ones.
+and its children (Linux, macOS). `--beside` names other commands to time, such as
+"../rclip/bin/rclip --help". A code set of 100,000 codes is made of PHOTO's code and random ones.
 """
 
 import argparse
 import platform
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -38,12 +39,15 @@ def main() -> None:
     parser.add_argument("photo", type=Path, help="an image file")
     parser.add_argument("--run", help="run or model file; default: that of encode")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--beside", nargs="*", default=[], help="programs to time with --help")
+    parser.add_argument("--beside", nargs="*", default=[], help="other commands to time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         commands = prepare(Path(folder), options.photo.resolve(), options.run)
-        for program in options.beside:
-            commands[f"{Path(program).name} --help"] = [program, "--help"]
+        for line in options.beside:
+            name, *words = shlex.split(line)
+            program = shutil.which(name) or parser.error(f"there is no program {name}")
+            shown = shlex.join([Path(program).name, *words])
+            commands[shown] = [str(Path(program).absolute()), *words]
         seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for turn in range(options.rounds + 1):
             for name, command in commands.items():

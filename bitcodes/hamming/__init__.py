@@ -9,8 +9,9 @@ fallback_callbacks: list[Callable[[str], None]] = []
 def on_compile(callback: Callable[[], None]) -> None:
     """Have `callback` called when a search kernel has to be compiled, before it is.
 
-    That happens once on a machine for each kind of search and length of codes, takes seconds, and
-    should be announced. It is called once at most, from whatever thread searches.
+    That happens once on a machine for each kind of search and length of codes (in every process
+    where nothing can be written), takes seconds, and should be announced. It is called once at
+    most, from whatever thread searches.
     """
     compile_callbacks.append(callback)
 
