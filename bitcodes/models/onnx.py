@@ -40,7 +40,7 @@ class OnnxModel:
         self._threads = threads
         self._digest: str | None = None
         self._open: Any = self._session(threads)
-        metadata = self._open.get_modelmeta().custom_metadata_map
+        metadata = self._metadata()
         self.info = info = parse_info(metadata, file)
         self.path: Path | str | None = path or file
         self.bits = info.bits
@@ -91,6 +91,12 @@ class OnnxModel:
             outputs, features = session.run(None, {"images": np.ascontiguousarray(images)})
         except Exception as error:  # its own exceptions derive from nothing in common
             raise ModelError(f"{self._file}: cannot be run: {_first_words(error)}") from None
+        sizes = (len(images), self.bits), (len(images), self.feature_dim)
+        if (outputs.shape, features.shape) != sizes:
+            raise ModelError(
+                f"{self._file}: gives other sizes than it says: expected {sizes}, found "
+                f"{(outputs.shape, features.shape)}"
+            )
         return Encoded(outputs, features)
 
     def _session(self, threads: int | None) -> Any:
@@ -114,6 +120,13 @@ class OnnxModel:
             raise ModelError(
                 f"{self._file}: is not a readable ONNX model: {_first_words(error)}"
             ) from None
+
+    def _metadata(self) -> dict[str, str]:
+        try:
+            metadata: dict[str, str] = self._open.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{self._file}: its description is damaged: {error}") from None
+        return metadata
 
     def _check_signature(self) -> None:
         """Raise ModelError if the model takes or gives anything but what its description says."""

@@ -233,3 +233,17 @@ def test_nothing_is_written_into_the_home_folder(run: Path, tmp_path: Path) -> N
         subprocess.run([*bitcodes, *arguments], cwd=tmp_path, env=environment, check=True)
     assert [path for path in home.rglob("*") if path.is_file() and "onnx" in str(path)] == []
     assert [path for path in home.rglob("*") if path.is_file() and "numba" not in str(path)] == []
+
+
+def test_a_model_that_is_no_text_or_gives_other_sizes_is_refused(tmp_path: Path) -> None:
+    content = graph(**{"class": "text of bytes"})
+    assert content.count(b"text of bytes") == 1
+    file = tmp_path / "model.onnx"
+    file.write_bytes(seal(content[:-85].replace(b"text of bytes", b"text \xff\xfe bytes")))
+    with pytest.raises(ModelError, match="its description is damaged: 'utf-8'"):
+        OnnxModel(file)
+    file.write_bytes(graph())
+    model = OnnxModel(file)
+    model.bits = 25
+    with pytest.raises(ModelError, match=r"expected \(\(4, 25\), \(4, 48\)\), found \(\(4, 24\)"):
+        model.encode_batch(IMAGES)
