@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 import sys
 
 
@@ -28,7 +27,7 @@ def memory_bytes() -> int | None:
 def has_gpu() -> bool:
     """Whether there is a GPU that torch may use: CUDA's, or that of an Apple chip."""
     if sys.platform == "darwin":
-        return platform.machine() == "arm64"
+        return os.uname().machine == "arm64"
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int()

@@ -118,8 +118,20 @@ def _announce_compiling() -> None:
     )
 
 
+def _let_idle_threads_sleep() -> None:
+    """Set how torch's threads wait for each other, unless the user has; before torch is loaded.
+
+    By default they spin for milliseconds, and take the cores from whatever else runs on them. The
+    first two variables are GNU's, whose OpenMP comes with torch on Linux; the third is that of
+    Intel and LLVM, which comes with torch on macOS and Windows. See benchmarks/waiting.py.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+        os.environ.update(OMP_WAIT_POLICY="PASSIVE", KMP_BLOCKTIME="0")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
+    _let_idle_threads_sleep()
     on_compile(_announce_compiling)
     on_fallback(_print_note)
     try:

@@ -141,7 +141,7 @@ class OnnxModel:
         if actual != expected or len(self._open.get_inputs()) != 1:
             raise ModelError(
                 f"{self._file}: has other inputs and outputs than bitcodes exports: expected "
-                f"{', '.join(expected)}; found {', '.join(actual)[:300]}"
+                f"{', '.join(expected)}; found {_first_words(', '.join(actual))}"
             )
 
 
@@ -163,8 +163,9 @@ def _signature(name: str, dtype: str, shape: Sequence[int | str | None]) -> str:
     return f"{name} {dtype} ({batch}, {sizes})"
 
 
-def _first_words(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _first_words(text: object) -> str:
+    words = " ".join(str(text).split())[:300]
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
 
 
 def load_onnx(source: Path | str | None = None, log: Note | None = None) -> OnnxModel:
