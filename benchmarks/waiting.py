@@ -1,0 +1,135 @@
+"""What it costs that torch's idle threads spin, as they do by default, instead of sleeping.
+
+    python benchmarks/waiting.py PHOTOS [--rounds 5] [--busy 2]
+
+PHOTOS is a folder or archive of photographs, about a hundred. `finetune` of the demo set and
+`encode --engine torch` of the photographs run in turns, sleeping (as the command line sets it) and
+spinning (as libgomp and Intel's and LLVM's OpenMP do by themselves), first alone and then beside
+`--busy` processes that compute without end. Prints the medians of all rounds and of the ratios
+within each round. Stops if codes or losses differ: waiting must not change a result.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from machine import processor
+from startup import measure
+
+from bitcodes.machine import core_count
+
+# What the runtimes do where nothing is set: 300,000 turns of a loop, and 200 milliseconds.
+SPINNING = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
+NAMES = "OMP_WAIT_POLICY", *SPINNING
+STEPS = 12
+
+
+class Measured(NamedTuple):
+    """One round of one way of waiting; rates in images a second, the rest in seconds."""
+
+    training: float
+    finetune: float
+    finetune_processor: float
+    encode: float
+    encode_processor: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="a folder or archive of photographs")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--busy", type=int, default=2, help="processes that compute beside")
+    options = parser.parse_args()
+    print(
+        f"{platform.system()}, {processor()}, {core_count()} cores, load before the start "
+        f"{load()}; torch {version('torch')}, Python {platform.python_version()}\n"
+    )
+    print(
+        "| beside | | sleeping | spinning | sleeping / spinning |\n| --- | --- | --- | --- | --- |"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([*program(), "prepare", "demo"], cwd=folder, check=True)
+        for count in (0, options.busy):
+            with busy(count):
+                rounds = [both(folder, options.photos.resolve()) for _ in range(options.rounds)]
+            table(f"{count} busy processes" if count else "nothing", rounds)
+
+
+def program() -> list[str]:
+    return [sys.executable, "-m", "bitcodes"]
+
+
+def load() -> str:
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def both(folder: Path, photos: Path) -> tuple[Measured, Measured]:
+    """One round: sleeping and spinning, which must give the same."""
+    sleeping, codes, loss = work(folder, photos, {})
+    spinning, other_codes, other_loss = work(folder, photos, SPINNING)
+    assert (codes, loss) == (other_codes, other_loss), "waiting has changed a result"
+    return sleeping, spinning
+
+
+def work(folder: Path, photos: Path, waiting: dict[str, str]) -> tuple[Measured, bytes, float]:
+    """Train and encode, each as a command; what was measured, the codes and the loss."""
+    for name in NAMES:
+        os.environ.pop(name, None)
+    os.environ.update(waiting)
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    train = [*program(), "finetune", "--data", "data/demo", "--run", "run", "--device", "cpu"]
+    train += ["--image-size", "128", "--batch-size", "32", "--epochs", "1", "--val", "0"]
+    finetune = measure([*train, "--max-steps", str(STEPS), "--amp", "off"], folder)
+    line = json.loads((folder / "run/metrics.jsonl").read_text().splitlines()[-1])
+    encode = [*program(), "encode", str(photos), "--run", "run", "--engine", "torch", "--force"]
+    encoded = measure([*encode, "-o", "codes.npy"], folder)
+    codes = (folder / "codes.npy").read_bytes()
+    return Measured(line["images_per_second"], *finetune, *encoded), codes, line["loss"]
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Let so many processes compute while the block runs."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while 1: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def table(beside: str, rounds: list[tuple[Measured, Measured]]) -> None:
+    """A line for each thing measured."""
+    words = {
+        "training": "`finetune`, images per second",
+        "finetune": "`finetune`, whole command, seconds",
+        "finetune_processor": "`finetune`, processor seconds",
+        "encode": "`encode --engine torch`, whole command, seconds",
+        "encode_processor": "`encode --engine torch`, processor seconds",
+    }
+    for field, text in words.items():
+        pairs = [(getattr(one, field), getattr(other, field)) for one, other in rounds]
+        sleeping, spinning = (statistics.median(values) for values in zip(*pairs, strict=True))
+        ratios = sorted(one / other for one, other in pairs)
+        print(
+            f"| {beside} | {text} | {sleeping:.1f} | {spinning:.1f} | "
+            f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
