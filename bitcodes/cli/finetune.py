@@ -10,6 +10,7 @@ from bitcodes.cli.next_step import next_command
 from bitcodes.cli.options import JsonOption, WorkersOption, flag, option
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
+from bitcodes.errors import ConfigError
 from bitcodes.recipes import Recipe, gather_settings
 from bitcodes.runs import resolve_run
 from bitcodes.wording import counted
@@ -52,7 +53,12 @@ def finetune(
     """
     if pretrained is not None:
         options["weights"] = _weights(options.get("weights"), pretrained)
-    run_settings = gather_settings(recipe, config, options)
+    try:
+        run_settings = gather_settings(recipe, config, options)
+    except ConfigError as error:
+        if config is not None:  # which may be what is wrong
+            raise
+        raise typer.BadParameter(str(error)) from None
     workers = run_settings.workers if workers is None else workers
 
     from bitcodes.training.beginning import check

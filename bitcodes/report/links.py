@@ -16,7 +16,7 @@ def linked(text: str, file: Path | None, style: str = "") -> Text:
     link = None
     if file is not None and os.path.lexists(file):
         link = Path(os.path.abspath(file)).as_uri()  # noqa: PTH100 - keeps links of the system
-    return Text(printable(text), Style.parse(style) + Style(link=link))
+    return Text().append(printable(text), Style.parse(style) + Style(link=link))
 
 
 def has_links(console: Console) -> bool:

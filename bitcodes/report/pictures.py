@@ -1,7 +1,11 @@
 """Pictures on a terminal: by its own protocol where it has one, else as coloured half blocks."""
 
+import atexit
+import logging
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -17,6 +21,9 @@ from bitcodes.images.thumbnails import thumbnail
 
 MIN_WIDTH = 12
 """Columns of the narrowest terminal on which a picture can be recognized."""
+
+_PATIENCE = 0.1
+"""Seconds that an answer of the terminal may take."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +69,32 @@ def _own_protocol() -> Screen | None:
 
     It answers as if the user had typed, so it can be asked only if standard input is the terminal.
     """
-    if not (
-        sys.__stdin__ and sys.__stdin__.isatty() and sys.__stdout__ and sys.__stdout__.isatty()
-    ):
+    if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__)):
         return None
+    logging.getLogger("textual_image").addHandler(logging.NullHandler())
+    start = time.monotonic()
     try:
         from textual_image import _terminal, renderable  # asks the terminal when it is imported
+
+        kind: Any = renderable.Image
+        if kind in (renderable.SixelImage, renderable.TGPImage):
+            width, height = _terminal.get_cell_size()
+            return Screen(24, width, height, lambda image, w, h: kind(image, width=w, height=h))
     except Exception:  # whatever a terminal answers, there are half blocks
         return None
-    kind: Any = renderable.Image
-    if kind not in (renderable.SixelImage, renderable.TGPImage):
-        return None
-    size = _terminal.get_cell_size()
-    return Screen(24, size.width, size.height, lambda image, w, h: kind(image, width=w, height=h))
+    if time.monotonic() - start > _PATIENCE:
+        atexit.register(_drop_late_answers)
+    return None
+
+
+def _drop_late_answers() -> None:
+    """Over a slow line the answers come later, and the shell would take them for commands."""
+    try:
+        import termios
+    except ImportError:  # on Windows
+        return
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(0, termios.TCIFLUSH)
 
 
 class HalfBlocks:

@@ -192,11 +192,14 @@ def test_the_end_tells_of_the_last_epoch_and_the_kept_one(
 
 
 def test_missing_data_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run() == 1
-    assert capsys.readouterr().err == (
-        "error: settings: 'data' is missing; give the folder of a prepared dataset, "
-        "such as --data data/cifar10\n"
-    )
+    assert run() == 2
+    told = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().err).split())
+    assert "'data' is missing; give the folder of a prepared dataset, such as --data" in told
+    assert run("--data", "nowhere", "--bits", 0) == 2
+    assert "'bits' is 0" in capsys.readouterr().err
+    Path("wrong.yaml").write_text("data: nowhere\nbits: 0\n")
+    assert run("--config", "wrong.yaml") == 1
+    assert "error: wrong.yaml and flags: 'bits' is 0" in capsys.readouterr().err
     assert run("--data", "nowhere") == 1
     assert "bitcodes prepare" in capsys.readouterr().err
 

@@ -3,6 +3,8 @@
 import io
 import os
 import re
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -136,3 +138,47 @@ def test_where_there_are_no_links_and_no_pictures() -> None:
 
 def test_without_a_keyboard_the_terminal_is_not_asked() -> None:
     assert find_screen().draw is HalfBlocks
+
+
+ASK = """
+from bitcodes.report.pictures import find_screen
+screen = find_screen()
+print(f"<{type(screen.picture(__import__('PIL.Image').Image.new('RGB', (9, 9)), 5)).__module__}>")
+"""
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("answers", "module"),
+    [
+        ({b"\x1b[c": b"\x1b[?62;4c"}, b"<textual_image.renderable.sixel>"),
+        (
+            {b"\x1b[c": b"\x1b[?62c", b"AAAA": b"\x1b_Gi=1;OK\x1b\\"},
+            b"<textual_image.renderable.tgp>",
+        ),
+        ({b"\x1b[c": b"\x1b[?62c"}, b"<bitcodes.report.pictures>"),
+        ({}, b"<bitcodes.report.pictures>"),
+    ],
+)
+def test_the_terminal_is_asked_for_its_protocol(answers: dict[bytes, bytes], module: bytes) -> None:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    terminal, its_side = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 800, 480))
+    command = [sys.executable, "-c", ASK]
+    done = subprocess.Popen(command, stdin=its_side, stdout=its_side, start_new_session=True)
+    os.close(its_side)
+    shown = b""
+    while b">" not in shown:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # the other side is closed
+            break
+        for question in [question for question in answers if question in shown]:
+            os.write(terminal, answers.pop(question))
+    assert done.wait() == 0
+    os.close(terminal)
+    assert module in shown
