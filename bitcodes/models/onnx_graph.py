@@ -86,7 +86,7 @@ class OnnxGraph:
             (1, _IR_VERSION),
             (2, "bitcodes"),
             (7, graph),
-            (8, _message((2, _OPSET))),
+            (8, _message((1, ""), (2, _OPSET))),
             *((14, _message((1, key), (2, value))) for key, value in properties.items()),
         )
 
