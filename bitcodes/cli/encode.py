@@ -105,7 +105,10 @@ def encode(
     from bitcodes.tasks.encode import encode_sources
 
     if not images:
-        for name, value in (("--root", root), ("--part", part), ("--append", append)):
+        for name, value in (
+            *(("--root", root), ("--part", part)),
+            *(("--append", append), ("--all-files", all_files)),
+        ):
             if value:
                 raise typer.BadParameter("it needs IMAGES", param_hint=name)
     numbers = None if part is None else _part(part)

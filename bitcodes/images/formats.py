@@ -212,7 +212,9 @@ def _open_other(head: bytes, file: BinaryIO) -> Image.Image:
     problem = f"not an image in a format that is read here (it begins with {head[:16]!r})"
     for name in Image.ID:
         _, accepts = Image.OPEN[name]
-        if name in _NOT_READ or (accepts is not None and accepts(head[:16]) is not True):
+        if name in _NOT_READ or (
+            accepts is not None and accepts(head[:16].ljust(16, b"\0")) is not True
+        ):
             continue
         try:
             return _open_as(name, file)

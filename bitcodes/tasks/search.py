@@ -23,6 +23,7 @@ from bitcodes.tasks.queries import (
     open_queries,
 )
 from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
+from bitcodes.wording import command
 
 K = 10
 SHORTLIST = 1000
@@ -110,7 +111,7 @@ def search(
         if note is not None:
             note(
                 f"the index of {database.name} is damaged ({error}), so all codes are compared; "
-                f"build it again: bitcodes index {database.name}"
+                f"build it again: {command('index', database.name)}"
             )
         matches = _find(HammingIndex(database, threads=threads), *arguments)
     return SearchResults(

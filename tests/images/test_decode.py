@@ -371,3 +371,9 @@ def test_thumbnails_carry_nothing_along_and_spare_their_image() -> None:
 def test_images_are_light_to_import() -> None:
     code = "import sys, bitcodes.images; assert not {'torch', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_few_bytes_of_anything_are_not_an_image() -> None:
+    for count in range(1, 20):
+        with pytest.raises(ImageError, match="not an image"):
+            open_image(b"notanimagebutawordofletters"[:count])
