@@ -205,10 +205,13 @@ class CodeSet:
         if None in (self.fingerprint, fingerprint) or self.fingerprint == fingerprint or force:
             return
         made = self.header.run or "an unknown model"
+        what = f"{other} is another model or has been trained since"
+        if built_in_bits(made) is not None and made == other:
+            what = "this is that of another version of bitcodes"
         raise CodeSetError(
-            f"{self.name} was made with {made}, and {other} is another model or has been trained "
-            "since: distances between their codes mean nothing. Name the model that made it with "
-            "--run, or encode the images again; --force compares them all the same"
+            f"{self.name} was made with {made}, and {what}: distances between their codes mean "
+            "nothing. Name the model that made it with --run, or encode the images again; --force "
+            "compares them all the same"
         )
 
     def other_model(self, run: Path | str | None) -> str:
@@ -216,6 +219,8 @@ class CodeSet:
         made = self.header.run
         if made is None:
             return f"it was made with an unknown model, and this is {run or 'another one'}"
+        if built_in_bits(made) is not None and made == run:
+            return f"it was made with {made} of another version of bitcodes"
         if isinstance(run, Path) and self.path is not None:
             folder = Path(os.path.abspath(self.path)).parent  # noqa: PTH100 - keeps links
             if folder / made == Path(os.path.abspath(run)):  # noqa: PTH100

@@ -12,7 +12,7 @@ from models import store_builtin
 from bitcodes.builtin import BUILT_IN_BITS, built_in_name
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
-from bitcodes.errors import ConfigError, ModelError
+from bitcodes.errors import CodeSetError, ConfigError, ModelError
 from bitcodes.models import builtin
 from bitcodes.models.checkpoint import load_model
 from bitcodes.models.encoder import UNSURE, Encoded, Encoder
@@ -166,6 +166,19 @@ def test_an_existing_set_keeps_its_length(place: Path) -> None:
     assert sum(line.startswith("model: built-in, 32 bits; with labels") for line in log) == 2
     with pytest.raises(ConfigError, match=r"built-in-64: has codes of 64 bits, not 32; .*--run"):
         encode_sources(["photos"], Path("a.npy"), run="built-in-64", bits=32, workers=0)
+
+
+def test_a_set_of_another_version_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(builtin.FINGERPRINTS, 128, 64 * "0")
+    encode_sources(["photos"], Path("codes.npy"), workers=0)
+    monkeypatch.undo()
+    monkeypatch.chdir(place)
+    with pytest.raises(CodeSetError, match=r"built-in-128 of another version of bitcodes.*--force"):
+        encode_sources(["photos"], Path("codes.npy"), workers=0)
+    with pytest.raises(CodeSetError, match=r"built-in-128, and this is that of another version"):
+        search("photos/1.png", workers=0)
+    encode_sources(["photos"], Path("codes.npy"), workers=0, force=True)
+    assert search("photos/1.png", workers=0).queries[0].hits[0].distance == 0
 
 
 def test_a_folder_called_built_in_is_a_run(place: Path) -> None:
