@@ -52,6 +52,13 @@ class _Commands(TyperGroup):
         finally:
             self._lists = False
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:  # Typer says it as Pydantic says it
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in SUMMARIES:
             return None

@@ -103,7 +103,9 @@ def test_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("duplicates", "none.npy") == 1
     assert "no such code set" in capsys.readouterr().err
     assert run("duplicates", "--radius", -1) == 2
+    capsys.readouterr()
     assert run("duplicates", "--keep", "best") == 2
+    assert "Value error" not in (told := capsys.readouterr().err) and "'best' is not one of" in told
     np.save("bare.npy", np.zeros((3, 2), np.uint8))
     capsys.readouterr()
     assert run("duplicates", "bare.npy") == 0

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,3 +158,23 @@ def test_many_results_are_cut_and_it_says_so(photo: Path, monkeypatch: pytest.Mo
     assert "Not shown: 2 more queries" in text
     assert text.count("3 of them not shown") == 3
     assert text.count("and more within the distance") == 3
+
+
+def test_images_in_archives_are_shown(photo: Path) -> None:
+    archive = photo.with_name("set.zip")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(photo, "in/photo.png")
+        file.writestr("in/bad.png", b"no")
+    hits = tuple(
+        hit(rank, archive / "in" / name)
+        for rank, name in enumerate(("photo.png", "bad.png", "gone.png"), 1)
+    )
+    page = Page(search_page(results(QueryResult("query.png", photo, (), hits, False))))
+    assert [image["alt"] for image in page.of("img")] == ["query query.png", "1.png"]
+    sources = [image["src"] for image in page.of("img")]
+    sizes = [
+        Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))).size for source in sources
+    ]
+    assert sizes == [(448, 336), (224, 168)]
+    text = "".join(page.text)
+    assert "not an image" in text and "it is not in the archive" in text
