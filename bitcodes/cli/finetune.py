@@ -1,5 +1,6 @@
 """`bitcodes finetune`."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,12 @@ def finetune(
         "Named settings to start from. --config and options override them. predecessor: those of "
         "Learning-bit-codes-for-images."
     ),
+    minutes: float | None = option(
+        "Train for about this many minutes, all in: a few steps are measured, and the epochs and "
+        "image sizes chosen that fit.",
+        min=0.1,
+        metavar="M",
+    ),
     run: Path | None = option("Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS."),
     pretrained: bool | None = option(
         "Start with the published weights of the backbone (the default) or with random weights.",
@@ -51,6 +58,10 @@ def finetune(
     On several GPUs, run `torchrun --nproc-per-node 4 -m bitcodes finetune ...`. Each GPU trains on
     its part of every batch.
     """
+    started = time.monotonic()
+    if minutes is not None and (other := options.keys() & {"epochs", "max_steps"}):
+        name = min(other).replace("_", "-")
+        raise typer.BadParameter(f"chooses the epochs; leave out --{name}", param_hint="--minutes")
     if pretrained is not None:
         options["weights"] = _weights(options.get("weights"), pretrained)
     try:
@@ -81,6 +92,7 @@ def finetune(
         result = training.finetune(
             settings,
             run,
+            minutes=None if minutes is None else minutes - (time.monotonic() - started) / 60,
             fresh=fresh,
             workers=workers,
             report=report,

@@ -19,11 +19,13 @@ from bitcodes.sources.workers import default_workers
 from bitcodes.training.beginning import check, lists_of, remove_lists, run_folder
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
+from bitcodes.training.pacing import Deadline, Pacer
 from bitcodes.training.progress import Progress
 from bitcodes.training.resolving import resolve, resolve_to_fit
 from bitcodes.training.state import Checkpoint, clear, read_checkpoint, same_settings, sweep
 from bitcodes.training.stopping import explained
 from bitcodes.training.trainer import Trainer
+from bitcodes.training.trial import pace_for
 from bitcodes.training.validation import kept_epoch
 
 
@@ -46,6 +48,7 @@ def finetune(
     settings: Settings,
     run: Path | None = None,
     *,
+    minutes: float | None = None,
     fresh: bool = False,
     workers: int | None = None,
     report: Callable[[Progress], None] | None = None,
@@ -61,6 +64,10 @@ def finetune(
     The data is a prepared folder, or one of class folders: then the run keeps lists of them. If it
     is a folder of images without classes, and the settings name no loss, the loss is "itq".
 
+    With `minutes`, a few steps are measured, and epochs and image sizes chosen, and planned anew on
+    the way, so that all ends after about so many minutes. How much fits depends on the machine and
+    what else it does, so two such runs differ; the settings saved with one say what was done.
+
     The losses without labels ("itq", "itq-nn", "lsh") take any folder of images as data and fit the
     hash layer at once. They use no settings of training.
 
@@ -72,6 +79,7 @@ def finetune(
     holds a run of other settings, DataError for a bad dataset, BitcodesError if the loss is not
     finite or another process trains in this folder.
     """
+    deadline = None if minutes is None else Deadline.after(minutes)
     settings, note = check(settings)
     run = run or runs.RUNS / runs.run_name(settings)
     with joined() as group, ExitStack() as stack:
@@ -85,6 +93,8 @@ def finetune(
                 "a frozen backbone takes seconds an epoch: one process is enough; "
                 "leave out torchrun"
             )
+        if deadline is not None:
+            _check_paced(settings, group.size)
         workers = max(1, default_workers() // group.here) if workers is None else workers
         stack.enter_context(explained(run, log))
         if settings.loss.label_free:  # all at once, so that there is nothing to resume
@@ -105,18 +115,26 @@ def finetune(
             _check_weights(before or settings)
             return before, lists_of(run, settings, before is not None, log)
 
-        def prepare() -> tuple[ResolvedSettings, Checkpoint | None]:
+        def prepare() -> tuple[ResolvedSettings, Checkpoint | None, Pacer | None]:
             resolved = resolve(before or settings, dataset.train, log)
-            if before is None:
-                return resolved, None
-            return resolved, read_checkpoint(run, folder, dataset.train)
+            checkpoint = None
+            if before is not None:
+                checkpoint = read_checkpoint(run, folder, dataset.train)
+            if checkpoint is not None and checkpoint.pace:
+                return resolved, checkpoint, Pacer.resume(checkpoint.pace, deadline)
+            if deadline is None:
+                return resolved, checkpoint, None
+            if checkpoint is not None:
+                raise ConfigError(f"{run} was begun without --minutes; start over with --fresh")
+            paced, pacer = pace_for(settings, resolved, dataset, deadline, workers, log)
+            return paced, None, pacer
 
         before, folder = group.first_does(begin)
         dataset = read_dataset(folder)
-        resolved, checkpoint = group.first_does(prepare)
+        resolved, checkpoint, pacer = group.first_does(prepare)
         if checkpoint is not None and _finished(resolved, checkpoint.history):
             return Finetuned(run, resolved, checkpoint.history, already=True)
-        trainer = Trainer(resolved, run, dataset, checkpoint, group, workers, loading, log)
+        trainer = Trainer(resolved, run, dataset, checkpoint, group, workers, loading, log, pacer)
         if group.first:
             if checkpoint is None:
                 clear(run)
@@ -138,6 +156,16 @@ def _begin(run: Path, settings: Settings, fresh: bool, stack: ExitStack) -> Sett
     sweep(run)
     again = not fresh and (run / runs.CONFIG_FILE).exists()
     return same_settings(settings, run) if again else None
+
+
+def _check_paced(settings: Settings, processes: int) -> None:
+    """Raise ConfigError for what a number of minutes does not go with."""
+    if settings.loss.label_free:
+        raise ConfigError(f"--minutes is for training, and loss {settings.loss} needs none")
+    if processes > 1:
+        raise ConfigError("--minutes trains with one process; with torchrun, give --epochs")
+    if settings.epochs != "auto" or settings.max_steps:
+        raise ConfigError("--minutes chooses the epochs: leave out --epochs and --max-steps")
 
 
 def _check_weights(settings: Settings) -> None:

@@ -33,8 +33,8 @@ _PIXELS_AT_ONCE_CPU = 2**20  # there it takes longer if they do not stay in its 
 class TrainingImages:
     """Images by index, uint8 (S, S, 3), decoded by `workers` processes (0: in this one).
 
-    They stay in memory if they take at most a quarter of it, which `processes` on this machine
-    share, and on a CUDA `device` if they take at most a quarter of its free memory.
+    With `keep` they stay in memory if they take at most a quarter of it, which `processes` on this
+    machine share, and on a CUDA `device` if they take at most a quarter of its free memory.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class TrainingImages:
         progress: callbacks.Progress = lambda done, total: None,
         device: torch.device | None = None,
         processes: int = 1,
+        keep: bool = True,
     ) -> None:
         self._items = [Item(str(path), File(str(path))) for path in paths]
         self._preprocessing = preprocessing
@@ -52,7 +53,7 @@ class TrainingImages:
         self._arrays: torch.Tensor | None = None
         self.side = side = preprocessing.image_size
         memory = memory_bytes() or _UNKNOWN_MEMORY
-        if processes * len(paths) * side * side * 3 > _MEMORY_SHARE * memory:
+        if not keep or processes * len(paths) * side * side * 3 > _MEMORY_SHARE * memory:
             return
         arrays = torch.empty(len(paths), side, side, 3, dtype=torch.uint8)
         done = 0
@@ -108,11 +109,12 @@ class TrainingInputs:
     images: TrainingImages | None = None
     features: torch.Tensor | None = None  # (N, D)
 
-    def read_images(self, preprocessing: Preprocessing) -> None:
-        """Have the images at the size of this preprocessing."""
+    def read_images(self, preprocessing: Preprocessing, keep: bool = True) -> None:
+        """Have the images at the size of this preprocessing; unless `keep`, read when needed."""
         paths = [self.train.absolute_path(row) for row in range(len(self.train))]
         self.images = TrainingImages(
-            paths, preprocessing, self.workers, self.loading, self.device, self.group.here
+            *(paths, preprocessing, self.workers, self.loading, self.device, self.group.here),
+            keep=keep,
         )
 
     def load_features(self, between: Callable[[], None]) -> None:

@@ -93,7 +93,7 @@ def make_optimizer(
     return torch.optim.SGD(groups, momentum=momentum, nesterov=momentum > 0, fused=fused)
 
 
-def schedule(step: int, steps: int, warm_up: float, kind: Schedule = Schedule.COSINE) -> float:
+def schedule(step: float, steps: int, warm_up: float, kind: Schedule = Schedule.COSINE) -> float:
     """The share of the peak learning rate: rises linearly, then falls along a cosine to zero.
 
     If `kind` is constant, it does not go down, and without warm-up is 1 from the first step.

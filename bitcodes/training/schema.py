@@ -4,7 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from torch.optim import Optimizer
 
 Count = Annotated[int, Field(ge=0, strict=True)]
@@ -27,6 +35,24 @@ class _Line(BaseModel):
     train_seconds: Seconds
 
 
+class _Costs(BaseModel):
+    step: dict[Count, Seconds]
+    reading: dict[Count, Seconds]
+    epoch_end: dict[Count, Seconds]
+
+
+class _Pace(BaseModel):
+    """What a training with a deadline is planned with."""
+
+    costs: _Costs
+    sizes: Annotated[list[Count], Field(min_length=1)]
+    most_epochs: Count
+    bend: tuple[Count, Annotated[FiniteFloat, Field(ge=0, le=1)]] | None
+    used: Seconds
+    size: Count
+    steps: Count
+
+
 class CheckpointValues(BaseModel):
     """The values in a checkpoint; validating raises ValueError with the name of what is wrong."""
 
@@ -42,6 +68,12 @@ class CheckpointValues(BaseModel):
     seconds: Seconds
     data: str
     events: dict[FileName, Count]
+    pace: _Pace | None = None
+
+    @field_validator("pace", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: object) -> object:
+        return value or None
 
     @model_validator(mode="after")
     def _in_order(self) -> "CheckpointValues":

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Checkpoint:
     seconds: float  # spent in training steps
     data: str  # `data_digest` of the training list
     events: dict[str, int]  # bytes of each TensorBoard file
+    pace: dict[str, Any] = field(default_factory=dict)  # of a `Pacer`
 
     def write(self, run: Path) -> None:
         """Write the file, whole or not at all."""
@@ -65,7 +66,8 @@ def read_checkpoint(run: Path, lists: Path, train: ImageList) -> Checkpoint | No
         wrong = error.errors()[0]
         place = ".".join(map(str, wrong["loc"])) or "checkpoint"
         raise unusable(path, f"{place}: {wrong['msg']}") from None
-    checkpoint = Checkpoint(**{field.name: values[field.name] for field in fields(Checkpoint)})
+    names = {one.name for one in fields(Checkpoint)}
+    checkpoint = Checkpoint(**{name: value for name, value in values.items() if name in names})
     if checkpoint.data != data_digest(train):
         raise DataError(
             f"{lists / 'train.txt'} has changed since {run} was begun; "
@@ -118,6 +120,8 @@ def same_settings(settings: Settings, run: Path) -> Settings:
     choices, values = before.to_dict(), settings.to_dict()
     # What was chosen automatically then is what automatic means now.
     values |= {key: choices[key] for key, value in values.items() if value == "auto"}
+    if "max_steps" not in settings.model_fields_set and values["epochs"] == choices["epochs"]:
+        values["max_steps"] = choices["max_steps"]  # as --minutes chose it
     settings = Settings.build(values)
     differences = settings.differences(before)
     epochs, epochs_before = differences.get("epochs", (0, 0))

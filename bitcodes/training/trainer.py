@@ -26,6 +26,7 @@ from bitcodes.training.distributed import Group
 from bitcodes.training.inputs import TrainingInputs
 from bitcodes.training.learner import Learner
 from bitcodes.training.optimizing import schedule
+from bitcodes.training.pacing import REPLAN_SECONDS, Choice, Pacer, with_pace
 from bitcodes.training.progress import Plan, Progress
 from bitcodes.training.seeds import stable_seed, step_seed
 from bitcodes.training.state import Checkpoint, data_digest, unusable, write_metrics
@@ -52,7 +53,9 @@ class Trainer:
     workers: int
     loading: callbacks.Progress
     log: callbacks.Note
+    pacer: Pacer | None = None  # of a training with a deadline
     step: int = 0
+    size: int = 0  # of the images that are read
     history: list[dict[str, Any]] = field(default_factory=list)
     loss_sum: float = 0.0  # over the steps of the current epoch
     seconds: float = 0.0  # spent in training steps, also before a stop
@@ -80,6 +83,9 @@ class Trainer:
             self._load(checkpoint)
             self.step, self.history = checkpoint.step, checkpoint.history
             self.loss_sum, self.seconds = checkpoint.loss_sum, checkpoint.seconds
+            self.size = checkpoint.pace.get("size", 0)
+            if self.pacer is not None and checkpoint.pace["steps"] != self.plan.steps:
+                self.pacer.bend = None  # it is trained on
         self.learner.prepare()
         if self.group.first:
             check_space(self.run, 2 * self.learner.bytes)  # each file is written beside the old one
@@ -111,6 +117,7 @@ class Trainer:
             seconds=self.seconds,
             data=self.data_digest,
             events=event_sizes(self.run),
+            pace={} if self.pacer is None else self.pacer.state(self.size, self.plan.steps),
         ).write(self.run)
 
     def go_on(self, checkpoint: Checkpoint) -> None:
@@ -133,6 +140,7 @@ class Trainer:
                 if self.settings.freeze:
                     self.log(f"features of images are computed once and kept in {runs.FEATURES}")
                     self.inputs.load_features(self._check_interrupted)
+                    self.size = self.image_size
                 while len(self.history) < self.plan.epochs:
                     self._train_epoch(report)
                     self._finish_epoch(report)
@@ -159,12 +167,32 @@ class Trainer:
     @property
     def image_size(self) -> int:
         """The image size of the current epoch. It never shrinks, even if `epochs` grows."""
+        if self.size and self.step > len(self.history) * self.plan.steps_per_epoch:
+            return self.size
         before = self.history[-1]["image_size"] if self.history else 0
         return max(before, self.settings.size_in(len(self.history)))
 
     def _read_images(self) -> None:
         """Read the images at the size of the current epoch."""
-        self.inputs.read_images(self.learner.set_image_size(self.image_size))
+        started = time.monotonic()
+        self.size = self.image_size
+        keep = self.plan.steps >= self.plan.steps_per_epoch  # else most are not needed
+        self.inputs.read_images(self.learner.set_image_size(self.size), keep)
+        if self.pacer is not None and keep:
+            self.pacer.costs.correct("reading", self.size, time.monotonic() - started)
+
+    def _replan(self) -> None:
+        """Have as many steps as fit before the deadline, if there is one."""
+        if self.pacer is None:
+            return
+        per_epoch, epoch = self.plan.steps_per_epoch, len(self.history)
+        pace = self.pacer.replan(per_epoch, epoch, self.step, self.plan.steps, self.size)
+        if pace is None:
+            return
+        choice = Choice(self.pacer.sizes, pace)
+        self.settings = with_pace(self.settings, choice, per_epoch)
+        self.plan = Plan.of(self.settings, len(self.train_rows), self.group.size)
+        self.settings.save(self.run / runs.CONFIG_FILE)
 
     def _check_interrupted(self) -> None:
         """Save and stop if interrupted. Only between steps is the state complete."""
@@ -186,7 +214,8 @@ class Trainer:
         lines = [line for line in self.history if line["image_size"] == self.image_size]
         val_map = lines[-1].get("val_map") if lines else None
         self.learner.set_modes()
-        saved_at = clock = time.monotonic()
+        saved_at = planned_at = clock = time.monotonic()
+        began = self.seconds
         inputs = self.inputs.augmented(list(batches), self.step)
         for number, (batch, images) in enumerate(zip(batches, inputs, strict=True), 1):
             loss = self._train_step(batch, images)
@@ -197,6 +226,14 @@ class Trainer:
             clock = now
             report(self._progress(first + number, val_map))
             self._check_interrupted()
+            at_end = first + number == self.plan.steps_per_epoch  # planned anew after validation
+            if self.pacer is not None and (at_end or now - planned_at > REPLAN_SECONDS):
+                self.pacer.costs.correct("step", self.size, (self.seconds - began) / number)
+                planned_at = now
+                if not at_end:
+                    self._replan()
+            if self.step >= self.plan.steps:  # which may have become fewer
+                break
             if now - saved_at > CHECKPOINT_SECONDS:
                 self.save()
                 saved_at = clock = time.monotonic()
@@ -205,6 +242,8 @@ class Trainer:
         """The rows of each batch of an epoch, (steps, batch size), in random order."""
         order = np.random.default_rng(stable_seed(self.settings.seed, "order", epoch))
         steps, batch_size = self.plan.steps_in(epoch), self.plan.batch_size
+        if self.pacer is not None and self.pacer.deadline is not None:
+            steps = self.plan.steps_per_epoch  # of which those are done that fit
         rows = order.permutation(self.train_rows)[: steps * batch_size]
         return rows.reshape(steps, batch_size)
 
@@ -234,9 +273,11 @@ class Trainer:
         """
         torch.manual_seed(step_seed(self.settings.seed, self.step) + self.group.rank)
         settings, steps = self.settings, self.plan.steps
-        self.learner.set_rates(schedule(self.step, steps, settings.warm_up, settings.schedule))
+        share = self.step / steps if self.pacer is None else self.pacer.share(self.step, steps)
+        position = self.step if self.pacer is None else self.pacer.position(self.step, steps)
+        self.learner.set_rates(schedule(position, steps, settings.warm_up, settings.schedule))
         targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
-        loss, outputs, logits = self.learner.lose(inputs, targets, self.step / steps)
+        loss, outputs, logits = self.learner.lose(inputs, targets, share)
         value: float = loss.item()
         if not math.isfinite(value):
             rates = ", ".join(f"{rate:.2g}" for rate in self.learner.rates)
@@ -274,6 +315,10 @@ class Trainer:
         line["validation_seconds"] = round(time.monotonic() - started, 1)
         self.history.append(line)
         self.loss_sum = 0.0
+        if self.pacer is not None:
+            self.pacer.costs.correct("epoch_end", self.size, time.monotonic() - started)
+            if self.step == len(self.history) * self.plan.steps_per_epoch:  # not cut short
+                self._replan()
         if self.curves is not None:
             write_metrics(self.run, self.history)
         self.save()
