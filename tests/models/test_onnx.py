@@ -180,6 +180,13 @@ assert "torch" not in sys.modules and "numba" not in sys.modules
 """
 
 
+def test_the_choice_of_an_engine_loads_none() -> None:
+    heavy = {"torch", "onnx", "onnxruntime", "onnxscript", "timm", "numba", "safetensors"}
+    code = f"import sys, bitcodes.models.engines; print({heavy} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_encoding_with_an_export_loads_no_torch(run: Path, tmp_path: Path) -> None:
     make_pictures(tmp_path / "photos", 3)
     arguments = ["encode", "photos", "--run", str(run), "--engine", "onnx"]
