@@ -8,16 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
-from rich.text import Text
 
 from bitcodes.callbacks import Note, Progress
 
@@ -37,12 +27,6 @@ def note(message: str) -> None:
     err.print(message, markup=False)
 
 
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s")
-
-
 @contextmanager
 def progress(description: str) -> Iterator[Progress]:
     """Show the progress of a long task; yields the function that gets `(done, total)`.
@@ -52,19 +36,15 @@ def progress(description: str) -> Iterator[Progress]:
     every ten seconds elsewhere, each with rate and time left.
     """
     if err.is_terminal:
-        with bars(MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn()) as shown:
+        from bitcodes.cli.bars import bars_with_rates  # what is no terminal needs none
+
+        with bars_with_rates(err) as shown:
             bar = shown.add_task(description, total=None)
             yield lambda done, total: shown.update(bar, completed=done, total=total)
     elif err.is_jupyter:
         yield _lines(description, _notebook_line(description), _NOTEBOOK_SECONDS, last=True)
     else:
         yield _lines(description, note, _PLAIN_LINE_SECONDS, last=False)
-
-
-def bars(*columns: ProgressColumn) -> Bars:
-    """Bars on the terminal that vanish at the end; `columns` stand after each."""
-    text = TextColumn("{task.description}", markup=False)
-    return Bars(text, BarColumn(), *columns, console=err, transient=True)
 
 
 def _notebook_line(text: str) -> Note:

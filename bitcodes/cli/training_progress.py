@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bitcodes import callbacks
 from bitcodes.cli import console
+from bitcodes.cli.bars import bars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,18 +34,18 @@ def reporting() -> Iterator[tuple[callbacks.Progress, "Callable[[Progress], None
             yield loading, print_line
         return
 
-    with console.bars() as bars:
-        bar = bars.add_task("", total=None, visible=False)
+    with bars(console.err) as shown:
+        bar = shown.add_task("", total=None, visible=False)
 
         def show_reading(done: int, total: int | None) -> None:
             text, visible = f"reading images: {done} of {total}", done != total
-            bars.update(bar, description=text, completed=done, total=total, visible=visible)
+            shown.update(bar, description=text, completed=done, total=total, visible=visible)
 
         def show_training(now: "Progress") -> None:
             line = _line(now)
-            bars.update(bar, description=line, completed=now.step, total=now.steps, visible=True)
+            shown.update(bar, description=line, completed=now.step, total=now.steps, visible=True)
             if now.epoch_done:
-                bars.console.print(line, markup=False)
+                shown.console.print(line, markup=False)
 
         yield show_reading, show_training
 
