@@ -30,17 +30,20 @@ _RAW_COMPRESSIONS = (32767, 32769, 34713, 65535)  # Sony, packed, Nikon, Pentax
 _ORIENTATIONS = {3: 3, 5: 8, 6: 6}
 
 
+class UnknownRawError(ImageError):
+    """LibRaw does not know this kind of file."""
+
+
 def is_raw(head: bytes, file: BinaryIO) -> bool:
     """Whether a file that begins with `head` is a camera RAW file, by what is in it.
 
-    Most are TIFF files whose first picture is a small preview. A name like .nef counts only for a
-    file that could be one.
+    Most are TIFF files whose first picture is a small preview.
     """
     if head.startswith(_MAGICS) or head[6:14] == b"HEAPCCDR" or head[4:12] == b"ftypcrx ":
         return True
     if not head.startswith(_TIFF):
         return False
-    if head[8:10] == b"CR" or _suffix(file) in RAW_SUFFIXES:
+    if head[8:10] == b"CR":
         return True
     tags = directory(file)
     return (
@@ -51,9 +54,11 @@ def is_raw(head: bytes, file: BinaryIO) -> bool:
     )
 
 
-def _suffix(file: BinaryIO) -> str:
+def is_named_raw(head: bytes, file: BinaryIO) -> bool:
+    """Whether a TIFF file is called like a camera RAW file, and so may be one."""
     name = getattr(file, "name", "")
-    return PurePath(name).suffix.lower() if isinstance(name, str) else ""
+    is_named = isinstance(name, str) and PurePath(name).suffix.lower() in RAW_SUFFIXES
+    return is_named and head.startswith(_TIFF)
 
 
 def raw_preview(file: BinaryIO) -> tuple[Image.Image, int]:
@@ -75,7 +80,9 @@ def raw_preview(file: BinaryIO) -> tuple[Image.Image, int]:
                 return preview, orientation_of(preview) or turned
             return Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True)), 1
     except rawpy.LibRawFileUnsupportedError:
-        raise ImageError("a camera RAW file of a kind that is not supported by LibRaw") from None
+        raise UnknownRawError(
+            "a camera RAW file of a kind that is not supported by LibRaw"
+        ) from None
     except rawpy.LibRawError as error:
         raise ImageError(f"a camera RAW file that is damaged or truncated: {error}") from None
 

@@ -10,7 +10,7 @@ from bitcodes.errors import ImageError
 
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF 6.0's tags
 _RANGES = ((340, 341), (280, 281))  # smallest and largest: of SMinSampleValue, of MinSampleValue
-_WHITE_IS_ZERO, _UNSIGNED = 0, 1
+_WHITE_IS_ZERO, _UNSIGNED, _SIGNED = 0, 1, 2
 _DEPTHS = (8, 10, 12, 14, 16)
 _SAMPLES = 1_000_000
 
@@ -22,9 +22,9 @@ def gray_to_8_bits(image: Image.Image) -> Image.Image:
 
     Black and white are those that the file states (the depth of PGM and JPEG 2000, the tags of
     TIFF), if no value lies beyond them. Otherwise the values decide: white is the largest number of
-    8, 10, 12, 14 or 16 bits that is less than 4 times the largest value; 1 likewise for real
-    numbers. Any other range is stretched. Integers of more than 8 bits keep their highest bits, as
-    Pillow does for 16-bit colour.
+    8, 10, 12, 14, 15 (signed) or 16 bits that is less than 4 times the largest value; 1 likewise
+    for real numbers. Any other range is stretched, and a small part of one. Integers of more than 8
+    bits keep their highest bits, as Pillow does for 16-bit colour.
     """
     values = np.asarray(image)  # (H, W)
     tags: dict[int, Any] = getattr(image, "tag_v2", {})
@@ -34,7 +34,8 @@ def gray_to_8_bits(image: Image.Image) -> Image.Image:
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if finite.size == 0:
         raise ImageError("no pixel has a finite value")
-    low, high = _stated_range(image, tags, finite) or _range_of(finite)
+    is_signed = _number(tags.get(_SAMPLE_FORMAT, _UNSIGNED)) == _SIGNED
+    low, high = _stated_range(image, tags, finite) or _range_of(finite, is_signed)
     scaled = _scale(values, low, high)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         scaled = 255 - scaled
@@ -78,7 +79,7 @@ def _number(value: Any) -> float:
         return float("nan")
 
 
-def _range_of(values: NDArray[Any]) -> Range:
+def _range_of(values: NDArray[Any], is_signed: bool) -> Range:
     """Black and white that go with the values themselves."""
     if values.dtype.kind == "f":
         # A few sparks may lie beyond white.
@@ -91,5 +92,10 @@ def _range_of(values: NDArray[Any]) -> Range:
     low, high = int(values.min()), int(values.max())
     if low < 0:
         return low, high
-    white = next((2**bits - 1 for bits in _DEPTHS if (2**bits - 1) / 4 < high < 2**bits), high)
-    return (0 if white <= 65535 else low), white
+    depths = sorted({*_DEPTHS, 15}) if is_signed else _DEPTHS
+    white = next((2**bits - 1 for bits in depths if (2**bits - 1) / 4 < high < 2**bits), 0)
+    if white == 0:
+        return (0 if high < 2**16 else low), high
+    # Heat, depth and starlight fill a small part of the range of their sensors.
+    is_flat = 255 < white < 2**15 - 1 and 0 < high - low < white / 4
+    return (low, high) if is_flat else (0, white)

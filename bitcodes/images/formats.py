@@ -2,13 +2,20 @@
 
 import importlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import BinaryIO
 
 from PIL import Image
 
 from bitcodes.errors import ImageError
-from bitcodes.images.camera_raw import RAW_SUFFIXES, is_raw, raw_preview
+from bitcodes.images.camera_raw import (
+    RAW_SUFFIXES,
+    UnknownRawError,
+    is_named_raw,
+    is_raw,
+    raw_preview,
+)
 from bitcodes.images.claims import check_boxes, check_size
 from bitcodes.images.exif import ORIENTATION
 from bitcodes.images.jpeg_xl import JXL_HINT, jxl_size
@@ -102,6 +109,9 @@ def identify(file: BinaryIO) -> tuple[Image.Image, int | None]:
     head = file.read(64)
     if is_raw(head, file):
         return raw_preview(file)
+    if is_named_raw(head, file):
+        with suppress(UnknownRawError):  # an ordinary TIFF
+            return raw_preview(file)
     plugin = _plugin(head)
     if plugin is None:
         return _open_other(head, file), None
@@ -210,7 +220,7 @@ def _open_other(head: bytes, file: BinaryIO) -> Image.Image:
             raise ImageError(f"{kind}, which is not supported")
     Image.init()
     problem = f"not an image in a format that is read here (it begins with {head[:16]!r})"
-    for name in Image.ID:
+    for name in sorted(Image.ID, key=lambda name: Image.OPEN[name][1] is None):
         _, accepts = Image.OPEN[name]
         if name in _NOT_READ or (
             accepts is not None and accepts(head[:16].ljust(16, b"\0")) is not True

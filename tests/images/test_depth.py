@@ -1,0 +1,112 @@
+"""Gray of more than 8 bits: black and white as the file says, else as the values say."""
+
+import numpy as np
+import pytest
+from hostile import saved, tiff
+from PIL import Image, TiffImagePlugin
+
+from bitcodes.images.decode import open_image
+
+RAMP = np.linspace(0, 1, 64).reshape(8, 8)
+
+
+def shown(values: np.ndarray, kind: str = "TIFF", **tags: object) -> np.ndarray:
+    """The gray levels that come out for a file of these values."""
+    options = {}
+    if tags:
+        info = TiffImagePlugin.ImageFileDirectory_v2()
+        for name, value in tags.items():
+            number = int(name.removeprefix("tag"))
+            info[number] = value
+        options["tiffinfo"] = info
+    found = np.asarray(open_image(saved(Image.fromarray(values), kind, **options)))
+    assert (found == found[..., :1]).all()
+    return found[..., 0].astype(int)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_fewer_bits_in_sixteen_have_their_full_range(bits: int, kind: str) -> None:
+    values = (RAMP * (2**bits - 1)).astype(np.uint16)
+    np.testing.assert_array_equal(shown(values, kind), values >> (bits - 8))
+
+
+def test_black_stays_black_and_white_need_not_be_there() -> None:
+    values = (RAMP * 3000 + 100).astype(np.uint16)  # of 12 bits
+    np.testing.assert_array_equal(shown(values), values >> 4)
+
+
+def test_a_small_part_of_the_range_is_stretched() -> None:
+    heat = (RAMP * 900 + 7300).astype(np.uint16)
+    expected = np.rint((heat - 7300.0) / (heat.max() - 7300) * 255)
+    np.testing.assert_array_equal(shown(heat), expected)
+    flat = np.full((8, 8), 7300, np.uint16)
+    assert len(np.unique(shown(flat))) == 1
+
+
+def test_a_few_numbers_of_classes_can_be_told_apart() -> None:
+    assert shown(np.array([[0, 1, 2, 3]], np.uint16)).tolist() == [[0, 85, 170, 255]]
+
+
+def test_what_the_file_states_goes_before_the_values() -> None:
+    values = (RAMP * 1000).astype(np.uint16)
+    np.testing.assert_array_equal(shown(values, tag281=4095), values >> 4)
+    assert abs(shown(values, tag280=0, tag281=2000) - values / 2000 * 255).max() <= 0.5
+    # A smallest and largest value that the picture exceeds, or the type's own, say nothing.
+    for wrong in (100, 65535):
+        np.testing.assert_array_equal(shown(values, tag281=wrong), shown(values))
+
+
+def test_real_numbers_state_their_range_too() -> None:
+    values = (RAMP * 2 + 1).astype(np.float32)
+    found = shown(values, tag340=0.0, tag341=4.0)
+    assert abs(found - values / 4 * 255).max() <= 0.5
+
+
+@pytest.mark.parametrize("most", [0.3, 1.0, 1.004, 1.09])
+def test_real_numbers_about_0_to_1_are_taken_as_such(most: float) -> None:
+    values = (RAMP * most).astype(np.float32)
+    assert abs(shown(values) - np.clip(values, 0, 1) * 255).max() <= 0.5
+
+
+def test_a_spark_does_not_darken_the_picture() -> None:
+    values = np.tile(RAMP, (40, 40)).astype(np.float32)
+    expected = shown(values)
+    values[0, 0] = 900
+    assert (shown(values) == expected).mean() > 0.999
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 3), (0, 30), (-5, 5), (1e6, 2e6), (0, 0.01)])
+def test_other_real_numbers_are_stretched(low: float, high: float) -> None:
+    values = (RAMP * (high - low) + low).astype(np.float32)
+    assert abs(shown(values) - RAMP * 255).max() <= 1
+
+
+def by_hand(values: list[int], dtype: str, sample_format: int) -> list[int]:
+    """What comes out for a TIFF file of a row of values of this type."""
+    data = np.array(values, dtype)
+    bits, count = 8 * data.itemsize, 10
+    entries = [(256, 4, 1, len(values)), (257, 4, 1, 1), (258, 3, 1, bits), (259, 3, 1, 1)]
+    entries += [(262, 3, 1, 1), (273, 4, 1, 8 + 2 + 12 * count + 4), (277, 3, 1, 1)]
+    entries += [(278, 4, 1, 1), (279, 4, 1, data.nbytes), (339, 3, 1, sample_format)]
+    found = np.asarray(open_image(tiff(*entries, tail=data.tobytes())))
+    return found[0, :, 0].tolist()  # type: ignore[no-any-return]
+
+
+def test_signed_and_unsigned_integers() -> None:
+    assert abs(shown((RAMP * 2000 - 1000).astype(np.int32)) - RAMP * 255).max() <= 1
+    assert by_hand([0, 8192, 16384, 32767], "<i2", 2) == [0, 64, 128, 255]
+    assert by_hand([-32768, 0, 32767], "<i2", 2) == [0, 128, 255]
+    assert by_hand([0, 2**31 - 1, 2**32 - 1], "<u4", 1) == [0, 127, 255]
+    assert by_hand([-(2**31), 0, 2**31 - 1], "<i4", 2) == [0, 128, 255]
+    assert by_hand([0, 100, 255], "<u4", 1) == [0, 100, 255]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_white_is_zero(dtype: type) -> None:
+    values = (RAMP * (65535 if dtype == np.uint16 else 1)).astype(dtype)
+    content = bytearray(saved(Image.fromarray(values), "TIFF"))
+    photometric = content.index(bytes([6, 1, 3, 0, 1, 0, 0, 0]))  # tag 262, short, one
+    plain = np.asarray(open_image(bytes(content))).astype(int)
+    content[photometric + 8] = 0
+    np.testing.assert_array_equal(np.asarray(open_image(bytes(content))), 255 - plain)
