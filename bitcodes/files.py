@@ -54,15 +54,51 @@ def _check_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None
         raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
 
 
+_LACKS = {
+    getattr(errno, name)
+    for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "ENOLCK", "EBADF")
+    if hasattr(errno, name)
+}
+"""What drives without POSIX habits (exFAT, CIFS, NFS) answer to what they cannot do."""
+
+_told: set[str] = set()
+_listeners: list[Callable[[str], None]] = []
+
+
+def on_missing_protection(listener: Callable[[str], None]) -> None:
+    """Call `listener`, and no other, with a sentence once for each thing a drive cannot protect."""
+    _listeners[:] = [listener]
+
+
+def _tell(what: str, path: Path, error: OSError) -> None:
+    if what not in _told:
+        _told.add(what)
+        for listener in _listeners:
+            listener(f"{what} (the drive with {path} answers: {error.strerror})")
+
+
 def fsync_dir(path: Path) -> None:
-    """Make the names in a directory durable, on systems that can (POSIX)."""
+    """Make the names in a directory durable, on systems and drives that can."""
     if not _POSIX:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _LACKS:
+            raise
+        _tell("new files may be lost if the power fails now", path, error)
     finally:
         os.close(descriptor)
+
+
+def make_readable(path: Path) -> None:
+    """Give a folder the usual permissions (rwxr-xr-x), on drives that have permissions."""
+    try:
+        path.chmod(0o755)
+    except OSError as error:
+        if error.errno not in _LACKS:
+            raise
 
 
 @contextmanager
@@ -140,7 +176,13 @@ def lock(path: Path, what: str) -> Iterator[None]:
             "wait for it to finish, or stop it, and run this again"
         ) from None
     except OSError as error:
-        raise BitcodesError(f"cannot lock {what} with {path}: {error.strerror}") from error
+        if error.errno not in _LACKS - {errno.EACCES, errno.EPERM}:
+            raise BitcodesError(f"cannot lock {what} with {path}: {error.strerror}") from error
+        with suppress(OSError):
+            path.unlink()
+        _tell(f"nothing keeps another process from writing {what} too", path.parent, error)
+        yield
+        return
     try:
         identity = path.stat()
         yield

@@ -1,5 +1,6 @@
 """Files written whole or not at all; locks that die with their holder."""
 
+import errno
 import json
 import os
 import signal
@@ -9,12 +10,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bitcodes import files
 from bitcodes.errors import BitcodesError
-from bitcodes.files import atomic_write, fsync_dir, lock, write_json_atomic
+from bitcodes.files import atomic_write, fsync_dir, lock, make_readable, write_json_atomic
 
 HOLD = """
 import sys, time
@@ -32,6 +34,73 @@ def is_free(path: Path) -> bool:
             return True
     except BitcodesError:
         return False
+
+
+# --- drives that lack something ---
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr(files, "_told", set())
+    monkeypatch.setattr(files, "_listeners", [lines.append])
+    return lines
+
+
+def fail_with(number: int) -> Any:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.posix
+def test_a_drive_that_cannot_bring_folders_to_the_disk(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for _ in range(2):
+        write_json_atomic(tmp_path / "a", 1)
+    assert told == [
+        f"new files may be lost if the power fails now (the drive with {tmp_path} answers: "
+        "Invalid argument)"
+    ]
+    monkeypatch.setattr(os, "fsync", fail_with(errno.EIO))
+    with pytest.raises(OSError, match="Input/output"):
+        fsync_dir(tmp_path)
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_drive_without_locks(
+    tmp_path: Path, told: list[str], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr(fcntl, "flock", fail_with(number))
+    for _ in range(2):
+        with lock(tmp_path / "lock", "the run"):
+            write_json_atomic(tmp_path / "a", 1)
+    assert told == [
+        "nothing keeps another process from writing the run too (the drive with "
+        f"{tmp_path} answers: {os.strerror(number)})"
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_drive_without_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "chmod", fail_with(errno.EPERM))
+    make_readable(tmp_path)
+    monkeypatch.setattr(Path, "chmod", fail_with(errno.EIO))
+    with pytest.raises(OSError, match="Input/output"):
+        make_readable(tmp_path)
 
 
 # --- atomic writes ---

@@ -138,6 +138,9 @@ def _let_idle_threads_sleep() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
+    from bitcodes.files import on_missing_protection
+
+    on_missing_protection(_print_note)
     _let_idle_threads_sleep()
     on_compile(_announce_compiling)
     on_fallback(_print_note)

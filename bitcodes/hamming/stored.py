@@ -17,7 +17,7 @@ from bitcodes.callbacks import Note
 from bitcodes.codes.codeset import VERIFY_BYTES, CodeSet
 from bitcodes.codes.columns import map_file, read_npy
 from bitcodes.errors import CodeSetError
-from bitcodes.files import change_names, fsync_dir, write_json_atomic
+from bitcodes.files import change_names, fsync_dir, make_readable, write_json_atomic
 from bitcodes.hamming.checking import BadIndexError, check_groups, check_tables, expect_names
 from bitcodes.hamming.fallback import kernels_load
 from bitcodes.hamming.grouped import Groups
@@ -72,7 +72,7 @@ def save_index(index: SavedIndex, code_set: CodeSet) -> Path:
             "files": {name: _checksum(staging / f"{name}.npy") for name in arrays},
         }
         write_json_atomic(staging / _HEADER, header)
-        staging.chmod(0o755)
+        make_readable(staging)
         _put_in_place(staging, folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)

@@ -1,10 +1,13 @@
 """`bitcodes finetune` as a user runs it."""
 
+import errno
 import io
 import json
+import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from functools import partial
@@ -18,6 +21,7 @@ from safetensors.torch import load_file
 from small import CLASSES, make_dataset, weights
 from typer.testing import CliRunner
 
+from bitcodes import files
 from bitcodes.cli import console
 from bitcodes.cli.app import app
 from bitcodes.losses import LossName
@@ -331,3 +335,41 @@ def test_weights_come_from_a_file_are_random_or_are_the_published_ones(
     )
     assert run(*quick, "--weights", file, "--no-pretrained") == 2
     assert "not both" in capsys.readouterr().err
+
+
+@pytest.mark.posix
+def test_a_drive_without_posix_habits(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import fcntl
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def no_locks(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(files, "_told", set())
+    monkeypatch.setattr(files, "_listeners", [])
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    monkeypatch.setattr(os, "symlink", refuse)
+    assert run("--data", data, *QUICK, "--epochs", 1) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("note: new files may be lost if the power fails now") == 1
+    assert shown.count("note: nothing keeps another process from writing run runs/") == 1
+    assert commands.run("encode", data / "database.txt", "--workers", 0) == 0
+    assert commands.run("index", "codes.npy") == 0
+    assert commands.run("prepare", "demo", "demo") == 0
+    assert commands.run("evaluate", "--workers", 0) == 0
+    assert "Traceback" not in capsys.readouterr().err
