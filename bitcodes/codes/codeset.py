@@ -334,10 +334,11 @@ def _open_bare(layout: Layout, places: Mapping[str, Path]) -> CodeSet:
                 f"though {places[role].name} is there; copy or encode the set again"
             )
     if "codes" not in places:
+        out = () if layout.codes == Path("codes.npy") else ("-o", layout.codes)
         begun = (
             f"; an interrupted encode waits in {layout.staging}, run it again to go on"
             if layout.staging.is_dir()
-            else "; encode images to make it: " + command("encode", "IMAGES", "-o", layout.codes)
+            else f"; encode images to make it: {command('encode', 'IMAGES', *out)}"
         )
         raise CodeSetError(f"{layout.codes}: there is no such code set{begun}")
     data = columns.map_file(places["codes"])
