@@ -2,11 +2,12 @@
 
     python benchmarks/waiting.py PHOTOS [--rounds 5] [--busy 2]
 
-PHOTOS is a folder or archive of photographs, about a hundred. `finetune` of the demo set and
-`encode --engine torch` of the photographs run in turns, sleeping (as the command line sets it) and
-spinning (as libgomp and Intel's and LLVM's OpenMP do by themselves), first alone and then beside
-`--busy` processes that compute without end. Prints the medians of all rounds and of the ratios
-within each round. Stops if codes or losses differ: waiting must not change a result.
+PHOTOS is a folder of photographs (.jpg, .jpeg), about a hundred. `finetune` of two class folders of
+them, a few steps, and `encode --engine torch` of them all run in turns, sleeping (as the command
+line sets it) and spinning (as libgomp and the OpenMP of Intel and LLVM do by themselves), first
+alone and then beside `--busy` processes that compute without end. Prints the medians of all rounds
+and of the ratios within each round. Stops if codes or losses differ: waiting must not change a
+result.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from bitcodes.machine import core_count
 # What the runtimes do where nothing is set: 300,000 turns of a loop, and 200 milliseconds.
 SPINNING = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
 NAMES = "OMP_WAIT_POLICY", *SPINNING
-STEPS = 12
+STEPS = 4
 
 
 class Measured(NamedTuple):
@@ -47,7 +48,7 @@ class Measured(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path, help="a folder or archive of photographs")
+    parser.add_argument("photos", type=Path, help="a folder of photographs")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--busy", type=int, default=2, help="processes that compute beside")
     options = parser.parse_args()
@@ -60,10 +61,10 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run([*program(), "prepare", "demo"], cwd=folder, check=True)
+        divide(options.photos, folder / "classes")
         for count in (0, options.busy):
             with busy(count):
-                rounds = [both(folder, options.photos.resolve()) for _ in range(options.rounds)]
+                rounds = [both(folder) for _ in range(options.rounds)]
             table(f"{count} busy processes" if count else "nothing", rounds)
 
 
@@ -75,25 +76,34 @@ def load() -> str:
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
-def both(folder: Path, photos: Path) -> tuple[Measured, Measured]:
+def divide(photos: Path, folder: Path) -> None:
+    """Copy the photographs into two class folders, in turns."""
+    files = [file for file in sorted(photos.rglob("*")) if file.suffix.lower() in (".jpg", ".jpeg")]
+    for number, file in enumerate(files):
+        target = folder / "ab"[number % 2] / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+
+
+def both(folder: Path) -> tuple[Measured, Measured]:
     """One round: sleeping and spinning, which must give the same."""
-    sleeping, codes, loss = work(folder, photos, {})
-    spinning, other_codes, other_loss = work(folder, photos, SPINNING)
+    sleeping, codes, loss = work(folder, {})
+    spinning, other_codes, other_loss = work(folder, SPINNING)
     assert (codes, loss) == (other_codes, other_loss), "waiting has changed a result"
     return sleeping, spinning
 
 
-def work(folder: Path, photos: Path, waiting: dict[str, str]) -> tuple[Measured, bytes, float]:
+def work(folder: Path, waiting: dict[str, str]) -> tuple[Measured, bytes, float]:
     """Train and encode, each as a command; what was measured, the codes and the loss."""
     for name in NAMES:
         os.environ.pop(name, None)
     os.environ.update(waiting)
     shutil.rmtree(folder / "run", ignore_errors=True)
-    train = [*program(), "finetune", "--data", "data/demo", "--run", "run", "--device", "cpu"]
-    train += ["--image-size", "128", "--batch-size", "32", "--epochs", "1", "--val", "0"]
+    train = [*program(), "finetune", "--data", "classes", "--run", "run", "--device", "cpu"]
+    train += ["--image-size", "128", "--batch-size", "16", "--epochs", "1", "--val", "0"]
     finetune = measure([*train, "--max-steps", str(STEPS), "--amp", "off"], folder)
     line = json.loads((folder / "run/metrics.jsonl").read_text().splitlines()[-1])
-    encode = [*program(), "encode", str(photos), "--run", "run", "--engine", "torch", "--force"]
+    encode = [*program(), "encode", "classes", "--run", "run", "--engine", "torch", "--force"]
     encoded = measure([*encode, "-o", "codes.npy"], folder)
     codes = (folder / "codes.npy").read_bytes()
     return Measured(line["images_per_second"], *finetune, *encoded), codes, line["loss"]

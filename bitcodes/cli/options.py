@@ -52,8 +52,8 @@ HtmlOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        help="Device that runs the model: auto, cpu, cuda, cuda:N or mps. auto takes a GPU if it "
-        "finds one."
+        help="Device that runs the model: auto, cpu, cuda, cuda:N or mps. auto takes a GPU for a "
+        "model that was trained on one, but the CPU for a search, which then starts sooner."
     ),
 ]
 WorkersOption = Annotated[
