@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bitcodes.codes.pack import code_bytes, require
 from bitcodes.errors import CodeSetError
+from bitcodes.wording import counted
 
 NPY_HEADER = 128  # bytes before the data, the same as np.save takes for arrays of these shapes
 
@@ -181,6 +182,6 @@ def check_stored(role: str, array: Array, count: int, bits: int, path: Path) -> 
     if array.dtype != dtype or array.shape != shape:
         raise CodeSetError.damaged(
             path,
-            f"expected {role} as {dtype.name} {shape}, for {count} codes of {bits} bits, "
-            f"found {array.dtype} {array.shape}",
+            f"expected {role} as {dtype.name} {shape}, for {counted(count, 'code')} of "
+            f"{counted(bits, 'bit')}, found {array.dtype} {array.shape}",
         )

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import IO, NamedTuple
 
 from bitcodes.sources.extent import DEFLATED, STORED, Extent
+from bitcodes.wording import counted
 
 _ENCRYPTED, _IS_BEHIND, _IS_UTF8 = 1, 8, 0x800  # flags; behind: its sizes come after its bytes
 _CHUNK = 1 << 18
@@ -68,7 +69,7 @@ def zip_entries(file: IO[bytes]) -> Iterator[ZipEntry | str]:
                 return
             yield entry
         if (count - members.length) % 2**16:
-            yield f"its list has {count:,} members, not {members.length:,}"
+            yield f"its list has {counted(count, 'member')}, not {members.length:,}"
     except ValueError as error:
         yield str(error)
         yield from _unlisted(file, position, end)
