@@ -275,10 +275,9 @@ class Settings(BaseModel, Generic[OrAuto]):
             )
         if isinstance(sizes, list) and self.freeze:
             raise ValueError("'image_size' should be one size with freeze: there is one pass")
-        frozen = counted(self.freeze_stages, "stage")
         meanings = {
             "freeze": "'freeze' trains no layer of the backbone",
-            "freeze_stages": f"'freeze_stages' all but the first {frozen}",
+            "freeze_stages": f"'freeze_stages' all but the first {self.freeze_stages} stages",
             "retrain": f"'retrain' trains {self.retrain}",
         }
         unset = (0, "none", "auto")
