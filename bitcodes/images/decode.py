@@ -13,7 +13,7 @@ from PIL import Image, JpegImagePlugin
 from bitcodes.errors import ImageError
 from bitcodes.images.claims import MAX_PIXELS, check_scans, check_size
 from bitcodes.images.decoder_noise import held_back
-from bitcodes.images.depth import gray_to_8_bits
+from bitcodes.images.depth import brighten_deep, gray_to_8_bits, is_deep
 from bitcodes.images.exif import orientation_of
 from bitcodes.images.formats import IMAGE_SUFFIXES, identify
 from bitcodes.images.profiles import to_srgb
@@ -174,7 +174,10 @@ def _picture(
     image: Image.Image, orientation: int | None, width: float, height: float
 ) -> tuple[Image.Image, Box]:
     """Decode an image: upright and RGB, and where it is then, if it fills so much from 0, 0 on."""
+    is_of_16_bits = is_deep(image)
     _load(image)
+    if is_of_16_bits and image.mode in ("RGB", "RGBA"):
+        image = brighten_deep(image)
     if image.width * image.height == 0:
         raise ImageError("it has no pixels")
     beyond, below = image.width - width, image.height - height

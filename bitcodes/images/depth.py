@@ -42,6 +42,29 @@ def gray_to_8_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(scaled)
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Whether an image that is not decoded yet has 16 bits per channel in its file."""
+    tiles = getattr(image, "tile", None) or []
+    return any(";16" in str(tile[3]) for tile in tiles)
+
+
+def brighten_deep(image: Image.Image) -> Image.Image:
+    """Colour of mode RGB or RGBA that had 16 bits in its file, as bright as gray would be.
+
+    Pillow keeps the highest 8 bits. Where the values had only 10, 12 or 14 bits, few are left.
+    """
+    colours = image.convert("RGB")
+    most = max(high for _, high in colours.getextrema())  # type: ignore[misc]
+    white = next((2 ** (depth - 8) - 1 for depth in (10, 12, 14) if 0 < most < 2 ** (depth - 8)), 0)
+    if not white:
+        return image
+    brighter = colours.point([min(255, value * 255 // white) for value in range(256)] * 3)
+    if image.mode == "RGBA":
+        brighter.putalpha(image.getchannel("A"))
+    brighter.info = image.info
+    return brighter
+
+
 def _scale(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     depth = int(high).bit_length()
     if values.dtype.kind in "iu" and low == 0 and depth in range(8, 17) and high == 2**depth - 1:

@@ -1,8 +1,10 @@
 """Gray of more than 8 bits: black and white as the file says, else as the values say."""
 
+import zlib
+
 import numpy as np
 import pytest
-from hostile import saved, tiff
+from hostile import png, saved, tiff
 from PIL import Image, TiffImagePlugin
 
 from bitcodes.images.decode import open_image
@@ -110,3 +112,16 @@ def test_white_is_zero(dtype: type) -> None:
     plain = np.asarray(open_image(bytes(content))).astype(int)
     content[photometric + 8] = 0
     np.testing.assert_array_equal(np.asarray(open_image(bytes(content))), 255 - plain)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colour_of_fewer_bits_in_sixteen_is_as_bright_as_gray(bits: int, channels: int) -> None:
+    values = np.repeat((RAMP * (2**bits - 1)).astype(">u2")[..., None], channels, axis=-1)
+    values[..., 3:] = 65535  # opaque
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    content = png(8, 8, 16, 2 if channels == 3 else 6, (b"IDAT", zlib.compress(rows)))
+    found = np.asarray(open_image(content)).astype(int)
+    step = 255 / (2 ** (bits - 8) - 1)  # what Pillow leaves of them
+    assert abs(found - RAMP[..., None] * 255).max() <= step
+    assert found.max() == 255
