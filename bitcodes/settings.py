@@ -63,8 +63,8 @@ class Panel(StrEnum):
     """The parts of the help of finetune, those that most people need first."""
 
     GENERAL = "Options"
-    MODEL = "Model"
     TRAINING = "Training"
+    MODEL = "Model"
     MACHINE = "Machine"
     AUGMENTATION = "Augmentation"
     FREEZING = "Frozen layers"
@@ -97,10 +97,10 @@ class Settings(BaseModel, Generic[OrAuto]):
 
     data: Path = Panel.GENERAL.setting(
         ...,
-        "Folder of a prepared dataset (see `bitcodes prepare`). With --loss itq, itq-nn or lsh: "
-        "any folder of images.",
+        "Folder of images in one folder per class, or a prepared dataset (see `bitcodes "
+        "prepare`). A folder of images without classes is fitted without labels (--loss itq).",
     )
-    backbone: str = Panel.MODEL.auto(
+    backbone: str = Panel.GENERAL.auto(
         "Pretrained network to start from: alexnet, or a network of torchvision or timm, for "
         "example torchvision/resnet50 or timm/vit_small_patch16_224.",
         "tf_efficientnet_lite0_stages, EfficientNet-Lite0 with the features of all its stages; for "
@@ -119,18 +119,22 @@ class Settings(BaseModel, Generic[OrAuto]):
         "0 leaves it out.",
         "1024 for tf_efficientnet_lite0_stages and with --freeze, else 0",
     )
-    loss: LossName = Panel.MODEL.setting(LossName.CSQ, f"Loss to minimise. {families()}")
-    bits: Annotated[int, Field(ge=1, le=1024)] = Panel.MODEL.setting(
-        48, "Length of a code. Longer codes find more and take more memory."
+    loss: LossName = Panel.GENERAL.setting(
+        LossName.CSQ, f"Loss to minimise. {families()}", metavar="NAME"
     )
-    image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = Panel.MODEL.auto(
+    bits: Annotated[int, Field(ge=1, le=1024)] = Panel.GENERAL.setting(
+        48,
+        "Length of a code. Longer codes find more and take more memory.",
+        "128 for itq, itq-nn and lsh",
+    )
+    image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = Panel.GENERAL.auto(
         "Side in pixels of the images that the network sees. Several sizes, for example 64,128, "
         "share the epochs equally: small images at the beginning make training faster.",
         "by the size of the images: at least 128, at most the size that the backbone was trained "
         "with; half of it in the first half of the epochs",
         metavar="N,...",
     )
-    epochs: OrAuto | _Number = Panel.TRAINING.auto(
+    epochs: OrAuto | _Number = Panel.GENERAL.auto(
         "Passes over the training images. With more epochs, a finished run trains on.",
         "10 for 50,000 images, 32 for 5,000; 30 with --freeze",
     )
@@ -203,7 +207,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         "0 turns it off.",
         "4 for fewer than 20,000 images, else 0.0",
     )
-    freeze: bool = Panel.FREEZING.setting(
+    freeze: bool = Panel.GENERAL.setting(
         False,
         "Freeze the whole backbone and train only the layers after it. Its features are computed "
         "once and kept in runs/.features; an epoch then takes seconds.",

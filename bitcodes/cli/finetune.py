@@ -41,7 +41,6 @@ def finetune(
     run: Path | None = option("Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS."),
     pretrained: bool | None = option(
         "Start with the published weights of the backbone (the default) or with random weights.",
-        rich_help_panel="Model",
     ),
     workers: WorkersOption = None,
     fresh: bool = flag("--fresh", "Start over and delete the files of the run."),

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from enum import EnumType, StrEnum
 from functools import wraps
 from itertools import chain
@@ -9,26 +10,49 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from typer.models import OptionInfo
 
 from bitcodes.settings import Panel, Settings
+from bitcodes.settings_file import explain
+
+_FIRST = (
+    *("data", "minutes", "bits", "loss", "backbone", "epochs", "image_size", "freeze"),
+    *("run", "fresh"),
+)
+"""The options that most people need, in the order of the help."""
+
+_PANELS = {
+    "config": "Settings from files",
+    "recipe": "Settings from files",
+    "pretrained": Panel.MODEL,
+    "workers": Panel.MACHINE,
+    "as_json": "Output",
+}
+"""The panels of options that are no settings, if not the first."""
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """The command with an option for every setting, as Typer reads it.
 
     The first parameter of the command, `options`, gets those that are set, by name. Panels stand in
-    the order of `Panel`, and settings within one in the order of their declarations.
+    the order of `Panel`, the first in the order of `_FIRST`, and settings within another in the
+    order of their declarations.
     """
     own = dict(inspect.signature(command).parameters)
     del own["options"]
-    panels: dict[str, list[inspect.Parameter]] = {panel: [] for panel in Panel}
+    panels: dict[str, list[inspect.Parameter]] = {
+        panel: [] for panel in [*Panel, *_PANELS.values()]
+    }
     for name, field in Settings.model_fields.items():
         extra: Any = field.json_schema_extra
         panels[extra["panel"]].append(_option(name, field, **extra))
-    pretrained = own.pop("pretrained")  # after the settings of its panel
-    general = [*panels.pop(Panel.GENERAL), *own.values()]
-    parameters = [*general, *chain.from_iterable(panels.values()), pretrained]
+    for name, parameter in own.items():
+        panel = _PANELS.get(name, Panel.GENERAL)
+        panels[panel].append(_in_panel(parameter, panel))
+    panels[Panel.GENERAL].sort(key=lambda parameter: _FIRST.index(parameter.name))
+    parameters = [*chain.from_iterable(panels.values())]
 
     @wraps(command)
     def run(**values: Any) -> None:
@@ -60,9 +84,40 @@ def _option(
         metavar=metavar or _metavar(field.annotation),
         show_default=False,
         rich_help_panel=None if panel == Panel.GENERAL else panel,
+        callback=_checked(name),
     )
     typed: Any = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=typed)
+
+
+def _checked(name: str) -> Callable[[Any], Any]:
+    """What gives a value of the setting back, or raises BadParameter (exit 2) if it is none."""
+
+    def check(value: Any) -> Any:
+        if value is not None:
+            plain = str(value) if isinstance(value, StrEnum) else value
+            try:
+                Settings.model_validate({"data": ".", name: plain})
+            except ValidationError as error:
+                message = explain(error, "", Settings.model_fields)
+                raise typer.BadParameter(message.removeprefix(": ")) from None
+        return value
+
+    return check
+
+
+def _in_panel(parameter: inspect.Parameter, panel: str) -> inspect.Parameter:
+    """The parameter of an option, which the help shows in that panel."""
+    if panel == Panel.GENERAL:
+        return parameter
+    if isinstance(parameter.default, OptionInfo):
+        info = copy(parameter.default)
+        info.rich_help_panel = panel
+        return parameter.replace(default=info)
+    kind, info = get_args(parameter.annotation)
+    info = copy(info)
+    info.rich_help_panel = panel
+    return parameter.replace(annotation=Annotated[kind, info])
 
 
 def _kind(annotation: Any) -> Any:

@@ -13,7 +13,7 @@ from bitcodes.settings import ResolvedSettings
 
 SIZES = (64, 96, 128, 160, 192, 224)
 REPLAN_SECONDS = 10.0
-_END_SECONDS = 15.0  # to save and export the model
+_END_SECONDS = 25.0  # to save and export the model
 _LEAST_SHARE = 1 / 3  # of the usual epochs: with fewer, smaller images learn more
 _MOST_SHARE = 2  # of the usual epochs: more add next to nothing
 
@@ -38,7 +38,7 @@ class Deadline:
     @property
     def left(self) -> float:
         """Seconds for reading, training and validation: without what the end of it takes."""
-        return self.seconds - self.used - min(_END_SECONDS, 0.1 * self.seconds)
+        return self.seconds - self.used - min(_END_SECONDS, 0.125 * self.seconds)
 
 
 @dataclass

@@ -231,12 +231,50 @@ def test_config_yaml_of_a_run_repeats_it(data: Path) -> None:
 
 
 def test_wrong_settings_name_their_source(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("p.yaml").write_text("data: d\nbit: 16\n")
-    assert run("--config", "p.yaml", "--epochs", 0) == 1
-    first, second = capsys.readouterr().err.splitlines()
-    expected = "'epochs' is '0': input should be 'auto', or input should be greater"
+    Path("p.yaml").write_text("data: d\nbit: 16\nepochs: 0\n")
+    assert run("--config", "p.yaml") == 1
+    first, second = sorted(capsys.readouterr().err.splitlines())
+    expected = "'epochs' is 0: input should be 'auto', or input should be greater"
     assert first.startswith(f"error: p.yaml and flags: {expected}")
     assert second.startswith("p.yaml and flags: unknown setting 'bit'; known are data, backbone")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--epochs", "ten", "'epochs' is 'ten': input should be 'auto', or input should be a"),
+        ("--epochs", "0", "input should be greater than or equal to 1"),
+        ("--image-size", "128,64", "input should be sizes that grow, such as 64,128"),
+        ("--bits", "2000", "input should be less than or equal to 1024"),
+        ("--device", "gpu", "input should be auto, cpu, cuda, cuda:N or mps"),
+        ("--learning-rate", "-1", "input should be greater than 0"),
+        ("--minutes", "0", "0.1"),
+        ("--minutes", "1", "chooses the epochs; leave out --epochs"),
+    ],
+)
+def test_a_mistyped_value_is_wrong_usage(
+    option: str, value: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--epochs", "3"] if value == "1" else []
+    assert run("--data", "d", option, value, *more) == 2
+    shown = " ".join(re.sub(r"[│\n]", " ", capsys.readouterr().err).split())
+    assert f"Invalid value for {option}" in shown.replace("'", "").replace('"', "")
+    assert reason in shown
+
+
+def test_help_begins_with_what_most_people_need() -> None:
+    lines = (
+        CliRunner().invoke(app, ["finetune", "--help"], env={"COLUMNS": "80"}).output.split("\n")
+    )
+    panels = [line.split()[1] for line in lines if line.startswith("╭─")]
+    assert panels[0] == "Options"
+    end = next(i for i, line in enumerate(lines) if line.startswith("╰"))
+    first = [m[1] for line in lines[:end] if (m := re.match(r"│ --([a-z-]+)", line))]
+    assert first == [
+        *("data", "minutes", "bits", "loss", "backbone", "epochs", "image-size", "freeze"),
+        *("run", "fresh", "help"),
+    ]
+    assert max(map(len, lines)) <= 80
 
 
 def test_closed_choices_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
