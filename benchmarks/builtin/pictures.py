@@ -1,21 +1,23 @@
-"""The images that the built-in layer is fitted to, and the copies of photographs it is tried on."""
+"""Lists of images, and changed copies of photographs."""
 
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 Change = Callable[[Image.Image], Image.Image]
 
-COPIES = 12
-"""Changed copies of each photograph that the layer is fitted to."""
+
+def paths_in(folder: Path) -> list[Path]:
+    """The JPEG files in a folder, in the order of their names."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg"})
 
 
-def paths_in(folder: Path, every: int = 1) -> list[Path]:
-    """Every n-th image of a folder, in the order of the names."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg"})[::every]
+def of_each(folder: Path, first: int, end: int) -> list[Path]:
+    """Of each folder in a folder, the JPEG files number `first` to `end` - 1."""
+    parts = sorted(part for part in folder.iterdir() if part.is_dir())
+    return [path for part in parts for path in paths_in(part)[first:end]]
 
 
 def opened(paths: list[Path]) -> Iterator[Image.Image]:
@@ -23,21 +25,6 @@ def opened(paths: list[Path]) -> Iterator[Image.Image]:
     for path in paths:
         with Image.open(path) as image:
             yield image.convert("RGB")
-
-
-def random_copies(paths: list[Path], seed: int = 0) -> Iterator[Image.Image]:
-    """COPIES changed copies of each photograph: crops, some mirrored, reduced or recompressed."""
-    rng = np.random.default_rng(seed)
-    for image in opened(paths):
-        for _ in range(COPIES):
-            copy = part(image, rng.uniform(0.4, 1), rng.random(), rng.random())
-            if rng.random() < 0.5:
-                copy = mirrored(copy)
-            if rng.random() < 0.3:
-                copy = smaller(copy, rng.uniform(0.15, 1))
-            if rng.random() < 0.3:
-                copy = recompressed(copy, int(rng.integers(10, 80)))
-            yield copy
 
 
 def part(image: Image.Image, share: float, x: float, y: float) -> Image.Image:
@@ -50,7 +37,7 @@ def part(image: Image.Image, share: float, x: float, y: float) -> Image.Image:
 
 def smaller(image: Image.Image, times: float) -> Image.Image:
     """Both sides `times` as long."""
-    return image.resize(tuple(max(1, int(side * times)) for side in image.size))
+    return image.resize(tuple(max(1, round(side * times)) for side in image.size))
 
 
 def recompressed(image: Image.Image, quality: int) -> Image.Image:
