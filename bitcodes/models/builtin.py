@@ -24,10 +24,10 @@ if TYPE_CHECKING:  # ONNX Runtime runs it without torch
     from bitcodes.models.hashing import HashModel
 
 FINGERPRINTS = {
-    32: "bcbb17bd887570e540aab0e9d6d5bdf2daa3101b78a02b8a59c4015eb920b70f",
-    64: "6caa31317fe39c29aba9e522a4579043c4fc6ffc6acf7a62706ede60b2809c3f",
-    128: "f0a73da01b736236a78b5073c72d8c48d3b773310577fd9cf3cb72dc5b8d4d6f",
-    256: "e2378c4c68ae880d69e373f00a847e6dc4bb159b47333e09398cc4b3635c7369",
+    32: "6452350d7be00926530ceb733d00b1410f312df99c8a17e22c32b75c46c12770",
+    64: "6311dc6b49c06a981d38ebae4ac7400bef2ffe899826650c001f8fc1cebba869",
+    128: "5c2cd0adc08d47375cbac91a3d9f03c328fd7297756ceb355b328bc9a22df55a",
+    256: "534cee7bbd0701cdbf4cfdb5f79074e2cf0f53a607ecee9ec5f38890643de340",
 }
 """K -> what `HashModel.fingerprint` gives for it; computing it at every start would take longer."""
 
