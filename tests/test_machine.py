@@ -1,6 +1,8 @@
 """What a process may use of the machine."""
 
 import os
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -35,3 +37,40 @@ def test_memory_is_told_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.memory_bytes() is None
     monkeypatch.setattr(machine.sys, "platform", "win32")
     assert machine.memory_bytes() is None  # without the Windows API
+
+
+@pytest.mark.parametrize(
+    ("failed", "count", "expected"), [(0, 2, True), (0, 0, False), (100, 2, False)]
+)
+def test_a_gpu_is_there_if_its_driver_finds_one(
+    monkeypatch: pytest.MonkeyPatch, failed: int, count: int, expected: bool
+) -> None:
+    class Driver:
+        def cuInit(self, flags: int) -> int:
+            return failed
+
+        def cuDeviceGetCount(self, pointer: Any) -> int:
+            pointer._obj.value = count
+            return 0
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: Driver())
+    monkeypatch.setattr(machine.sys, "platform", "linux")
+    assert machine.has_gpu() == expected
+
+
+def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", missing)
+    for platform in ("linux", "win32"):
+        monkeypatch.setattr(machine.sys, "platform", platform)
+        assert not machine.has_gpu()
+
+
+def test_every_apple_chip_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.sys, "platform", "darwin")
+    for name, expected in (("arm64", True), ("x86_64", False)):
+        system = SimpleNamespace(machine=name)
+        monkeypatch.setattr(machine.os, "uname", lambda system=system: system, raising=False)
+        assert machine.has_gpu() == expected

@@ -77,17 +77,18 @@ def load_like(
     return load_encoder(path, device, "torch", like=header)
 
 
-def load_model(source: Path | str | None = None, device: str = "auto") -> Encoder:
+def load_model(
+    source: Path | str | None = None, device: str = "auto", engine: Engine = "auto"
+) -> Encoder:
     """Load a model that encodes: of a run folder or a model file, or the built-in one by its name.
 
-    None is the newest run, runs/latest, or the built-in model if there is none. An .onnx file is
-    run by ONNX Runtime, on the CPU. Any other model is a `HashModel`, a torch module; `device`
-    "auto" is the device it was trained on if this machine has it, else the CPU. Raises ModelError
-    if the file is missing or damaged, ConfigError for a device that cannot be used.
+    None is the newest run, runs/latest, or the built-in model if there is none. By default, ONNX
+    Runtime runs it, or torch on a GPU: that is taken if `device` names it, or if the model was
+    trained on one and this machine has one. With the engine "torch" it is a `HashModel`, a torch
+    module. An .onnx file runs with ONNX Runtime only. Raises ModelError if the file is missing or
+    damaged, ConfigError for a device or engine that cannot be used.
     """
-    source = choose_model(source)
-    is_onnx = built_in_bits(source) is None and find_model(source).suffix == ONNX
-    return load_encoder(source, device, "onnx" if is_onnx else "torch")
+    return load_encoder(source, device, engine)
 
 
 def _choose(

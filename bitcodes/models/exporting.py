@@ -6,6 +6,7 @@ import logging
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -65,32 +66,37 @@ def try_export(model: HashModel, path: Path, log: Note | None) -> Path | None:
 
 def _export(model: HashModel) -> bytes:
     """The model as an ONNX file, with its description in the metadata."""
-    side = model.preprocessing.image_size
-    example = torch.zeros(2, side, side, 3, dtype=torch.uint8, device=model.device)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    try:
-        # It prints its progress.
-        with evaluating(model), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                _Whole(model).eval(),
-                (example,),
-                input_names=["images"],
-                output_names=["outputs", "features"],
-                dynamic_shapes={"images": {0: "batch"}},
-                dynamo=True,
-                verbose=False,
-            )
-    except Exception as error:  # raised for whatever it cannot translate
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{model.backbone_name} cannot be exported to ONNX: {reason}") from error
-    assert program is not None
-    proto = program.model_proto
     norms = model.hash_layer.weight.detach().norm(dim=1).tolist()  # (K,)
     properties = {
         "bitcodes": describe(model, "cpu").model_dump_json(),
         "bitcodes.norms": json.dumps(norms),
         "bitcodes.feature_dim": str(model.feature_dim),
     }
-    onnx.helper.set_model_props(proto, properties)
-    return seal(proto.SerializeToString())
+    try:
+        proto = _translate(model)
+        onnx.helper.set_model_props(proto, properties)
+        return seal(proto.SerializeToString())
+    except Exception as error:  # whatever cannot be translated, or is larger than 2 GB
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{model.backbone_name} cannot be exported to ONNX: {reason}") from error
+
+
+def _translate(model: HashModel) -> Any:
+    """The model as torch's exporter gives it: onnx.ModelProto."""
+    side = model.preprocessing.image_size
+    example = torch.zeros(2, side, side, 3, dtype=torch.uint8, device=model.device)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    # It prints its progress.
+    with evaluating(model), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Whole(model).eval(),
+            (example,),
+            input_names=["images"],
+            output_names=["outputs", "features"],
+            dynamic_shapes={"images": {0: "batch"}},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
