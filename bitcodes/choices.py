@@ -2,6 +2,9 @@
 
 from typing import Literal
 
+ListLabels = Literal["auto", "index", "multi-hot"]
+"""What the numbers in a list file are: that of the one class, or a 0 or 1 for each class."""
+
 Engine = Literal["auto", "torch", "onnx"]
 """What runs a model."""
 

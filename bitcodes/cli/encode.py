@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from bitcodes.choices import BuiltInBits, DType, Engine
+from bitcodes.choices import BuiltInBits, DType, Engine, ListLabels
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
@@ -44,6 +44,12 @@ def encode(
         "--all-files",
         "In folders, take hidden files and system folders too (@eaDir, __MACOSX, trash, "
         "thumbnails). Default: leave them out, and say so.",
+    ),
+    labels: ListLabels = option(
+        "What the numbers in a list file are. index: the number of the image's class. multi-hot: a "
+        "0 or 1 for each class. auto: index if there is one number per line, and one is above 1; "
+        "else multi-hot.",
+        default="auto",
     ),
     strict: bool = flag("--strict", "Stop at an image that cannot be read. Default: skip it."),
     append: bool = flag(
@@ -125,6 +131,7 @@ def encode(
                 bits=bits,
                 root=root,
                 all_files=all_files,
+                labels=labels,
                 part=numbers,
                 engine=engine,
                 dtype=dtype,

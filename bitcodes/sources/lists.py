@@ -1,24 +1,24 @@
 """List files: a line per image, its path and its labels."""
 
+import io
 import os
-import re
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bitcodes.choices import ListLabels
 from bitcodes.codes.paths import with_slashes
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write, open_regular
-from bitcodes.images.decode import IMAGE_SUFFIXES
-from bitcodes.sources.description import DATASET_FILE, recorded_names
+from bitcodes.sources.description import recorded_names
 from bitcodes.sources.item import GONE, File, Item, regular_stat
+from bitcodes.sources.list_rows import find_layout, quoted, rows
 from bitcodes.sources.paths import quote_path
 from bitcodes.wording import counted
 
@@ -57,38 +57,47 @@ def single_labels(labels: Labels) -> npt.NDArray[np.int32] | None:
 
 
 def read_list(file: Path, root: Path | None = None, check_exists: bool = True) -> ImageList:
-    """Read a list file: a line per image, its path, then its labels as 0s and 1s (or none at all).
+    """Read a list file: a line per image, its path, then its labels (or none at all).
 
-    Paths are absolute or relative to `root` (default: the folder of the list). Class names come
-    from dataset.json beside the list, else from class folders that agree with the labels.
-    Raises DataError naming file and line for a malformed line and, with `check_exists`, for
-    images that are not there.
+    Labels are a 0 or 1 for each class, or the number of the one class: see find_layout. Paths are
+    absolute or relative to `root` (default: the folder of the list). Class names come from
+    dataset.json beside the list, else from class folders that agree with the labels. Raises
+    DataError naming file and line for a malformed line and, with `check_exists`, for images that
+    are not there.
     """
     base = Path(file.parent if root is None else root).absolute()
     content = b"".join(file_lines(file)())
     images = parse_list(content, str(file), base, recorded_names(file.parent))
     missing = _missing(images) if check_exists else []
     if missing:
-        lines = [row.line for row in _rows(content.split(b"\n"), str(file))]
+        images = replace(images, paths=[_there(str(base), path) for path in images.paths])
+        missing = _missing(images)
+    if missing:
+        lines = [row.line for row in rows(content.split(b"\n"), str(file))]
         examples = [(lines[i], images.paths[i]) for i in missing[:_EXAMPLES]]
         raise _not_there(str(file), examples, len(missing), len(images), base)
     return images
 
 
 def parse_list(
-    content: bytes, name: str, root: Path, class_names: tuple[str, ...] = ()
+    content: bytes,
+    name: str,
+    root: Path,
+    class_names: tuple[str, ...] = (),
+    labels: ListLabels = "auto",
 ) -> ImageList:
     """Parse the bytes of a list file; `name` stands for it in errors. See read_list."""
-    rows = list(_rows(content.split(b"\n"), name))
-    columns = _label_count(rows, name, class_names)
-    paths = [row.path(columns, name) for row in rows]
+    lines = list(rows(content.split(b"\n"), name))
+    layout = find_layout(lines, name, class_names, labels)
+    columns = layout.columns
+    paths = [row.path(layout, name) for row in lines]
     if not columns:
         return ImageList(paths, None, root)
-    digits = [row.label_digits(columns) for row in rows]
+    digits = [row.digits(layout) for row in lines]
     classes = _Classes(columns)
     deque(map(classes.add, paths, digits), maxlen=0)
-    labels = np.frombuffer("".join(digits).encode(), np.uint8).reshape(-1, columns) - ord("0")
-    return ImageList(paths, labels, root, class_names or classes.names())
+    array = np.frombuffer("".join(digits).encode(), np.uint8).reshape(-1, columns) - ord("0")
+    return ImageList(paths, array, root, class_names or classes.names())
 
 
 def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
@@ -97,7 +106,11 @@ def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
     def lines() -> Iterator[bytes]:
         try:
             with open_regular(file) as content:
-                yield from content
+                if content.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                    for line in io.TextIOWrapper(content, "utf-16", newline="\n"):
+                        yield line.encode()
+                else:
+                    yield from content
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise DataError(f"cannot read the list file {file}: {reason}") from None
@@ -119,16 +132,18 @@ class ListStream:
         name: str,
         root: Path,
         class_names: tuple[str, ...] = (),
+        labels: ListLabels = "auto",
     ) -> None:
         self._lines, self._name, self.root = lines, name, root
-        self.columns = _label_count(_rows(lines(), name), name, class_names)
+        self._layout = find_layout(rows(lines(), name), name, class_names, labels)
+        self.columns = self._layout.columns
         self._stats = array("q")  # size and time of each image in turn: 16 bytes per image
         classes = _Classes(self.columns)
         missing: list[tuple[int, str]] = []  # line and path of the first
         missing_count = 0
-        for row in _rows(lines(), name):
-            path = row.path(self.columns, name)
-            classes.add(path, row.label_digits(self.columns))
+        for row in rows(lines(), name):
+            path = _there(str(root), row.path(self._layout, name))
+            classes.add(path, row.digits(self._layout))
             known = regular_stat(os.path.join(root, path))  # noqa: PTH118
             self._stats.extend(known or GONE)
             if known is None:
@@ -144,10 +159,10 @@ class ListStream:
         """The images, each a file that was looked up at first."""
         root = str(self.root)
         stats = iter(self._stats)
-        for row in _rows(self._lines(), self._name):
-            path = row.path(self.columns, self._name)
+        for row in rows(self._lines(), self._name):
+            path = _there(root, row.path(self._layout, self._name))
             known = next(zip(stats, stats, strict=True), None)  # None: the list has grown since
-            labels = _to_labels(row.label_digits(self.columns)) if self.columns else None
+            labels = _to_labels(row.digits(self._layout)) if self.columns else None
             yield Item(path, File(os.path.join(root, path), known), labels)  # noqa: PTH118
 
 
@@ -195,7 +210,7 @@ def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
                 f"a list file cannot hold the path {quote_path(path)}: it begins or ends with a "
                 "space, or has a line break; rename it"
             )
-    lines: Iterable[str] = map(with_slashes, paths)
+    lines: Iterable[str] = (quoted(with_slashes(path)) for path in paths)
     if labels is not None:
         lines = (
             " ".join([line, *map(str, row)])
@@ -205,78 +220,12 @@ def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
         out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 
-class _Row(NamedTuple):
-    line: int
-    text: str  # the line without its end
-    labels: str  # the 0s and 1s that end it, as many as there are
-
-    def path(self, count: int, name: str) -> str:
-        """What stands before the last `count` labels."""
-        number = min(count, len(self.labels))
-        path = self.text.rsplit(None, number)[0] if number else self.text
-        ending = str(number)
-        if wrong := _BEYOND_SUFFIX.search(path):
-            ending = repr(" ".join([wrong[1], *self.label_digits(number)]))
-        elif number == count:
-            return with_slashes(path)
-        expected = f"{counted(count, 'label')}, each" if count else "no labels, or labels that are"
-        raise DataError(
-            f"{name}, line {self.line}: expected {expected} 0 or 1 (one-hot or multi-hot), "
-            f"after the path, as on the other lines; found {ending}: {quote_path(self.text)}"
-        )
-
-    def label_digits(self, count: int) -> str:
-        """The last `count` labels."""
-        return self.labels[len(self.labels) - count :]
-
-
-_SUFFIXES = "|".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
-# Something after an image's name that is neither the rest of a folder name nor another image name:
-# a label like 7, or one label too many.
-_BEYOND_SUFFIX = re.compile(rf"\.(?:{_SUFFIXES})[ \t]+((?!.*\.(?:{_SUFFIXES})$)[^/\\]+)$", re.I)
-
-
-def _rows(lines: Iterable[bytes], name: str) -> Iterator[_Row]:
-    for number, raw in enumerate(lines, 1):
-        if number == 1:
-            if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                raise DataError(f"{name}: expected a list in UTF-8, found UTF-16; save it as UTF-8")
-            raw = raw.removeprefix(b"\xef\xbb\xbf")
-        text = raw.decode("utf-8", "surrogateescape").strip(" \t\r\n")
-        if not text:
-            continue
-        if "\0" in text:
-            raise DataError(f"{name}, line {number}: expected text, found a zero byte")
-        yield _Row(number, text, _trailing_labels(text))
-
-
-def _label_count(rows: Iterable[_Row], name: str, class_names: tuple[str, ...]) -> int:
-    """How many labels most lines have, 0 for none."""
-    widths = Counter(len(row.labels) for row in rows)
-    if not widths:
-        raise DataError(
-            f"{name}: the list is empty; expected a line per image: its path, then its labels"
-        )
-    count = widths.most_common(1)[0][0]
-    if class_names and count not in (0, len(class_names)):
-        raise DataError(
-            f"{name}: expected {counted(len(class_names), 'label')} per line, for the classes that "
-            f"{DATASET_FILE} beside it names, found {count}"
-        )
-    return count
-
-
-def _trailing_labels(text: str) -> str:
-    """The 0s and 1s at the end of a line, each a word of its own, without the first word."""
-    start = len(text.rstrip("01 \t"))
-    words = text[start:].split()
-    if start == 0 or text[start : start + 1] not in (" ", "\t"):
-        words = words[1:]  # the first one belongs to the path
-    joined = "".join(words)
-    if len(joined) == len(words):
-        return joined
-    last_long = max(i for i, word in enumerate(words) if len(word) > 1)
-    return "".join(words[last_long + 1 :])
+def _there(root: str, path: str) -> str:
+    """A path as a program on Windows wrote it, with slashes, if only so the image is there."""
+    if "\\" not in path or regular_stat(os.path.join(root, path)):  # noqa: PTH118
+        return path
+    other = path.replace("\\", "/")
+    return other if regular_stat(os.path.join(root, other)) else path  # noqa: PTH118
 
 
 def _missing(images: ImageList) -> list[int]:

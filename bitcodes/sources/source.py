@@ -12,6 +12,7 @@ from typing import IO
 
 import numpy as np
 
+from bitcodes.choices import ListLabels
 from bitcodes.errors import DataError
 from bitcodes.sources.archives import archive_images, archive_version, is_archive
 from bitcodes.sources.description import recorded_names
@@ -155,6 +156,7 @@ def open_stream(
     stdin: IO[bytes] | None = None,
     folder: Path | None = None,
     all_files: bool = False,
+    labels: ListLabels = "auto",
 ) -> Source:
     """The images that `arguments` name, in their order.
 
@@ -164,7 +166,8 @@ def open_stream(
     shards-{0000..0099}.tar, are relative to its folder. Otherwise paths are relative to `root`
     (default: `folder`, by default the working folder) where they lie below it. An image in an
     archive counts as lying in it, as if the archive were a folder. `all_files` takes hidden files
-    and those of systems in folders too (is_system_name).
+    and those of systems in folders too (is_system_name). `labels` says what the numbers in lists
+    are, where that is open (find_layout).
     Raises DataError for what is not there, for a folder without images, for a malformed list and
     for labelled and unlabelled sources together.
     """
@@ -173,9 +176,8 @@ def open_stream(
     base = absolute((folder or Path.cwd()) if root is None else root)
     names, parts = [], []
     for name in chain.from_iterable(map(expand, arguments)):
-        parts.append(
-            _open_one(name, root, base, stdin, all_files)
-        )  # the first that is not there ends this
+        # Here, so that the first that is not there ends this.
+        parts.append(_open_one(name, root, base, stdin, all_files, labels))
         names.append(name)
     if len(parts) == 1:
         return parts[0]
@@ -236,11 +238,16 @@ def _join(names: Sequence[str], parts: Sequence[Source], root: str) -> Source:
 
 
 def _open_one(
-    argument: str, root: Path | None, base: str, stdin: IO[bytes] | None, all_files: bool
+    argument: str,
+    root: Path | None,
+    base: str,
+    stdin: IO[bytes] | None,
+    all_files: bool,
+    labels: ListLabels,
 ) -> Source:
     if argument == "-":
         lines = Spool(() if stdin is None else stdin)
-        return _list(ListStream(lambda: lines, "standard input", Path(base)))
+        return _list(ListStream(lambda: lines, "standard input", Path(base), (), labels))
     if is_remote(argument):
         return _open_remote(argument)
     path = Path(argument)
@@ -256,7 +263,7 @@ def _open_one(
     if path.suffix.lower() in LIST_SUFFIXES:
         list_root = (path.parent if root is None else root).absolute()
         names = recorded_names(path.parent)
-        return _list(ListStream(file_lines(path), str(path), list_root, names))
+        return _list(ListStream(file_lines(path), str(path), list_root, names, labels))
     if is_archive(path.name):
         version = archive_version(full_path)
         items = partial(archive_images, full_path)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitcodes.builtin import BUILT_IN, built_in_bits
 from bitcodes.callbacks import Note, Progress
-from bitcodes.choices import DType, Engine
+from bitcodes.choices import DType, Engine, ListLabels
 from bitcodes.codes.codeset import CodeSet, recorded_header
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
@@ -138,6 +138,7 @@ def encode_sources(
     bits: int | None = None,
     root: Path | None = None,
     all_files: bool = False,
+    labels: ListLabels = "auto",
     part: tuple[int, int] | None = None,
     engine: Engine = "auto",
     dtype: DType = "auto",
@@ -162,12 +163,15 @@ def encode_sources(
     from what it was made from, with its own model; CodeSetError if that is not known. An engine or
     dtype of "auto" is that of the code set if there is one, else as in `load_encoder`. `ray` is the
     address of a Ray cluster; "local" starts one on this machine. The rest is as in `encode`.
-    `all_files` takes hidden files and those of systems in folders too.
+    `all_files` takes hidden files and those of systems in folders too. `labels` says what the
+    numbers in list files are, where that is open.
     """
     if images:
-        source = open_stream(images, root, stdin, all_files=all_files)
+        source = open_stream(images, root, stdin, all_files=all_files, labels=labels)
         sources = [source if part is None else source.part(*part)]
-        origins = origins_after(out, Origin.of(images, root, part, all_files), append, force)
+        origins = origins_after(
+            out, Origin.of(images, root, part, all_files, labels), append, force
+        )
     else:
         existing = CodeSet.open(out)
         origins = origins_to_repeat(existing, out)

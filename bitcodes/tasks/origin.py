@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
+from bitcodes.choices import ListLabels
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.paths import escape, unescape
@@ -23,6 +24,7 @@ from bitcodes.wording import command
 
 FORMAT = "bitcodes-origin/1"
 STDIN = "-"
+_LABELS: tuple[ListLabels, ...] = get_args(ListLabels)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Origin:
     part: tuple[int, int] | None = None
     """I and N of a part."""
     all_files: bool = False
+    labels: ListLabels = "auto"
+    """What the numbers in lists are."""
 
     @classmethod
     def of(
@@ -44,16 +48,17 @@ class Origin:
         root: Path | None,
         part: tuple[int, int] | None,
         all_files: bool = False,
+        labels: ListLabels = "auto",
     ) -> Self:
         """The origin of a call from the working folder."""
         folder = Path.cwd()
         names = (name if _is_no_path(name) else os.path.abspath(name) for name in images)  # noqa: PTH100
         root = None if root is None else root.absolute()
-        return cls(tuple(names), folder, root, part, all_files)
+        return cls(tuple(names), folder, root, part, all_files, labels)
 
     def open(self) -> Source:
         """The images again, as they are now; DataError as from open_stream."""
-        source = open_stream(self.images, self.root, None, self.folder, self.all_files)
+        source = open_stream(self.images, self.root, None, self.folder, self.all_files, self.labels)
         return source if self.part is None else source.part(*self.part)
 
 
@@ -88,6 +93,7 @@ def write_origins(code_set: CodeSet, codes: Path, origins: Sequence[Origin]) -> 
             "root": None if origin.root is None else stored(origin.root),
             "part": origin.part,
             "all_files": origin.all_files,
+            "labels": origin.labels,
         }
         for origin in origins
     ]
@@ -160,6 +166,7 @@ def _parse(entry: dict[str, Any], folder: Path) -> Origin:
         None if root is None else Path(place(root)),
         None if part is None else (int(part[0]), int(part[1])),
         entry.get("all_files") is True,
+        next((labels for labels in _LABELS if entry.get("labels") == labels), "auto"),
     )
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from bitcodes.errors import DataError
 from bitcodes.sources.description import read_description
 from bitcodes.sources.lists import (
     ImageList,
+    ListStream,
+    file_lines,
     parse_list,
     read_list,
     single_labels,
@@ -85,7 +88,12 @@ def test_paths_are_bytes_of_any_kind() -> None:
         ("a.png 1 0\nb.png 0 2\nc.png 0 1\n", 2, "expected 2 labels", "found '0 2'"),
         ("a.png 1 0\nb.png\nc.png 0 1\n", 2, "expected 2 labels", "found 0: 'b.png'"),
         ("a.png 1 0\nb.png 1 0\n1 0\n", 3, "expected 2 labels", "found 1: '1 0'"),
-        ("a.png 3\nb.png 7\n", 1, "expected no labels, or labels that are 0 or 1", "found '3'"),
+        ("a.png 3 1\nb.png 7 1\n", 1, "expected 1 label, each 0 or 1", "found '3 1'"),
+        ("a.png 3\nb.png 7\nc 1.png\n", 1, "expected no labels, or labels", "found '3'"),
+        ("a.png,3\nb.png;7\nc.png 1 0\n", 1, "expected no labels, or labels", "found '3'"),
+        ('"a.png" 1 0\n"b.png" 0 1\n"c.png" 1 2\n', 3, "expected 2 labels", "found '1 2'"),
+        ("a.png 1 0\nb.png 0 1\n#c.png 1\n", 3, "expected 2 labels", "found 1"),
+        ("a.png 1 0\rb.png 0 1\r", 1, "expected one path", "a carriage return within"),
         ("a.jpg cat\n", 1, "expected no labels", "found 'cat'"),
         ("a.jpg,0,1\nb.JPG 0,1\n", 2, "0 or 1", "found '0,1'"),
         ("a.png\nb\0.png\n", 2, "expected text", "found a zero byte"),
@@ -207,12 +215,113 @@ def test_lists_round_trip(paths: list[str], classes: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "list.txt"
         write_list(file, paths, labels)
+        if classes == 1:  # else these may be the numbers of two classes
+            (Path(folder) / "dataset.json").write_text('{"class_names": ["only"]}')
         images = read_list(file, check_exists=False)
     assert list(images.paths) == paths
     if labels is None:
         assert images.labels is None
     else:
         np.testing.assert_array_equal(images.labels, labels)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["#1.png", "# 1.png", '"a".png', "'a.png'", '"', "#", "a.png,1", 'a, "b"; c.png', "#x 1"],
+)
+@pytest.mark.parametrize("labels", [None, [[1, 0], [0, 1]]])
+def test_paths_like_other_things_round_trip(
+    path: str, labels: list[list[int]] | None, tmp_path: Path
+) -> None:
+    array = None if labels is None else np.array(labels, np.uint8)
+    write_list(tmp_path / "list.txt", [path, "plain.png"], array)
+    images = read_list(tmp_path / "list.txt", check_exists=False)
+    assert images.paths == [path, "plain.png"]
+    assert (None if images.labels is None else images.labels.tolist()) == labels
+
+
+ONE_HOT = [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my a.png 1 0 0\nb.JPG 0 0 1\nc.png 0 1 0\n",
+        "my a.png\t1\t0\t0\r\nb.JPG\t0 0 1\r\nc.png 0 1 0",
+        "my a.png,1,0,0\nb.JPG, 0, 0, 1\nc.png;0;1;0\n",
+        '"my a.png" 1 0 0\n"b.JPG",0,0,1\nc.png 0 1 0\n',
+        "'my a.png' 1 0 0\n'b.JPG'\t0 0 1\nc.png,0,1,0\n",
+        "\ufeff# my photos, a.jpg\n\nmy a.png 1 0 0\n# b.png 0 1 0\nb.JPG 0 0 1\n#\nc.png 0 1 0",
+        "path,x,y,z\nmy a.png,1,0,0\nb.JPG,0,0,1\nc.png,0,1,0\n",
+        "my a.png 0\nb.JPG 2\nc.png 1\n",
+        "filename\tlabel\nmy a.png\t0\nb.JPG\t2\nc.png\t1\n",
+        'file,class\n"my a.png",0\nb.JPG,2\nc.png,1\n',
+    ],
+)
+def test_lists_as_people_write_them(text: str) -> None:
+    images = parse(text)
+    assert images.paths == ["my a.png", "b.JPG", "c.png"]
+    assert images.labels is not None
+    assert images.labels.tolist() == ONE_HOT
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-8-sig"])
+def test_files_of_windows(code: str, tmp_path: Path) -> None:
+    """UTF-16, as its shell writes it, a mark at the beginning, and its separators."""
+    touch(tmp_path, "deep/my é.png", "b.png")
+    text = ".\\deep\\my é.png 1 0\r\nb.png 0 1\r\n"
+    file = tmp_path / "list.txt"
+    file.write_bytes(text.encode(code))
+    stream = ListStream(file_lines(file), "list.txt", tmp_path)
+    for paths in ([item.path for item in stream], read_list(file).paths):
+        assert [os.path.normpath(path) for path in paths] == [
+            os.path.normpath(path) for path in ("deep/my é.png", "b.png")
+        ]
+
+
+@pytest.mark.posix
+def test_a_backslash_in_a_name_stays(tmp_path: Path) -> None:
+    touch(tmp_path, "a\\b.png", "a/b.png", "c/d.png")
+    (tmp_path / "list.txt").write_text("a\\b.png\nc\\d.png\n")
+    assert list(read_list(tmp_path / "list.txt").paths) == ["a\\b.png", "c/d.png"]
+
+
+def test_class_numbers() -> None:
+    images = parse("a.png 2\nb.png 0\nc.png 11\n")
+    assert images.labels is not None
+    assert images.labels.shape == (3, 12)
+    assert images.labels.argmax(1).tolist() == [2, 0, 11]
+    assert (images.labels.sum(1) == 1).all()
+    assert parse("cat/a.png 1\ndog/b.png 2\nfox/c.png 0\n").class_names == ("fox", "cat", "dog")
+    assert "class numbers below 100,000, found 100,000" in fails("a.png 100000\n")
+
+
+TWO = "a.png 0\nb.png 1\nc.png 1\n"
+
+
+def test_numbers_of_two_classes_are_not_taken_for_one_label() -> None:
+    message = fails(TWO)
+    assert message.startswith("train.txt: expected labels that mean one thing")
+    assert "--labels index" in message and "--labels multi-hot" in message
+    for all_equal in ("a.png 0\nb.png 0\n", "a.png,1\n", "x 1\n"):
+        assert "mean one thing" in fails(all_equal)
+    file = Path("train.txt")
+
+    def labels_of(text: str, **options: Any) -> list[list[int]]:
+        labels = parse_list(text.encode(), file.name, file, **options).labels
+        assert labels is not None
+        return labels.tolist()
+
+    assert labels_of(TWO, labels="index") == [[1, 0], [0, 1], [0, 1]]
+    assert labels_of(TWO, labels="multi-hot") == [[0], [1], [1]]
+    assert labels_of(TWO, class_names=("x", "y")) == [[1, 0], [0, 1], [0, 1]]
+    assert labels_of(TWO, class_names=("x",)) == [[0], [1], [1]]
+    assert labels_of("x 1\ny 0\n", labels="index") == [[0, 1], [1, 0]]
+    assert labels_of("a.png 0 1\n", labels="multi-hot") == [[0, 1]]
+    with pytest.raises(DataError, match=r"line 2: expected a class number from 0 to 2 .*'b.png 3'"):
+        labels_of("a.png 2\nb.png 3\n", class_names=("x", "y", "z"))
+    with pytest.raises(DataError, match=r"line 1: expected a class number from 0 to 1 .*'a.png'"):
+        labels_of("a.png\nb.png 1\n", labels="index")
 
 
 @pytest.mark.parametrize("path", ["a\nb.png", "a\rb.png", " a.png", "a.png ", "\ta", ""])
