@@ -24,6 +24,9 @@ from bitcodes.sources.workers import AHEAD, in_order, shared_memory
 Decode = Literal["reduced", "full"]
 """Whether JPEGs may be decoded at a smaller scale, see Preprocessing.reduction."""
 
+_KILLED = "each process that read it was killed: by its decoder, or because memory was used up"
+_NO_STAT = np.empty((0, 2), np.int64)
+
 MAX_HELD = 1 << 25
 """Bytes that the images of a batch hold before they are read, beyond which the batch is full."""
 
@@ -118,6 +121,8 @@ def read_batches(
 
     `workers` processes read ahead. They hand the pixels over in shared memory: those of a batch are
     good until the next is taken. With 0 workers, or a single batch, it is done in this process.
+
+    An image whose decoder kills three processes is skipped.
     """
     workers, batches = useful_workers(workers, batches)
     if workers == 0:
@@ -133,7 +138,12 @@ def read_batches(
         for (batch, places), slot in zip(with_places(batches), cycle(range(shape[0])))
     )
     slots = np.frombuffer(memory, np.uint8).reshape(shape)
-    for (batch, slot), read in in_order(work, tasks, workers, lambda task: memory_of(task[0])):
+    rescue = partial(_read_apart, memory, shape, preprocessing, decode)
+
+    def weigh(task: tuple[Sequence[Place], int]) -> int:
+        return memory_of(task[0])
+
+    for (batch, slot), read in in_order(work, tasks, workers, weigh, rescue):
         yield batch, replace(read, pixels=slots[slot, : len(read.good)])
 
 
@@ -149,6 +159,32 @@ def _read_into(
     slots = np.frombuffer(memory, np.uint8).reshape(shape)
     read = read_batch(places, preprocessing, decode, slots[slot])
     return replace(read, pixels=read.pixels[:0])
+
+
+def _read_apart(
+    memory: Any,
+    shape: tuple[int, ...],
+    preprocessing: Preprocessing,
+    decode: Decode,
+    task: tuple[Sequence[Place], int],
+) -> ReadBatch:
+    """_read_into for a batch that kills processes: each image by itself, but those that kill."""
+    places, slot = task
+    row_shape = (1, *shape[2:])
+    rows = shared_memory(len(places) * math.prod(row_shape))
+    work = partial(_read_into, rows, (len(places), *row_shape), preprocessing, decode)
+    tasks = (((), ([place], row)) for row, place in enumerate(places))
+    killed = ReadBatch(np.empty(0, np.intp), np.empty(0, np.uint8), _NO_STAT, ((0, _KILLED),))
+    reads = [read for _, read in in_order(work, tasks, 1, rescue=lambda task: killed)]
+    good = np.array([row for row, read in enumerate(reads) if len(read.good)], np.intp)
+    pixels = np.frombuffer(rows, np.uint8).reshape(len(places), *shape[2:])
+    np.frombuffer(memory, np.uint8).reshape(shape)[slot, : len(good)] = pixels[good]
+    return ReadBatch(
+        good,
+        pixels[:0],
+        np.concatenate([_NO_STAT, *(read.stat for read in reads)]),
+        tuple((row, reason) for row, read in enumerate(reads) for _, reason in read.skipped),
+    )
 
 
 def held_bytes(item: Item) -> int:

@@ -54,6 +54,7 @@ def in_order(
     tasks: Iterable[tuple[Context, Task]],
     workers: int,
     weigh: Callable[[Task], int] | None = None,
+    rescue: Callable[[Task], Result] | None = None,
 ) -> Iterator[tuple[Context, Result]]:
     """Do `work` on each task in `workers` processes; results come in the order of the tasks.
 
@@ -62,8 +63,9 @@ def in_order(
     they would need more than MEMORY, of which `weigh` says how many bytes a task needs. With 0
     workers all is done in this process.
 
-    A process that dies is replaced and its task done again; BitcodesError if one task has killed
-    three. What `work` raises is raised here.
+    A process that dies is replaced and its task done again. Once a task has killed three, its
+    result is what `rescue` makes of it in this process; without, BitcodesError. What `work` raises
+    is raised here.
     """
     if workers == 0:
         for context, task in tasks:
@@ -84,7 +86,7 @@ def in_order(
                 return
             _assign(waiting, pool, work, workers)
             if (result := jobs[0].result) is None:
-                _receive(waiting, pool)
+                _receive(waiting, pool, rescue)
             else:
                 yield jobs.popleft().context, *result
     finally:
@@ -148,7 +150,9 @@ def _assign(
             worker.connection.send(worker.job.task)
 
 
-def _receive(waiting: deque[_Job], pool: list[_Worker]) -> None:
+def _receive(
+    waiting: deque[_Job], pool: list[_Worker], rescue: Callable[[Any], Any] | None
+) -> None:
     """Wait for results, and for deaths, after which a job waits again."""
     busy = {worker.connection: worker for worker in pool if worker.job is not None}
     for connection in wait(list(busy)):
@@ -161,6 +165,9 @@ def _receive(waiting: deque[_Job], pool: list[_Worker]) -> None:
             pool.remove(worker)
             worker.stop()
             job.deaths += 1
+            if job.deaths == _TRIES and rescue is not None:
+                job.result = (rescue(job.task),)
+                continue
             if job.deaths == _TRIES:
                 raise BitcodesError(
                     f"{_TRIES} processes that read images were killed at the same batch, perhaps "

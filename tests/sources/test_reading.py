@@ -36,6 +36,13 @@ class _DeadlyOnce:
         return 0
 
 
+class _Deadly(_DeadlyOnce):
+    """A file that ends every process that reads it."""
+
+    def read(self, decode: Decode[Result]) -> tuple[Result, Stat]:
+        os._exit(9)
+
+
 def _batches(folder: Path) -> list[Batch]:
     """Batches of 1, 3, 2, 4, 1, ... images, some of which cannot be read."""
     items = []
@@ -71,3 +78,35 @@ def test_pixels_of_processes_are_those_of_one(
         assert skipped == alone.skipped
         np.testing.assert_array_equal(pixels, alone.pixels)
     assert sum(len(skipped) for *_, skipped in results) == 1
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_an_image_that_kills_its_processes_is_lost_alone(
+    start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if start not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {start} here")
+    if start == "spawn":
+        monkeypatch.delattr(os, "fork", raising=False)
+    batches = _batches(tmp_path)
+    expected = [
+        [item.path for item in batch.items if item.path not in ("7.png", "21.png")]
+        for batch in batches
+    ]
+    whole = {file.name: np.asarray(Image.open(file))[4, 4] for file in tmp_path.glob("*.png")}
+    number = next(n for n, batch in enumerate(batches) if "21.png" in [i.path for i in batch.items])
+    items = [
+        item._replace(place=_Deadly(str(tmp_path / "21.png"))) if item.path == "21.png" else item
+        for item in batches[number].items
+    ]
+    batches[number] = Batch(items)
+    for (batch, read), paths in zip(
+        read_batches(batches, 4, PREPROCESSING, "full", workers=2), expected, strict=True
+    ):
+        assert [batch.items[row].path for row in read.good] == paths
+        assert len(read.stat) == len(read.pixels) == len(paths)
+        for path, pixels in zip(paths, read.pixels, strict=True):
+            np.testing.assert_array_equal(pixels[4, 4], whole[path])
+        for row, reason in read.skipped:
+            assert batch.items[row].path in ("7.png", "21.png")
+            assert "was killed" in reason or batch.items[row].path == "7.png"
