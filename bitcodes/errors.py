@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Self
 
+from bitcodes.wording import shown
+
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its kind if it has none."""
@@ -10,7 +12,14 @@ def first_line(error: BaseException) -> str:
 
 
 class BitcodesError(Exception):
-    """What the user can put right; the message says what, where, expected, found, what to do."""
+    """What the user can put right; the message says what, where, expected, found, what to do.
+
+    Each argument is a line of the message. Names and values in it may hold anything: control
+    characters are escaped.
+    """
+
+    def __init__(self, *lines: object) -> None:
+        super().__init__("\n".join(map(shown, lines)))
 
 
 class FileInUseError(BitcodesError):

@@ -311,7 +311,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError(explain(error, where, cls.model_fields)) from None
+            raise ConfigError(*explain(error, where, cls.model_fields)) from None
 
     def size_in(self: "ResolvedSettings", epoch: int) -> int:
         """The image size in an epoch, from 0; -1 is the last one: the size of the model."""

@@ -25,7 +25,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
+def explain(error: ValidationError, where: str, known: Iterable[str]) -> Iterable[str]:
     """One line per wrong setting, beginning with `where`; `known` are the names of all settings."""
     lines: dict[str, str] = {}
     for problem in error.errors():
@@ -50,4 +50,4 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> str:
             elif key in lines:  # a union of types reports once for each of them
                 line = f"{lines[key]}, or {reason}"
         lines[key] = line
-    return "\n".join(lines.values())
+    return lines.values()

@@ -1,7 +1,28 @@
-"""Words for people: numbers of things, and commands to run."""
+"""Words for people: text that is safe to show, numbers of things, and commands to run."""
 
 import os
+import re
 import shlex
+
+CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+"""Control characters, those that break lines or change the direction of text, lone surrogates."""
+
+
+def shown(text: object) -> str:
+    r"""Text on one line that a terminal shows as it is: escape becomes `\x1b`, a newline `\n`.
+
+    A byte that is not UTF-8 (in Python a lone surrogate, as os.fsdecode makes it) becomes `\xNN`.
+    """
+    return CONTROLS.sub(_escaped, str(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    if 0xDC80 <= number <= 0xDCFF:
+        return f"\\x{number - 0xDC00:02x}"
+    return ascii(match[0])[1:-1]
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -5,7 +5,18 @@ import shlex
 
 import pytest
 
-from bitcodes.wording import command, counted
+from bitcodes.errors import BitcodesError
+from bitcodes.wording import command, counted, shown
+
+
+def test_text_is_shown_as_it_is_on_one_line() -> None:
+    assert shown("café 日本 a\\b 🎉") == "café 日本 a\\b 🎉"
+    assert shown("a\tb\nc\r\x1b[31m\x7f") == r"a\tb\nc\r\x1b[31m\x7f"
+    assert shown("\x9b1m\u202egpj.\u2028x\udcff\ud800") == r"\x9b1m\u202egpj.\u2028x\xff\ud800"
+
+
+def test_an_error_has_a_line_for_each_argument() -> None:
+    assert str(BitcodesError("a\x1b[2J\nb", "c")) == "a\\x1b[2J\\nb\nc"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The `bitcodes` command: its subcommands, and errors turned into one line and an exit code."""
 
 import importlib
+import io
 import os
 import sys
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 import bitcodes
 from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile, on_fallback
+from bitcodes.wording import shown
 
 # The first paragraph of each command's help, in the order in which a newcomer needs the commands.
 # They stand here so that the list of commands is shown without importing the modules of them all.
@@ -110,7 +112,7 @@ def _root(
 
 
 def _print_note(message: str) -> None:
-    print(f"note: {message}", file=sys.stderr)
+    print(f"note: {shown(message)}", file=sys.stderr)
 
 
 def _announce_compiling() -> None:
@@ -142,6 +144,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     on_missing_protection(_print_note)
     _let_idle_threads_sleep()
+    for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal's encoding lacks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     on_compile(_announce_compiling)
     on_fallback(_print_note)
     try:

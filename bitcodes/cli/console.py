@@ -7,24 +7,64 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    ConsoleRenderable,
+    RenderableType,
+    RenderHook,
+    RenderResult,
+)
+from rich.segment import Segment
 
 from bitcodes.callbacks import Note, Progress
+from bitcodes.wording import CONTROLS, shown
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+class _Safe:
+    """Something to print, without the control characters in its text but line ends."""
+
+    def __init__(self, inner: RenderableType) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._inner, options):
+            if segment.control:
+                yield segment
+            else:
+                lines = segment.text.split("\n")
+                yield Segment("\n".join(map(shown, lines)), segment.style)
+
+
+class _Sanitizer(RenderHook):
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Safe(renderable) for renderable in renderables]
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, soft_wrap=True, highlight=False, emoji=False)
+    console.push_render_hook(_Sanitizer())
+    return console
+
+
+out, err = _console(stderr=False), _console(stderr=True)
 
 _PLAIN_LINE_SECONDS, _NOTEBOOK_SECONDS = 10.0, 0.2
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on stdout, plain: never coloured, never wrapped."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    r"""Print one JSON document on stdout, plain: never coloured, never wrapped.
+
+    Control characters, also those above ASCII, are written as `\uXXXX`.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    lines = (CONTROLS.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def note(message: str) -> None:
     """Print one line of information on stderr, as it is (no markup)."""
-    err.print(message, markup=False)
+    err.print(shown(message), markup=False)
 
 
 @contextmanager

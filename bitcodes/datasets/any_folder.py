@@ -67,16 +67,16 @@ def fit_to_data(settings: Settings) -> tuple[Settings, str | None]:
     return settings, note
 
 
-def describe_classes(folder: Path, class_names: Sequence[str], lists: Path) -> str:
+def describe_classes(folder: Path, class_names: Sequence[str], lists: Path) -> tuple[str, str]:
     """What was made of class folders, in two lines, and how to fit without labels instead."""
     more = len(class_names) - _MOST_NAMES
     names = ", ".join(class_names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
     test = divided_folder(folder)
     queries = f"{DEFAULT_QUERIES:.0%} of each are" if test is None else f"{test}/ is"
     return (
-        f"classes: {names} (the folders in {folder}); to fit without them: --loss itq\n"
+        f"classes: {names} (the folders in {folder}); to fit without them: --loss itq",
         f"{queries} kept as queries for `bitcodes evaluate`; the others are trained on and "
-        f"searched; the lists are in {lists}"
+        f"searched; the lists are in {lists}",
     )
 
 

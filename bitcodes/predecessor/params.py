@@ -86,7 +86,7 @@ def read_params(values: dict[str, Any], where: str) -> Params:
     try:
         params = _Params(**{name: value for name, value in values.items() if name not in ours})
     except ValidationError as error:
-        raise ConfigError(explain(error, where, _Params.model_fields)) from None
+        raise ConfigError(*explain(error, where, _Params.model_fields)) from None
     classes = {params.num_classes, params.num_labels} - {None}
     if len(classes) > 1:
         raise ConfigError(

@@ -1,17 +1,14 @@
 """Paths and names as people see them: on one line, and from where they are."""
 
-import re
 from pathlib import Path
 
 from bitcodes.codes.paths import escape
-
-# Control characters, and those that change the direction of the text around them.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+from bitcodes.wording import shown
 
 
 def printable(text: str) -> str:
     r"""A path or a name on one line, with control characters escaped: `\x1b` for escape."""
-    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], escape(text))
+    return shown(escape(text))
 
 
 def path_from_here(path: str, file: Path | None) -> str:

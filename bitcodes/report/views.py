@@ -5,6 +5,7 @@ evaluations and prepared folders look stands in `evaluation_views` and `prepared
 imported where they are shown, so that searches load no more than they need.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
 from typing import Any
@@ -23,7 +24,7 @@ from bitcodes.tasks.export import Exported
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
 from bitcodes.tasks.results import Encoded, QueryResult, SearchResults
-from bitcodes.wording import counted
+from bitcodes.wording import CONTROLS, counted
 
 _SKIPPED_SHOWN = 5
 _SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
@@ -193,8 +194,17 @@ def _(exported: Exported) -> Iterator[RenderableType]:
 
 
 def _line(*fields: object) -> str:
-    r"""Fields for another program, escaped as in codes.paths.txt, and tabs as `\t`."""
-    return "\t".join(escape(str(field)).replace("\t", "\\t") for field in fields)
+    r"""Fields for another program, escaped as in codes.paths.txt.
+
+    Tabs are written as `\t`, and control characters byte by byte: escape as `\x1b`.
+    """
+    return "\t".join(CONTROLS.sub(_in_bytes, escape(str(field))) for field in fields)
+
+
+def _in_bytes(match: re.Match[str]) -> str:
+    if match[0] == "\t":
+        return "\\t"
+    return "".join(f"\\x{byte:02x}" for byte in match[0].encode())
 
 
 def _table(*columns: Column | str) -> Table:

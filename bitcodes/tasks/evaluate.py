@@ -111,9 +111,9 @@ def _check_labels(run: Path, data: Path) -> None:
     lists = f"{data.name}-lists"
     raise ConfigError(
         f"{run} was fitted to images without labels ({data}), and figures of quality need labels. "
-        "If you have the images in class folders, make lists of them and name these:\n"
-        f"  {command('prepare', 'folder', 'CLASS-FOLDERS', lists)}\n"
-        f"  {command('evaluate', run, '--data', lists)}"
+        "If you have the images in class folders, make lists of them and name these:",
+        f"  {command('prepare', 'folder', 'CLASS-FOLDERS', lists)}",
+        f"  {command('evaluate', run, '--data', lists)}",
     )
 
 

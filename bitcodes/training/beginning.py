@@ -52,7 +52,8 @@ def lists_of(run: Path, settings: Settings, resuming: bool, log: Note) -> Path:
     if contents(settings.data) == Contents.LISTS:
         return settings.data
     prepared = prepare_folder(settings.data, own)
-    log(describe_classes(settings.data, recorded_names(own), own))
+    for line in describe_classes(settings.data, recorded_names(own), own):
+        log(line)
     for note in prepared.notes:
         log(note)
     return own

@@ -132,7 +132,8 @@ def same_settings(settings: Settings, run: Path) -> Settings:
             f"  {key}: {old!r} in the run, {new!r} now" for key, (new, old) in differences.items()
         ]
         raise ConfigError(
-            f"{run} holds a run made with other settings:\n" + "\n".join(lines) + "\n"
-            "repeat its settings, choose another folder with --run, or start over with --fresh"
+            f"{run} holds a run made with other settings:",
+            *lines,
+            "repeat its settings, choose another folder with --run, or start over with --fresh",
         )
     return settings

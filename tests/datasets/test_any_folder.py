@@ -84,14 +84,13 @@ def test_classes_are_trained_on(tmp_path: Path) -> None:
     pets = touch(tmp_path / "pets", "cat/1.jpg", "dog/1.jpg")
     assert fit_to_data(settings(pets)) == (settings(pets), None)
     assert describe_classes(pets, ["cat", "dog"], Path("l")) == (
-        f"classes: cat, dog (the folders in {pets}); to fit without them: --loss itq\n"
+        f"classes: cat, dog (the folders in {pets}); to fit without them: --loss itq",
         "10% of each are kept as queries for `bitcodes evaluate`; the others are trained on and "
-        "searched; the lists are in l"
+        "searched; the lists are in l",
     )
     names = [f"c{number}" for number in range(20)]
-    assert "classes: c0, c1, c2, c3, c4, c5, c6, c7 and 12 more (" in describe_classes(
-        pets, names, Path("l")
-    )
+    first, _ = describe_classes(pets, names, Path("l"))
+    assert first.startswith("classes: c0, c1, c2, c3, c4, c5, c6, c7 and 12 more (")
 
 
 def test_a_folder_around_class_folders_is_seen_through(tmp_path: Path) -> None:
