@@ -16,6 +16,7 @@ from typer.models import OptionInfo
 
 from bitcodes.settings import Panel, Settings
 from bitcodes.settings_file import explain
+from bitcodes.wording import shown
 
 _FIRST = (
     *("data", "minutes", "bits", "loss", "backbone", "epochs", "image_size", "freeze"),
@@ -99,7 +100,7 @@ def _checked(name: str) -> Callable[[Any], Any]:
             try:
                 Settings.model_validate({"data": ".", name: plain})
             except ValidationError as error:
-                message = explain(error, "", Settings.model_fields)
+                message = shown("; ".join(explain(error, "", Settings.model_fields)))
                 raise typer.BadParameter(message.removeprefix(": ")) from None
         return value
 
