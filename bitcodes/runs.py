@@ -20,6 +20,7 @@ EXPORT_FILE = "model.onnx"
 LAST_MODEL_FILE = "last.safetensors"
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.jsonl"
+FITTED_CODES = "fitted.npy"  # the code set of the images that a label-free loss was fitted to
 LISTS = "lists"  # folder of the lists that finetune made of class folders
 
 

@@ -37,8 +37,16 @@ def reporting() -> Iterator[tuple[callbacks.Progress, "Callable[[Progress], None
     with bars(console.err) as shown:
         bar = shown.add_task("", total=None, visible=False)
 
+        began: tuple[float, int] | None = None  # when, and how many were known already
+
         def show_reading(done: int, total: int | None) -> None:
+            nonlocal began
+            if began is None or done < began[1]:
+                began = time.monotonic(), done
             text, visible = f"reading images: {done} of {total}", done != total
+            if total is not None and done > began[1]:
+                each = (time.monotonic() - began[0]) / (done - began[1])
+                text += f", {duration((total - done) * each)} left"
             shown.update(bar, description=text, completed=done, total=total, visible=visible)
 
         def show_training(now: "Progress") -> None:

@@ -19,7 +19,7 @@ from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
 from bitcodes.models.engines import load_encoder
-from bitcodes.runs import EXPORT_FILE, MODEL_FILE, choose_model
+from bitcodes.runs import EXPORT_FILE, FITTED_CODES, MODEL_FILE, choose_model
 from bitcodes.sources.item import Damage
 from bitcodes.sources.left_out import total
 from bitcodes.sources.lists import ImageList
@@ -95,7 +95,10 @@ def encode(
                 + ". Write to another file with -o, or replace it with --force"
             )
         existing = None
-    update = Update(source, existing, append)
+    base = existing
+    if existing is None and (base := _fitted_codes(target)) is not None:
+        append = False  # to nothing
+    update = Update(source, base, append)
     if left_out := total(source.left_out).describe():
         log(left_out)
     if existing is not None and update.is_empty:
@@ -127,6 +130,10 @@ def encode(
         _encode_rest(writer, update, batches, strict, progress or _ignore, log)
         if existing is not None:
             log(update.summary())
+        elif base is not None:
+            done = counted(update.kept_count, "image")
+            now = update.new_count + update.changed_count
+            log(f"{done} encoded when the model was fitted, {now:,} now")
         return writer.commit()
 
 
@@ -268,6 +275,18 @@ class _Target:
                 f"{out} exists already, and none of its {counted(update.old_count, 'image')} is "
                 "among these. To keep them and add these, use --append; to replace them, --force"
             )
+
+
+def _fitted_codes(target: _Target) -> CodeSet | None:
+    """The codes of the images that the model was fitted to, if they can be taken from its run."""
+    path = target.model.path
+    if not isinstance(path, Path) or not (file := path.parent / FITTED_CODES).is_file():
+        return None
+    try:
+        codes = CodeSet.open(file)
+    except CodeSetError:
+        return None
+    return None if target.differences(codes, append=False) else codes
 
 
 def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:

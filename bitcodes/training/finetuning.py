@@ -104,11 +104,10 @@ def finetune(
                 return Finetuned(run, before, [line], already=True)
             _check_weights(before or settings)
             settings = before or resolve_to_fit(settings, images)
-            model, line = fit(settings, images, workers, loading, log)
-            write_run(run, settings, model, line)
+            done = fit(settings, images, workers, loading, log)
+            write_run(run, settings, done, log)
             runs.set_latest(run)
-            export_trained(run / runs.MODEL_FILE, log)
-            return Finetuned(run, settings, [line], already=False)
+            return Finetuned(run, settings, [done.line], already=False)
 
         def begin() -> tuple[Settings | None, Path]:
             before = _begin(run, settings, fresh, stack)

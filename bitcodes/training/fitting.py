@@ -1,24 +1,29 @@
 """Runs of losses without labels: the hash layer is fitted at once to frozen features."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bitcodes import runs
 from bitcodes.callbacks import Note, Progress
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.documents import read_json
 from bitcodes.errors import DataError, ModelError
-from bitcodes.losses.label_free import fit_function
+from bitcodes.losses.label_free import Planes, fit_function
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
+from bitcodes.models.engines import export_trained, load_encoder
 from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Settings
+from bitcodes.sources.item import Stat
 from bitcodes.sources.lists import ImageList, read_list
 from bitcodes.sources.source import open_images
+from bitcodes.training.fitted_codes import DECODE, write_codes
 from bitcodes.training.frozen import FrozenFeatures
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.state import clear, data_digest, write_metrics
@@ -31,10 +36,21 @@ def images_to_fit(data: Path) -> ImageList:
     return read_list(path) if path.is_file() else open_images([str(data)])
 
 
-def fit(
-    settings: Settings, images: ImageList, workers: int, loading: Progress, log: Note
-) -> tuple[HashModel, dict[str, Any]]:
-    """A model with its hash layer fitted to the images, and its line of metrics.jsonl.
+@dataclass(frozen=True)
+class Fit:
+    """A model with its hash layer fitted to images, and its line of metrics.jsonl."""
+
+    model: HashModel
+    line: dict[str, Any]
+    planes: Planes
+    images: ImageList
+    features: NDArray[np.float32]
+    """(N, D), NaN for images that cannot be read."""
+    stats: list[Stat]
+
+
+def fit(settings: Settings, images: ImageList, workers: int, loading: Progress, log: Note) -> Fit:
+    """Fit the hash layer of a model to the images.
 
     Images that cannot be read are left out. Raises DataError if fewer than two can be read.
     """
@@ -49,7 +65,7 @@ def fit(
         images.class_names,
         settings.weights,
     ).to(choose_device(settings.device))
-    store = FrozenFeatures(runs.FEATURES, model, images)
+    store = FrozenFeatures(runs.FEATURES, model, images, DECODE)
     every = store.load(workers, loading)
     missing = store.unreadable(every)
     if len(missing):
@@ -77,15 +93,19 @@ def fit(
         "train_seconds": round(seconds, 1),
         "data": data_digest(images),
     }
-    return model, line
+    return Fit(model, line, planes, images, every.numpy(), store.stats)
 
 
-def write_run(run: Path, settings: Settings, model: HashModel, line: dict[str, Any]) -> None:
-    """Replace the files of a run: config.yaml, model.safetensors and, last, metrics.jsonl."""
+def write_run(run: Path, settings: Settings, fit: Fit, log: Note) -> None:
+    """Replace the files of a run: the model, its codes of the images and, last, metrics.jsonl."""
     clear(run)
     settings.save(run / runs.CONFIG_FILE)
-    save_model(model, run / runs.MODEL_FILE)
-    write_metrics(run, [line])
+    path = run / runs.MODEL_FILE
+    save_model(fit.model, path)
+    export_trained(path, log)
+    codes = run / runs.FITTED_CODES
+    write_codes(codes, load_encoder(path), fit.planes, fit.images, fit.features, fit.stats)
+    write_metrics(run, [fit.line])
 
 
 def fitted(run: Path, images: ImageList) -> dict[str, Any] | None:

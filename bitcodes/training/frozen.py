@@ -1,6 +1,7 @@
 """Features of images from a frozen backbone: computed once, then kept on disk."""
 
 import hashlib
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from bitcodes.errors import DataError, ImageError
 from bitcodes.files import atomic_write
 from bitcodes.images.decode import open_image
 from bitcodes.models.hashing import HashModel
-from bitcodes.sources.item import file_stat
+from bitcodes.sources.item import Stat, file_stat
 from bitcodes.sources.lists import ImageList
-from bitcodes.sources.reading import batches_of, read_batches
+from bitcodes.sources.reading import Decode, batches_of, read_batches
 from bitcodes.sources.source import to_source
 
 _BATCH = 128
@@ -30,10 +31,16 @@ class FrozenFeatures:
     torch and the kind of device. So they are never out of date and may be deleted at any time.
     """
 
-    def __init__(self, folder: Path, model: HashModel, images: ImageList) -> None:
+    def __init__(
+        self, folder: Path, model: HashModel, images: ImageList, decode: Decode = "full"
+    ) -> None:
         self.images = images
+        paths = (images.absolute_path(position) for position in range(len(images)))
+        self.stats = [file_stat(path) for path in paths]
+        """Size and time of each image before it is read."""
         self._model = model
-        self._folder = folder / _digest(model, images)
+        self._decode: Decode = decode
+        self._folder = folder / _digest(model, images, self.stats, decode)
 
     def load(self, workers: int, progress: Progress) -> torch.Tensor:
         """The features, (N, D) on the CPU. Missing ones are computed and stored.
@@ -49,7 +56,9 @@ class FrozenFeatures:
             done += len(stored)
         progress(done, count)
         batches = batches_of(islice(to_source(self.images), done, None), _BATCH)
-        for batch, read in read_batches(batches, _BATCH, model.preprocessing, "full", workers):
+        for batch, read in read_batches(
+            batches, _BATCH, model.preprocessing, self._decode, workers
+        ):
             if len(read.good):
                 pixels = torch.from_numpy(read.pixels).to(model.device)
                 features[done + torch.from_numpy(read.good)] = model.pooled(pixels).cpu()
@@ -94,14 +103,13 @@ class FrozenFeatures:
         return part if part.shape == shape and part.dtype == np.float32 else None
 
 
-def _digest(model: HashModel, images: ImageList) -> str:
+def _digest(model: HashModel, images: ImageList, stats: Sequence[Stat], decode: Decode) -> str:
     """A name for the features of these images by this backbone, on this kind of device."""
-    kind = f"{torch.__version__}\0{model.device.type}\0{model.backbone_name}\0"
+    kind = f"{torch.__version__}\0{model.device.type}\0{model.backbone_name}\0{decode}\0"
     digest = hashlib.sha256(kind.encode())
     digest.update(model.fingerprint(with_head=False).encode())
-    for position in range(len(images)):
+    for position, (size, time) in enumerate(stats):
         path = images.absolute_path(position)
-        size, time = file_stat(path)
         digest.update(f"{path}\0{size}\0{time}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 

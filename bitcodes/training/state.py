@@ -21,6 +21,7 @@ _FILES = (
     *(runs.CHECKPOINT_FILE, runs.MODEL_FILE, runs.EXPORT_FILE, runs.LAST_MODEL_FILE),
     *(runs.METRICS_FILE, runs.CONFIG_FILE),
 )
+_CODES = Path(runs.FITTED_CODES).stem
 
 
 @dataclass
@@ -100,7 +101,11 @@ def write_metrics(run: Path, history: list[dict[str, Any]]) -> None:
 
 def clear(run: Path) -> None:
     """Remove what training writes into a run, and nothing else."""
-    for path in [*(run / name for name in _FILES), *run.glob("events.out.tfevents.*")]:
+    for path in [
+        *(run / name for name in _FILES),
+        *run.glob("events.out.tfevents.*"),
+        *run.glob(f"{_CODES}.*"),
+    ]:
         path.unlink(missing_ok=True)
 
 

@@ -16,12 +16,14 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import ConfigError, DataError
 from bitcodes.losses import LABEL_FREE
 from bitcodes.models.checkpoint import load_model
+from bitcodes.models.engines import load_encoder
+from bitcodes.models.hashing import HashModel
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import read_list, write_list
 from bitcodes.tasks.encode import encode
 from bitcodes.tasks.evaluate import evaluate
-from bitcodes.training import Finetuned, finetune
+from bitcodes.training import Finetuned, finetune, fitted_codes
 
 
 @pytest.fixture
@@ -44,7 +46,8 @@ def test_a_folder_of_images_becomes_a_run(photos: Path, loss: str) -> None:
     done = fit(photos, loss, log=message.append)
     assert done.run == Path(f"runs/photos-tiny-{loss}-16")
     assert {path.name for path in done.run.iterdir()} == {
-        *("config.yaml", "model.safetensors", "metrics.jsonl")
+        *("config.yaml", "model.safetensors", "metrics.jsonl"),
+        *("fitted.npy", "fitted.json", "fitted.paths.txt", "fitted.stat.npy"),
     }
     assert load_settings(Path("runs/latest")) == done.settings
     line = json.loads((done.run / "metrics.jsonl").read_text())
@@ -58,6 +61,44 @@ def test_a_folder_of_images_becomes_a_run(photos: Path, loss: str) -> None:
     bits = np.unpackbits(np.asarray(codes.codes), axis=1)
     assert 0.2 < bits.mean() < 0.8
     assert len(np.unique(bits, axis=0)) > 30
+
+
+def code_bytes(name: str) -> list[bytes]:
+    """The files of a code set."""
+    return [path.read_bytes() for path in sorted(Path().glob(f"{name}.*"))]
+
+
+@pytest.mark.parametrize("unsure", [0.0, 3e-5, 0.02])
+def test_images_are_read_once_and_codes_are_those_of_encode(
+    photos: Path, unsure: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitted_codes, "UNSURE", unsure)
+    (photos / "07.png").write_bytes(b"x")
+    done = fit(photos)
+    model = load_encoder(done.run)
+    lines: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(HashModel, "encode_batch", None)
+        codes = encode(model, photos, "codes.npy", log=lines.append)
+    assert codes.count == 39 and len(codes.skipped) == 1
+    assert lines[-1] == "39 images encoded when the model was fitted, 1 now"
+
+    for path in done.run.glob("fitted.*"):
+        path.rename(path.with_name(f"aside.{path.name}"))
+    encode(model, photos, "anew.npy")
+    assert code_bytes("codes") == code_bytes("anew")
+
+    # What does not fit is encoded: other images, changed ones, features, another way of reading.
+    for path in done.run.glob("aside.*"):
+        path.rename(path.with_name(path.name.removeprefix("aside.")))
+    make_pictures(photos / "more", 3)
+    os.utime(photos / "03.png", ns=(5, 5))
+    assert encode(model, photos, "more.npy", log=lines.append).count == 42
+    assert lines[-1] == "38 images encoded when the model was fitted, 5 now"
+    assert encode(model, photos, "features.npy", features=True).features is not None
+    before = len(lines)
+    encode(model, photos, "full.npy", decode="full", log=lines.append)
+    assert len(lines) == before
 
 
 def test_it_is_done_once(photos: Path) -> None:
