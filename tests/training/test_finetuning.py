@@ -3,6 +3,7 @@
 import errno
 import itertools
 import json
+import os
 import shutil
 import signal
 import threading
@@ -815,6 +816,33 @@ def test_a_disk_with_too_little_room_is_noticed_before_images_are_read(
     monkeypatch.setattr(inputs, "TrainingImages", None)
     with pytest.raises(BitcodesError, match=r"the disk with run is nearly full: .* 0 MB are free"):
         finetune(make_settings(data))
+    assert not Path("run").exists()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("deaths", [2, 10**6])
+def test_a_worker_that_dies_is_replaced_or_an_error(
+    data: Path, undisturbed: Path, deaths: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, parent = reading.open_image, os.getpid()
+    Path("deaths").mkdir()
+
+    def deadly(*arguments: Any) -> Image.Image:
+        if os.getpid() != parent and len(list(Path("deaths").iterdir())) < deaths:
+            Path("deaths", str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments)
+
+    monkeypatch.setattr(reading, "open_image", deadly)
+    # Two batches, or the images would be read in this process.
+    monkeypatch.setattr(inputs.np, "array_split", lambda rows, parts: np.split(rows, 4))
+    if deaths == 2:
+        finetune(make_settings(data), workers=2)
+        assert len(list(Path("deaths").iterdir())) == 2
+        assert_equal_outcome(Path("run"), undisturbed)
+        return
+    with pytest.raises(BitcodesError, match="kill"):
+        finetune(make_settings(data), workers=2)
     assert not Path("run").exists()
 
 
