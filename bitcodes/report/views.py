@@ -137,6 +137,11 @@ def _(result: Duplicates) -> Iterator[str]:
 heading.register(Duplicates, Duplicates.describe)
 
 
+@remarks.register
+def _(result: Duplicates) -> Iterable[str]:
+    return result.notes
+
+
 @tables.register
 def _(encoded: Encoded) -> Iterator[RenderableType]:
     code_set = encoded.code_set

@@ -1,11 +1,12 @@
 """Near-duplicates of a code set: the groups, and which image of each to keep."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
 from bitcodes.choices import Keep
@@ -14,6 +15,8 @@ from bitcodes.codes.paths import escape
 from bitcodes.errors import CodeSetError, ImageError
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.stored import open_groups
+from bitcodes.sources.left_out import is_system_name
+from bitcodes.sources.paths import quote_path
 from bitcodes.wording import counted
 
 RADIUS_SHARE = 10
@@ -48,6 +51,8 @@ class Duplicates:
     radius: int
     keep: Keep
     groups: tuple[tuple[Image, ...], ...]
+    notes: tuple[str, ...] = ()
+    """Files that were left out, or whose sizes are unknown."""
 
     def __repr__(self) -> str:
         return f"<Duplicates: {self.describe()}>"
@@ -72,6 +77,7 @@ class Duplicates:
             **vars(self),
             "codes": escape(self.codes),
             "extra": self.extra,
+            "notes": [*self.notes],
             "groups": [[_image_dict(image) for image in images] for images in self.groups],
         }
 
@@ -87,8 +93,9 @@ def find_duplicates(
 
     `code_set` is a code set or its file. `radius` is a tenth of the bits by default, rounded down:
     measured on photographs, it finds copies that were resized, recompressed or mirrored. `keep`
-    says which image of a group comes first: the first by path, or the largest (pixels, then path;
-    an image that cannot be read is the smallest).
+    says which image of a group comes first: the first by path, or the largest (pixels, then path).
+    Groups are of files: a file that two rows name counts once, and one that is gone not at all.
+    Where sizes are unknown, the first is kept; `notes` of the result says so.
     Raises CodeSetError if the largest is requested of a set that does not say where its images are.
     """
     if not isinstance(code_set, CodeSet):
@@ -100,7 +107,8 @@ def find_duplicates(
         )
     radius = code_set.bits // RADIUS_SHARE if radius is None else radius
     index = open_groups(code_set, threads)
-    groups = near_duplicates(index, radius, progress)
+    chooser = _Chooser(code_set, keep)
+    groups = map(chooser.group, near_duplicates(index, radius, progress))
     return Duplicates(
         codes=code_set.name,
         bits=code_set.bits,
@@ -108,34 +116,105 @@ def find_duplicates(
         distinct=len(index.distinct),
         radius=radius,
         keep=keep,
-        groups=tuple(_group(code_set, rows.tolist(), keep) for rows in groups),
+        groups=tuple(group for group in groups if len(group) > 1),
+        notes=tuple(chooser.notes()),
     )
 
 
-def _group(code_set: CodeSet, rows: Sequence[int], keep: Keep) -> tuple[Image, ...]:
-    paths = {row: code_set.paths[row] for row in rows}
-    if keep == "first":
-        best = min(rows, key=lambda row: (paths[row], row))
-    else:
-        best = min(rows, key=lambda row: (-_pixels(code_set.absolute_path(row)), paths[row], row))
-    codes = code_set.codes[list(rows)] ^ code_set.codes[best]
-    distances = np.bitwise_count(codes).sum(axis=1, dtype=int).tolist()
-    images = [
-        Image(row, paths[row], code_set.file(row), distance)
-        for row, distance in zip(rows, distances, strict=True)
-    ]
-    images.sort(key=lambda image: (image.row != best, image.distance, image.path, image.row))
-    return tuple(images)
+class _Chooser:
+    """Makes groups of files from groups of rows, and chooses the file of each that is kept.
+
+    A file that two rows name is one file. One that is gone is in no group: a copy of it could be
+    the only one. Both are known only where the images lie in a folder that is there.
+    """
+
+    def __init__(self, code_set: CodeSet, keep: Keep) -> None:
+        self._set = code_set
+        self._keep = keep
+        root = code_set.root
+        self._has_files = root is not None and root.is_dir()
+        self._gone: list[str] = []
+        self._doubled: list[tuple[str, str]] = []
+        self._unmeasured: list[str] = []  # one for each group
+
+    def group(self, rows: NDArray[np.int64]) -> tuple[Image, ...]:
+        """The images of a group, that to keep first; fewer than two are no duplicates."""
+        paths = {row: self._set.paths[row] for row in rows.tolist()}
+        if self._has_files:
+            paths = self._files(paths)
+        if len(paths) < 2:
+            return ()
+        best = self._best(paths)
+        codes = self._set.codes[list(paths)] ^ self._set.codes[best]
+        distances = np.bitwise_count(codes).sum(axis=1, dtype=int).tolist()
+        images = [
+            Image(row, path, self._set.file(row), distance)
+            for (row, path), distance in zip(paths.items(), distances, strict=True)
+        ]
+        images.sort(key=lambda image: (image.row != best, image.distance, image.path, image.row))
+        return tuple(images)
+
+    def notes(self) -> Iterator[str]:
+        """What a reader should know of files that were left out or not compared."""
+        if self._gone:
+            yield (
+                f"{counted(len(self._gone), 'image')} of groups left out: no longer there "
+                f"({_some(self._gone)}); `bitcodes encode` brings the set up to date"
+            )
+        if self._doubled:
+            pairs = [f"{one} is {other}" for one, other in self._doubled]
+            count = counted(len(pairs), "path leads", "paths lead")
+            yield f"{count} to a file that another path leads to, and counted once ({_some(pairs)})"
+        if self._unmeasured:
+            yield (
+                f"{counted(len(self._unmeasured), 'group')} with an image whose size is unknown "
+                f"({_some(self._unmeasured)}): there the first by path is kept, not the largest"
+            )
+
+    def _files(self, paths: dict[int, str]) -> dict[int, str]:
+        """The rows whose files are there, each file once: by a path that is no link, if it can."""
+        files: dict[tuple[int, int], int] = {}
+        order = sorted(paths, key=lambda row: (self._path(row).is_symlink(), paths[row], row))
+        for row in order:
+            try:
+                status = self._path(row).stat()
+            except OSError:
+                self._gone.append(paths[row])
+                continue
+            same = files.setdefault((status.st_dev, status.st_ino), row)
+            if same != row:
+                self._doubled.append((paths[row], paths[same]))
+        return {row: paths[row] for row in sorted(files.values())}
+
+    def _best(self, paths: dict[int, str]) -> int:
+        if self._keep == "largest":
+            sizes = {row: _pixels(self._path(row)) for row in paths}
+            if None not in sizes.values():
+                return min(paths, key=lambda row: (-(sizes[row] or 0), paths[row], row))
+            self._unmeasured.append(next(paths[row] for row, size in sizes.items() if size is None))
+        return min(paths, key=lambda row: (_is_of_system(paths[row]), paths[row], row))
+
+    def _path(self, row: int) -> Path:
+        return self._set.absolute_path(row)
 
 
-def _pixels(file: Path) -> int:
+def _pixels(file: Path) -> int | None:
+    """The pixels of an image; None if it cannot be read."""
     from bitcodes.images.decode import image_size  # keeping the first needs no Pillow
 
     try:
         width, height = image_size(file)
     except ImageError:
-        return 0
+        return None
     return width * height
+
+
+def _is_of_system(path: str) -> bool:
+    return any(map(is_system_name, path.split("/")))
+
+
+def _some(names: Sequence[str]) -> str:
+    return quote_path(names[0]) + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
 
 
 def _image_dict(image: Image) -> dict[str, Any]:

@@ -72,12 +72,12 @@ def test_the_default_radius_is_a_tenth_of_the_bits(
 def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("duplicates", "--radius", 5, "--json", "--html", "page.html") == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["extra"] == 4 and document["distinct"] == 5 and document["radius"] == 5
+    assert document["extra"] == 3 and document["distinct"] == 5 and document["radius"] == 5
     assert [[image["row"] for image in images] for images in document["groups"]] == [
         [2, 0, 3],
         [1, 4],
-        [5, 6],
     ]
+    assert "1 image of groups left out: no longer there ('gone.png')" in document["notes"][0]
     assert document["groups"][0][2] == {
         "row": 3,
         "path": "d.png",
@@ -86,7 +86,7 @@ def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     }
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    assert page.count("<img") == 6 and page.count('class="missing"') == 1
+    assert page.count("<img") == 5 and page.count('class="missing"') == 0
 
 
 def test_a_table_on_a_terminal(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

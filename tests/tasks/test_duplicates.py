@@ -1,0 +1,95 @@
+"""Groups of near-duplicates are groups of files, and nothing advises deleting the only copy."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.tasks.duplicates import Duplicates, find_duplicates
+
+
+def pictures(folder: Path, **sides: int) -> None:
+    for name, side in sides.items():
+        file = folder / name.replace("__", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side)).save(file, "PNG")
+
+
+def duplicates(root: Path | None, *paths: str, keep="first") -> Duplicates:
+    """Those among images that all have one code."""
+    codes = np.zeros((len(paths), 2), np.uint8)
+    return find_duplicates(CodeSet.from_arrays(codes, 16, paths, root=root), keep=keep)
+
+
+def groups(result: Duplicates) -> list[list[str]]:
+    return [[image.path for image in group] for group in result.groups]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+@pytest.mark.parametrize("make", [os.symlink, os.link])
+def test_a_link_and_its_target_are_one_file(tmp_path: Path, make) -> None:
+    pictures(tmp_path, b=3)
+    make(tmp_path / "b", tmp_path / "a")
+    result = duplicates(tmp_path, "a", "b")
+    assert groups(result) == []
+    assert len(result.notes) == 1 and "counted once" in result.notes[0]
+    pictures(tmp_path, c=3)
+    result = duplicates(tmp_path, "a", "b", "c")
+    kept = "b" if make is os.symlink else "a"
+    assert groups(result) == [[kept, "c"]]
+
+
+def test_a_file_under_two_paths_is_one_file(tmp_path: Path) -> None:
+    pictures(tmp_path, a=3, x__y=1)
+    result = duplicates(tmp_path, "a", "x/../a", "a")
+    assert groups(result) == []
+    assert "2 paths lead to a file that another path leads to" in result.notes[0]
+
+
+def test_what_is_gone_is_neither_kept_nor_a_reason_to_delete(tmp_path: Path) -> None:
+    pictures(tmp_path, b=3, c=3)
+    for keep in ("first", "largest"):
+        result = duplicates(tmp_path, "a", "b", keep=keep)
+        assert groups(result) == []
+        assert result.notes == (
+            "1 image of groups left out: no longer there ('a'); `bitcodes encode` brings the set "
+            "up to date",
+        )
+        assert groups(duplicates(tmp_path, "a", "b", "c", keep=keep)) == [["b", "c"]]
+
+
+def test_a_thumbnail_of_the_system_is_not_kept(tmp_path: Path) -> None:
+    pictures(tmp_path, **{"@eaDir__x.jpg": 3, "photos__x.jpg": 3})
+    result = duplicates(tmp_path, "@eaDir/x.jpg", "photos/x.jpg")
+    assert groups(result) == [["photos/x.jpg", "@eaDir/x.jpg"]]
+
+
+def test_sizes_that_are_unknown_are_not_compared(tmp_path: Path) -> None:
+    pictures(tmp_path, a=3, c=9)
+    (tmp_path / "b").write_bytes(b"damaged")
+    assert groups(duplicates(tmp_path, "a", "c", keep="largest")) == [["c", "a"]]
+    result = duplicates(tmp_path, "a", "b", "c", keep="largest")
+    assert groups(result) == [["a", "b", "c"]]
+    assert result.notes == (
+        "1 group with an image whose size is unknown ('b'): there the first by path is kept, not "
+        "the largest",
+    )
+
+
+def test_images_in_an_archive_have_unknown_sizes(tmp_path: Path) -> None:
+    pictures(tmp_path, a=3, b=9)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in ("a", "b"):
+            archive.write(tmp_path / name, name)
+    result = duplicates(tmp_path / "z.zip", "a", "b", keep="largest")
+    assert groups(result) == [["a", "b"]]
+    assert "size is unknown" in result.notes[0]
+
+
+def test_without_the_images_rows_are_groups(tmp_path: Path) -> None:
+    assert groups(duplicates(None, "a", "b")) == [["a", "b"]]
+    assert groups(duplicates(tmp_path / "elsewhere", "a", "b")) == [["a", "b"]]
