@@ -155,8 +155,13 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
 
 
 def settings(data: Path, **values: Any) -> Settings:
-    chosen = make_settings(data, val=0, **values).model_dump()
-    return Settings.build({name: value for name, value in chosen.items() if name != "epochs"})
+    return _unplanned(make_settings(data, val=0, **values))
+
+
+def _unplanned(settings: Settings) -> Settings:
+    """The settings without epochs and steps, which --minutes chooses."""
+    values = settings.model_dump(exclude={"epochs", "max_steps"})
+    return Settings.build(values)
 
 
 def finetune(settings: Settings, **options: Any) -> training.Finetuned:
@@ -210,6 +215,17 @@ def test_rerunning_with_the_settings_repeats_it(data: Path, clock: Clock) -> Non
     assert [line["step"] for line in again.history] == [line["step"] for line in first.history]
 
 
+def test_a_frozen_backbone_ends_early_if_more_epochs_add_nothing(data: Path, clock: Clock) -> None:
+    done = finetune(settings(data, freeze=True), minutes=4)
+    assert clock.now <= 220
+    assert len(done.history) == load_settings(done.run).epochs <= 60
+    clock.step = 1e-3
+    start = clock.now
+    done = finetune(settings(data, freeze=True), minutes=60, fresh=True)
+    assert len(done.history) == 60
+    assert clock.now - start < 10
+
+
 def test_less_than_an_epoch(data: Path, clock: Clock) -> None:
     clock.step = 20.0
     done = finetune(settings(data), minutes=3)
@@ -225,9 +241,4 @@ def test_what_it_does_not_go_with(data: Path, clock: Clock) -> None:
         finetune(Settings.build({"data": data, "loss": "itq"}), minutes=1)
     training.finetune(make_settings(data, epochs=1), Path("run"), workers=0)
     with pytest.raises(ConfigError, match="was begun without --minutes"):
-        finetune(_without_epochs(data), minutes=1)
-
-
-def _without_epochs(data: Path) -> Settings:
-    values = make_settings(data).model_dump()
-    return Settings.build({name: value for name, value in values.items() if name != "epochs"})
+        finetune(_unplanned(make_settings(data)), minutes=1)
