@@ -1,5 +1,6 @@
 """The files of an index: a folder beside the code set, whose arrays are mapped when opened."""
 
+import glob
 import json
 import mmap
 import shutil
@@ -17,7 +18,7 @@ from bitcodes.callbacks import Note
 from bitcodes.codes.codeset import VERIFY_BYTES, CodeSet
 from bitcodes.codes.columns import map_file, read_npy
 from bitcodes.errors import CodeSetError
-from bitcodes.files import change_names, fsync_dir, make_readable, write_json_atomic
+from bitcodes.files import change_names, fsync_dir, lock, make_readable, write_json_atomic
 from bitcodes.hamming.checking import BadIndexError, check_groups, check_tables, expect_names
 from bitcodes.hamming.fallback import kernels_load
 from bitcodes.hamming.grouped import Groups
@@ -47,7 +48,10 @@ def index_path(codes: Path) -> Path:
 
 
 def save_index(index: SavedIndex, code_set: CodeSet) -> Path:
-    """Store the index of a stored code set beside it, replacing another; return the folder."""
+    """Store the index of a stored code set beside it, replacing another; return the folder.
+
+    Removes what a killed process left. Raises BitcodesError if another process stores one.
+    """
     if code_set.path is None:
         raise CodeSetError(
             "this code set is in memory, but its index is stored beside its files: save it first"
@@ -57,27 +61,34 @@ def save_index(index: SavedIndex, code_set: CodeSet) -> Path:
         raise CodeSetError(
             f"{folder} is not an index, but has the name of this set's index: rename it"
         )
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        arrays = _arrays(index)
-        for name, array in arrays.items():
-            np.save(staging / f"{name}.npy", array)
-        header = {
-            "format": FORMAT,
-            "bits": index.bits,
-            "count": len(index),
-            "distinct": len(index.distinct),
-            "of": _checksum_of(code_set),
-            "codes_crc32": _crc32_of_codes(code_set, len(index)),
-            "files": {name: _checksum(staging / f"{name}.npy") for name in arrays},
-        }
-        write_json_atomic(staging / _HEADER, header)
-        make_readable(staging)
-        _put_in_place(staging, folder)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+    with lock(folder.with_name(f".{folder.name}-lock"), f"the index of {code_set.path}"):
+        for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):  # by a killed process
+            shutil.rmtree(left, ignore_errors=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            _write(index, code_set, staging)
+            _put_in_place(staging, folder)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
     return folder
+
+
+def _write(index: SavedIndex, code_set: CodeSet, staging: Path) -> None:
+    arrays = _arrays(index)
+    for name, array in arrays.items():
+        np.save(staging / f"{name}.npy", array)
+    header = {
+        "format": FORMAT,
+        "bits": index.bits,
+        "count": len(index),
+        "distinct": len(index.distinct),
+        "of": _checksum_of(code_set),
+        "codes_crc32": _crc32_of_codes(code_set, len(index)),
+        "files": {name: _checksum(staging / f"{name}.npy") for name in arrays},
+    }
+    write_json_atomic(staging / _HEADER, header)
+    make_readable(staging)
 
 
 def _put_in_place(staging: Path, folder: Path) -> None:

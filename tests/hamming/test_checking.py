@@ -131,3 +131,15 @@ def test_sound_ones_are_used(code_set, folder):
     update_index(code_set, tables=False)
     assert isinstance(load_index(code_set), GroupedIndex)
     update_index(code_set, tables=True, afresh=True)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    codes = np.zeros((3, 1), np.uint8)
+    saved = save_code_set(CodeSet.from_arrays(codes, 8), tmp_path / "a[b].npy")
+    update_index(saved)
+    before = sorted(tmp_path.iterdir())
+    for name in (".a[b].index.x1", ".a[b].index.x2/old"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".ab.index.x1").mkdir()  # of another set
+    update_index(saved)
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / ".ab.index.x1"])
