@@ -606,13 +606,25 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(
 
 
 @pytest.mark.posix
-def test_workers_that_die_again_and_again_are_an_error_and_lose_nothing(
+def test_an_image_that_kills_its_workers_again_and_again_is_lost_alone(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = encode(make_model(), photos, tmp_path / "whole.npy", batch_size=4)
     _deadly(monkeypatch, 99, tmp_path / "deaths")
-    with pytest.raises(BitcodesError, match=r"3 processes .* killed.*fewer --workers"):
-        encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4, workers=2)
-    encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4)
+    made = encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4, workers=2)
+    assert len(list((tmp_path / "deaths").iterdir())) == 6  # 3 with others, 3 by itself
+    rows = [row for row, path in enumerate(whole.paths) if path != "20.png"]
+    assert list(made.paths) == [whole.paths[row] for row in rows]
+    np.testing.assert_array_equal(made.codes, whole.codes[rows])
+    (reason,) = {reason for path, reason in made.skipped if path == "20.png"}
+    assert "each process that read it was killed" in reason
+    assert {path for path, _ in made.skipped} == {path for path, _ in whole.skipped} | {"20.png"}
+    for path, _ in whole.skipped:
+        (photos / path).unlink()
+    with pytest.raises(DataError, match=r"20.png.*killed"):
+        encode(make_model(), photos, tmp_path / "x.npy", batch_size=4, workers=2, strict=True)
+    monkeypatch.undo()
+    encode(make_model(), photos, tmp_path / "codes.npy", batch_size=4, force=True)
     encode(make_model(), photos, tmp_path / "whole.npy", batch_size=4)
     assert family(tmp_path / "codes.npy") == family(tmp_path / "whole.npy")
 
