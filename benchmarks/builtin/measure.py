@@ -27,6 +27,8 @@ from bitcodes.metrics.compat import average_precision_over_hits
 
 CLASSES = 10
 SEEDS = 5
+RADII_BITS = 128
+RADII = (8, 12, 16, 20, 24, 28, 32)
 FAMILIAR = 4
 """How many of CHANGES are those of benchmarks/copies.py; the others are harder."""
 
@@ -49,8 +51,31 @@ def main() -> None:
     for net in arguments.nets:
         for row in _rows(net, arguments):
             print(f"| {' | '.join(row)} |", flush=True)
+    _print_radii(Features("lite0", PREPROCESSING, arguments.cache), arguments.photos)
     for net in arguments.nets:
         print(f"{net}: {_milliseconds(net, arguments.photos):.1f} ms of processor time per image")
+
+
+def _print_radii(features: Features, photos: Path) -> None:
+    """How many copies, and how many other photographs, are within a radius of the built-in codes.
+
+    Takes copies that `_rows` has kept features of.
+    """
+    codes = _builtin("lite0", features, photos)[RADII_BITS].codes
+    originals = codes(features.of("photos", []))
+    others = _distances(originals, originals)[np.triu_indices(len(originals), 1)]
+    print(f"\n| {RADII_BITS} bits, radius | {' | '.join(CHANGES)} | pairs of other photographs |")
+    print(f"|{' --- |' * (len(CHANGES) + 2)}")
+    copies = [codes(features.of(_kept_name(name), [])) for name in CHANGES]
+    for radius in RADII:
+        found = [((copy != originals).sum(axis=1) <= radius).mean() for copy in copies]
+        shares = " | ".join(f"{share:.2f}" for share in found)
+        print(f"| {radius} | {shares} | {(others <= radius).sum()} of {len(others):,} |")
+    print()
+
+
+def _kept_name(change: str) -> str:
+    return f"photos-{change.replace(' ', '-')}"
 
 
 def _rows(net: Net, arguments: argparse.Namespace) -> Iterator[list[str]]:
@@ -61,7 +86,7 @@ def _rows(net: Net, arguments: argparse.Namespace) -> Iterator[list[str]]:
     photos = paths_in(arguments.photos)
     originals = features.of("photos", opened(photos))
     copies = [
-        features.of(f"photos-{name.replace(' ', '-')}", map(change, opened(photos)))
+        features.of(_kept_name(name), map(change, opened(photos)))
         for name, change in CHANGES.items()
     ]
     layers = _builtin(net, features, train)
