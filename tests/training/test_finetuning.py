@@ -919,7 +919,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     assert len(moments) > 10
     rng = np.random.default_rng(0)
     kills = 0
-    for chosen in rng.choice(len(moments), 4, replace=False):
+    for chosen in rng.choice(len(moments), 6, replace=False):
         if not run.exists():
             shutil.copytree(before, run)
         moment = moments[chosen]
