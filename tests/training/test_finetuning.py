@@ -919,7 +919,8 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     assert len(moments) > 10
     rng = np.random.default_rng(0)
     kills = 0
-    for chosen in rng.choice(len(moments), 6, replace=False):
+    count = 6 if part == "starting" else 4  # a start that goes on runs fewer of the lines
+    for chosen in rng.choice(len(moments), count, replace=False):
         if not run.exists():
             shutil.copytree(before, run)
         moment = moments[chosen]
