@@ -5,9 +5,10 @@
 PHOTOS is a folder of photographs (.jpg, .jpeg), about a hundred. `finetune` of two class folders of
 them, a few steps, and `encode --engine torch` of them all run in turns, sleeping (as the command
 line sets it) and spinning (as libgomp and the OpenMP of Intel and LLVM do by themselves), first
-alone and then beside `--busy` processes that compute without end. Prints the medians of all rounds
-and of the ratios within each round. Stops if codes or losses differ: waiting must not change a
-result.
+alone and then beside `--busy` processes that compute without end. Then two processes train and
+encode 16 images in turns, without the start of a command. Prints the medians of all rounds, and of
+the ratios within each round with their quartiles. Stops if codes or losses differ: waiting must not
+change a result.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from machine import processor
 from startup import measure
@@ -34,6 +35,25 @@ from bitcodes.machine import core_count
 SPINNING = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
 NAMES = "OMP_WAIT_POLICY", *SPINNING
 STEPS = 4
+
+# Steps and batches without a command's start: two processes stay, and work in turns.
+WORK = """
+import json, sys, time
+import numpy as np
+import torch
+from bitcodes.models.backbones import find_backbone
+from bitcodes.models.hashing import HashModel
+model = HashModel(name := "tf_efficientnet_lite0", 48, find_backbone(name).preprocessing(128))
+images = np.random.default_rng(0).integers(0, 256, (16, 128, 128, 3), np.uint8)
+for line in sys.stdin:
+    start, processor = time.perf_counter(), time.process_time()
+    if line == "train\\n":
+        pixels = model.preprocessing.normalise(torch.from_numpy(images))
+        model.train()(pixels).square().mean().backward()
+    else:
+        model.encode_batch(images)
+    print(json.dumps([time.perf_counter() - start, time.process_time() - processor]), flush=True)
+"""
 
 
 class Measured(NamedTuple):
@@ -50,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="a folder of photographs")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=20, help="rounds without starting commands")
     parser.add_argument("--busy", type=int, default=2, help="processes that compute beside")
     options = parser.parse_args()
     print(
@@ -65,7 +86,14 @@ def main() -> None:
         for count in (0, options.busy):
             with busy(count):
                 rounds = [both(folder) for _ in range(options.rounds)]
-            table(f"{count} busy processes" if count else "nothing", rounds)
+                steps = {kind: in_turns(kind, options.turns) for kind in ("train", "encode")}
+            beside = f"{count} busy processes" if count else "nothing"
+            for field, text in WORDS.items():
+                row(beside, text, [tuple(getattr(way, field) for way in both) for both in rounds])
+            for kind, pairs in steps.items():
+                for number, text in enumerate(("seconds", "processor seconds")):
+                    text = f"16 images, {kind}, {text}"
+                    row(beside, text, [(one[number], other[number]) for one, other in pairs])
 
 
 def program() -> list[str]:
@@ -121,24 +149,46 @@ def busy(count: int) -> Iterator[None]:
             process.wait()
 
 
-def table(beside: str, rounds: list[tuple[Measured, Measured]]) -> None:
-    """A line for each thing measured."""
-    words = {
-        "training": "`finetune`, images per second",
-        "finetune": "`finetune`, whole command, seconds",
-        "finetune_processor": "`finetune`, processor seconds",
-        "encode": "`encode --engine torch`, whole command, seconds",
-        "encode_processor": "`encode --engine torch`, processor seconds",
-    }
-    for field, text in words.items():
-        pairs = [(getattr(one, field), getattr(other, field)) for one, other in rounds]
-        sleeping, spinning = (statistics.median(values) for values in zip(*pairs, strict=True))
-        ratios = sorted(one / other for one, other in pairs)
-        print(
-            f"| {beside} | {text} | {sleeping:.1f} | {spinning:.1f} | "
-            f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |",
-            flush=True,
-        )
+def in_turns(kind: str, turns: int) -> list[tuple[list[float], list[float]]]:
+    """Seconds and processor seconds of a step or batch, sleeping and spinning, of each round."""
+    plain = {name: value for name, value in os.environ.items() if name not in NAMES}
+    ways = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}, SPINNING
+    command = [sys.executable, "-c", WORK]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    children = [subprocess.Popen(command, env=plain | way, **pipes) for way in ways]
+    rounds = []
+    for _ in range(turns + 1):
+        measured = []
+        for child in children:
+            child.stdin.write(f"{kind}\n")
+            measured.append(json.loads(child.stdout.readline()))
+        rounds.append((measured[0], measured[1]))
+    for child in children:
+        child.communicate()
+    return rounds[1:]  # without the first, which warms up
+
+
+WORDS = {
+    "training": "`finetune`, images per second",
+    "finetune": "`finetune`, whole command, seconds",
+    "finetune_processor": "`finetune`, processor seconds",
+    "encode": "`encode --engine torch`, whole command, seconds",
+    "encode_processor": "`encode --engine torch`, processor seconds",
+}
+
+
+def row(beside: str, text: str, pairs: list[Any]) -> None:
+    """A line of the table: medians, and the median of the ratios with their middle half."""
+    if not pairs:
+        return
+    sleeping, spinning = (statistics.median(values) for values in zip(*pairs, strict=True))
+    ratios = [one / other for one, other in pairs]
+    low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+    print(
+        f"| {beside} | {text} | {sleeping:.3g} | {spinning:.3g} | "
+        f"{middle:.2f} ({low:.2f} to {high:.2f}) |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
