@@ -14,8 +14,8 @@ from bitcodes.cli.options import (
 def duplicates(
     codes: CodesArgument = None,
     radius: int | None = option(
-        "Largest Hamming distance between near-duplicates. 0 finds equal codes. Default: a tenth "
-        "of the bits (12 of 128), which finds copies that were resized, recompressed or mirrored.",
+        "Largest Hamming distance between near-duplicates. 0 finds equal codes. Default: an eighth "
+        "of the bits (16 of 128), which finds copies that were resized, recompressed or mirrored.",
         min=0,
     ),
     keep: Keep = option(

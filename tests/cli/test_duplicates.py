@@ -57,10 +57,10 @@ def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str
     ]
 
 
-def test_the_default_radius_is_a_tenth_of_the_bits(
+def test_the_default_radius_is_an_eighth_of_the_bits(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for bits, radius in ((20, 2), (128, 12), (9, 0)):
+    for bits, radius in ((20, 2), (128, 16), (7, 0)):
         codes = np.zeros((2, bits), bool)
         codes[1, :radius] = True
         save_code_set(CodeSet.from_arrays(pack_bits(codes), bits), "codes.npy", force=True)
