@@ -82,7 +82,7 @@ def prepare(folder: Path, photo: Path, run: str | None) -> dict[str, list[str]]:
         "bitcodes encode photo.jpg": [*encode[len(program) :], "--force"],
         "bitcodes search photo.jpg": ["search", "photo.jpg", *with_run],
         "bitcodes search query.npy": ["search", "query.npy"],
-        "bitcodes duplicates": ["duplicates"],
+        "bitcodes duplicates --radius 0": ["duplicates", "--radius", "0"],
         "bitcodes info": ["info"],
     }
     modules = "numpy", "onnxruntime", "numba", "torch"
