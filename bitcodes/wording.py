@@ -30,6 +30,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def shortened(text: str, length: int = 80) -> str:
+    """A text, cut if it is longer than this; it says how long it is then."""
+    return text if len(text) <= length else f"{text[:length]}... ({len(text):,} characters)"
+
+
 def command(*words: object) -> str:
     """`bitcodes WORDS...` as one line, with words quoted for the shell of this system."""
     return f"bitcodes {quoted(*words)}"

@@ -1,5 +1,6 @@
 """The `bitcodes` command: its subcommands, and errors turned into one line and an exit code."""
 
+import errno
 import importlib
 import io
 import os
@@ -12,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 import bitcodes
 from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile, on_fallback
-from bitcodes.wording import shown
+from bitcodes.wording import shortened, shown
 
 # The first paragraph of each command's help, in the order in which a newcomer needs the commands.
 # They stand here so that the list of commands is shown without importing the modules of them all.
@@ -161,3 +162,9 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader went away (`| head`): nothing is wrong, and nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = shown(shortened(str(error.filename)))
+        print(f"error: {name}: {error.strerror}; choose a shorter name or path", file=sys.stderr)
+        sys.exit(1)

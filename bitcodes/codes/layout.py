@@ -6,6 +6,7 @@ the new one, whether the renames have been done or not. Readers look through an 
 with `resolve`; only a writer that holds the lock finishes it, with `finish`.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path, PureWindowsPath
 from bitcodes.builtin import built_in_bits
 from bitcodes.errors import CodeSetError
 from bitcodes.files import atomic_write, change_names, fsync_dir, replace
+from bitcodes.wording import shortened
 
 # What each file of a set holds -> how its name goes on after the stem.
 SUFFIXES: Mapping[str, str] = {
@@ -51,6 +53,7 @@ class Layout:
             raise CodeSetError(
                 f"{self.codes}: expected the .npy file of a code set, a name like codes.npy"
             )
+        self._check_length()
         for role in SIDECARS:
             if name.endswith(SUFFIXES[role]):
                 stem = name.removesuffix(SUFFIXES[role])
@@ -58,6 +61,20 @@ class Layout:
                     f"{self.codes}: this name is that of the {role} of a code set; "
                     f"name the set by its codes, {stem or 'codes'}.npy"
                 )
+
+    def _check_length(self) -> None:
+        """Raise CodeSetError if the longest name that a writer uses is too long for the system."""
+        temporary = f".{self.codes.stem}.features.npy.{'0' * 16}.tmp"
+        try:
+            os.lstat(self.staging / temporary)
+        except ValueError:
+            raise CodeSetError(f"{self.codes}: no file can have a zero byte in its name") from None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise CodeSetError(
+                    f"{shortened(str(self.codes))}: this name, or the path to it, is too long for "
+                    "the system, with what is added to it; choose a shorter one"
+                ) from None
 
     def header_path(self, path: str | os.PathLike[str]) -> str:
         """A path as the header stores it: relative to the set's folder if below it, else absolute.

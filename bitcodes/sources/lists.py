@@ -265,7 +265,7 @@ def _not_there(
 def _other_root(path: str, root: Path) -> str:
     """The end of the sentence on missing images: a root under which the image is there."""
     for other in (Path.cwd(), *root.parents):
-        if other != root and not Path(path).is_absolute() and (other / path).is_file():
+        if other != root and not Path(path).is_absolute() and os.path.isfile(other / path):  # noqa: PTH113 - never raises
             return f"; this one lies under {other}: move the list there or name that root"
     try:
         path.encode()

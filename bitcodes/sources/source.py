@@ -30,7 +30,7 @@ from bitcodes.sources.remote import (
     remote_version,
 )
 from bitcodes.sources.spool import Spool
-from bitcodes.wording import counted
+from bitcodes.wording import counted, shortened
 
 LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})
 
@@ -256,7 +256,7 @@ def _open_one(
     except (OSError, ValueError):
         is_folder = False
         if not os.path.lexists(argument):
-            raise DataError(f"no such file or folder: {quote_path(argument)}") from None
+            raise DataError(f"no such file or folder: {quote_path(shortened(argument))}") from None
     full_path = absolute(path)
     if is_folder:
         return _open_folder(argument, full_path, all_files)
