@@ -32,6 +32,7 @@ SUFFIXES: Mapping[str, str] = {
     "skipped": ".skipped.txt",
 }
 SIDECARS = tuple(role for role in SUFFIXES if role not in ("codes", "header"))
+_MAX_NAME = 255  # bytes of a name in a folder, on all file systems in use
 COMMIT_FORMAT = "bitcodes-commit/1"
 
 
@@ -53,7 +54,7 @@ class Layout:
             raise CodeSetError(
                 f"{self.codes}: expected the .npy file of a code set, a name like codes.npy"
             )
-        self._check_length()
+        self._check_name()
         for role in SIDECARS:
             if name.endswith(SUFFIXES[role]):
                 stem = name.removesuffix(SUFFIXES[role])
@@ -62,19 +63,24 @@ class Layout:
                     f"name the set by its codes, {stem or 'codes'}.npy"
                 )
 
-    def _check_length(self) -> None:
-        """Raise CodeSetError if the longest name that a writer uses is too long for the system."""
-        temporary = f".{self.codes.stem}.features.npy.{'0' * 16}.tmp"
+    def check_length(self) -> None:
+        """Raise CodeSetError if the longest name that a writer makes of this one is too long."""
+        longest = f".{self.codes.stem}.features.npy.{'0' * 16}.tmp"
+        if len(os.fsencode(longest)) > _MAX_NAME:
+            raise self._too_long(", with what is added to it,")
+
+    def _check_name(self) -> None:
         try:
-            os.lstat(self.staging / temporary)
+            os.lstat(self.codes)
         except ValueError:
             raise CodeSetError(f"{self.codes}: no file can have a zero byte in its name") from None
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                raise CodeSetError(
-                    f"{shortened(str(self.codes))}: this name, or the path to it, is too long for "
-                    "the system, with what is added to it; choose a shorter one"
-                ) from None
+                raise self._too_long("") from None
+
+    def _too_long(self, reason: str) -> CodeSetError:
+        name = shortened(str(self.codes))
+        return CodeSetError(f"{name}: this name or path{reason} is too long; choose a shorter one")
 
     def header_path(self, path: str | os.PathLike[str]) -> str:
         """A path as the header stores it: relative to the set's folder if below it, else absolute.

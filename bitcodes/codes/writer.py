@@ -73,6 +73,7 @@ class CodeSetWriter:
         if unknown:
             raise CodeSetError(f"columns must be among {', '.join(OPTIONAL)}; found {unknown}")
         self._layout = Layout(Path(out))
+        self._layout.check_length()
         self._columns = tuple(name for name in OPTIONAL if name in columns)
         self._header = make_header(
             bits=bits,

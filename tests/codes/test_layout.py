@@ -14,18 +14,23 @@ from bitcodes.errors import CodeSetError
     "name",
     [
         "a" * 300 + ".npy",
-        "a" * 240 + ".npy",
-        "é" * 120 + ".npy",
+        "é" * 150 + ".npy",
         "/".join(["d" * 200] * 25 + ["x.npy"]),
         "/".join(["d"] * 3000 + ["x.npy"]),
     ],
 )
 def test_a_name_that_is_too_long(name: str, tmp_path: Path) -> None:
     for use in (CodeSet.open, lambda path: CodeSetWriter(path, bits=8)):
-        with pytest.raises(CodeSetError, match="too long for the system") as caught:
+        with pytest.raises(CodeSetError, match="is too long; choose") as caught:
             use(tmp_path / name)
         assert len(str(caught.value)) < 300
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stem", ["a" * 240, "é" * 120])
+def test_a_name_that_is_too_long_with_what_is_added(stem: str, tmp_path: Path) -> None:
+    with pytest.raises(CodeSetError, match="with what is added to it, is too long"):
+        CodeSetWriter(tmp_path / f"{stem}.npy", bits=8)
 
 
 def test_a_zero_byte(tmp_path: Path) -> None:

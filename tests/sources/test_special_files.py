@@ -62,5 +62,5 @@ def test_names_that_are_too_long_are_not_there(tmp_path: Path) -> None:
                 open_stream([name + suffix])
             assert len(str(caught.value)) < 300
         (tmp_path / "list.txt").write_text(f"{name}.png 1 0\n{name}2.png 0 1\n")
-        with pytest.raises(DataError, match="2 of 2 images are not there"):
+        with pytest.raises(DataError, match="not there: 2 of 2 images"):
             open_stream([str(tmp_path / "list.txt")])
