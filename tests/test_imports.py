@@ -36,7 +36,7 @@ ALLOWED = {
     "info codes.npy": CODES,
     "search query.npy": CODES,
     "duplicates codes.npy": CODES,
-    "index codes.npy": CODES,
+    "index codes.npy": WRITING,
     "merge codes.npy query.npy -o merged.npy": WRITING | {"PIL"},
     "search photo.png": IMAGES,
     "encode photo.png -o new.npy --force": IMAGES | WRITING,

@@ -38,7 +38,7 @@ from bitcodes.sources.item import (
     file_stat,
     stat_of,
 )
-from bitcodes.sources.left_out import is_system_name
+from bitcodes.sources.system_names import is_system_name
 from bitcodes.sources.tape import Tape, decompressed
 from bitcodes.sources.tars import TarEntry, tar_entries
 from bitcodes.sources.zips import zip_entries

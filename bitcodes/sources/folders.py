@@ -7,8 +7,9 @@ from functools import cache
 from bitcodes.errors import DataError
 from bitcodes.images.formats import IMAGE_SUFFIXES
 from bitcodes.sources.item import File, Item, regular_stat
-from bitcodes.sources.left_out import LeftOut, is_system_name
+from bitcodes.sources.left_out import LeftOut
 from bitcodes.sources.spool import Spool
+from bitcodes.sources.system_names import is_system_name
 
 
 def folder_images(

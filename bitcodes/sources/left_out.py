@@ -9,19 +9,7 @@ from bitcodes.images.camera_raw import RAW_SUFFIXES
 from bitcodes.images.formats import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES
 from bitcodes.wording import counted
 
-_SYSTEM_NAMES = frozenset(
-    {"#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recently-snapshot", "@recycle", "@tmp"}
-    | {"__macosx", "lost+found", "system volume information", "thumbs.db"}
-)
 _NAMED = 5  # names or kinds in a message
-
-
-def is_system_name(name: str) -> bool:
-    """Whether a file or folder belongs to a system, not to a person: thumbnails, trash, hidden.
-
-    As macOS, Windows, Linux, and network drives by Synology and QNAP name them.
-    """
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
 @dataclass

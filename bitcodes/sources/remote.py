@@ -10,7 +10,7 @@ from bitcodes.images.decode import IMAGE_SUFFIXES
 from bitcodes.sources.archives import stream_images
 from bitcodes.sources.extent import MAX_BYTES, TOO_LARGE
 from bitcodes.sources.item import GONE, Decode, Item, Result, Stat
-from bitcodes.sources.left_out import is_system_name
+from bitcodes.sources.system_names import is_system_name
 
 
 class Remote(NamedTuple):

@@ -15,8 +15,8 @@ from bitcodes.codes.paths import escape
 from bitcodes.errors import CodeSetError, ImageError
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.stored import open_groups
-from bitcodes.sources.left_out import is_system_name
 from bitcodes.sources.paths import quote_path
+from bitcodes.sources.system_names import is_system_name
 from bitcodes.wording import counted
 
 RADIUS_SHARE = 8
