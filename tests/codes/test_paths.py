@@ -101,9 +101,9 @@ def test_lazy_list_is_a_sequence(count: int, monkeypatch: pytest.MonkeyPatch) ->
     ("data", "count", "message"),
     [
         (b"a\nb\n", 3, "expected 3 lines.*found 2"),
-        (b"a\nb\n", 1, "expected 1 lines.*found 2"),
+        (b"a\nb\n", 1, "expected 1 line,.*found 2"),
         (b"a\nb", 2, "last line, 2, does not end"),
-        (b"", 1, "expected 1 lines.*found 0"),
+        (b"", 1, "expected 1 line,.*found 0"),
         (b"a\n\\q\n", 2, "line 2: .*unknown escape"),
         (b"a\n\xff\n", 2, "line 2"),
     ],

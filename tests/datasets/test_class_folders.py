@@ -144,7 +144,7 @@ def test_what_is_left_out_is_said(pets: Path, tmp_path: Path) -> None:
     assert done.description["class_names"] == ["cat", "dog", "owl"]
     assert done.notes == (
         f"no images in {pets / 'empty'}: left out",
-        f"3 files in {pets} without an image's name: left out",
+        f"2 files in {pets} without an image's name: left out",
         "the class owl has 1 image: none of them is a query",
     )
 

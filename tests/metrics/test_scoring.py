@@ -146,7 +146,7 @@ def test_sets_that_do_not_fit_are_refused() -> None:
     with pytest.raises(CodeSetError, match=r"database .* no labels"):
         score_code_sets(good, code_set(bits, None))
     other = code_set(bits, labels, fingerprint="b" * 64, class_names=("ant",))
-    with pytest.raises(CodeSetError, match=r"bbbb.*aaaa"):
+    with pytest.raises(CodeSetError, match="is another model or has been trained since"):
         score_code_sets(good, other)
     assert score_code_sets(good, other, force=True).figures["map"] == 1
     with pytest.raises(CodeSetError, match=r"ant and the database .* bee"):

@@ -1,5 +1,6 @@
 """Runs the commands one after another in the working folder: a script for test_three_systems.py."""
 
+import json
 import os
 import shutil
 import sys
@@ -29,7 +30,9 @@ def _make_few() -> None:
     """A small part of the demo set: few/, its lists, and pictures/, a folder without labels."""
     Path("few").mkdir()
     Path("pictures/later").mkdir(parents=True)
-    shutil.copy("data/demo/dataset.json", "few")
+    description = json.loads(Path("data/demo/dataset.json").read_bytes())
+    description["counts"] = _KEPT
+    Path("few/dataset.json").write_text(json.dumps(description), encoding="utf-8")
     for name, count in _KEPT.items():
         lines = Path(f"data/demo/{name}.txt").read_text(encoding="utf-8").splitlines()
         few = lines[:: len(lines) // count][:count]
