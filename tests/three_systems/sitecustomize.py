@@ -26,9 +26,18 @@ def _take_away() -> None:
     for call in _CALLS:
         if hasattr(os, call):
             delattr(os, call)
+    _tell_space_as_windows_does()
     _only_spawn(multiprocessing.context)
     _share_memory_as_elsewhere()
     _let_torch_load()
+
+
+def _tell_space_as_windows_does() -> None:
+    """Let shutil.disk_usage do without statvfs: on Windows it asks the system in another way."""
+    import shutil  # now that the calls are gone, for it looks which there are
+
+    usage: Any = types.SimpleNamespace(total=1 << 50, used=0, free=1 << 50)
+    shutil.disk_usage = lambda path: usage
 
 
 def _only_spawn(context: Any) -> None:
