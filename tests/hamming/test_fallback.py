@@ -22,7 +22,6 @@ from bitcodes.hamming.index import GroupedIndex, HammingIndex, group
 from bitcodes.hamming.kernels import count, probing, sliced
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
 from bitcodes.models.checkpoint import load_model
-from bitcodes.runs import set_latest
 from bitcodes.sources.lists import ImageList
 from bitcodes.tasks.encode import encode
 
@@ -176,7 +175,6 @@ main("search --workers 0 photos/03.png photos/04.png -k 3".split())
 def test_the_command_says_so_in_one_note(tmp_path):
     names = tiny.make_pictures(tmp_path / "photos", 6)
     run = tiny.make_run(tmp_path / "runs" / "one")
-    set_latest(run)
     encode(load_model(run), ImageList(names, None, tmp_path / "photos"), tmp_path / "codes.npy")
     command = [sys.executable, "-c", SEARCH, str(Path(tiny.__file__).parent)]
     works, broken = (
