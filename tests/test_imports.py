@@ -77,11 +77,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A photo, and code sets with its code by the built-in model."""
     folder = tmp_path_factory.mktemp("commands")
     Image.new("RGB", (40, 30), "teal").save(folder / "photo.png")
-    model = ("--run", "built-in")
     for name in ("codes", "query"):
-        assert not commands.run(
-            "encode", folder / "photo.png", "-o", folder / f"{name}.npy", *model
-        )
+        words = ("encode", folder / "photo.png", "-o", folder / f"{name}.npy")
+        assert not commands.run(*words, "--run", "built-in")
     return folder
 
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from bitcodes.errors import ImageError
+from bitcodes.errors import ConfigError, ImageError
 from bitcodes.images.decode import open_image
 from bitcodes.images.thumbnails import thumbnail, thumbnail_jpeg
 from bitcodes.report.text import printable
@@ -44,7 +44,12 @@ def as_html(value: object) -> object:
 
 
 def write_page(page: str, file: Path) -> None:
-    """Write a page whole or not at all, and make its folder; raises BitcodesError."""
+    """Write a page whole or not at all, and make its folder; raises BitcodesError.
+
+    The name ends in .html or .htm: a slip of the hand must not replace a photograph.
+    """
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"{file}: expected the name of a page, which ends in .html")
     write_whole(page.encode("utf-8"), file, "page")
 
 

@@ -62,3 +62,13 @@ def test_a_page_is_written_as_utf_8_or_its_file_is_named(tmp_path: Path) -> None
 def test_templates_are_of_the_kinds_that_the_package_holds() -> None:
     folder = Path(page.__file__).parent / "templates"
     assert {file.suffix for file in folder.iterdir()} == {".html", ".css"}
+
+
+def test_a_page_replaces_nothing_but_pages(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"a photograph")
+    for file in (photo, tmp_path / "codes.npy", Path()):
+        with pytest.raises(BitcodesError, match=r"ends in \.html"):
+            write_page("<p>page</p>", file)
+    assert photo.read_bytes() == b"a photograph"
+    write_page("<p>page</p>", tmp_path / "PAGE.HTM")
