@@ -28,13 +28,27 @@ _KINDS = {
 }
 
 
-def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
+class NotAFileError(OSError):
+    """A path names no regular file but something of this `kind`, such as "a named pipe"."""
+
+    def __init__(self, kind: str, path: str | os.PathLike[str]) -> None:
+        super().__init__(errno.EINVAL, f"it is {kind}, not a file", str(path))
+        self.kind = kind
+
+
+def open_regular(path: str | os.PathLike[str], is_regular: bool = False) -> io.BufferedReader:
     """Open a file for reading; never wait for a named pipe, and never read a device.
 
-    Raises OSError as open does, and for what is no regular file; `strerror` says what it is.
+    `is_regular`: the caller has looked it up already. Raises OSError as open does, and
+    NotAFileError for what is no regular file.
     """
-    _check_regular(os.stat(path), path)  # noqa: PTH116 - any str
-    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
+    if not is_regular:
+        _check_regular(os.stat(path), path)  # noqa: PTH116 - any str
+    try:
+        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
+    except OSError:
+        _check_regular(os.stat(path), path)  # noqa: PTH116 - it is no longer one
+        raise
     try:
         _check_regular(os.fstat(file.fileno()), path)
     except OSError:
@@ -50,8 +64,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def _check_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
     if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
-        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+        raise NotAFileError(_KINDS.get(stat.S_IFMT(status.st_mode), "a special file"), path)
 
 
 _LACKS = {

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bitcodes.codes.pack import code_bytes, require
 from bitcodes.errors import CodeSetError
+from bitcodes.files import NotAFileError, open_regular
 from bitcodes.wording import counted
 
 NPY_HEADER = 128  # bytes before the data, the same as np.save takes for arrays of these shapes
@@ -129,12 +130,13 @@ def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 
 def map_file(path: Path) -> mmap.mmap | bytes:
     """Map a file for reading; bytes where it is empty. OSError, or CodeSetError if not a file."""
-    if path.exists() and not path.is_file():  # a named pipe would wait for a writer for ever
-        raise CodeSetError(f"{path}: expected a file, found a folder or a device")
-    with path.open("rb") as file:
-        if not file.seek(0, io.SEEK_END):
-            return b""
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        with open_regular(path) as file:
+            if not file.seek(0, io.SEEK_END):
+                return b""
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except NotAFileError:
+        raise CodeSetError(f"{path}: expected a file, found a folder or a device") from None
 
 
 def read_npy(data: mmap.mmap | bytes, path: Path) -> Array:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import BinaryIO
 from PIL import Image, JpegImagePlugin
 
 from bitcodes.errors import ImageError
+from bitcodes.files import NotAFileError, open_regular
 from bitcodes.images.claims import MAX_PIXELS, check_scans, check_size
 from bitcodes.images.decoder_noise import held_back
 from bitcodes.images.depth import brighten_deep, gray_to_8_bits, is_deep
@@ -90,24 +90,12 @@ def open_file(path: str | Path, is_regular: bool = False) -> io.BufferedReader:
     `is_regular`: the caller has looked it up already. Raises ImageError as open_image does.
     """
     with image_errors():
-        if not is_regular:
-            _check_regular(os.stat(path).st_mode, path)  # noqa: PTH116 - takes any str
         try:
-            file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - takes any str
-        except OSError:
-            _check_regular(os.stat(path).st_mode, path)  # noqa: PTH116 - it is no longer one
-            raise
-        try:
-            _check_regular(os.fstat(file.fileno()).st_mode, path)
-        except ImageError:
-            file.close()
-            raise
-        return file
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a pipe that nobody writes to without waiting, as `opener` of open."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+            return open_regular(path, is_regular)
+        except NotAFileError as error:
+            if error.kind == "a folder" and not os.access(path, os.R_OK | os.X_OK):
+                raise ImageError("a folder that cannot be read (permission denied)") from None
+            raise ImageError(f"{error.kind}, not an image file") from None
 
 
 @contextmanager
@@ -130,21 +118,6 @@ def _open(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
     finally:
         if file is not source:
             file.close()
-
-
-def _check_regular(mode: int, path: str | Path) -> None:
-    if stat.S_ISREG(mode):
-        return
-    if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
-        raise ImageError("a folder that cannot be read (permission denied)")
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a named pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    raise ImageError(f"{kinds.get(stat.S_IFMT(mode), 'a special file')}, not an image file")
 
 
 def _identify(file: BinaryIO) -> tuple[Image.Image, int | None]:

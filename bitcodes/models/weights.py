@@ -30,14 +30,23 @@ def read_weights(path: Path) -> Weights:
         read = _read_pytorch
     if read is not None:
         weights = read(path)
-        for name, tensor in weights.items():
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                raise ModelError(f"{path}: {name} holds values that are not finite numbers")
+        if (name := not_finite(weights)) is not None:
+            raise ModelError(f"{path}: {name} holds values that are not finite numbers")
         return weights
     raise ModelError(
         f"{path}: expected weights as .safetensors or .pth (.pt, .bin)"
         + (", or for the backbone bvlc_alexnet as .npy" if kind == ".npy" else "")
     )
+
+
+def not_finite(tensors: Mapping[str, object]) -> str | None:
+    """The name of a tensor of floats that holds an infinity or NaN; None if there is none."""
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+            continue
+        if not bool(tensor.isfinite().all()):
+            return name
+    return None
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], Weights]:

@@ -7,7 +7,7 @@ from functools import partial
 from io import BufferedReader
 from itertools import chain, cycle, islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,62 +129,57 @@ def read_batches(
         for batch, places in with_places(batches):
             yield batch, read_batch(places, preprocessing, decode)
         return
-    side = preprocessing.image_size
-    shape = (workers * AHEAD + 1, batch_size, side, side, 3)  # one more is in use
-    memory = shared_memory(math.prod(shape))
-    work = partial(_read_into, memory, shape, preprocessing, decode)
+    count = workers * AHEAD + 1  # one more is in use
+    slots = _Slots(count, batch_size, preprocessing, decode)
     tasks = (
         ((batch, slot), (places, slot))
-        for (batch, places), slot in zip(with_places(batches), cycle(range(shape[0])))
+        for (batch, places), slot in zip(with_places(batches), cycle(range(count)))
     )
-    slots = np.frombuffer(memory, np.uint8).reshape(shape)
-    rescue = partial(_read_apart, memory, shape, preprocessing, decode)
 
     def weigh(task: tuple[Sequence[Place], int]) -> int:
         return memory_of(task[0])
 
-    for (batch, slot), read in in_order(work, tasks, workers, weigh, rescue):
-        yield batch, replace(read, pixels=slots[slot, : len(read.good)])
+    for (batch, slot), read in in_order(slots.read, tasks, workers, weigh, slots.read_apart):
+        yield batch, replace(read, pixels=slots.pixels[slot, : len(read.good)])
 
 
-def _read_into(
-    memory: Any,
-    shape: tuple[int, ...],
-    preprocessing: Preprocessing,
-    decode: Decode,
-    task: tuple[Sequence[Place], int],
-) -> ReadBatch:
-    """Read a batch into a slot of shared memory of this shape; the result is without pixels."""
-    places, slot = task
-    slots = np.frombuffer(memory, np.uint8).reshape(shape)
-    read = read_batch(places, preprocessing, decode, slots[slot])
-    return replace(read, pixels=read.pixels[:0])
+class _Slots:
+    """Room for batches of pixels in memory that processes share, and the reading into it."""
 
+    def __init__(
+        self, count: int, batch_size: int, preprocessing: Preprocessing, decode: Decode
+    ) -> None:
+        side = preprocessing.image_size
+        self._shape = (count, batch_size, side, side, 3)
+        self._memory = shared_memory(math.prod(self._shape))
+        self._preprocessing, self._decode = preprocessing, decode
 
-def _read_apart(
-    memory: Any,
-    shape: tuple[int, ...],
-    preprocessing: Preprocessing,
-    decode: Decode,
-    task: tuple[Sequence[Place], int],
-) -> ReadBatch:
-    """_read_into for a batch that kills processes: each image by itself, but those that kill."""
-    places, slot = task
-    row_shape = (1, *shape[2:])
-    rows = shared_memory(len(places) * math.prod(row_shape))
-    work = partial(_read_into, rows, (len(places), *row_shape), preprocessing, decode)
-    tasks = (((), ([place], row)) for row, place in enumerate(places))
-    killed = ReadBatch(np.empty(0, np.intp), np.empty(0, np.uint8), _NO_STAT, ((0, _KILLED),))
-    reads = [read for _, read in in_order(work, tasks, 1, rescue=lambda task: killed)]
-    good = np.array([row for row, read in enumerate(reads) if len(read.good)], np.intp)
-    pixels = np.frombuffer(rows, np.uint8).reshape(len(places), *shape[2:])
-    np.frombuffer(memory, np.uint8).reshape(shape)[slot, : len(good)] = pixels[good]
-    return ReadBatch(
-        good,
-        pixels[:0],
-        np.concatenate([_NO_STAT, *(read.stat for read in reads)]),
-        tuple((row, reason) for row, read in enumerate(reads) for _, reason in read.skipped),
-    )
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """(slots, B, S, S, 3)"""
+        return np.frombuffer(self._memory, np.uint8).reshape(self._shape)
+
+    def read(self, task: tuple[Sequence[Place], int]) -> ReadBatch:
+        """Read a batch into a slot; the result is without pixels."""
+        places, slot = task
+        read = read_batch(places, self._preprocessing, self._decode, self.pixels[slot])
+        return replace(read, pixels=read.pixels[:0])
+
+    def read_apart(self, task: tuple[Sequence[Place], int]) -> ReadBatch:
+        """`read` for a batch that kills processes: each image by itself, but those that kill."""
+        places, slot = task
+        rows = _Slots(len(places), 1, self._preprocessing, self._decode)
+        tasks = (((), ([place], row)) for row, place in enumerate(places))
+        killed = ReadBatch(np.empty(0, np.intp), np.empty(0, np.uint8), _NO_STAT, ((0, _KILLED),))
+        reads = [read for _, read in in_order(rows.read, tasks, 1, rescue=lambda task: killed)]
+        good = np.array([row for row, read in enumerate(reads) if len(read.good)], np.intp)
+        self.pixels[slot, : len(good)] = rows.pixels[good, 0]
+        return ReadBatch(
+            good,
+            rows.pixels[:0, 0],
+            np.concatenate([_NO_STAT, *(read.stat for read in reads)]),
+            tuple((row, reason) for row, read in enumerate(reads) for _, reason in read.skipped),
+        )
 
 
 def held_bytes(item: Item) -> int:

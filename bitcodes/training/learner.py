@@ -163,9 +163,9 @@ class Learner:
         """
         if checkpoint.average is not None:
             for part in ("model", "loss"):
-                check_finite(f"average of {part}", checkpoint.average[part].items())
-        check_finite("model", checkpoint.model.items())
-        check_finite("loss", checkpoint.loss.items())
+                check_finite(f"average of {part}", checkpoint.average[part])
+        check_finite("model", checkpoint.model)
+        check_finite("loss", checkpoint.loss)
         check_optimizer(self.optimizer, checkpoint.optimizer)
         for name, part in self._parts().items():
             part.load_state_dict(getattr(checkpoint, name))

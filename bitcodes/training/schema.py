@@ -1,6 +1,6 @@
 """What a checkpoint must look like before training goes on from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 from torch.optim import Optimizer
+
+from bitcodes.models.weights import not_finite
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
@@ -90,13 +92,10 @@ class CheckpointValues(BaseModel):
         return self
 
 
-def check_finite(name: str, tensors: Iterable[tuple[str, object]]) -> None:
+def check_finite(name: str, tensors: Mapping[str, object]) -> None:
     """Raise ValueError if a tensor of floats has a value that is not finite."""
-    for key, tensor in tensors:
-        if not isinstance(tensor, torch.Tensor):
-            continue
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise ValueError(f"{name}: {key} holds values that are not finite")
+    if (key := not_finite(tensors)) is not None:
+        raise ValueError(f"{name}: {key} holds values that are not finite")
 
 
 def check_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
@@ -118,4 +117,4 @@ def check_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
                     f"optimizer: {key} of parameter {number}: expected {tuple(shape)}, "
                     f"found {tuple(tensor.shape)}"
                 )
-        check_finite(f"optimizer: parameter {number}", values.items())
+        check_finite(f"optimizer: parameter {number}", values)

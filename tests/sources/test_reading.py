@@ -56,14 +56,17 @@ def _batches(folder: Path) -> list[Batch]:
     return [Batch(items[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_pixels_of_processes_are_those_of_one(
-    start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if start not in multiprocessing.get_all_start_methods():
-        pytest.skip(f"no {start} here")
-    if start == "spawn":
+@pytest.fixture(params=["fork", "spawn"])
+def start_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way to start a process that there is here."""
+    if request.param not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {request.param} here")
+    if request.param == "spawn":
         monkeypatch.delattr(os, "fork", raising=False)
+
+
+@pytest.mark.usefixtures("start_method")
+def test_pixels_of_processes_are_those_of_one(tmp_path: Path) -> None:
     batches = _batches(tmp_path)
     results = [
         (batch, read.good.tolist(), read.pixels.copy(), read.skipped)
@@ -80,14 +83,8 @@ def test_pixels_of_processes_are_those_of_one(
     assert sum(len(skipped) for *_, skipped in results) == 1
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_an_image_that_kills_its_processes_is_lost_alone(
-    start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if start not in multiprocessing.get_all_start_methods():
-        pytest.skip(f"no {start} here")
-    if start == "spawn":
-        monkeypatch.delattr(os, "fork", raising=False)
+@pytest.mark.usefixtures("start_method")
+def test_an_image_that_kills_its_processes_is_lost_alone(tmp_path: Path) -> None:
     batches = _batches(tmp_path)
     expected = [
         [item.path for item in batch.items if item.path not in ("7.png", "21.png")]
