@@ -17,8 +17,16 @@ from bitcodes.training import finetune
 @pytest.fixture(scope="module")
 def stopped(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with an average of weights, which would be trained on."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    return finetune(settings(data, 2), folder, workers=0).run
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return finetune(settings(data, 2), folder / "run", workers=0).run
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where runs/latest is written."""
+    monkeypatch.chdir(tmp_path)
 
 
 def settings(data: Path, epochs: int):
