@@ -3,12 +3,12 @@
     python benchmarks/waiting.py PHOTOS [--rounds 5] [--busy 2]
 
 PHOTOS is a folder of photographs (.jpg, .jpeg), about a hundred. `finetune` of two class folders of
-them, a few steps, and `encode --engine torch` of them all run in turns, sleeping (as the command
-line sets it) and spinning (as libgomp and the OpenMP of Intel and LLVM do by themselves), first
-alone and then beside `--busy` processes that compute without end. Then two processes train and
-encode 16 images in turns, without the start of a command. Prints the medians of all rounds, and of
-the ratios within each round with their quartiles. Stops if codes or losses differ: waiting must not
-change a result.
+them, a few steps, and `encode --engine torch` of them all run in turns, waiting briefly
+(as the command line sets it), sleeping at once (OMP_WAIT_POLICY=PASSIVE) and spinning (as libgomp
+and the OpenMP of Intel and LLVM do by themselves), first alone and then beside `--busy` processes
+that compute without end. Then three processes train and encode 16 images in turns, without the
+start of a command. Prints the medians of all rounds, and of the ratios within each round with their
+quartiles. Stops if codes or losses differ: waiting must not change a result.
 """
 
 import argparse
@@ -31,9 +31,13 @@ from startup import measure
 
 from bitcodes.machine import core_count
 
-# What the runtimes do where nothing is set: 300,000 turns of a loop, and 200 milliseconds.
-SPINNING = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
-NAMES = "OMP_WAIT_POLICY", *SPINNING
+WAYS = {
+    "brief": {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"},
+    "sleeping": {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"},
+    "spinning": {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"},
+}
+"""The first is what the command line sets, the last what the runtimes do where nothing is set."""
+NAMES = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"
 STEPS = 4
 
 # Steps and batches without a command's start: two processes stay, and work in turns.
@@ -77,23 +81,23 @@ def main() -> None:
         f"{platform.system()}, {processor()}, {core_count()} cores, load before the start "
         f"{load()}; torch {version('torch')}, Python {platform.python_version()}\n"
     )
-    print(
-        "| beside | | sleeping | spinning | sleeping / spinning |\n| --- | --- | --- | --- | --- |"
-    )
+    ratios = [f"{name} / spinning" for name in list(WAYS)[:-1]]
+    columns = ["beside", "", *WAYS, *ratios]
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         divide(options.photos, folder / "classes")
         for count in (0, options.busy):
             with busy(count):
-                rounds = [both(folder) for _ in range(options.rounds)]
+                rounds = [all_ways(folder) for _ in range(options.rounds)]
                 steps = {kind: in_turns(kind, options.turns) for kind in ("train", "encode")}
             beside = f"{count} busy processes" if count else "nothing"
             for field, text in WORDS.items():
-                row(beside, text, [tuple(getattr(way, field) for way in both) for both in rounds])
-            for kind, pairs in steps.items():
+                row(beside, text, [[getattr(way, field) for way in ways] for ways in rounds])
+            for kind, turns in steps.items():
                 for number, text in enumerate(("seconds", "processor seconds")):
                     text = f"16 images, {kind}, {text}"
-                    row(beside, text, [(one[number], other[number]) for one, other in pairs])
+                    row(beside, text, [[way[number] for way in ways] for ways in turns])
 
 
 def program() -> list[str]:
@@ -113,12 +117,11 @@ def divide(photos: Path, folder: Path) -> None:
         shutil.copy(file, target)
 
 
-def both(folder: Path) -> tuple[Measured, Measured]:
-    """One round: sleeping and spinning, which must give the same."""
-    sleeping, codes, loss = work(folder, {})
-    spinning, other_codes, other_loss = work(folder, SPINNING)
-    assert (codes, loss) == (other_codes, other_loss), "waiting has changed a result"
-    return sleeping, spinning
+def all_ways(folder: Path) -> list[Measured]:
+    """One round: each way of waiting, which must all give the same."""
+    measured, *others = [work(folder, way) for way in WAYS.values()]
+    assert all(other[1:] == measured[1:] for other in others), "waiting has changed a result"
+    return [measured[0], *(other[0] for other in others)]
 
 
 def work(folder: Path, waiting: dict[str, str]) -> tuple[Measured, bytes, float]:
@@ -149,20 +152,19 @@ def busy(count: int) -> Iterator[None]:
             process.wait()
 
 
-def in_turns(kind: str, turns: int) -> list[tuple[list[float], list[float]]]:
-    """Seconds and processor seconds of a step or batch, sleeping and spinning, of each round."""
+def in_turns(kind: str, turns: int) -> list[list[list[float]]]:
+    """Seconds and processor seconds of a step or batch, each way of waiting, of each round."""
     plain = {name: value for name, value in os.environ.items() if name not in NAMES}
-    ways = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}, SPINNING
     command = [sys.executable, "-c", WORK]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
-    children = [subprocess.Popen(command, env=plain | way, **pipes) for way in ways]
+    children = [subprocess.Popen(command, env=plain | way, **pipes) for way in WAYS.values()]
     rounds = []
     for _ in range(turns + 1):
         measured = []
         for child in children:
             child.stdin.write(f"{kind}\n")
             measured.append(json.loads(child.stdout.readline()))
-        rounds.append((measured[0], measured[1]))
+        rounds.append(measured)
     for child in children:
         child.communicate()
     return rounds[1:]  # without the first, which warms up
@@ -177,18 +179,15 @@ WORDS = {
 }
 
 
-def row(beside: str, text: str, pairs: list[Any]) -> None:
-    """A line of the table: medians, and the median of the ratios with their middle half."""
-    if not pairs:
-        return
-    sleeping, spinning = (statistics.median(values) for values in zip(*pairs, strict=True))
-    ratios = [one / other for one, other in pairs]
-    low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-    print(
-        f"| {beside} | {text} | {sleeping:.3g} | {spinning:.3g} | "
-        f"{middle:.2f} ({low:.2f} to {high:.2f}) |",
-        flush=True,
-    )
+def row(beside: str, text: str, rounds: list[list[float]]) -> None:
+    """A line of the table: medians, and of the ratios to spinning with their middle half."""
+    medians = [f"{statistics.median(values):.3g}" for values in zip(*rounds, strict=True)]
+    ratios = []
+    for number in range(len(WAYS) - 1):
+        values = [ways[number] / ways[-1] for ways in rounds]
+        low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+        ratios.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
+    print(f"| {' | '.join([beside, text, *medians, *ratios])} |", flush=True)
 
 
 if __name__ == "__main__":

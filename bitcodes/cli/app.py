@@ -130,15 +130,17 @@ def _announce_compiling() -> None:
     )
 
 
-def _let_idle_threads_sleep() -> None:
+def _shorten_waiting() -> None:
     """Set how torch's threads wait for each other, unless the user has; before torch is loaded.
 
-    By default they spin for milliseconds, and take the cores from whatever else runs on them. The
-    first two variables are GNU's, whose OpenMP comes with torch on Linux; the third is that of
-    Intel and LLVM, which comes with torch on macOS and Windows. See benchmarks/waiting.py.
+    By default they spin for milliseconds, and take the cores from whatever else runs on them. If
+    they sleep at once (OMP_WAIT_POLICY=PASSIVE), an idle machine is slower. Brief spinning loses
+    little on either: benchmarks/results/2026-11-28-waiting.md. GOMP_SPINCOUNT is GNU's, whose
+    OpenMP comes with torch on Linux; KMP_BLOCKTIME, in milliseconds, is that of Intel and LLVM,
+    which comes with torch on macOS and Windows.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
-        os.environ.update(OMP_WAIT_POLICY="PASSIVE", KMP_BLOCKTIME="0")
+        os.environ.update(GOMP_SPINCOUNT="10000", KMP_BLOCKTIME="1")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -146,7 +148,7 @@ def main(arguments: list[str] | None = None) -> None:
     from bitcodes.files import on_missing_protection
 
     on_missing_protection(_print_note)
-    _let_idle_threads_sleep()
+    _shorten_waiting()
     # Else Python looks at all objects for unreachable ones before it ends: a sixth of a search.
     atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal's encoding lacks
