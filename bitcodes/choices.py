@@ -14,6 +14,9 @@ DType = Literal["auto", "float32", "bfloat16"]
 BuiltInBits = Literal[32, 64, 128, 256]
 """Lengths of the built-in model's codes."""
 
+SearchOrder = Literal["sum", "class"]
+"""The order of results where codes have two parts: by a weighted sum, or by class bits first."""
+
 Keep = Literal["first", "largest"]
 """Which image of a group of near-duplicates to keep: by path, or by pixels."""
 

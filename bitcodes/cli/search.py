@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from bitcodes.choices import SearchOrder
 from bitcodes.cli.options import (
     CodesOption,
     DeviceOption,
@@ -30,6 +31,11 @@ def search(
         "Largest number of results per query. Default: 10; with --radius, no limit.", "-k", min=1
     ),
     radius: int | None = option("Largest Hamming distance of a result.", min=0),
+    order: SearchOrder | None = option(
+        "For codes of two parts: sum orders by the weighted sum of class distance and instance "
+        "distance; class orders by class distance, and by instance distance where that is equal. "
+        "--radius bounds the sum, or the class distance. Default: sum."
+    ),
     rerank: bool = flag(
         "--rerank",
         "Order the nearest images by the distance between features. The code set needs features.",
@@ -105,6 +111,7 @@ def search(
             find_codes(codes),
             k=k,
             radius=radius,
+            order=order,
             rerank=rerank,
             asymmetric=asymmetric,
             shortlist=shortlist,

@@ -17,6 +17,7 @@ from bitcodes.codes import columns
 from bitcodes.codes.header import CodeSetHeader, make_header, parse_header
 from bitcodes.codes.layout import SIDECARS, Layout, is_foreign
 from bitcodes.codes.pack import check_codes
+from bitcodes.codes.parts import Parts
 from bitcodes.codes.paths import PathList, RowNumbers, unescape
 from bitcodes.errors import CodeSetError
 from bitcodes.wording import command, counted
@@ -92,12 +93,13 @@ class CodeSet:
         fingerprint: str | None = None,
         stat: npt.ArrayLike | None = None,
         root: str | os.PathLike[str] | None = None,
+        parts: Parts | None = None,
     ) -> "CodeSet":
         """Make a code set in memory from codes (N, ceil(bits/8)) and optional columns.
 
         Labels are int32 (N,) or uint8 (N, C), features float (N, D), stored as float16, stat int64
         (N, 2), paths relative to the folder `root`. Raises CodeSetError if shapes or values do not
-        fit.
+        fit. Codes of two parts have `parts`.
         """
         check_codes(codes, bits)
         count = len(codes)
@@ -110,6 +112,7 @@ class CodeSet:
         stored: dict[str, Any] = columns.as_stored(arrays, count, len(class_names))
         header = make_header(
             bits=int(bits),
+            parts=parts,
             count=count,
             class_names=tuple(class_names),
             fingerprint=fingerprint,
@@ -126,6 +129,11 @@ class CodeSet:
     def bits(self) -> int:
         """K, the length of a code."""
         return self.header.bits
+
+    @property
+    def parts(self) -> Parts | None:
+        """The class bits and the instance bits of a code, if it has these parts."""
+        return self.header.parts
 
     @property
     def count(self) -> int:

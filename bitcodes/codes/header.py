@@ -6,8 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from bitcodes.codes.parts import Parts
 from bitcodes.codes.paths import escape, unescape
 from bitcodes.errors import CodeSetError
 
@@ -30,6 +40,7 @@ class CodeSetHeader(BaseModel):
 
     format: Literal["bitcodes/1"] = "bitcodes/1"
     bits: PositiveInt
+    parts: Parts | None = None  # of the bits, if there are two
     count: NonNegativeInt = 0
     bit_order: Literal["msb"] = "msb"
     root: str | None = None  # what the paths are relative to; itself, to the folder of the set
@@ -45,12 +56,21 @@ class CodeSetHeader(BaseModel):
         Literal["codes", "paths", "labels", "features", "stat", "skipped"], FileEntry
     ] = Field(default_factory=dict)
 
+    @field_validator("parts")
+    @classmethod
+    def _check_parts(cls, parts: Parts | None, info: ValidationInfo) -> Parts | None:
+        if parts is not None and parts.bits != info.data.get("bits"):
+            raise ValueError(f"expected parts of {info.data.get('bits')} bits together")
+        return parts
+
     def to_bytes(self) -> bytes:
         """The content of codes.json: indented JSON, the CRC-32 of all other fields at its end.
 
         Text is escaped as in the paths file: a root or a class may have any name that a folder can.
         """
         fields = self.with_text(escape).model_dump(mode="json")
+        if self.parts is None:
+            del fields["parts"]  # then versions that do not know it read the set too
         fields["crc32"] = _checksum(fields)
         return json.dumps(fields, indent=2, ensure_ascii=False).encode() + b"\n"
 

@@ -61,7 +61,7 @@ def merge(
 
 
 def _check_alike(first: CodeSet, other: CodeSet) -> None:
-    names = ("bits", "fingerprint", "engine", "dtype", "decode", "class_names")
+    names = ("bits", "parts", "fingerprint", "engine", "dtype", "decode", "class_names")
     pairs = [(name, getattr(first.header, name), getattr(other.header, name)) for name in names]
     pairs += [(name, _kind(getattr(first, name)), _kind(getattr(other, name))) for name in OPTIONAL]
     for name, one, two in pairs:

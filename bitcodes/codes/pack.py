@@ -90,6 +90,23 @@ def unpack_bits(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8
     return np.unpackbits(codes, axis=1, count=bits, bitorder="big")
 
 
+def split_codes(
+    codes: npt.NDArray[np.uint8], bits: int, first: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Split codes (N, ceil(bits/8)) into codes of their first bits and of the others."""
+    check_codes(codes, bits)
+    if not 0 < first < bits:
+        raise CodeSetError(f"expected a place from 1 to {bits - 1} to split codes, found {first}")
+    head = codes[:, : code_bytes(first)].copy()
+    head[:, -1] &= 0xFF << (-first % 8) & 0xFF
+    byte, shift = divmod(first, 8)
+    tail = codes[:, byte:].copy()
+    if shift:
+        tail <<= shift
+        tail[:, :-1] |= codes[:, byte + 1 :] >> (8 - shift)
+    return head, np.ascontiguousarray(tail[:, : code_bytes(bits - first)])
+
+
 def to_lanes(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint64]:
     """Arrange codes (N, ceil(bits/8)) for searching: (W, N) uint64, C order, W = ceil(bits/64).
 

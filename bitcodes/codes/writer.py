@@ -14,6 +14,7 @@ from bitcodes.codes.columns import OPTIONAL, Array, as_stored
 from bitcodes.codes.header import make_header
 from bitcodes.codes.layout import SUFFIXES, Layout
 from bitcodes.codes.pack import check_codes
+from bitcodes.codes.parts import Parts
 from bitcodes.codes.paths import PathList, escape, with_slashes
 from bitcodes.codes.staging import Staging
 from bitcodes.errors import CodeSetError, FileInUseError
@@ -56,6 +57,7 @@ class CodeSetWriter:
         out: str | os.PathLike[str],
         *,
         bits: int,
+        parts: Parts | None = None,
         columns: Sequence[str] = (),
         root: str | os.PathLike[str] | None = None,
         class_names: Sequence[str] = (),
@@ -77,6 +79,7 @@ class CodeSetWriter:
         self._columns = tuple(name for name in OPTIONAL if name in columns)
         self._header = make_header(
             bits=bits,
+            parts=parts,
             root=None if root is None else self._layout.header_path(root),
             class_names=tuple(class_names),
             fingerprint=fingerprint,
@@ -276,7 +279,7 @@ def plan_of(code_set: CodeSet) -> dict[str, Any]:
     fields = code_set.header.model_dump(exclude={"format", "count", "bit_order", "files"})
     columns = [name for name in OPTIONAL if getattr(code_set, name) is not None]
     place = {"root": code_set.root_name, "run": code_set.run}
-    return {**fields, **place, "columns": columns, "resume": False}
+    return {**fields, **place, "parts": code_set.parts, "columns": columns, "resume": False}
 
 
 def _lines(paths: Sequence[str], start: int, stop: int) -> bytes:

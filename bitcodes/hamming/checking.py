@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bitcodes.codes.pack import code_bytes, code_lanes, to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.grouped import Groups
-from bitcodes.hamming.plain import bit_places
+from bitcodes.hamming.measure import bit_places
 from bitcodes.hamming.tables import Tables
 
 _BLOCK = 1 << 18

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.codes.pack import to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
 from bitcodes.hamming.grouped import Groups, group_rows
+from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import Histograms, Labels, Pairs
 from bitcodes.hamming.scanner import Scanner
 from bitcodes.hamming.tables import TableSearch
@@ -41,6 +41,7 @@ class Index:
 
     The base of HammingIndex, GroupedIndex and MultiIndex, which give the same answers. `finder`,
     by default the scanner, finds codes; where there are `groups`, these turn codes into rows.
+    Distances, and so a radius, are those of `measure`: Hamming distances, unless it is weighted.
     Answers do not depend on `threads`, and many threads may search one index at once.
     """
 
@@ -50,6 +51,7 @@ class Index:
         self.scanner = scanner
         self._groups = groups
         self._finder = finder or scanner
+        self.measure = scanner.measure
         self.bits = scanner.bits
         self.threads = scanner.threads
 
@@ -70,7 +72,7 @@ class Index:
         """
         if k < 1:
             raise ValueError(f"k={k}: expected at least 1")
-        keys = self._nearest(queries, k, self.bits)
+        keys = self._nearest(queries, k, self.measure.largest)
         distances, rows = plain.split_keys(keys)
         if k > len(self):
             missing = keys == plain.MISSING
@@ -87,7 +89,7 @@ class Index:
         if limit is not None and limit < 1:
             raise ValueError(f"limit={limit}: expected at least 1")
         if limit is None:
-            offsets, keys = self._finder.ball(to_lanes(queries, self.bits), radius)
+            offsets, keys = self._finder.ball(self.measure.lanes(queries), radius)
             if self._groups is not None:
                 offsets, keys = self._groups.expand_ball(offsets, keys)
             return Within(offsets, *plain.split_keys(keys), np.zeros(len(queries), np.bool_))
@@ -101,7 +103,7 @@ class Index:
 
     def _nearest(self, queries: NDArray[np.uint8], k: int, radius: int) -> plain.Keys:
         """See plain.nearest; queries (Q, B)."""
-        keys = self._finder.nearest(to_lanes(queries, self.bits), k, radius)
+        keys = self._finder.nearest(self.measure.lanes(queries), k, radius)
         return keys if self._groups is None else self._groups.expand_nearest(keys)
 
     def pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:
@@ -125,13 +127,14 @@ class Index:
         labels: Labels | None = None,
         query_labels: Labels | None = None,
     ) -> Histograms | tuple[Histograms, Histograms]:
-        """How many codes lie at each distance 0..K from each query: (Q, K + 1) int64.
+        """How many codes lie at each distance 0..D from each query: (Q, D + 1) int64.
 
-        With `labels` (of the N codes) and `query_labels`, the pair (total, relevant) of such
-        histograms. Integer labels (N,) and (Q,): relevant means equal. 0/1 labels (N, C) and
-        (Q, C): relevant means that at least one label is shared.
+        D is the largest distance, K unless distances are weighted. With `labels` (of the N codes)
+        and `query_labels`, the pair (total, relevant) of such histograms. Integer labels (N,) and
+        (Q,): relevant means equal. 0/1 labels (N, C) and (Q, C): relevant means that at least one
+        label is shared.
         """
-        query_lanes = to_lanes(queries, self.bits)
+        query_lanes = self.measure.lanes(queries)
         if (labels is None) != (query_labels is None):
             raise ValueError("labels and query_labels go together")
         if labels is not None and query_labels is not None:
@@ -139,7 +142,7 @@ class Index:
         scanner = self.scanner
         if self._groups is not None:  # a code for each row
             codes = np.repeat(self._groups.codes, np.diff(self._groups.starts), axis=0)
-            scanner = Scanner(codes, self.bits, self.threads, scanner.work)
+            scanner = Scanner(codes, self.measure, self.threads, scanner.work)
             labels = None if labels is None else labels[self._groups.rows]
         total, relevant = scanner.histograms(query_lanes, query_labels, labels)
         return total if labels is None else (total, relevant)
@@ -167,7 +170,8 @@ class HammingIndex(Index):
 
     `codes` is a code set, or packed codes (N, ceil(bits / 8)) uint8, memory-mapped or not, with
     `bits` (default: all of the bytes). They are copied once into lanes, uint64 (W, N). `threads`
-    defaults to all cores. Raises CodeSetError for codes of a wrong shape, dtype or padding.
+    defaults to all cores, `measure` to the Hamming distance. Raises CodeSetError for codes of a
+    wrong shape, dtype or padding.
     """
 
     def __init__(
@@ -175,6 +179,7 @@ class HammingIndex(Index):
         codes: CodeSet | NDArray[np.uint8],
         bits: int | None = None,
         threads: int | None = None,
+        measure: Measure | None = None,
     ) -> None:
         if isinstance(codes, np.ndarray):
             packed, bits = codes, 8 * codes.shape[-1] if bits is None else bits
@@ -182,15 +187,21 @@ class HammingIndex(Index):
             packed, bits = codes.codes, codes.bits
         else:
             raise CodeSetError(f"bits={bits}: the code set has {codes.bits} bits")
-        super().__init__(Scanner(packed, bits, threads))
+        super().__init__(Scanner(packed, _measure(measure, bits), threads))
         self.scanner.make_lanes()
 
 
 class GroupedIndex(Index):
     """An index that keeps each code once, `distinct` (M, B), with the rows that have it."""
 
-    def __init__(self, groups: Groups, bits: int, threads: int | None = None) -> None:
-        super().__init__(Scanner(groups.codes, bits, threads), groups)
+    def __init__(
+        self,
+        groups: Groups,
+        bits: int,
+        threads: int | None = None,
+        measure: Measure | None = None,
+    ) -> None:
+        super().__init__(Scanner(groups.codes, _measure(measure, bits), threads), groups)
         self.groups = groups
         self.distinct = groups.codes
 
@@ -205,6 +216,13 @@ def to_ragged(distances: NDArray[np.int32], rows: NDArray[np.int64]) -> Within:
     there = rows >= 0
     offsets = plain.offsets_of(there.sum(axis=1))
     return Within(offsets, distances[there], rows[there], np.zeros(len(rows), np.bool_))
+
+
+def _measure(measure: Measure | None, bits: int) -> Measure:
+    """The measure of an index of codes of `bits` bits; None is the Hamming distance."""
+    if measure is not None and measure.bits != bits:
+        raise CodeSetError(f"a measure of {measure.bits} bits for codes of {bits} bits")
+    return measure or Measure(bits)
 
 
 def _check_radius(radius: int) -> None:

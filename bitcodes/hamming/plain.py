@@ -7,13 +7,12 @@ A result is a key, distance << ROW_BITS | row: the order of keys is that of (dis
 """
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.codes.pack import pack_bits, to_lanes
+from bitcodes.hamming.measure import Measure, lane_distances
 
 Lanes = NDArray[np.uint64]
 """Queries (W, Q) or codes (W, N), word-major."""
@@ -28,7 +27,7 @@ Ball = tuple[NDArray[np.int64], Keys]
 """Ragged results: query q owns the keys `offsets[q]:offsets[q + 1]`; (Q + 1,) and (M,)."""
 
 Histograms = NDArray[np.int64]
-"""How many codes lie at each distance from each query, (Q, bits + 1)."""
+"""How many codes lie at each distance from each query, (Q, largest distance + 1)."""
 
 Labels = NDArray[Any]
 """Classes (N,) or zeros and ones (N, C)."""
@@ -42,8 +41,8 @@ class Pairs(NamedTuple):
     distances: NDArray[np.int32]
 
 
-ROW_BITS = 48
-"""Bits of a key that hold the row; the distance lies above them."""
+ROW_BITS = 40
+"""Bits of a key that hold the row; the distance lies above them: up to 2**20, where weighted."""
 
 ROW = (1 << ROW_BITS) - 1
 """The bits of a key that hold the row."""
@@ -65,25 +64,10 @@ def offsets_of(sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-@cache
-def bit_places(bits: int) -> NDArray[np.int64]:
-    """Where the bits of a code lie in its lanes (K,): 64 times the word, and the place there."""
-    ones = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
-    return np.flatnonzero(ones >> np.arange(64, dtype=np.uint64) & np.uint64(1))
-
-
-def block_distances(queries: Lanes, lanes: Lanes) -> NDArray[np.uint16]:
-    """All distances between two sets of lanes, (W, Q) and (W, N), as (Q, N) uint16."""
-    distances = np.zeros((queries.shape[1], lanes.shape[1]), np.uint16)
-    for query_word, word in zip(queries, lanes, strict=True):
-        distances += np.bitwise_count(query_word[:, None] ^ word)
-    return distances
-
-
-def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int) -> Keys:
+def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int, measure: Measure) -> Keys:
     """The keys (Q, k) of the `k` nearest codes of each query within `radius`, else MISSING."""
     keys = np.full((queries.shape[1], k), MISSING, np.int64)
-    for here, rows, distances in _blocks(queries, lanes):
+    for here, rows, distances in _blocks(queries, lanes, measure):
         for best, near in zip(keys[here], distances, strict=True):
             # A later row at the distance of the present k-th loses against it, hence the - 1.
             bound = min(radius, (int(best[-1]) >> ROW_BITS) - 1)
@@ -99,9 +83,11 @@ def nearest(queries: Lanes, lanes: Lanes, k: int, radius: int) -> Keys:
     return keys
 
 
-def near_pieces(queries: Lanes, lanes: Lanes, radius: int, start: int) -> Iterator[Piece]:
+def near_pieces(
+    queries: Lanes, lanes: Lanes, radius: int, start: int, measure: Measure
+) -> Iterator[Piece]:
     """All codes from row `start` on that are within `radius`, in no order."""
-    for here, rows, distances in _blocks(queries, lanes[:, start:]):
+    for here, rows, distances in _blocks(queries, lanes[:, start:], measure):
         query, places = np.nonzero(distances <= radius)
         near = distances[query, places].astype(np.int64)
         yield query + here.start, near << ROW_BITS | (places + rows.start + start)
@@ -110,15 +96,16 @@ def near_pieces(queries: Lanes, lanes: Lanes, radius: int, start: int) -> Iterat
 def histograms(
     queries: Lanes,
     lanes: Lanes,
-    bits: int,
+    measure: Measure,
     query_labels: Labels | None = None,
     labels: Labels | None = None,
 ) -> tuple[Histograms, Histograms]:
     """Histograms of all codes and of the relevant ones; without labels, none is relevant."""
-    total = np.zeros((queries.shape[1], bits + 1), np.int64)
+    width = measure.largest + 1
+    total = np.zeros((queries.shape[1], width), np.int64)
     relevant = np.zeros_like(total)
-    for here, rows, distances in _blocks(queries, lanes):
-        bins = distances + np.arange(len(distances))[:, None] * (bits + 1)  # (q, n)
+    for here, rows, distances in _blocks(queries, lanes, measure):
+        bins = distances + np.arange(len(distances))[:, None] * width  # (q, n)
         total[here] += _histograms(bins.ravel(), total[here].shape)
         if query_labels is None or labels is None:
             continue
@@ -135,7 +122,9 @@ def _histograms(bins: NDArray[np.int64], shape: tuple[int, ...]) -> Histograms:
     return np.bincount(bins, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def _blocks(queries: Lanes, lanes: Lanes) -> Iterator[tuple[slice, slice, NDArray[np.uint16]]]:
+def _blocks(
+    queries: Lanes, lanes: Lanes, measure: Measure
+) -> Iterator[tuple[slice, slice, NDArray[np.unsignedinteger]]]:
     """Every (queries, rows, distances) block; the rows of one slice of queries come in order."""
     count = lanes.shape[1]
     width = min(max(count, 1), BLOCK)
@@ -144,7 +133,8 @@ def _blocks(queries: Lanes, lanes: Lanes) -> Iterator[tuple[slice, slice, NDArra
         for left in range(0, count, width):
             here = slice(top, min(top + height, queries.shape[1]))
             rows = slice(left, min(left + width, count))
-            yield here, rows, block_distances(queries[:, here], lanes[:, rows])
+            some = queries[:, here, None]  # (W, q, 1)
+            yield here, rows, lane_distances(some, lanes[:, None, rows], measure.shifts)
 
 
 def equal_runs(lanes: Lanes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

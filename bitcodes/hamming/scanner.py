@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
-from bitcodes.codes.pack import to_lanes
-from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
 from bitcodes.hamming.fallback import with_kernels
+from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import Ball, Histograms, Keys, Labels, Lanes, Pairs
 from bitcodes.hamming.threads import starts_at_once
 from bitcodes.machine import core_count
@@ -51,7 +50,7 @@ class Work:
 
 
 class Scanner:
-    """Compares queries with all of N packed codes (N, B) of `bits` bits, 1 to 1024.
+    """Compares queries with all of N packed codes (N, B), whose distances are those of `measure`.
 
     The codes are copied into lanes, uint64 (W, N), when they are first needed. `work`, which other
     scanners may share, decides between NumPy and the kernels; both give the same answers. Results
@@ -61,15 +60,14 @@ class Scanner:
     def __init__(
         self,
         codes: NDArray[np.uint8],
-        bits: int,
+        measure: Measure,
         threads: int | None = None,
         work: Work | None = None,
     ) -> None:
-        if not 1 <= bits <= 1024:
-            raise CodeSetError(f"codes of {bits} bits: expected 1 to 1024")
         if threads is not None and threads < 1:
             raise ValueError(f"threads={threads}: expected at least 1")
-        self.bits = bits
+        self.measure = measure
+        self.bits = measure.bits
         self.threads = threads or core_count()
         self.count = len(codes)
         self.work = work or Work()
@@ -86,7 +84,7 @@ class Scanner:
         """Copy the codes into lanes unless that is done."""
         with self._lock:
             if self._codes is not None:
-                self._lanes, self._codes = to_lanes(self._codes, self.bits), None
+                self._lanes, self._codes = self.measure.lanes(self._codes), None
         return self._lanes
 
     def is_small(self, queries: int) -> bool:
@@ -97,11 +95,11 @@ class Scanner:
         """Use the kernels from now on; compile or load those of `nearest` at once."""
         self.work.use_kernels()
         for queries in (1, 16):  # few and many
-            self.nearest(self.lanes[:, :1].repeat(queries, axis=1), 1, self.bits)
+            self.nearest(self.lanes[:, :1].repeat(queries, axis=1), 1, self.measure.largest)
 
     def nearest(self, queries: Lanes, k: int, radius: int) -> Keys:
         """The keys (Q, k) of the `k` nearest codes of each query within `radius`, else MISSING."""
-        return self._scan(plain.nearest, queries, k, radius, bits=self.bits)
+        return self._scan(plain.nearest, queries, k, radius, self.measure)
 
     def ball(self, queries: Lanes, radius: int) -> Ball:
         """The sorted keys of all codes within `radius` of each query."""
@@ -109,7 +107,7 @@ class Scanner:
         pieces = [(empty, empty)]
         for start in range(0, queries.shape[1], _TILE):
             tile = queries[:, start : start + _TILE]
-            for query, keys in self._scan(plain.near_pieces, tile, radius, 0, bits=self.bits):
+            for query, keys in self._scan(plain.near_pieces, tile, radius, 0, self.measure):
                 pieces.append((query + start, keys))
         query, keys = map(np.concatenate, zip(*pieces, strict=True))
         pieces.clear()
@@ -123,11 +121,11 @@ class Scanner:
         self, queries: Lanes, query_labels: Labels | None, labels: Labels | None
     ) -> tuple[Histograms, Histograms]:
         """Histograms of all codes and of the relevant ones; without labels, none is relevant."""
-        return self._scan(plain.histograms, queries, self.bits, query_labels, labels)
+        return self._scan(plain.histograms, queries, self.measure, query_labels, labels)
 
     def pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:
         """Every pair of codes at distance <= `radius`, once, in blocks of bounded size."""
-        if self.work.fits(self.count**2):
+        if self.work.fits(self.count**2) or not self.measure.is_plain:
             return self._pairs_by_tiles(radius, progress)
         return with_kernels(
             lambda _: self._pairs_by_parts(radius, progress),
@@ -155,22 +153,20 @@ class Scanner:
             if progress is not None:
                 progress(top, self.count)
             tile = self.lanes[:, top : top + _TILE]
-            for query, keys in self._scan(plain.near_pieces, tile, radius, top, bits=self.bits):
+            for query, keys in self._scan(plain.near_pieces, tile, radius, top, self.measure):
                 distances, second = plain.split_keys(keys)
                 first = query + top
                 once = first < second
                 if once.any():
                     yield Pairs(first[once], second[once], distances[once])
 
-    def _scan(
-        self, plainly: Callable[..., R], queries: Lanes, *arguments: Any, **kernel_arguments: int
-    ) -> R:
+    def _scan(self, plainly: Callable[..., R], queries: Lanes, *arguments: Any) -> R:
         """What a function of plain.py returns, or its twin of the same name in compiled.py."""
         lanes = self.lanes
 
         def with_threads(compiled: Any) -> R:
             twin: Callable[..., R] = getattr(compiled, plainly.__name__)
-            return twin(queries, lanes, *arguments, **kernel_arguments, threads=self.threads)
+            return twin(queries, lanes, *arguments, threads=self.threads)
 
         if self.is_small(queries.shape[1]):
             return plainly(queries, lanes, *arguments)

@@ -23,6 +23,7 @@ from bitcodes.hamming.checking import BadIndexError, check_groups, check_tables,
 from bitcodes.hamming.fallback import kernels_load
 from bitcodes.hamming.grouped import Groups
 from bitcodes.hamming.index import GroupedIndex, HammingIndex, Index, group
+from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
 from bitcodes.hamming.tables import Tables
 from bitcodes.wording import command
@@ -182,11 +183,13 @@ def open_index(
     threads: int | None = None,
     note: Note | None = None,
     thorough: bool = False,
+    measure: Measure | None = None,
 ) -> Index:
     """The saved index of a code set if there is a good one, else an index of its rows.
 
-    Both give the same answers. `note` is called with the reason if a saved index is not used. For
-    `thorough`, see load_index.
+    Both give the same answers, whose distances are those of `measure`, by default Hamming
+    distances. `note` is called with the reason if a saved index is not used. For `thorough`, see
+    load_index. Tables are of no use for weighted distances: the distinct codes are scanned then.
     """
     try:
         saved = load_index(code_set, threads, thorough=thorough)
@@ -194,7 +197,12 @@ def open_index(
         if note is not None:
             note(str(error))
         saved = None
-    return HammingIndex(code_set, threads=threads) if saved is None else saved
+    if saved is None:
+        return HammingIndex(code_set, threads=threads, measure=measure)
+    if measure is None or measure.is_plain:
+        return saved
+    grouped = saved.grouped if isinstance(saved, MultiIndex) else saved
+    return GroupedIndex(grouped.groups, code_set.bits, threads, measure)
 
 
 def _mapped(file: Path) -> mmap.mmap | bytes:
@@ -227,9 +235,9 @@ def update_index(
 ) -> tuple[SavedIndex, str]:
     """Build and save the index of a stored code set; also what was done, "built" or "updated".
 
-    `tables` says whether it has tables; None: if there are TABLES_FROM distinct codes or more, and
-    the kernels can be compiled. An index with tables of the set's first rows is extended, unless
-    `afresh`.
+    `tables` says whether it has tables; None: if there are TABLES_FROM distinct codes or more, of
+    one part, and the kernels can be compiled. An index with tables of the set's first rows is
+    extended, unless `afresh`.
     """
     try:
         index, done = _updated(code_set, tables, afresh)
@@ -253,6 +261,7 @@ def _updated(code_set: CodeSet, tables: bool | None, afresh: bool) -> tuple[Save
     grouped = group(code_set.codes, code_set.bits)
     if tables is None:
         tables = len(grouped.distinct) >= TABLES_FROM and code_set.bits <= TABLES_UP_TO
+        tables &= code_set.parts is None  # the distances of two parts are weighted
     return with_tables(grouped) if tables else grouped, "built"
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bitcodes.hamming import plain
 from bitcodes.hamming.fallback import kernels_load, with_kernels
+from bitcodes.hamming.measure import bit_places
 from bitcodes.hamming.plain import Ball, Keys, Lanes
 from bitcodes.hamming.scanner import Scanner
 from bitcodes.hamming.threads import THREADED_FROM, in_order
@@ -223,5 +224,5 @@ def arranged(lanes: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
     if bits % 8 == 0:
         return np.ascontiguousarray(lanes.T)
     codes = np.zeros(lanes.shape[::-1], np.uint64)
-    probing.rearrange(lanes, plain.bit_places(bits), codes)
+    probing.rearrange(lanes, bit_places(bits), codes)
     return codes

@@ -45,7 +45,7 @@ def built_in_graph(bits: int) -> bytes:
     """
     preprocessing, weight, bias = _layer(bits)
     properties = {
-        "bitcodes": built_in_info(bits).model_dump_json(),
+        "bitcodes": built_in_info(bits).to_json(),
         "bitcodes.norms": json.dumps(np.linalg.norm(weight, axis=1).tolist()),
         "bitcodes.feature_dim": str(weight.shape[1]),
     }

@@ -20,6 +20,7 @@ def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
     return ModelInfo(
         backbone=model.backbone_name,
         bits=model.bits,
+        parts=model.parts,
         class_names=model.class_names,
         preprocessing=model.preprocessing,
         hidden=0 if isinstance(model.hidden, torch.nn.Identity) else model.feature_dim,
@@ -33,7 +34,7 @@ def save_model(model: HashModel, path: Path) -> None:
     info = describe(model, model.device)
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_write(path) as file:
-        file.write(save(weights, {"bitcodes": info.model_dump_json()}))
+        file.write(save(weights, {"bitcodes": info.to_json()}))
 
 
 def load_model(source: Path | str | None = None, device: str = "auto") -> HashModel:
@@ -55,6 +56,7 @@ def load_model(source: Path | str | None = None, device: str = "auto") -> HashMo
     model = HashModel(
         info.backbone, info.bits, info.preprocessing, info.class_names, hidden=info.hidden
     )
+    model.parts = info.parts
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
         kinds = [_kind(tensors.get(name)) for tensors in (expected, weights)]

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bitcodes.codes.parts import Parts
 from bitcodes.images.transforms import Preprocessing
 
 # Float32 sums come out in another order in another batch, so a hash output this near to zero,
@@ -48,6 +49,10 @@ class Encoder(Protocol):
     @property
     def bits(self) -> int:
         """K."""
+
+    @property
+    def parts(self) -> Parts | None:
+        """The class bits and the instance bits, if the codes have these parts."""
 
     @property
     def feature_dim(self) -> int:

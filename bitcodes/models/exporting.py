@@ -68,7 +68,7 @@ def _export(model: HashModel) -> bytes:
     """The model as an ONNX file, with its description in the metadata."""
     norms = model.hash_layer.weight.detach().norm(dim=1).tolist()  # (K,)
     properties = {
-        "bitcodes": describe(model, "cpu").model_dump_json(),
+        "bitcodes": describe(model, "cpu").to_json(),
         "bitcodes.norms": json.dumps(norms),
         "bitcodes.feature_dim": str(model.feature_dim),
     }

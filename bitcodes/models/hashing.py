@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from bitcodes.codes.parts import Parts
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.backbones import find_backbone, start_from
 from bitcodes.models.encoder import Encoded, images_at_once, settle
@@ -45,6 +46,7 @@ class HashModel(nn.Module):
         spec = find_backbone(backbone)
         self.backbone_name = backbone
         self.bits = bits
+        self.parts: Parts | None = None  # of the bits, if there are two
         self.backbone_dim = spec.feature_dim
         self.feature_dim = hidden or spec.feature_dim  # D
         self.preprocessing = preprocessing
@@ -78,6 +80,26 @@ class HashModel(nn.Module):
         """The same model with another hash layer: the backbone is shared, not copied."""
         other = copy.copy(self)
         other._modules = {**self._modules, "hash_layer": hash_layer}
+        return other
+
+    def with_instance_bits(self, instances: nn.Linear, class_weight: int) -> "HashModel":
+        """The same model with more bits behind its own, which become the class bits."""
+        layer = nn.Linear(self.feature_dim, self.bits + instances.out_features, device=self.device)
+        with torch.no_grad():
+            for whole, first, second in zip(
+                layer.parameters(),
+                self.hash_layer.parameters(),
+                instances.parameters(),
+                strict=True,
+            ):
+                whole.copy_(torch.cat([first, second.to(first.device)]))
+        other = self.with_hash_layer(layer)
+        other.bits = layer.out_features
+        other.parts = Parts(
+            class_bits=self.bits,
+            instance_bits=instances.out_features,
+            class_weight=class_weight,  # type: ignore[arg-type]
+        )
         return other
 
     @property

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from bitcodes.codes.parts import Parts
 from bitcodes.errors import ModelError
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.runs import MODEL_FILE, follow, resolve_run
@@ -22,11 +24,22 @@ class ModelInfo(BaseModel):
     format: str = FORMAT
     backbone: str
     bits: int
+    parts: Parts | None = None  # of the bits, if there are two
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     hidden: int = 0  # width of the layer between backbone and hash layer; 0: none
     device: str  # the device it was trained on, the default for encoding with it
     fingerprint: str = ""  # shows damage that safetensors cannot see; empty: unknown
+
+    def to_json(self) -> str:
+        """The content of the metadata, without parts where there are none."""
+        return self.model_dump_json(exclude=None if self.parts else {"parts"})
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        if self.parts is not None and self.parts.bits != self.bits:
+            raise ValueError(f"parts: expected {self.bits} bits together, found {self.parts.bits}")
+        return self
 
 
 def find_model(source: Path | str | None = None) -> Path:

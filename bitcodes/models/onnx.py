@@ -44,6 +44,7 @@ class OnnxModel:
         self.info = info = parse_info(metadata, file)
         self.path: Path | str | None = path or file
         self.bits = info.bits
+        self.parts = info.parts
         self.backbone_name = info.backbone
         self.preprocessing = info.preprocessing
         self.class_names = info.class_names

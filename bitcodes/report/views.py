@@ -225,10 +225,13 @@ def _number(name: str) -> Column:
 def _hit_table(query: QueryResult, results: SearchResults) -> Table:
     judged = query.correct is not None
     labelled = any(hit.labels for hit in query.hits)
-    numbers = ["rank", "distance", "similarity", *filter(None, [results.reranked])]
+    instance = ["instance"] * (results.order == "class")
+    numbers = ["rank", "distance", *instance, "similarity", *filter(None, [results.reranked])]
     table = _table(*map(_number, numbers), *["label"] * labelled, *[""] * judged)
     for hit in query.hits:
-        row: list[Text | str] = [f"{hit.rank}", f"{hit.distance}", f"{hit.similarity:.1%}"]
+        row: list[Text | str] = [f"{hit.rank}", f"{hit.distance}"]
+        row += [f"{hit.instance_distance}"] * len(instance)
+        row.append(f"{hit.similarity:.1%}")
         if hit.fine_distance is not None:
             row.append(f"{hit.fine_distance:.3f}")
         if labelled:

@@ -301,6 +301,7 @@ def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
     return CodeSetWriter(
         out,
         bits=model.bits,
+        parts=model.parts,
         columns=tuple(columns),
         root=update.root,
         class_names=update.class_names,

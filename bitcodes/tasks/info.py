@@ -32,10 +32,12 @@ class CodeSetInfo:
     skipped: int
     bytes: int
     checksums: str
+    parts: dict[str, int] | None = None
+    """How many class bits and instance bits there are, and the weight of a class bit."""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form."""
-        return asdict(self)
+        return _known(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,17 @@ class ModelInfo:
     exported: bool
     """Whether there is an ONNX file of this very model, for ONNX Runtime."""
     bytes: int
+    parts: dict[str, int] | None = None
+    """As of a code set."""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form."""
-        return asdict(self)
+        return _known(asdict(self))
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without the parts of codes that have none."""
+    return {name: value for name, value in fields.items() if name != "parts" or value is not None}
 
 
 def describe(path: Path | str = "codes.npy") -> CodeSetInfo | ModelInfo:
@@ -94,6 +103,7 @@ def _describe_code_set(path: Path) -> CodeSetInfo:
         skipped=len(code_set.skipped),
         bytes=sum(entry.size for entry in header.files.values()) or code_set.codes.nbytes,
         checksums="none (a bare file)" if code_set.is_bare else "good",
+        parts=None if header.parts is None else header.parts.model_dump(),
     )
 
 
@@ -123,4 +133,5 @@ def _model_info(name: str, info: "modelfile.ModelInfo", exported: bool, size: in
         preprocessing=info.preprocessing.model_dump(mode="json"),
         exported=exported,
         bytes=size,
+        parts=None if info.parts is None else info.parts.model_dump(),
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.notebook import ShownAsHtml
@@ -34,15 +35,17 @@ class Hit:
     file: Path | None
     """Where the image is, if that is known."""
     distance: int
-    """Hamming distance to the query."""
+    """Hamming distance to the query; for codes of two parts, the distance of the order."""
     similarity: float
-    """Share of the bits that agree, 0 to 1."""
+    """Share of the bits that agree, 0 to 1; for codes of two parts, of their weights."""
     fine_distance: float | None
     """The distance of features or of hash outputs, if these order the hits."""
     labels: tuple[str, ...]
     """Class names, or numbers where there are no names; empty where unknown."""
     relevant: bool | None
     """Whether it shares a label with the query; None if either has none."""
+    instance_distance: int | None = None
+    """How many instance bits differ, in the order "class"."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ class SearchResults(ShownAsHtml):
     """Path and reason of each query that could not be read."""
     has_features: bool = False
     """Whether the code set has features, which can order the hits."""
+    order: SearchOrder | None = None
+    """How the two parts of the codes were compared; None for codes of one part."""
 
     def __repr__(self) -> str:
         queries = counted(len(self.queries), "query", "queries")
@@ -105,7 +110,9 @@ class SearchResults(ShownAsHtml):
             order = f"all by {fine}" if self.k is None else f"{nearest} in {fine}"
             pool = None if self.shortlist is None else min(self.shortlist, self.count)
             nearest = f"{order}, of {'all' if pool is None else f'the {pool:,} nearest'}"
-        return f"{nearest}{by_codes} by {self.bits}-bit codes, among {counted(self.count, 'image')}"
+        first = ", class bits first" if self.order == "class" else ""
+        codes = f"{self.bits}-bit codes{first}"
+        return f"{nearest}{by_codes} by {codes}, among {counted(self.count, 'image')}"
 
     @property
     def tie_note(self) -> str | None:
@@ -136,6 +143,7 @@ class SearchResults(ShownAsHtml):
         return {
             "codes": escape(self.codes),
             "bits": self.bits,
+            **({} if self.order is None else {"order": self.order}),
             "count": self.count,
             "k": self.k,
             "radius": self.radius,
@@ -160,6 +168,7 @@ def _query_dict(query: QueryResult, reranked: Fine | None) -> dict[str, Any]:
                 "path": escape(hit.path),
                 "file": None if hit.file is None else escape(str(hit.file)),
                 "distance": hit.distance,
+                **_instance_distance(hit),
                 "similarity": round(hit.similarity, 6),
                 "feature_distance": hit.fine_distance if reranked == "features" else None,
                 "output_distance": hit.fine_distance if reranked == "outputs" else None,
@@ -169,3 +178,8 @@ def _query_dict(query: QueryResult, reranked: Fine | None) -> dict[str, Any]:
             for hit in query.hits
         ],
     }
+
+
+def _instance_distance(hit: Hit) -> dict[str, int]:
+    distance = hit.instance_distance
+    return {} if distance is None else {"instance_distance": distance}

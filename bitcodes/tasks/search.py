@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.callbacks import Note, Progress
+from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError, DataError
 from bitcodes.hamming.checking import BadIndexError
 from bitcodes.hamming.index import HammingIndex, Index, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
 from bitcodes.hamming.stored import open_index
+from bitcodes.tasks.ordering import Ordering
 from bitcodes.tasks.queries import (
     Queries,
     QuerySource,
@@ -35,6 +37,7 @@ def search(
     *,
     k: int | None = None,
     radius: int | None = None,
+    order: SearchOrder | None = None,
     rerank: bool = False,
     asymmetric: bool = False,
     shortlist: int | None = None,
@@ -52,7 +55,9 @@ def search(
 
     `queries` are images (files, folders, list files, an ImageList; "-" for paths on `stdin`) or a
     code set; `database` is a code set or its file. The results are the `k` nearest (default 10), or
-    all within `radius`, or the `k` nearest of these; ordered by (distance, row). `rerank` orders by
+    all within `radius`, or the `k` nearest of these; ordered by (distance, row). For codes of two
+    parts, the distance is the weighted sum of both (`order` "sum"), or the class distance, and at
+    equal class distance the instance distance decides ("class"). `rerank` orders by
     features instead, `asymmetric` by the query's hash outputs against the stored codes: all within
     `radius`, or the `shortlist` nearest (default 1,000), of which the first `k` are kept. A saved
     index is used if it is good; else `note` is told why not.
@@ -99,12 +104,14 @@ def search(
     reranked: Fine | None = "features" if rerank else "outputs" if asymmetric else None
     if reranked is not None and radius is None:
         shortlist = max(shortlist or SHORTLIST, k or K)
-    index = open_index(database, threads, note)
-    arguments = (prepared, database, reranked, k, radius, shortlist)
+    ordering = Ordering.of(database, order)
+    index = open_index(database, threads, note, measure=ordering.measure)
+    bound = None if radius is None else ordering.within(radius)
+    arguments = (prepared, database, ordering, reranked, k, bound, shortlist)
     try:
         matches = _find(index, *arguments)
         if not isinstance(index, HammingIndex):
-            _check(matches, prepared, database)
+            _check(matches, prepared, database, ordering)
     except (CodeSetError, IndexError, MemoryError, OverflowError, ValueError) as error:
         if isinstance(index, HammingIndex):
             raise
@@ -113,7 +120,8 @@ def search(
                 f"the index of {database.name} is damaged ({error}), so all codes are compared; "
                 f"build it again: {command('index', database.name)}"
             )
-        matches = _find(HammingIndex(database, threads=threads), *arguments)
+        by_row = HammingIndex(database, threads=threads, measure=ordering.measure)
+        matches = _find(by_row, *arguments)
     return SearchResults(
         codes=database.name,
         bits=database.bits,
@@ -123,11 +131,12 @@ def search(
         shortlist=shortlist,
         reranked=reranked,
         queries=tuple(
-            _result(query, prepared.codes, matches, database)
+            _result(query, prepared.codes, matches, database, ordering)
             for query in range(prepared.codes.count)
         ),
         skipped=prepared.skipped,
         has_features=database.features is not None,
+        order=ordering.name,
     )
 
 
@@ -144,7 +153,7 @@ class _Matches:
     ties: int | None = None  # images as near as the last hit that are no hits, of one query
 
 
-def _check(matches: _Matches, queries: Queries, database: CodeSet) -> None:
+def _check(matches: _Matches, queries: Queries, database: CodeSet, ordering: Ordering) -> None:
     """Raise BadIndexError unless the rows that a saved index gave are at the distances it says."""
     rows = matches.rows
     if len(rows) and not (rows.min() >= 0 and rows.max() < database.count):
@@ -152,8 +161,8 @@ def _check(matches: _Matches, queries: Queries, database: CodeSet) -> None:
     query = np.repeat(np.arange(len(matches.offsets) - 1), np.diff(matches.offsets))
     for start in range(0, len(rows), 1 << 16):
         part = slice(start, start + (1 << 16))
-        different = database.codes[rows[part]] ^ queries.codes.codes[query[part]]  # (n, B)
-        if not np.array_equal(np.bitwise_count(different).sum(axis=1), matches.distances[part]):
+        pairs = database.codes[rows[part]], queries.codes.codes[query[part]]  # both (n, B)
+        if not np.array_equal(ordering.measure.between(*pairs), matches.distances[part]):
             raise BadIndexError("its codes are not those of the set")
 
 
@@ -161,6 +170,7 @@ def _find(
     index: Index,
     queries: Queries,
     database: CodeSet,
+    ordering: Ordering,
     reranked: Fine | None,
     k: int | None,
     radius: int | None,
@@ -189,13 +199,16 @@ def _find(
         ranked = rerank_by_features(queries.codes.features, database.features, *shortlisted)
     else:
         assert queries.outputs is not None
-        ranked = rerank_asymmetric(queries.outputs, database.codes, database.bits, *shortlisted)
+        outputs = ordering.measure.weigh(queries.outputs)
+        ranked = rerank_asymmetric(outputs, database.codes, database.bits, *shortlisted)
     cut = np.diff(ranked.offsets) < np.diff(near.offsets)
     more = cut if radius is not None else np.zeros_like(cut)
     return _Matches(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
 
 
-def _result(query: int, queries: CodeSet, matches: _Matches, database: CodeSet) -> QueryResult:
+def _result(
+    query: int, queries: CodeSet, matches: _Matches, database: CodeSet, ordering: Ordering
+) -> QueryResult:
     """The matches of one query, with their files and labels."""
     names = database.class_names or queries.class_names
     span = slice(int(matches.offsets[query]), int(matches.offsets[query + 1]))
@@ -216,11 +229,12 @@ def _result(query: int, queries: CodeSet, matches: _Matches, database: CodeSet) 
             row=row,
             path=database.paths[row],
             file=files[number],
-            distance=distances[number],
-            similarity=1 - distances[number] / database.bits,
+            distance=ordering.shown(distances[number]),
+            similarity=ordering.similarity(distances[number]),
             fine_distance=scores[number],
             labels=labels[number],
             relevant=not set(own).isdisjoint(labels[number]) if own and labels[number] else None,
+            instance_distance=ordering.instance_distance(distances[number]),
         )
         for number, row in enumerate(rows)
     )

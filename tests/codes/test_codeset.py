@@ -494,6 +494,14 @@ def edit_header(folder: Path, **changes: object) -> None:
     (folder / "codes.json").write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n")
 
 
+def _parts(class_bits: int, instance_bits: int, class_weight: int) -> dict[str, int]:
+    return {
+        "class_bits": class_bits,
+        "instance_bits": instance_bits,
+        "class_weight": class_weight,
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -506,6 +514,11 @@ def edit_header(folder: Path, **changes: object) -> None:
         ({"bit_order": "lsb"}, 'expected "bit_order": "msb", found \'lsb\''),
         ({"format": "bitcodes/2"}, 'expected "format": "bitcodes/1", found \'bitcodes/2\''),
         ({"unknown": 1}, "unknown: .*not permitted"),
+        ({"parts": {"class_bits": 4}}, "parts.instance_bits: Field required"),
+        ({"parts": _parts(4, 9, 4)}, "parts: .*expected parts of 12 bits together"),
+        ({"parts": _parts(0, 12, 4)}, "parts.class_bits: .*greater than 0"),
+        ({"parts": _parts(4, 8, 3)}, "parts.class_weight: .*1, 2, 4"),
+        ({"parts": _parts(4, True, 4)}, "parts.instance_bits: .*valid integer"),
         ({"class_names": ["cat", "dog"]}, "labels must be 0 to 1"),
         ({"class_names": "cat"}, "class_names"),
         ({"class_names": [1]}, "class_names"),

@@ -10,6 +10,7 @@ from bitcodes.codes.pack import (
     from_lanes,
     pack_bits,
     pack_outputs,
+    split_codes,
     to_lanes,
     unpack_bits,
 )
@@ -40,6 +41,18 @@ def test_packs_and_unpacks(bits: int) -> None:
     assert codes.tolist() == slow_pack(drawn)
     assert np.array_equal(codes, pack_bits(drawn.astype(bool)))
     assert np.array_equal(unpack_bits(codes, bits), drawn)
+
+
+@pytest.mark.parametrize("bits", [2, 8, 9, 16, 47, 112])
+def test_codes_are_split_at_every_bit(bits: int) -> None:
+    drawn = random_bits(bits)
+    for first in range(1, bits):
+        head, tail = split_codes(pack_bits(drawn), bits, first)
+        assert np.array_equal(head, pack_bits(drawn[:, :first]))
+        assert np.array_equal(tail, pack_bits(drawn[:, first:]))
+    for first in (0, bits):
+        with pytest.raises(CodeSetError, match=f"from 1 to {bits - 1} to split codes"):
+            split_codes(pack_bits(drawn), bits, first)
 
 
 def test_lanes_of_every_length_to_1024() -> None:

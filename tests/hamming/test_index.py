@@ -13,6 +13,7 @@ from bitcodes.codes.pack import pack_bits, to_lanes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import pairing, plain
 from bitcodes.hamming.index import HammingIndex, to_ragged
+from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.scanner import Work
 
 
@@ -178,7 +179,8 @@ def test_compiled_equals_plain_on_more_codes(kind):
         index.compile()
         for k in (1, 100, 5000):
             for some in (queries[:1], queries):
-                expected = plain.nearest(to_lanes(some, 48), plainly.scanner.lanes, k, 48)
+                lanes = to_lanes(some, 48)
+                expected = plain.nearest(lanes, plainly.scanner.lanes, k, 48, Measure(48))
                 distances, rows = index.search(some, k)
                 np.testing.assert_array_equal(rows, expected & (2**plain.ROW_BITS - 1))
                 np.testing.assert_array_equal(distances, expected >> plain.ROW_BITS)
@@ -368,7 +370,7 @@ def test_answers_do_not_depend_on_the_number_of_threads(count):
     rng = np.random.default_rng(8)
     codes = make_codes(rng, count, 24, "clustered")
     queries = make_codes(rng, 300 if count == 10_000 else 40, 24, "clustered")
-    expected = plain.nearest(to_lanes(queries, 24), to_lanes(codes, 24), 30, 24)
+    expected = plain.nearest(to_lanes(queries, 24), to_lanes(codes, 24), 30, 24, Measure(24))
     for threads in (1, 2, 3, 8):
         index = HammingIndex(codes, 24, threads=threads)
         index.compile()
@@ -401,8 +403,8 @@ def test_compiled_counts_equal_plain_ones(bits, count):
     lanes, query_lanes = to_lanes(codes, bits), to_lanes(queries, bits)
     index = HammingIndex(codes, bits, threads=2)
     index.compile()
-    total, _ = plain.histograms(query_lanes, lanes, bits)
+    total, _ = plain.histograms(query_lanes, lanes, Measure(bits))
     np.testing.assert_array_equal(index.count(queries), total)
-    expected = plain.histograms(query_lanes, lanes, bits, query_labels, labels)
+    expected = plain.histograms(query_lanes, lanes, Measure(bits), query_labels, labels)
     for found, right in zip(index.count(queries, labels, query_labels), expected, strict=True):
         np.testing.assert_array_equal(found, right)

@@ -165,7 +165,7 @@ def graph(
         ir_version=8,
     )
     info = {
-        "bitcodes": describe(make_model(), "cpu").model_dump_json(),
+        "bitcodes": describe(make_model(), "cpu").to_json(),
         "bitcodes.norms": json.dumps([1.0] * 24),
         "bitcodes.feature_dim": "48",
     }

@@ -5,7 +5,7 @@ import numpy as np
 
 from bitcodes.hamming.kernels.compiling import kernel
 from bitcodes.hamming.kernels.planes import BLOCK, WORDS, count_distances
-from bitcodes.hamming.kernels.scan import distance_from
+from bitcodes.hamming.kernels.scan import distance_from, largest_distance
 from bitcodes.hamming.kernels.sliced import slice_block
 
 _HISTOGRAM_BLOCK = 1 << 14
@@ -44,7 +44,7 @@ def count_ranges(lanes, queries, first, last, others, relevant, words):
     The codes relevant to a query are `first[query]` to `last[query]`: sorted by class, relevance
     costs nothing.
     """
-    histogram = np.zeros((4, 64 * len(words) + 1), np.uint32)
+    histogram = np.zeros((4, largest_distance(words) + 1), np.uint32)
     count = lanes.shape[1]
     for block in range(0, count, _HISTOGRAM_BLOCK):
         end = min(block + _HISTOGRAM_BLOCK, count)
@@ -69,7 +69,7 @@ def _mask_range(start, stop, mask):
 
 @kernel
 def count_ranges_sliced(
-    lanes, first, last, others, relevant, patterns, places, planes, tables, histograms, numbers
+    lanes, first, last, others, relevant, patterns, places, planes, tables, histograms, parts
 ):
     """`count_ranges` on bit planes: several codes a cycle. For codes that are not too long.
 
@@ -100,14 +100,14 @@ def count_ranges_sliced(
                 if size == BLOCK and right - left in (0, BLOCK):
                     row = half if left == right else 0
                     count_distances(
-                        tables, first_group, patterns, query, everything, histograms, row, numbers
+                        tables, first_group, patterns, query, everything, histograms, row, parts
                     )
                     continue
                 for row, begin, end in ((0, left, right), (half, 0, left), (half, right, size)):
                     if end > begin:
                         _mask_range(begin, end, mask)
                         count_distances(
-                            tables, first_group, patterns, query, mask, histograms, row, numbers
+                            tables, first_group, patterns, query, mask, histograms, row, parts
                         )
             for distance in range(others.shape[1]):
                 relevant[query, distance] += np.int64(histograms[distance].sum())
@@ -121,7 +121,7 @@ def count_shared(lanes, queries, labels, query_labels, others, relevant, words, 
 
     `labels` (V, N) and `query_labels` (Q, V) are uint64, a bit per label.
     """
-    distances = 64 * len(words) + 1
+    distances = largest_distance(words) + 1
     # The histogram of the codes without a shared label, then that of those with one.
     histogram = np.zeros((4, 2 * distances), np.uint32)
     count = lanes.shape[1]

@@ -206,60 +206,73 @@ def _add_up(builder, numbers, columns):
     return [planes[0] if planes else _constant(0) for planes in waiting], carried_out
 
 
-def _terms(builder, table, pattern, numbers):
+def _lengths(parts):
+    """How many sums and carries each part of a code has, and by how many columns it is shifted."""
+    return [tuple(one.count for one in part.types) for part in parts.types]
+
+
+def _group_count(parts):
+    return sum((numbers + 1) // 2 for numbers, _ in _lengths(parts))
+
+
+def _terms(builder, table, pattern, parts):
     """The sums and carries, with their columns, that add up to the distances from a query."""
-    for number in range(numbers):
-        group, column = divmod(number, 2)
-        start = TABLE_ROWS * group * _PLANE_BYTES
-        if column == 0:
-            row = builder.zext(pattern.load(2 * group, _I16), _I64)
-            parity = builder.and_(row, _I64(_PLANE_BYTES))
-            yield table.moved(parity).load(start), 0
-        else:
-            yield table.moved(row).load(start + 2 * _PLANE_BYTES), 1
+    first = 0
+    for numbers, shift in _lengths(parts):
+        for number in range(numbers):
+            group, column = first + number // 2, number % 2
+            start = TABLE_ROWS * group * _PLANE_BYTES
+            if column == 0:
+                row = builder.zext(pattern.load(2 * group, _I16), _I64)
+                parity = builder.and_(row, _I64(_PLANE_BYTES))
+                yield table.moved(parity).load(start), shift
+            else:
+                yield table.moved(row).load(start + 2 * _PLANE_BYTES), shift + 1
+        first += (numbers + 1) // 2
 
 
 @intrinsic
-def find_near(context, tables, patterns, query, carries, bound, near, numbers, columns):
+def find_near(context, tables, patterns, query, bound, near, parts, columns):
     """Set the bits of `near` (WORDS,) of the codes nearer than `bound`; return whether any is.
 
     `patterns` (Q, G) uint16 gives, in bytes, the row r of each query in the table of each group in
-    `tables` (G, TABLE_ROWS, WORDS); see `write_table`. Row `bound` of `carries` (2**C + 1, C) holds
-    2**C - bound, a word of all ones or zeros per bit: added to a distance, it reaches 2**C if the
-    distance reaches the bound. `numbers` is a tuple as long as the sums and carries to add are many
-    (a lone bit has no carry), `columns` one of length C: so the compiler knows them.
+    `tables` (G, TABLE_ROWS, WORDS); see `write_table`. 2**C - bound, added to a distance, reaches
+    2**C if the distance reaches the bound, which is 2**C at most. `parts` has two tuples for each
+    part of a code, as long as the sums and carries to add are many (a lone bit has no carry), and
+    as the columns that the part is shifted by; `columns` is one of length C: so the compiler knows
+    them.
     """
 
     def generate(context, builder, signature, arguments):
         memory = _memories(context, builder, signature, arguments)
         table = memory(0, align=ALIGNMENT)
-        groups = (numbers.count + 1) // 2
-        pattern = memory(1, arguments[2], 2 * groups, align=2)
-        carry = memory(3, arguments[4], 8 * columns.count)
-        minus_bound = [
-            (_splat(builder, carry.load(8 * column, _I64)), column)
-            for column in range(columns.count)
-        ]
-        terms = itertools.chain(minus_bound, _terms(builder, table, pattern, numbers.count))
+        pattern = memory(1, arguments[2], 2 * _group_count(parts), align=2)
+        value = builder.sub(_I64(1 << columns.count), arguments[3])
+        minus_bound = []
+        for column in range(columns.count):
+            bit = builder.and_(builder.lshr(value, _I64(column)), _I64(1))
+            minus_bound.append((_splat(builder, builder.neg(bit)), column))
+        terms = itertools.chain(minus_bound, _terms(builder, table, pattern, parts))
         _, carries = _add_up(builder, terms, columns.count)
         # Each carry is 2**C; no sum reaches twice that, so that one at most is set in a place.
         close = builder.not_(functools.reduce(builder.or_, carries))
-        memory(5).store(close)
+        memory(4).store(close)
         return _is_any(builder, close)
 
     place = types.int64
-    return types.boolean(tables, patterns, place, carries, place, near, numbers, columns), generate
+    return types.boolean(tables, patterns, place, place, near, parts, columns), generate
 
 
 @intrinsic
 def count_distances(
-    context, tables, first_group, patterns, query, mask, histogram, first_row, numbers
+    context, tables, first_group, patterns, query, mask, histogram, first_row, parts
 ):
     """Count the distances of the codes in `mask` (WORDS,) from a query.
 
     Row `first_row` + d of `histogram` (R, WORDS) gets the number of those at distance d added, that
-    of each word in a place of its own; there are rows up to the number of bits, plus 2. The tables
-    of the block begin at `first_group` of `tables`; the rest is as for `find_near`.
+    of each word in a place of its own; there are rows up to the largest distance, if each part had
+    as many bits as its groups have planes. The tables of the block begin at `first_group` of
+    `tables`; the rest is as for `find_near`.
 
     The codes are parted by one plane of the distance after the other, highest first, so that each
     distance has a plane of its codes in the end, whose ones are counted.
@@ -267,13 +280,15 @@ def count_distances(
 
     def generate(context, builder, signature, arguments):
         memory = _memories(context, builder, signature, arguments)
-        groups = (numbers.count + 1) // 2
-        largest = 3 * (numbers.count // 2) + numbers.count % 2
+        groups = _group_count(parts)
+        largest = sum(
+            3 * (numbers // 2) + numbers % 2 << shift for numbers, shift in _lengths(parts)
+        )
         columns = largest.bit_length()
         table = memory(0, arguments[1], TABLE_ROWS * _PLANE_BYTES, ALIGNMENT)
         pattern = memory(2, arguments[3], 2 * groups, align=2)
         counts = memory(5, arguments[6], _PLANE_BYTES, ALIGNMENT)
-        planes, _ = _add_up(builder, _terms(builder, table, pattern, numbers.count), columns)
+        planes, _ = _add_up(builder, _terms(builder, table, pattern, parts), columns)
         kind = ir.FunctionType(_PLANE, [_PLANE])
         name = f"llvm.ctpop.v{WORDS}i64"
         ones = get_or_insert_function(builder.module, kind, name)
@@ -295,7 +310,7 @@ def count_distances(
         return context.get_dummy_value()
 
     place = types.int64
-    return types.void(tables, place, patterns, place, mask, histogram, place, numbers), generate
+    return types.void(tables, place, patterns, place, mask, histogram, place, parts), generate
 
 
 @intrinsic

@@ -21,12 +21,21 @@ _PART = 64
 
 @inlined_kernel
 def distance_from(lanes, row, queries, query, words):
-    """The distance of a code from a query."""
+    """The distance of a code from a query; the items of `words` are the shifts of the words."""
     place = np.uint64(row)  # signed, it could be negative, and a loop over it is not vectorised
     distance = 0
     for word in range(len(words)):
-        distance += popcount(lanes[word, place] ^ queries[query, word])
+        distance += popcount(lanes[word, place] ^ queries[query, word]) << words[word]
     return distance
+
+
+@inlined_kernel
+def largest_distance(words):
+    """A distance that no two codes exceed."""
+    largest = 0
+    for word in range(len(words)):
+        largest += 64 << words[word]
+    return largest
 
 
 class Candidates(NamedTuple):
@@ -41,7 +50,7 @@ class Candidates(NamedTuple):
     nearer: NDArray[np.int64]
     """(Q,) how many there are nearer than the bound, for the k nearest."""
     histograms: NDArray[np.int32]
-    """(Q, 64 W + 1) how many there were at each distance, for the k nearest."""
+    """(Q, D + 1) how many there were at each distance, for the k nearest."""
 
 
 @kernel
@@ -75,13 +84,18 @@ def share_bounds(candidates, best):
 def sort_nearest(candidates, k):
     """The k least keys of each query (Q, k), sorted, MISSING behind them.
 
-    By counting distances: candidates are in the order of rows already.
+    By counting distances, for candidates are in the order of rows already; few are compared.
     """
     bounds, keys, counts, nearer, histograms = candidates
     nearest = np.full((len(bounds), k), MISSING, np.int64)
     places = np.empty(histograms.shape[1] + 1, np.int64)
     for query in range(len(bounds)):
         _cut_back(query, k, bounds, keys, counts, nearer)
+        count = counts[query]
+        if 8 * count < len(places):
+            nearest[query, :count] = keys[query, :count]
+            nearest[query, :count].sort()
+            continue
         places[:] = 0
         for candidate in range(counts[query]):
             places[(keys[query, candidate] >> ROW_BITS) + 1] += 1
@@ -123,7 +137,7 @@ def keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
 @inlined_kernel
 def _least(lanes, start, stop, queries, query, words):
     """The least distance of the codes `start` to `stop`."""
-    least = 64 * len(words) + 1
+    least = largest_distance(words) + 1
     for row in range(start, stop):
         least = min(least, distance_from(lanes, row, queries, query, words))
     return least
@@ -222,7 +236,7 @@ def nearest_of_few(lanes, queries, k, radius, room, words):
     bounds = np.full(count, radius + 1, np.int64)
     keys = np.empty((count, room), np.int64)
     counts, nearer = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    histograms = np.zeros((count, 64 * len(words) + 1), np.int32)
+    histograms = np.zeros((count, largest_distance(words) + 1), np.int32)
     candidates = Candidates(bounds, keys, counts, nearer, histograms)
     scan(lanes, 0, lanes.shape[1], queries, candidates, k, words)
     return sort_nearest(candidates, k)

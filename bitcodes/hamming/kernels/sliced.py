@@ -49,7 +49,7 @@ def scan_sliced(lanes, start, stop, queries, candidates, k, words, slicing):
 
     Of that, `planes` and `tables` are scratch.
     """
-    places, patterns, carries, planes, tables, numbers, columns = slicing
+    places, patterns, planes, tables, parts, columns = slicing
     highest = 1 << len(columns)  # the highest bound that the adders can tell
     near = np.zeros(WORDS, np.uint64)
     bounds, keys, counts, nearer, histograms = candidates
@@ -69,7 +69,7 @@ def scan_sliced(lanes, start, stop, queries, candidates, k, words, slicing):
             if bound > highest or not whole:
                 end = min(block + BLOCK, stop)
                 size = find(lanes, block, end, queries, query, bound, hits, (0,), words)
-            elif find_near(tables, patterns, query, carries, bound, near, numbers, columns):
+            elif find_near(tables, patterns, query, bound, near, parts, columns):
                 some = np.uint64(0)  # bit r: one of the codes 8 r to 8 r + 7
                 for word in near:
                     some |= word

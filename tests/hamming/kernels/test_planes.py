@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from numba import njit
 
-from bitcodes.codes.pack import pack_bits, to_lanes
+from bitcodes.codes.pack import pack_bits
 from bitcodes.hamming.compiled import _aligned_zeros, _sliced_arguments
 from bitcodes.hamming.kernels.planes import BLOCK, WORDS, find_near
 from bitcodes.hamming.kernels.sliced import slice_block
+from bitcodes.hamming.measure import Measure
 
 
 @njit
-def call_find_near(tables, patterns, query, carries, bound, near, numbers, columns):
-    return find_near(tables, patterns, query, carries, bound, near, numbers, columns)
+def call_find_near(tables, patterns, query, bound, near, parts, columns):
+    return find_near(tables, patterns, query, bound, near, parts, columns)
 
 
 def of_code(planes):
@@ -43,19 +44,25 @@ def test_a_block_on_its_side(bits):
         np.testing.assert_array_equal(total + 2 * carry, distance)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 48, 64, 65])
-def test_near_codes_are_those_below_the_bound(bits):
-    rng = np.random.default_rng(bits)
-    lanes = to_lanes(pack_bits(rng.random((BLOCK, bits)) < 0.5), bits)
-    queries = to_lanes(pack_bits(rng.random((9, bits)) < 0.5), bits)
-    distances = np.bitwise_count(lanes[:, None] ^ queries[:, :, None]).sum(axis=0, dtype=int)
-    places, patterns, carries, planes, tables, numbers, columns = _sliced_arguments(queries, bits)
+@pytest.mark.parametrize(
+    "measure",
+    [
+        *(Measure(bits) for bits in (1, 2, 3, 4, 5, 48, 64, 65)),
+        *(Measure(7, 6, 4), Measure(12, 4, 8), Measure(70, 65, 2), Measure(112, 64, 128)),
+    ],
+)
+def test_near_codes_are_those_below_the_bound(measure):
+    rng = np.random.default_rng(measure.bits)
+    ones, others = (rng.random((count, measure.bits)) < 0.5 for count in (BLOCK, 9))
+    lanes, queries = measure.lanes(pack_bits(ones)), measure.lanes(pack_bits(others))
+    weights = np.ones(measure.bits, int)
+    weights[: measure.bits - measure.instance_bits] = measure.weight
+    distances = (ones != others[:, None]) @ weights
+    places, patterns, planes, tables, parts, columns = _sliced_arguments(queries, measure)
     slice_block(lanes, 0, planes, places, tables, 0)
     near = np.zeros(WORDS, np.uint64)
-    for bound in {1, 2, bits // 2 + 1, 2 ** len(columns)}:
+    for bound in {1, 2, measure.largest // 2 + 1, 2 ** len(columns)}:
         for query in range(9):
-            any_near = call_find_near(
-                tables, patterns, query, carries, bound, near, numbers, columns
-            )
+            any_near = call_find_near(tables, patterns, query, bound, near, parts, columns)
             np.testing.assert_array_equal(of_code(near), distances[query] < bound)
             assert any_near == (distances[query] < bound).any()
