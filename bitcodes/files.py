@@ -74,6 +74,9 @@ _LACKS = {
 }
 """What drives without POSIX habits (exFAT, CIFS, NFS) answer to what they cannot do."""
 
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+"""What a system answers if a folder may not be written to."""
+
 _told: set[str] = set()
 _listeners: list[Callable[[str], None]] = []
 
@@ -129,8 +132,11 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # the folder may be gone, or let nothing be changed
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # the name that its reader knows
         raise
     fsync_dir(path.parent)
 

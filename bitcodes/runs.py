@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitcodes.builtin import BUILT_IN, DEFAULT_BITS, LENGTHS, built_in_bits, built_in_name
+from bitcodes.builtin import BUILT_IN, DEFAULT_BITS, LENGTHS, built_in_name
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
+from bitcodes.wording import as_utf8
 
 if TYPE_CHECKING:  # a search finds its model without them
     from bitcodes.settings import Settings
@@ -30,7 +31,8 @@ def run_name(settings: "Settings") -> str:
 
     backbone = backbone_name(settings).replace("/", "-")
     frozen = "-frozen" if settings.freeze else ""
-    return f"{settings.data.name}-{backbone}-{settings.loss}-{settings.bits}{frozen}"
+    data = as_utf8(settings.data.name)
+    return f"{data}-{backbone}-{settings.loss}-{settings.bits}{frozen}"
 
 
 def set_latest(run: Path) -> None:
@@ -65,18 +67,14 @@ def follow(path: Path) -> Path:
     return path.parent / os.fsdecode(path.read_bytes()).strip()
 
 
-def choose_model(
-    source: Path | str | None, bits: int | None = None, recorded: str | None = None
-) -> Path | str:
+def choose_model(source: Path | str | None, bits: int | None = None) -> Path | str:
     """The run or model file that `source` names, or the name of the built-in model.
 
-    None is the newest run. If there is none, it is the built-in model: with codes of `bits`, else
-    with those that the header of a code set has `recorded`, else of the default length.
+    None is the newest run. If there is none, it is the built-in model, with codes of `bits` or of
+    the default length.
     """
     if source is None and follow(RUNS / LATEST).is_dir():
         return resolve_run(None)
-    if source is None and bits is None and built_in_bits(recorded) is not None:
-        return str(recorded)
     if source in (None, BUILT_IN):
         return built_in_name(DEFAULT_BITS if bits is None else bits)
     assert source is not None

@@ -41,7 +41,10 @@ def explain(error: ValidationError, where: str, known: Iterable[str]) -> Iterabl
         elif problem["type"] == "missing":
             line = f"{where}: '{key}' is missing"
             if key == "data":
-                line += "; give the folder of a prepared dataset, such as --data data/cifar10"
+                line += (
+                    "; name a folder with --data: one with a folder of images per class, one that "
+                    "`bitcodes prepare` made, or one of images without classes"
+                )
         else:
             reason = message[:1].lower() + message[1:]
             line = f"{where}: '{key}' is {problem['input']!r}: {reason}"

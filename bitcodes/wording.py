@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from pathlib import Path
 
 CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
@@ -25,6 +26,11 @@ def _escaped(match: re.Match[str]) -> str:
     return ascii(match[0])[1:-1]
 
 
+def as_utf8(text: str) -> str:
+    r"""Text that any file of UTF-8 can hold: a byte of a file's name that is not becomes `\xNN`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun: "1 image", "2,880 images"; `plural` if it is not noun + s."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
@@ -33,6 +39,12 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 def shortened(text: str, length: int = 80) -> str:
     """A text, cut if it is longer than this; it says how long it is then."""
     return text if len(text) <= length else f"{text[:length]}... ({len(text):,} characters)"
+
+
+def from_here(path: Path) -> Path:
+    """A path as one names it from the working folder: relative if it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def command(*words: object) -> str:

@@ -130,13 +130,10 @@ def test_a_text_file_whose_run_is_gone(folder: Path, monkeypatch: pytest.MonkeyP
 def test_without_a_run_the_model_is_the_built_in_one(folder: Path) -> None:
     assert choose_model(None) == choose_model("built-in") == "built-in-128"
     assert choose_model(None, 64) == choose_model("built-in", 64) == "built-in-64"
-    assert choose_model(None, None, "built-in-32") == "built-in-32"  # an existing set goes on
-    assert choose_model(None, 64, "built-in-32") == "built-in-64"
-    assert choose_model(None, None, "runs/gone") == "built-in-128"
     assert choose_model("built-in-64", 32) == "built-in-64"  # who loads it notices
     assert choose_model("runs/a") == "runs/a"
     set_latest(make("runs/a"))
-    assert choose_model(None) == choose_model(None, 64, "built-in-64") == folder / "runs/a"
+    assert choose_model(None) == choose_model(None, 64) == folder / "runs/a"
     assert choose_model("built-in") == "built-in-128"
     Path("runs/a").rmdir()
     assert choose_model(None) == "built-in-128"

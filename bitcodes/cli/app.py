@@ -143,6 +143,19 @@ def _shorten_waiting() -> None:
         os.environ.update(GOMP_SPINCOUNT="10000", KMP_BLOCKTIME="1")
 
 
+_WRITABLE = "choose a folder that you may write to, or change its permissions"
+_ADVICE = {
+    errno.ENAMETOOLONG: "choose a shorter name or path",
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+    errno.EROFS: "choose a folder on another drive",
+    errno.ENOSPC: "make room, and run this again",
+    getattr(errno, "EDQUOT", errno.ENOSPC): "make room, and run this again",
+    errno.EMFILE: "allow more open files (ulimit -n), or take fewer --workers",
+}
+"""What to do about what a system says of files, where no command knows better."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
     from bitcodes.files import on_missing_protection
@@ -169,8 +182,14 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        name = shown(shortened(str(error.filename)))
-        print(f"error: {name}: {error.strerror}; choose a shorter name or path", file=sys.stderr)
+        if error.strerror is None or (error.filename is None and error.errno not in _ADVICE):
+            raise  # not what a system says of a file: a bug
+        where = "" if error.filename is None else f"{shown(shortened(_name(error.filename)))}: "
+        advice = _ADVICE.get(error.errno or 0)
+        print(f"error: {where}{error.strerror}{f'; {advice}' if advice else ''}", file=sys.stderr)
         sys.exit(1)
+
+
+def _name(file: str | bytes | int) -> str:
+    """The name of a file as an OSError has it."""
+    return os.fsdecode(file) if isinstance(file, str | bytes) else str(file)

@@ -9,7 +9,6 @@ from bitcodes.choices import BuiltInBits, DType, Engine, ListLabels
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
-    RunOption,
     WorkersOption,
     argument,
     flag,
@@ -31,7 +30,11 @@ def encode(
         "--output",
         "-o",
     ),
-    run: RunOption = None,
+    run: str | None = option(
+        "Run (a folder that finetune wrote), model file, or built-in. Default: the model that made "
+        "the code set; for a new code set the newest run, runs/latest, or built-in if there is "
+        "none."
+    ),
     bits: BuiltInBits | None = option(
         "Length of the built-in model's codes. Default: 128.",
     ),
@@ -101,8 +104,8 @@ def encode(
     command is interrupted, run it again: it continues where it stopped.
 
     An existing code set is updated: new and changed images are encoded, missing ones are removed.
-    It must be of the same model and the same encoding options. To replace any other, use --force.
-    Without IMAGES, the code set is updated from what it was made from, with its own model.
+    That takes its own model, and must take the same encoding options. To replace it by codes of
+    another model, use --force. Without IMAGES, the code set is updated from what it was made from.
     """
     from bitcodes.cli.code_sets import CODES, codes_option, find_codes
     from bitcodes.cli.console import note, progress

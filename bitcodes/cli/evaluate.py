@@ -18,13 +18,14 @@ from bitcodes.cli.options import (
 def evaluate(
     runs: list[str] | None = argument(
         "RUNS",
-        "Runs (folders that finetune wrote), or built-in with --data. Several are compared on the "
-        "same queries. Default: the newest run, runs/latest.",
+        "Runs (folders that finetune wrote), or built-in. Several are compared on the same "
+        "queries. Default: the newest run, runs/latest.",
         default=None,
     ),
     run: str | None = option("One more run to evaluate."),
     data: Path | None = option(
-        "Prepared dataset to evaluate on. Default: the one that the run was trained on."
+        "Prepared dataset, or folder of images in one folder per class, to evaluate on. Default: "
+        "what the run was trained on; for built-in, what the newest run was trained on."
     ),
     queries: Path | None = option(
         "Code set of the queries. Use it with --database, and without RUNS."
@@ -63,13 +64,13 @@ def evaluate(
 
     ```
     bitcodes evaluate
-    bitcodes evaluate runs/first runs/second --report compared.html
+    bitcodes evaluate runs/first built-in --report compared.html
     bitcodes evaluate --queries queries.npy --database codes.npy
     ```
 
     A run is evaluated on the dataset that it was trained on: the queries (test.txt) search the
-    database (database.txt). The codes are kept in the run, so a second call is fast. Code sets
-    need labels.
+    database (database.txt). In class folders, one image in ten is a query. The codes are kept in
+    the run, so a second call is fast. Code sets need labels.
 
     An image is relevant to a query if they share a label. The order of images at equal distance is
     arbitrary, so each figure is the mean over all possible orders. docs/metrics.md defines every

@@ -1,20 +1,23 @@
 """`bitcodes finetune`."""
 
+import os
 import time
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from bitcodes.cli import console
+from bitcodes.cli.code_sets import CODES
 from bitcodes.cli.next_step import next_command
-from bitcodes.cli.options import JsonOption, WorkersOption, flag, option
+from bitcodes.cli.options import JsonOption, WorkersOption, argument, flag, option
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
 from bitcodes.errors import ConfigError
 from bitcodes.recipes import Recipe, gather_settings
-from bitcodes.runs import resolve_run
-from bitcodes.wording import counted
+from bitcodes.runs import MODEL_FILE, resolve_run
+from bitcodes.wording import counted, from_here
 
 if TYPE_CHECKING:
     from bitcodes.training import Finetuned
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 def finetune(
     options: dict[str, Any],
     *,
+    folder: Path | None = argument("DATA", "The same as --data.", default=None, hidden=True),
     config: Path | None = option(
         "File of settings, .yaml or .json. Options override it. The config.yaml of a run repeats "
         "that run; the params.json of Learning-bit-codes-for-images works too."
@@ -48,6 +52,8 @@ def finetune(
 ) -> None:
     """Fine-tune a pretrained network with a hash layer on a dataset.
 
+    `bitcodes finetune photos/` is short for `bitcodes finetune --data photos/`.
+
     Writes a run, a folder with the settings, the model, a checkpoint to resume from, and curves for
     TensorBoard (`tensorboard --logdir runs`). The model has the weights of the last epoch, or of an
     earlier one that was clearly better on held-out training images.
@@ -58,6 +64,8 @@ def finetune(
     its part of every batch.
     """
     started = time.monotonic()
+    if folder is not None and options.setdefault("data", folder) != folder:
+        raise typer.BadParameter("give one folder, as DATA or with --data", param_hint="DATA")
     if minutes is not None and (other := options.keys() & {"epochs", "max_steps"}):
         name = min(other).replace("_", "-")
         raise typer.BadParameter(f"chooses the epochs; leave out --{name}", param_hint="--minutes")
@@ -132,22 +140,39 @@ def _next_words(result: "Finetuned") -> tuple[object, ...]:
 
     data = result.settings.data
     database = data / LIST_NAMES["database"]
-    newest = resolve_run(None) == result.run.resolve()
-    named = () if newest else ("--run", result.run)
-    return "encode", _from_here(database if database.is_file() else data), *named
+    images = from_here(database if database.is_file() else data)
+    named = () if _is_newest(result.run) else ("--run", result.run)
+    codes = _code_set_for(str(images), result.run)
+    return "encode", images, *(() if codes == CODES else ("-o", codes)), *named
 
 
-def _from_here(path: Path) -> Path:
-    """A path relative to the working folder, if it lies below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def _is_newest(run: Path) -> bool:
+    try:
+        return resolve_run(None) == run.resolve()
+    except ConfigError:  # there is none: the folder may not be written to
+        return False
+
+
+def _code_set_for(images: str, run: Path) -> Path:
+    """Where the codes of these images by this run go: not into a set that is anything else."""
+    from bitcodes.models.modelfile import read_info
+    from bitcodes.tasks.origin import is_made_of
+
+    fingerprint = read_info(run / MODEL_FILE).fingerprint
+    numbered = (f"{run.name}-{number}.npy" for number in count(2))
+    for name in chain((str(CODES), "trained.npy", f"{run.name}.npy"), numbered):
+        path = Path(name)
+        if not os.path.lexists(path) or is_made_of(path, [images], fingerprint):
+            return path
+    raise AssertionError("numbers have no end")
 
 
 def _outcome(result: "Finetuned") -> str:
     """Which epoch the model is of, and its score beside that of the last epoch."""
     last, model = result.history[-1], result.kept
     if "val_map" not in last:
-        return "the model is that of the last epoch"
+        score = "validation mAP not measured (too few images); " if result.settings.val else ""
+        return f"{score}the model is that of the last epoch"
     score = f"validation mAP {last['val_map']:.4f} after the last epoch"
     if model is last:
         return f"{score}, whose weights are the model"

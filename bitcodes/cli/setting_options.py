@@ -19,7 +19,7 @@ from bitcodes.settings_file import explain
 from bitcodes.wording import shown
 
 _FIRST = (
-    *("data", "minutes", "bits", "loss", "backbone", "epochs", "image_size", "freeze"),
+    *("folder", "data", "minutes", "bits", "loss", "backbone", "epochs", "image_size", "freeze"),
     *("run", "fresh"),
 )
 """The options that most people need, in the order of the help."""

@@ -51,7 +51,7 @@ def reporting() -> Iterator[tuple[callbacks.Progress, "Callable[[Progress], None
 
         def show_training(now: "Progress") -> None:
             line = _line(now)
-            shown.update(bar, description=line, completed=now.step, total=now.steps, visible=True)
+            shown.update(bar, description=line, completed=now.share, total=1.0, visible=True)
             if now.epoch_done:
                 shown.console.print(line, markup=False)
 
@@ -59,9 +59,10 @@ def reporting() -> Iterator[tuple[callbacks.Progress, "Callable[[Progress], None
 
 
 def _line(now: "Progress") -> str:
-    parts = [f"epoch {now.epoch}/{now.epochs}"]
+    parts = [f"epoch {now.epoch}"] if now.is_paced else [f"epoch {now.epoch}/{now.epochs}"]
     if not now.epoch_done:
-        parts.append(f"step {now.step}/{now.steps}")
+        done = f"{now.share:.0%} done" if now.is_paced else f"step {now.step}/{now.steps}"
+        parts.append(done)
     parts += [f"loss {now.loss:.4f}", f"{now.images_per_second:.0f} images/s"]
     if now.val_map is not None:
         parts.append(f"validation mAP {now.val_map:.4f}")

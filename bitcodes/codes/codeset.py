@@ -257,13 +257,13 @@ class CodeSet:
             columns.check_features(self.features)
 
 
-def recorded_header(path: Path) -> CodeSetHeader | None:
-    """The header of the set at `path`, if there is one that can be read."""
+def recorded_set(path: Path) -> CodeSet | None:
+    """The set at `path`, if there is one with a header that can be read."""
     try:
-        header = CodeSet.open(path, verify=False).header
+        code_set = CodeSet.open(path, verify=False)
     except CodeSetError:
         return None
-    return header if header.files else None
+    return None if code_set.is_bare else code_set
 
 
 class _File:

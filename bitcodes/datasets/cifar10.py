@@ -51,8 +51,8 @@ _PICKLED = Expected(
 
 
 def prepare_cifar10(
-    out: Path,
-    source: Path | None = None,
+    out: Path | str,
+    source: Path | str | None = None,
     protocol: Protocol | None = None,
     seed: int | None = None,
     progress: Progress | None = None,
@@ -74,6 +74,7 @@ def prepare_cifar10(
     is unseen in two splits.
     Raises DataError for a source that is damaged, incomplete or not CIFAR-10.
     """
+    out, source = Path(out), None if source is None else Path(source)
     if protocol is not None and protocol not in get_args(Protocol):
         raise DataError(f"expected a protocol of {get_args(Protocol)}, found {protocol!r}")
     if split is not None and (protocol != "unseen" or split not in UNSEEN_SPLITS):

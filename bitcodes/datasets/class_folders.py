@@ -1,16 +1,23 @@
 """Lists for images in class folders; the images stay where they are."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from bitcodes.datasets.dataset import LIST_NAMES, class_folders
-from bitcodes.datasets.prepared import Division, Prepared, check_settings, write_dataset
+from bitcodes.datasets.prepared import (
+    Division,
+    Prepared,
+    check_settings,
+    make_folder,
+    write_dataset,
+)
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
 from bitcodes.sources.description import DATASET_FILE
 from bitcodes.sources.folders import walk_files
-from bitcodes.wording import counted
+from bitcodes.wording import as_utf8, counted
 
 DEFAULT_QUERIES = 0.1
 
@@ -18,8 +25,8 @@ _TEST_FOLDERS = ("test", "val", "valid", "validation")
 
 
 def prepare_folder(
-    source: Path,
-    out: Path,
+    source: Path | str,
+    out: Path | str,
     queries: float | None = None,
     train: float | None = None,
     seed: int | None = None,
@@ -34,7 +41,7 @@ def prepare_folder(
     otherwise absolute. Running it again with the same settings adds new images.
     Raises DataError for fewer than two classes, and for classes that are too small.
     """
-    folder, source, out = out, source.absolute(), out.absolute()
+    folder, source, out = Path(out), Path(source).absolute(), Path(out).absolute()
     if not source.is_dir():
         raise DataError(f"no such folder: {source}")
     test = divided_folder(source)
@@ -42,7 +49,11 @@ def prepare_folder(
         raise DataError(f"{source} has its queries in {test}/: do not ask for a number of queries")
     for amount in (queries, train):
         _check_amount(amount)
-    request = {"name": source.name, "protocol": "folder", "source": source.as_posix()}
+    request = {
+        "name": as_utf8(source.name),
+        "protocol": "folder",
+        "source": as_utf8(source.as_posix()),
+    }
     options = {"queries": queries, "train": train, "seed": seed}
     before = None
     if out != source or (out / DATASET_FILE).exists():
@@ -52,9 +63,16 @@ def prepare_folder(
     if test is not None:
         settings["queries"] = test
     divisions, notes = _divide(source, test, out, settings)
-    out.mkdir(parents=True, exist_ok=True)
+    is_new = not out.exists()
+    make_folder(out, folder)
     old = _contents(out)
-    description = write_dataset(out, divisions, settings)
+    try:
+        description = write_dataset(out, divisions, settings)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # something is in it
+                out.rmdir()
+        raise
     state: Literal["new", "updated", "unchanged"] = "new"
     if before is not None:
         state = "unchanged" if _contents(out) == old else "updated"
@@ -107,6 +125,12 @@ def _divide(
         if test is not None:
             images = queries.get(name, [])
             division["test"] = [_listed(source / test / name / path, out) for path in images]
+    if not any(division["test"] for division in divisions.values()):
+        raise DataError(
+            f"{source}: each class has one image, and needs at least 2: one as a query, and one "
+            "to be found. Add images, or put the queries into test/CLASS/ and the others into "
+            "train/CLASS/"
+        )
     return divisions, notes
 
 

@@ -38,11 +38,14 @@ _COLOURS = (
 )
 
 
-def prepare_demo(out: Path, seed: int | None = None, progress: Progress | None = None) -> Prepared:
+def prepare_demo(
+    out: Path | str, seed: int | None = None, progress: Progress | None = None
+) -> Prepared:
     """Draw the demo set into the folder `out`: 2,500 pictures to train on and search, 500 queries.
 
     Raises DataError if `out` holds anything else.
     """
+    out = Path(out)
     if done := check_settings(out, {"name": "demo", "seed": seed}):
         return done
     seed = seed or 0

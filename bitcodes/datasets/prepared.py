@@ -16,7 +16,7 @@ from bitcodes.errors import DataError
 from bitcodes.files import lock, write_json_atomic
 from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import Labels, write_list
-from bitcodes.wording import counted
+from bitcodes.wording import as_utf8, counted
 
 Division = Mapping[str, Sequence[str]]
 """The paths of one class's images that are in each list, by the keys of LIST_NAMES."""
@@ -60,6 +60,14 @@ def check_settings(
     return Prepared(out, description, "unchanged")
 
 
+def make_folder(folder: Path, data: Path) -> None:
+    """Make a folder for the data folder `data`; raises DataError if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the data folder {data}: {error.strerror}") from None
+
+
 @contextmanager
 def staged_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` if the block succeeds and vanishes if it fails.
@@ -68,7 +76,7 @@ def staged_folder(out: Path) -> Iterator[Path]:
     """
     out = out.absolute()
     staging = out.parent / f".{out.name}.staging"
-    staging.mkdir(parents=True, exist_ok=True)
+    make_folder(staging, out)
     new = staging / "new"
     try:
         with lock(staging / "lock", f"the data folder {out}"):
@@ -121,7 +129,8 @@ def write_lists(
                 "be too good to be true"
             )
     counts = {key: len(lists[key][0]) for key in LIST_NAMES}
-    description = {**settings, "counts": counts, "class_names": list(class_names)}
+    names = [as_utf8(name) for name in class_names]
+    description = {**settings, "counts": counts, "class_names": names}
     with changed_together(folder) as new:
         for key, name in LIST_NAMES.items():
             write_list(new / name, *lists[key])

@@ -13,6 +13,7 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import ONNX, ModelInfo, find_model, parse_info
 from bitcodes.models.weights import copy_weights, read_safetensors
 from bitcodes.runs import choose_model
+from bitcodes.wording import as_utf8
 
 
 def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
@@ -21,7 +22,7 @@ def describe(model: HashModel, device: torch.device | str) -> ModelInfo:
         backbone=model.backbone_name,
         bits=model.bits,
         parts=model.parts,
-        class_names=model.class_names,
+        class_names=tuple(map(as_utf8, model.class_names)),
         preprocessing=model.preprocessing,
         hidden=0 if isinstance(model.hidden, torch.nn.Identity) else model.feature_dim,
         device=str(device),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from bitcodes.machine import core_count
 from bitcodes.models.encoder import Encoded, Encoder
+from bitcodes.models.engines import load_encoder
 from bitcodes.models.onnx import OnnxModel
 from bitcodes.sources.cluster import in_order_on_ray
 from bitcodes.sources.item import Place
@@ -43,16 +44,18 @@ class EncodedBatch:
 
 
 def encode_images(
-    model: Encoder,
+    model: Encoder | Path | str,
     images: Iterable[str | Path | bytes | Image.Image],
     batch_size: int = BATCH_SIZE,
     decode: Decode = "full",
 ) -> Encoded:
     """Encode images in memory or in files, such as queries: outputs (N, K) and features (N, D).
 
+    `model` is a loaded model, or names one: a run, a model file, the built-in model.
     `pack_outputs(encoded.outputs)` are their codes, the same as in a code set of this model and
     `decode`. Raises ImageError for an image that cannot be read.
     """
+    model = load_encoder(model) if isinstance(model, str | Path) else model
     pixels = (read_pixels(image, model.preprocessing, decode) for image in images)
     parts = []
     while batch := list(islice(pixels, batch_size)):

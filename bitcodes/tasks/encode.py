@@ -9,17 +9,17 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.builtin import BUILT_IN, built_in_bits
+from bitcodes.builtin import BUILT_IN
 from bitcodes.callbacks import Note, Progress
 from bitcodes.choices import DType, Engine, ListLabels
-from bitcodes.codes.codeset import CodeSet, recorded_header
+from bitcodes.codes.codeset import CodeSet, recorded_set
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
 from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
 from bitcodes.models.engines import load_encoder
-from bitcodes.runs import EXPORT_FILE, FITTED_CODES, MODEL_FILE, choose_model
+from bitcodes.runs import FITTED_CODES, choose_model
 from bitcodes.sources.item import Damage
 from bitcodes.sources.left_out import total
 from bitcodes.sources.lists import ImageList
@@ -27,10 +27,11 @@ from bitcodes.sources.paths import quote_path
 from bitcodes.sources.ranges import has_range
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
+from bitcodes.tasks.choosing import in_words, own_model, run_of, ways_out
 from bitcodes.tasks.origin import (
     Origin,
-    in_words,
     origins_after,
+    origins_in_words,
     origins_to_repeat,
     write_origins,
 )
@@ -41,7 +42,7 @@ from bitcodes.wording import counted
 
 
 def encode(
-    model: Encoder,
+    model: Encoder | Path | str,
     source: Source | ImageList | str | Path | Sequence[str | Path],
     out: str | Path = "codes.npy",
     *,
@@ -58,9 +59,10 @@ def encode(
 ) -> CodeSet:
     """Encode images into the code set `out`, and return it.
 
-    `source` is a Source, an ImageList, or names of folders, list files, archives or images.
-    `workers` processes read images (None: by the number of cores; 0: this process does). In float32
-    the codes depend on neither `batch_size` nor `workers`. `features` adds the features sidecar.
+    `model` is a loaded model, or names one: a run, a model file, the built-in model. `source` is a
+    Source, an ImageList, or names of folders, list files, archives or images. `workers` processes
+    read images (None: by the number of cores; 0: this process does). In float32 the codes depend on
+    neither `batch_size` nor `workers`. `features` adds the features sidecar.
     `decode` says how JPEGs are read: "full", or "reduced" if they are much larger than what the
     network sees; None: as for the existing set, else "reduced". `ray` is the address of a Ray
     cluster that does the work ("": one on this machine).
@@ -83,6 +85,9 @@ def encode(
     log = log or _ignore
 
     finish_commit(out)
+    if isinstance(model, str | Path):
+        like = None if force else recorded_set(out)
+        model = load_encoder(model, like=None if like is None else like.header, log=log)
     existing = _existing(out, force)
     if existing is not None and decode is None and existing.header.decode in ("reduced", "full"):
         decode = existing.header.decode  # type: ignore[assignment]
@@ -91,8 +96,7 @@ def encode(
         if not force:
             raise CodeSetError(
                 f"{out} exists already and is not what this would make: "
-                + "; ".join(differences)
-                + ". Write to another file with -o, or replace it with --force"
+                f"{'; '.join(differences)}. {ways_out(existing, run_of(model))}"
             )
         existing = None
     base = existing
@@ -165,9 +169,10 @@ def encode_sources(
     """Encode the images that `images` name into the code set `out`.
 
     "-" stands for paths on `stdin`. `part` (I, N) encodes the I-th of N equal parts. The model is
-    that of `run`, a run, a model file or a name of the built-in model (default: the newest run, or
-    without one the built-in model, with codes of `bits`). Without `images`, the code set is updated
-    from what it was made from, with its own model; CodeSetError if that is not known. An engine or
+    that of `run`, a run, a model file or a name of the built-in model. By default it is the code
+    set's own, if that is still there; for a new set the newest run, or without one the built-in
+    model, with codes of `bits`. Without `images`, the code set is updated from what it was made
+    from, with its own model; CodeSetError if that is not known. An engine or
     dtype of "auto" is that of the code set if there is one, else as in `load_encoder`. `ray` is the
     address of a Ray cluster; "local" starts one on this machine. The rest is as in `encode`.
     `all_files` takes hidden files and those of systems in folders too. `labels` says what the
@@ -184,21 +189,19 @@ def encode_sources(
         origins = origins_to_repeat(existing, out)
         run = recorded_run(existing) if run is None and bits is None else run
         append = len(origins) > 1
-        (log or _ignore)(f"{out} was made from {in_words(origins)}")
+        (log or _ignore)(f"{out} was made from {origins_in_words(origins)}")
         sources = [origin.open() for origin in origins]
-    like = None if force else recorded_header(out)
-    chosen = choose_model(run, bits, None if like is None else like.run)
-    model = load_encoder(chosen, device, engine, dtype, like, log)
+    like = None if force else recorded_set(out)
+    own = own_model(like) if run is None and bits is None and like is not None else None
+    chosen = choose_model(own or run, bits)
+    header = None if like is None else like.header
+    model = load_encoder(chosen, device, engine, dtype, header, log)
     if bits is not None and bits != model.bits:
         raise ConfigError(
             f"{model.path}: has codes of {model.bits} bits, not {bits}; without --bits, they are "
             f"of {model.bits}, and --run {BUILT_IN} --bits {bits} takes the built-in model"
         )
-    if log is not None and built_in_bits(chosen) is not None:
-        log(
-            f"model: {BUILT_IN}, {model.bits} bits; with labels, `bitcodes finetune --data FOLDER` "
-            "makes a better one for these images"
-        )
+    (log or _ignore)(in_words(chosen, model.bits, None if own is None else out))
     for source in sources:
         code_set = encode(
             model,
@@ -238,7 +241,7 @@ class _Target:
             return ["it has no header that says what it was made of"]
         differences = []
         if header.fingerprint != self.fingerprint:
-            differences.append(existing.other_model(_run_of(self.model)))
+            differences.append(existing.other_model(run_of(self.model)))
         before = (header.engine, header.dtype, header.decode)
         now = (self.model.engine, self.model.dtype, self.decode)
         if before != now:
@@ -257,9 +260,9 @@ class _Target:
         if labels is not None and not self.source.columns:
             differences.append("it has labels, and these images have none")
         if existing.root_name != self.source.root:
+            advice = "" if differences else " (--append adds them to it)"
             differences.append(
-                f"its images lie in {existing.root_name}, these in {self.source.root} "
-                "(--append adds them to it)"
+                f"its images lie in {existing.root_name}, these in {self.source.root}{advice}"
                 if not has_range(str(existing.root_name))
                 else "its paths do not tell which of its archives an image is in, as they do now"
             )
@@ -307,7 +310,7 @@ def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
         class_names=update.class_names,
         fingerprint=target.fingerprint,
         backbone=model.backbone_name,
-        run=_run_of(model),
+        run=run_of(model),
         engine=model.engine,
         dtype=model.dtype,
         decode=target.decode,
@@ -320,14 +323,6 @@ def _way(engine: str | None, dtype: str | None, decode: str | None) -> str:
     """How a set was encoded, as the options of the command say it."""
     parts = [f"--engine {engine or 'unknown'}", f"--dtype {dtype or 'unknown'}"]
     return " ".join(parts + ["--full-decode"] * (decode == "full"))
-
-
-def _run_of(model: Encoder) -> Path | str | None:
-    """The run of a model, its file if that lies elsewhere, or a name; None if it is in memory."""
-    file = model.path
-    if isinstance(file, Path) and file.name in (MODEL_FILE, EXPORT_FILE):
-        return file.parent if file.with_name(MODEL_FILE).is_file() else file
-    return file
 
 
 def _encode_rest(

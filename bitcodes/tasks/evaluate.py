@@ -10,19 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from bitcodes.builtin import built_in_bits, built_in_name
+from bitcodes.builtin import built_in_bits
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.documents import read_json
-from bitcodes.errors import BitcodesError, CodeSetError, ConfigError, DataError
+from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.files import atomic_write, write_json_atomic
 from bitcodes.metrics.modes import score_modes
 from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import Evaluation, score_code_sets
-from bitcodes.runs import MODEL_FILE, RUNS, data_folder, load_settings, resolve_run
+from bitcodes.runs import MODEL_FILE, RUNS, data_folder, load_settings
+from bitcodes.tasks.labelled_data import (
+    LIST_FILES,
+    LabelledData,
+    lists_of,
+    make_place,
+    run_and_data,
+)
 from bitcodes.version import __version__
-from bitcodes.wording import command, counted
+from bitcodes.wording import counted
 
 # Encoding is imported only if images must be encoded: scoring stored codes needs no torch.
 
@@ -32,7 +39,6 @@ Steps = Callable[[str], AbstractContextManager[Progress]]
 Sets = tuple[CodeSet, CodeSet]
 """Queries and database."""
 
-_LISTS = ("test.txt", "database.txt", "dataset.json")
 _PARTS = ("queries", "database")
 _RECORD, _TWO_STAGE = "evaluated.json", "two_stage.npy"
 
@@ -57,9 +63,10 @@ def evaluate(
 
     For a run (default: the newest), queries and database are encoded into the run's evaluation
     folder, with the engine that suits the number of images; codes of the same weights and lists are
-    used again. `data` is a prepared dataset other than the one of the training; the built-in model,
-    by its name, has none of its own, and its codes are kept in runs/built-in-K. With `queries` and
-    `database`, code sets with labels or their files, nothing is encoded.
+    used again. `data` is a dataset other than the one of the training: a prepared folder, or one of
+    class folders. The built-in model, by its name, takes that of the newest run by default; its
+    codes are kept in runs/built-in-K. With `queries` and `database`, code sets with labels or their
+    files, nothing is encoded.
 
     `exclude_self` leaves each query's own file out of its results. `force` allows code sets of
     different models. `stages` also compares the search modes on a sample of the queries: plain,
@@ -75,9 +82,9 @@ def evaluate(
         )
     model = None
     if queries is None and database is None:
-        model, dataset = _model_and_data(run, data)
-        encode = partial(_encode, model, dataset, device, batch_size, workers, progress)
-        result = _evaluate_run(model, dataset, exclude_self, encode)
+        model, images = run_and_data(run, data)
+        encode = partial(_encode, model, device, batch_size, workers, progress)
+        result = _evaluate_run(model, images, exclude_self, encode)
     elif queries is None or database is None:
         raise ConfigError("queries and database go together: name both code sets, or neither")
     elif run is not None or data is not None:
@@ -86,35 +93,6 @@ def evaluate(
         sets = _open(queries), _open(database)
         result = score_code_sets(*sets, exclude_self=exclude_self, force=force)
     return _with_modes(result, model, device) if stages else result
-
-
-def _model_and_data(run: Path | str | None, data: Path | str | None) -> tuple[Path | str, Path]:
-    """The run's folder, or the name of the built-in model; and the prepared dataset."""
-    if (bits := built_in_bits(run)) is not None:
-        if data is None:
-            raise ConfigError(
-                "the built-in model was trained on no dataset of yours: name one with --data"
-            )
-        return built_in_name(bits), Path(data)
-    folder = resolve_run(None if run is None else Path(run))
-    settings = load_settings(folder)
-    dataset = data_folder(folder, settings) if data is None else Path(data)
-    if data is None and settings.loss.label_free:
-        _check_labels(folder, dataset)
-    return folder, dataset
-
-
-def _check_labels(run: Path, data: Path) -> None:
-    """Raise ConfigError if a run was fitted to a folder of images, which has no labels."""
-    if all((data / name).is_file() for name in _LISTS[:2]):
-        return
-    lists = f"{data.name}-lists"
-    raise ConfigError(
-        f"{run} was fitted to images without labels ({data}), and figures of quality need labels. "
-        "If you have the images in class folders, make lists of them and name these:",
-        f"  {command('prepare', 'folder', 'CLASS-FOLDERS', lists)}",
-        f"  {command('evaluate', run, '--data', lists)}",
-    )
 
 
 def _with_modes(evaluation: Evaluation, run: Path | str | None, device: str) -> Evaluation:
@@ -138,23 +116,24 @@ def _open(code_set: CodeSet | Path | str) -> CodeSet:
 
 def _evaluate_run(
     run: Path | str,
-    data: Path,
+    data: LabelledData,
     exclude_self: bool,
-    encode: Callable[[Path], tuple[Sets, str | None]],
+    encode: Callable[[Path, Path], tuple[Sets, str | None]],
 ) -> Evaluation:
-    """Evaluate a run on prepared data; use what an earlier evaluation stored in the run.
+    """Evaluate a run on data with labels; use what an earlier evaluation stored in the run.
 
-    `encode` makes the code sets in a folder, and says the protocol of the data. A record holds
-    what identifies the model and the lists that the codes were made from. While these are the
-    same, neither the model nor torch is loaded. The slow two-stage scores are stored too, with
-    digests of the headers of the code sets.
+    `encode` makes the code sets of the lists in a folder in another, and says their protocol. A
+    record holds what identifies the model and the lists that the codes were made from. While these
+    are the same, neither the model nor torch is loaded. The slow two-stage scores are stored too,
+    with digests of the headers of the code sets.
     """
     folder, identity = _place(run, data)
-    sources = {**identity, **_digests(*(data / name for name in _LISTS))}
+    lists, notes = lists_of(data, folder)
+    sources = {**identity, **_digests(*(lists / name for name in LIST_FILES))}
     record = _read_record(folder / _RECORD)
     sets = _stored(folder) if record.get("made_from") == sources else None
     if sets is None:
-        sets, protocol = encode(folder)
+        sets, protocol = encode(lists, folder)
         record = {"made_from": sources, "protocol": protocol}
         write_json_atomic(folder / _RECORD, record)
 
@@ -166,15 +145,18 @@ def _evaluate_run(
         exclude_self=exclude_self,
         about={
             "run": escape(str(run)),
-            "data": escape(str(data)),
+            "data": escape(str(data.named)),
             "protocol": record.get("protocol"),
         },
         notes=[
-            f"Unreadable, and so missing from the {part}: "
-            f"{counted(len(code_set.skipped), 'image')} "
-            f"({folder / f'{part}.skipped.txt'} says why)."
-            for part, code_set in zip(_PARTS, sets, strict=True)
-            if code_set.skipped
+            *notes,
+            *(
+                f"Unreadable, and so missing from the {part}: "
+                f"{counted(len(code_set.skipped), 'image')} "
+                f"({folder / f'{part}.skipped.txt'} says why)."
+                for part, code_set in zip(_PARTS, sets, strict=True)
+                if code_set.skipped
+            ),
         ],
         two_stage=_read_scores(folder / _TWO_STAGE, sets[0].count) if is_stored else None,
     )
@@ -185,9 +167,9 @@ def _evaluate_run(
     return result
 
 
-def _place(run: Path | str, data: Path) -> tuple[Path, dict[str, str | None]]:
+def _place(run: Path | str, data: LabelledData) -> tuple[Path, dict[str, str | None]]:
     """The folder for the codes of an evaluation, and what identifies the model."""
-    other = f"evaluation-{data.resolve().name}"
+    other = f"evaluation-{data.named.resolve().name}"
     if isinstance(run, str):
         from bitcodes.models.builtin import FINGERPRINTS
 
@@ -197,34 +179,27 @@ def _place(run: Path | str, data: Path) -> tuple[Path, dict[str, str | None]]:
         raise ConfigError(
             f"{model_file}: missing; the run has no weights yet: let finetune finish an epoch"
         )
-    own = data.resolve() == data_folder(run, load_settings(run)).resolve()
+    own = data.folder.resolve() == data_folder(run, load_settings(run)).resolve()
     return run / ("evaluation" if own else other), _digests(model_file)
 
 
 def _encode(
     run: Path | str,
-    data: Path,
     device: str,
     batch_size: int,
     workers: int | None,
     progress: Steps | None,
+    lists: Path,
     folder: Path,
 ) -> tuple[Sets, str | None]:
-    """Encode queries and database of the data into `folder`; returns them and the protocol."""
+    """Encode queries and database of the lists into `folder`; returns them and the protocol."""
     from bitcodes.datasets.dataset import read_dataset
     from bitcodes.models.engines import load_encoder
     from bitcodes.tasks.encode import encode
 
-    dataset = read_dataset(data)
+    dataset = read_dataset(lists)
     model = load_encoder(run, device)
-    try:
-        folder.mkdir(parents=isinstance(run, str), exist_ok=True)
-    except OSError as error:
-        raise BitcodesError(
-            f"{folder}, the folder for the codes of the evaluation, cannot be created "
-            f"({error.strerror}); encode test.txt and database.txt elsewhere and evaluate with "
-            "--queries and --database"
-        ) from error
+    make_place(folder)
     sets = []
     for part, images in zip(_PARTS, (dataset.test, dataset.database), strict=True):
         with progress(f"encoding {part}") if progress else nullcontext() as report:

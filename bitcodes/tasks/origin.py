@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from bitcodes.choices import ListLabels
-from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.codeset import CodeSet, recorded_set
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.paths import escape, unescape
 from bitcodes.errors import CodeSetError
 from bitcodes.files import write_json_atomic
 from bitcodes.sources.paths import is_remote, quote_path
 from bitcodes.sources.source import Source, open_stream
-from bitcodes.wording import command
+from bitcodes.wording import command, from_here
 
 FORMAT = "bitcodes-origin/1"
 STDIN = "-"
@@ -114,6 +114,14 @@ def read_origins(code_set: CodeSet, codes: Path) -> tuple[Origin, ...]:
         return ()
 
 
+def is_made_of(codes: Path, images: Sequence[str], fingerprint: str) -> bool:
+    """Whether there is a set `codes`, made of what `images` name by the model of a fingerprint."""
+    code_set = recorded_set(codes)
+    if code_set is None or code_set.fingerprint != fingerprint:
+        return False
+    return read_origins(code_set, codes) == (Origin.of(images, None, None),)
+
+
 def origins_to_repeat(code_set: CodeSet, codes: Path) -> tuple[Origin, ...]:
     """What a set was made from; CodeSetError if that is not known or cannot be named again."""
     origins = read_origins(code_set, codes)
@@ -142,16 +150,13 @@ def origins_of_parts(code_sets: Sequence[CodeSet], codes: Sequence[Path]) -> tup
     return tuple(wholes)
 
 
-def in_words(origins: Sequence[Origin]) -> str:
+def origins_in_words(origins: Sequence[Origin]) -> str:
     """The images as one would name them from the working folder."""
-    return ", ".join(quote_path(_from_here(name)) for origin in origins for name in origin.images)
+    return ", ".join(quote_path(_shown(name)) for origin in origins for name in origin.images)
 
 
-def _from_here(name: str) -> str:
-    path, here = Path(name), Path.cwd()
-    if _is_no_path(name) or not path.is_relative_to(here):
-        return name
-    return str(path.relative_to(here))
+def _shown(name: str) -> str:
+    return name if _is_no_path(name) else str(from_here(Path(name)))
 
 
 def _parse(entry: dict[str, Any], folder: Path) -> Origin:

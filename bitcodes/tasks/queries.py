@@ -9,13 +9,13 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.builtin import built_in_bits
 from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.runs import LATEST, RUNS
 from bitcodes.sources.paths import quote_path
+from bitcodes.tasks.choosing import own_model
 
 # What reads and encodes images is imported only for queries that are images: codes need no Pillow.
 if TYPE_CHECKING:
@@ -146,14 +146,11 @@ def _no_queries(skipped: Sequence[tuple[str, str]]) -> DataError:
 
 def recorded_run(database: CodeSet) -> Path | str:
     """The model that the header names, if it is still there, else the newest run."""
+    if (own := own_model(database)) is not None:
+        return own
     recorded = database.header.run
     reason = "does not say which model made it"
-    if built_in_bits(recorded) is not None:
-        assert recorded is not None
-        return recorded
     if recorded is not None:
-        if database.path is not None and (run := database.path.parent / recorded).exists():
-            return run
         if (latest := RUNS / LATEST).exists():
             return latest  # it may be the same model in another place: the fingerprint will tell
         reason = f"was made with {recorded}, which is not there"

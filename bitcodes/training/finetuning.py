@@ -11,7 +11,7 @@ import numpy as np
 from bitcodes import callbacks, runs
 from bitcodes.datasets.dataset import read_dataset
 from bitcodes.errors import ConfigError
-from bitcodes.files import lock
+from bitcodes.files import UNWRITABLE, lock
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.engines import export_trained
 from bitcodes.settings import ResolvedSettings, Settings, backbone_name
@@ -27,6 +27,7 @@ from bitcodes.training.stopping import explained
 from bitcodes.training.trainer import Trainer
 from bitcodes.training.trial import pace_for
 from bitcodes.training.validation import kept_epoch
+from bitcodes.wording import quoted
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Finetuned:
 
 def finetune(
     settings: Settings,
-    run: Path | None = None,
+    run: Path | str | None = None,
     *,
     minutes: float | None = None,
     fresh: bool = False,
@@ -69,7 +70,7 @@ def finetune(
     what else it does, so two such runs differ; the settings saved with one say what was done.
 
     The losses without labels ("itq", "itq-nn", "lsh") take any folder of images as data and fit the
-    hash layer at once. They use no settings of training.
+    hash layer at once. They use no settings of training, and no `minutes`.
 
     Processes that torchrun started train together, each on its part of every batch. The first one
     writes and reports.
@@ -81,6 +82,7 @@ def finetune(
     """
     deadline = None if minutes is None else Deadline.after(minutes)
     settings, note = check(settings)
+    run = None if run is None else Path(run)
     run = run or runs.RUNS / runs.run_name(settings)
     with joined() as group, ExitStack() as stack:
         if not group.first:
@@ -88,12 +90,14 @@ def finetune(
         report, loading, log = report or _ignore, loading or _ignore, log or _ignore
         if note is not None:
             log(note)
+        if settings.loss.label_free and deadline is not None:
+            log("--minutes is not needed: without labels, each image is read once")
         if group.size > 1 and (settings.freeze or settings.loss.label_free):
             raise ConfigError(
                 "a frozen backbone takes seconds an epoch: one process is enough; "
                 "leave out torchrun"
             )
-        if deadline is not None:
+        if deadline is not None and not settings.loss.label_free:
             _check_paced(settings, group.size)
         workers = max(1, default_workers() // group.here) if workers is None else workers
         stack.enter_context(explained(run, log))
@@ -106,7 +110,7 @@ def finetune(
             settings = before or resolve_to_fit(settings, images)
             done = fit(settings, images, workers, loading, log)
             write_run(run, settings, done, log)
-            runs.set_latest(run)
+            _make_newest(run, log)
             return Finetuned(run, settings, [done.line], already=False)
 
         def begin() -> tuple[Settings | None, Path]:
@@ -140,7 +144,7 @@ def finetune(
             else:
                 trainer.go_on(checkpoint)
             resolved.save(run / runs.CONFIG_FILE)
-            runs.set_latest(run)
+            _make_newest(run, log)
         trainer.train(report)
         if group.first:
             export_trained(run / runs.MODEL_FILE, log)
@@ -157,10 +161,19 @@ def _begin(run: Path, settings: Settings, fresh: bool, stack: ExitStack) -> Sett
     return same_settings(settings, run) if again else None
 
 
+def _make_newest(run: Path, log: callbacks.Note) -> None:
+    """Make runs/latest point to the run, if the working folder may be written to."""
+    try:
+        runs.set_latest(run)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        latest = runs.RUNS / runs.LATEST
+        log(f"cannot write {latest} ({error.strerror}): name this run with --run {quoted(run)}")
+
+
 def _check_paced(settings: Settings, processes: int) -> None:
     """Raise ConfigError for what a number of minutes does not go with."""
-    if settings.loss.label_free:
-        raise ConfigError(f"--minutes is for training, and loss {settings.loss} needs none")
     if processes > 1:
         raise ConfigError("--minutes trains with one process; with torchrun, give --epochs")
     if settings.epochs != "auto" or settings.max_steps:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
 from bitcodes.errors import DataError, ImageError
-from bitcodes.files import atomic_write
+from bitcodes.files import UNWRITABLE, atomic_write
 from bitcodes.images.decode import open_image
 from bitcodes.models.hashing import HashModel
 from bitcodes.sources.item import Stat, file_stat
@@ -65,9 +65,7 @@ class FrozenFeatures:
             done += len(batch.items)
             if done % _CHUNK == 0 or done == count:
                 first = (done - 1) // _CHUNK * _CHUNK
-                self._folder.mkdir(parents=True, exist_ok=True)
-                with atomic_write(self._path(first)) as file:
-                    np.save(file, features[first:done].numpy())
+                self._store(first, features[first:done].numpy())
             progress(done, count)
         return features
 
@@ -92,6 +90,16 @@ class FrozenFeatures:
 
     def _path(self, start: int) -> Path:
         return self._folder / f"{start:08}.npy"
+
+    def _store(self, start: int, features: NDArray[np.float32]) -> None:
+        """Keep features in a file, if the folder may be written to: no more than a cache."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self._path(start)) as file:
+                np.save(file, features)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
 
     def _read(self, start: int) -> NDArray[np.float32] | None:
         """The features in one file; None if it is missing or damaged."""

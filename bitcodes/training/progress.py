@@ -20,6 +20,8 @@ class Progress:
     seconds_left: float
     val_map: float | None  # of the last finished epoch
     epoch_done: bool
+    share: float  # of the training that is done, 0 to 1
+    is_paced: bool  # whether `epochs` and `steps` may still change, so that it ends in time
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from bitcodes.training.progress import Plan, Progress
 from bitcodes.training.seeds import stable_seed, step_seed
 from bitcodes.training.state import Checkpoint, data_digest, unusable, write_metrics
 from bitcodes.training.stopping import check_space
-from bitcodes.training.validation import kept_epoch, ranking_score, split
+from bitcodes.training.validation import kept_epoch, ranking_score, rows_of
 from bitcodes.wording import counted
 
 CHECKPOINT_SECONDS = 300.0
@@ -76,7 +76,7 @@ class Trainer:
             keep_freed_memory()
         classes = self.dataset.class_names
         self.learner = Learner(settings, classes, self.labels, self.device, self.group)
-        rows = split(len(train), settings.val, settings.seed)
+        rows = rows_of(self.labels, settings.val, settings.seed)
         self.train_rows, self.val_rows, self.ranked_rows = rows
         self.plan = Plan.of(settings, len(self.train_rows), self.group.size)
         if checkpoint is not None:
@@ -124,10 +124,10 @@ class Trainer:
         """Remove the logs of steps after the checkpoint, which are repeated."""
         cut_back(self.run, checkpoint.events)
         write_metrics(self.run, self.history)
-        self.log(
-            f"resuming at epoch {len(self.history) + 1} of {self.plan.epochs}, "
-            f"step {self.step} of {self.plan.steps}"
-        )
+        now = f"resuming at epoch {len(self.history) + 1}"
+        if not self.is_paced:
+            now += f" of {self.plan.epochs}, step {self.step} of {self.plan.steps}"
+        self.log(now)
 
     # -- training -----------------------------------------------------------------------------
 
@@ -152,9 +152,13 @@ class Trainer:
         settings, epochs = self.settings, self.plan.epochs
         sizes = dict.fromkeys(settings.size_in(epoch) for epoch in range(epochs))
         stages = settings.freeze_stages
+        validated = f"{len(self.val_rows):,} to validate"
+        if settings.val and not len(self.val_rows):
+            validated = "none to validate (too few images)"
+        about = "about " if self.is_paced else ""
         self.log(
             f"{counted(len(self.train_rows), 'image')} to train on, "
-            f"{len(self.val_rows):,} to validate, {counted(epochs, 'epoch')}, "
+            f"{validated}, {about}{counted(epochs, 'epoch')}, "
             f"{' then '.join(map(str, sizes))} pixels, {counted(settings.bits, 'bit')}, "
             f"on {self.device}"
             + (f" and {self.group.size - 1} more" if self.group.size > 1 else "")
@@ -163,6 +167,11 @@ class Trainer:
         )
         if (line := self.learner.loss.describe()) is not None:
             self.log(line)
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether a deadline decides how many steps there will be."""
+        return self.pacer is not None and self.pacer.deadline is not None
 
     @property
     def image_size(self) -> int:
@@ -242,7 +251,7 @@ class Trainer:
         """The rows of each batch of an epoch, (steps, batch size), in random order."""
         order = np.random.default_rng(stable_seed(self.settings.seed, "order", epoch))
         steps, batch_size = self.plan.steps_in(epoch), self.plan.batch_size
-        if self.pacer is not None and self.pacer.deadline is not None:
+        if self.is_paced:
             steps = self.plan.steps_per_epoch  # of which those are done that fit
         rows = order.permutation(self.train_rows)[: steps * batch_size]
         return rows.reshape(steps, batch_size)
@@ -264,7 +273,15 @@ class Trainer:
             seconds_left=self.plan.images_left(self.step, epoch, self.image_size) / rate,
             val_map=val_map,
             epoch_done=epoch_done,
+            share=self._share,
+            is_paced=self.is_paced,
         )
+
+    @property
+    def _share(self) -> float:
+        """The share of the training that is done, 0 to 1; it never falls."""
+        step, steps = self.step, self.plan.steps
+        return step / steps if self.pacer is None else self.pacer.share(step, steps)
 
     def _train_step(self, batch: NDArray[np.int64], inputs: torch.Tensor) -> float:
         """One step of the optimizer: `batch` are the rows of the whole batch, over all processes.
@@ -273,11 +290,10 @@ class Trainer:
         """
         torch.manual_seed(step_seed(self.settings.seed, self.step) + self.group.rank)
         settings, steps = self.settings, self.plan.steps
-        share = self.step / steps if self.pacer is None else self.pacer.share(self.step, steps)
         position = self.step if self.pacer is None else self.pacer.position(self.step, steps)
         self.learner.set_rates(schedule(position, steps, settings.warm_up, settings.schedule))
         targets = self.targets[torch.from_numpy(batch)].to(self.device)  # (B, C)
-        loss, outputs, logits = self.learner.lose(inputs, targets, share)
+        loss, outputs, logits = self.learner.lose(inputs, targets, self._share)
         value: float = loss.item()
         if not math.isfinite(value):
             rates = ", ".join(f"{rate:.2g}" for rate in self.learner.rates)

@@ -17,7 +17,7 @@ from bitcodes.training.inputs import TrainingImages, TrainingInputs
 from bitcodes.training.learner import Learner
 from bitcodes.training.pacing import SIZES, Costs, Deadline, Pacer, choose, with_pace
 from bitcodes.training.progress import Plan
-from bitcodes.training.validation import split
+from bitcodes.training.validation import rows_of
 
 _STEPS = 3  # timed, after one that is not
 _ENCODING = 0.3  # of the time of training on an image
@@ -61,11 +61,7 @@ def pace_for(
         per_epoch,
         own,
     )
-    rates = ", ".join(
-        f"{trial.batch_size / costs.step[size]:.0f} images/s at {size} pixels"
-        for size in sorted(costs.step)
-    )
-    log(f"measured: {rates}; epochs and image sizes are chosen to end after the minutes given")
+    log("a few training steps were timed: epochs and image sizes are chosen to fit --minutes")
     pacer = Pacer(costs, choice.sizes, round(2 * resolved.epochs), deadline)
     return with_pace(resolved, choice, per_epoch), pacer
 
@@ -79,7 +75,7 @@ class _Trial:
         self.labels: NDArray[np.uint8] = dataset.train.labels
         self.device = choose_device(settings.device)
         self.learner = Learner(settings, dataset.class_names, self.labels, self.device, Group())
-        rows = split(len(self.train), settings.val, settings.seed)
+        rows = rows_of(self.labels, settings.val, settings.seed)
         self.train_rows, self.val_rows, self.ranked_rows = rows
         self.batch_size = min(settings.batch_size, len(self.train_rows))
 

@@ -14,11 +14,25 @@ from bitcodes.metrics.ranking import average_precision
 
 MAX_VALIDATION = 2000  # images held out
 MAX_RANKED = 5000  # training images that they are ranked against
+_FEWEST = 2  # validation images with another of their class: one alone has no standard error
+
+Rows = NDArray[np.int64]
 
 
-def split(
-    count: int, share: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def rows_of(labels: NDArray[np.uint8], share: float, seed: int) -> tuple[Rows, Rows, Rows]:
+    """The rows of `split` for images with labels (N, C).
+
+    Where fewer than two validation images have another of their class to find, there is nothing to
+    measure: then all images are trained on.
+    """
+    train, held, ranked = split(len(labels), share, seed)
+    can_be_found = labels[ranked].any(axis=0)  # (C,)
+    if len(held) and (labels[held] & can_be_found).any(axis=1).sum() < _FEWEST:
+        return np.arange(len(labels)), held[:0], ranked[:0]
+    return train, held, ranked
+
+
+def split(count: int, share: float, seed: int) -> tuple[Rows, Rows, Rows]:
     """Rows to train on, rows to validate, and training rows that those are ranked against.
 
     The split uses the order of hashes, so that it is the same on every machine. Encoding an image
@@ -45,14 +59,12 @@ def ranking_score(
     """Mean average precision of validation images, ranked against others, and its standard error.
 
     Hash outputs (Q, K) and labels (Q, C) of the validation images, (N, K) and (N, C) of the others.
-    (0, 0) if no validation image has a relevant one.
+    At least one validation image has a relevant one; those without do not count.
     """
     index = HammingIndex(pack_outputs(ranked_outputs), outputs.shape[1])
     total, relevant = index.count(pack_outputs(outputs), labels=ranked_labels, query_labels=labels)
     values = average_precision(total, relevant)
     values = values[~np.isnan(values)]
-    if not len(values):
-        return 0.0, 0.0
     return float(values.mean()), float(values.std() / len(values) ** 0.5)
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import stat
@@ -24,6 +25,7 @@ from typer.testing import CliRunner
 from bitcodes import files
 from bitcodes.cli import console
 from bitcodes.cli.app import app
+from bitcodes.codes.codeset import CodeSet
 from bitcodes.losses import LossName
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
@@ -130,11 +132,96 @@ def test_a_label_free_run_says_what_evaluation_needs(
     assert run("--data", "My Photos", *QUICK) == 0
     assert "has no class folders, so its images are fitted" in capsys.readouterr().err
     assert commands.run("evaluate") == 1
-    assert capsys.readouterr().err.splitlines()[-2:] == [
-        "  bitcodes prepare folder CLASS-FOLDERS 'My Photos-lists'",
-        f"  bitcodes evaluate '{Path('runs/My Photos-small-itq-128').absolute()}' "
-        "--data 'My Photos-lists'",
-    ]
+    first, second = capsys.readouterr().err.splitlines()[-2:]
+    assert "My Photos has no class folders, and figures of quality need labels" in first
+    assert second == "  bitcodes evaluate --data CLASS-FOLDERS"
+
+
+def test_codes_of_other_models_stay_and_the_next_command_works(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever code sets are there, the last line is a command that works, also a second time."""
+    photos = Path("photos")
+    photos.mkdir()
+    for path in sorted(data.glob("*.png"))[:8]:
+        shutil.copy(path, photos)
+    assert commands.run("encode", photos, "--run", "built-in", "--workers", 0) == 0
+    flags = ["--data", data, *QUICK, "--max-steps", 1, "--bits", 16]
+    names = []
+    for seed in (0, 1, 2, 3):
+        assert run(*flags, "--seed", seed, "--fresh") == 0
+        for _ in range(2):
+            next_line = capsys.readouterr().err.splitlines()[-1]
+            words = shlex.split(next_line.removeprefix("next: bitcodes "))
+            assert commands.run(*words, "--workers", 0) == 0
+            assert run(*flags, "--seed", seed) == 0
+        names.append(words[words.index("-o") + 1])
+    made = "colours-small-csq-16"
+    assert names == ["trained.npy", f"{made}.npy", f"{made}-2.npy", f"{made}-3.npy"]
+    assert CodeSet.open("codes.npy").header.run == "built-in-128"
+
+
+def test_codes_of_other_images_stay_too(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--data", data, *QUICK, "--max-steps", 1]
+    assert run(*flags) == 0
+    assert commands.run("encode", data / "test.txt", "--workers", 0) == 0
+    assert run(*flags) == 0
+    words = shlex.split(capsys.readouterr().err.splitlines()[-1].removeprefix("next: bitcodes "))
+    assert words[-2:] == ["-o", "trained.npy"]
+    assert commands.run(*words, "--workers", 0) == 0
+
+
+@pytest.mark.parametrize("share", [0.03, 0.0])
+def test_validation_that_measures_nothing_says_so(
+    data: Path, share: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", data, *QUICK, "--epochs", 1, "--val", share) == 0
+    shown = capsys.readouterr().err
+    assert "mAP 0" not in shown
+    lines = shown.splitlines()
+    if share:
+        assert "48 images to train on, none to validate (too few images), 1 epoch" in lines[0]
+        assert "validation mAP not measured (too few images); the model is that of" in lines[-2]
+    else:
+        assert "48 images to train on, 0 to validate, 1 epoch" in lines[0]
+        assert lines[-2].endswith("of training; the model is that of the last epoch")
+    metrics = Path("runs/colours-small-csq-48/metrics.jsonl").read_text()
+    assert not json.loads(metrics).keys() & {"val_map", "val_error"}
+
+
+def test_the_folder_may_be_named_without_an_option(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, *QUICK, "--max-steps", 1) == 0
+    assert Path("runs/colours-small-csq-48").is_dir()
+    assert run(data, "--data", data, *QUICK, "--max-steps", 1) == 0
+    assert run(data, "--data", "other", *QUICK) == 2
+    assert "give one folder" in capsys.readouterr().err
+
+
+def test_minutes_are_not_needed_without_labels(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("photos").mkdir()
+    for path in data.glob("*.png"):
+        shutil.copy(path, "photos")
+    for more in ([], ["--loss", "lsh"]):
+        assert run("--data", "photos", *QUICK, "--minutes", 1, *more) == 0
+        lines = capsys.readouterr().err.splitlines()
+        told = [line for line in lines if "--minutes" in line]
+        assert told == ["--minutes is not needed: without labels, each image is read once"]
+
+
+def test_with_minutes_no_number_of_epochs_is_promised(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", data, *QUICK[:-2], "--workers", 0, "--minutes", 0.1) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert "a few training steps were timed: epochs and image sizes are chosen to fit" in lines[0]
+    assert re.search(r", about [\d,]+ epochs?, ", lines[1])
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert epochs
+    assert all(re.match(r"epoch \d+, (\d+% done, )?loss ", line) for line in epochs)
 
 
 def test_failed_starts_leave_nothing_and_load_no_torch(tmp_path: Path) -> None:
@@ -198,7 +285,10 @@ def test_the_end_tells_of_the_last_epoch_and_the_kept_one(
 def test_missing_data_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 2
     told = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().err).split())
-    assert "'data' is missing; give the folder of a prepared dataset, such as --data" in told
+    assert (
+        "'data' is missing; name a folder with --data: one with a folder of images per class, one "
+        "that `bitcodes prepare` made, or one of images without classes" in told
+    )
     assert run("--data", "nowhere", "--bits", 0) == 2
     assert "'bits' is 0" in capsys.readouterr().err
     Path("wrong.yaml").write_text("data: nowhere\nbits: 0\n")

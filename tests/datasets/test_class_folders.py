@@ -1,6 +1,7 @@
 """Class folders become lists, divided class by class, the same way on every machine."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -155,8 +156,44 @@ def test_classes_that_are_too_small(pets: Path, tmp_path: Path) -> None:
             prepare_folder(pets, tmp_path / "out", queries)
     with pytest.raises(DataError, match=r"dog: expected 1 to 9 images to train on, found 15"):
         prepare_folder(pets, tmp_path / "out", train=15)
-    with pytest.raises(DataError, match=r"test.txt would be empty"):
+    with pytest.raises(DataError, match=r"each class has one image, and needs at least 2: one as"):
         prepare_folder(touch(tmp_path / "s", "a/1.jpg", "b/1.jpg"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("images", [2, 3, 4, 5])
+def test_a_class_of_two_images_or_more_gives_a_query(images: int, tmp_path: Path) -> None:
+    few = [f"{name}/{i}.jpg" for name in "ab" for i in range(images)]
+    source = touch(tmp_path / "s", *few, "lonely/1.jpg")
+    done = prepare_folder(str(source), str(tmp_path / "out"))
+    dataset = read_dataset(tmp_path / "out")
+    assert [len(dataset.test), len(dataset.database)] == [2, 2 * images - 1]
+    assert done.notes == ("the class lonely has 1 image: none of them is a query",)
+
+
+@pytest.mark.posix
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"pets \xe9")
+    try:
+        source = touch(tmp_path / odd, *(f"{odd}/{i}.jpg" for i in range(3)), "dog/1.jpg")
+    except OSError:
+        pytest.skip("this drive takes no such names")
+    for folder, out in ((source, tmp_path / "out"), (source, source)):
+        assert prepare_folder(folder, out).state == "new"
+        assert prepare_folder(folder, out).state == "unchanged"
+        dataset = read_dataset(out)
+        assert dataset.class_names == ("dog", r"pets \xe9")
+        files = {dataset.test.absolute_path(0), *map(dataset.database.absolute_path, range(3))}
+        assert files == set(source.rglob("*.jpg"))
+
+
+@pytest.mark.posix
+def test_a_path_that_no_list_can_hold_leaves_nothing(tmp_path: Path) -> None:
+    source = touch(tmp_path / "s", *(f"{name}/{i}.jpg" for name in ("a", "b") for i in range(3)))
+    (source / "a" / "0.jpg").rename(source / "a" / "0\n.jpg")
+    with pytest.raises(DataError, match="a list file cannot hold the path"):
+        prepare_folder(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("amount", [0, -1, 2.5, float("nan"), float("inf")])

@@ -224,7 +224,7 @@ def test_it_is_evaluated_on_prepared_data(place: Path, monkeypatch: pytest.Monke
     assert CodeSet.open(folder / "database.npy").header.run == "built-in-32"
     monkeypatch.setattr(builtin, "built_in_graph", None)  # stored codes need no model
     assert evaluate("built-in-32", data=prepared).to_dict() == result.to_dict()
-    with pytest.raises(ConfigError, match="name one with --data"):
+    with pytest.raises(ConfigError, match="prepared dataset, with --data"):
         evaluate("built-in")
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.datasets.class_folders import prepare_folder
 from bitcodes.errors import BitcodesError, ConfigError
 from bitcodes.runs import MODEL_FILE, set_latest
 from bitcodes.settings import Settings
@@ -148,6 +149,81 @@ def test_other_data_has_a_folder_of_its_own(place: Path) -> None:
     other = evaluate(data="data/other")
     assert other.about["query_codes"].endswith("evaluation-other/queries.npy")
     assert (place / "runs/tiny/evaluation/queries.npy").exists()
+
+
+def make_class_folders(folder: Path, of: Path) -> Path:
+    for path in sorted((of / "images").iterdir()):
+        place = folder / CLASSES[int(path.stem) % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    return folder
+
+
+@pytest.mark.parametrize("model", [None, "built-in", "built-in-32"])
+def test_class_folders_are_evaluated_as_they_are(model: str | None, place: Path) -> None:
+    sorted_ = make_class_folders(place / "sorted", place / "data" / "tiny")
+    done = evaluate(model, data="sorted", workers=0)
+    assert (done.queries, done.database) == (2, 22)
+    assert done.notes[0] == (
+        "Queries are 10% of the images of each class in sorted; the others are the database."
+    )
+    assert done.about["data"] == "sorted"
+    assert {entry.name for entry in done.classes} == set(CLASSES)
+    # The same division as that of `prepare folder`.
+    prepare_folder(sorted_, place / "lists")
+    again = evaluate(model, data="lists", workers=0)
+    assert again.query_digest == done.query_digest
+    assert again.figures == pytest.approx(done.figures, nan_ok=True)
+    # New images come in, and another folder of the same name is not mixed up with it.
+    shutil.copy(place / "data/tiny/images/00.png", sorted_ / "dark" / "new.png")
+    assert evaluate(model, data="sorted", workers=0).database in (22, 23)
+    other = make_class_folders(place / "other" / "sorted", place / "data" / "tiny")
+    assert evaluate(model, data=other, workers=0).database == 22
+
+
+def test_divided_class_folders_stay_divided(place: Path) -> None:
+    make_class_folders(place / "set" / "train", place / "data" / "tiny")
+    make_class_folders(place / "set" / "test", place / "data" / "tiny")
+    shutil.rmtree(place / "set" / "test" / "light")
+    (place / "set" / "test" / "light").mkdir()
+    shutil.copy(place / "data/tiny/images/01.png", place / "set" / "test" / "light")
+    done = evaluate(data="set", workers=0)
+    assert (done.queries, done.database) == (13, 24)
+    assert done.notes[0] == "Queries are test/ in set; train/ are the database."
+
+
+def test_the_built_in_model_takes_the_data_of_the_newest_run(place: Path) -> None:
+    built_in = evaluate("built-in", workers=0)
+    assert built_in.about["data"] == str(place / "data" / "tiny")
+    assert built_in.query_digest == evaluate(workers=0).query_digest
+    assert built_in.figures["map"] > 0
+    shutil.rmtree(place / "runs")
+    with pytest.raises(ConfigError, match="trained on no images of yours: name a folder of images"):
+        evaluate("built-in")
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"), [(("a",), "has no class"), (("2001", "2002"), "date")]
+)
+def test_images_without_classes_are_refused(
+    names: tuple[str, ...], reason: str, place: Path
+) -> None:
+    for name in names:
+        shutil.copytree(place / "data/tiny/images", place / "photos" / name)
+    for model in (None, "built-in"):
+        with pytest.raises(ConfigError, match=f"{reason}.*\n  bitcodes evaluate --data CLASS"):
+            evaluate(model, data="photos")
+
+
+def test_the_class_folders_of_a_run_are_those_it_was_trained_on(place: Path) -> None:
+    """Its own lists, not new ones, in which images of the training could be queries."""
+    sorted_ = make_class_folders(place / "sorted", place / "data" / "tiny")
+    Settings(data=sorted_, bits=16).save(place / "runs" / "tiny" / "config.yaml")
+    prepare_folder(sorted_, place / "runs" / "tiny" / "lists", queries=3)
+    for data in (None, "sorted"):
+        assert evaluate(data=data, workers=0).queries == 6
+    assert evaluate("built-in", workers=0).queries == 6
+    assert evaluate("built-in", data="sorted", workers=0).queries == 2
 
 
 def test_runs_are_compared_on_the_same_queries(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitcodes.training.validation import kept_epoch, ranking_score
+from bitcodes.training.validation import kept_epoch, ranking_score, rows_of, split
 
 
 def history(*scores: tuple[float, float], size: int = 64) -> list[dict[str, Any]]:
@@ -54,6 +54,29 @@ def test_the_score_and_its_standard_error_by_hand() -> None:
     assert error == pytest.approx((1 - second) / 2 / 2**0.5)
 
 
-def test_the_score_is_zero_where_nothing_is_relevant() -> None:
-    codes, none = np.ones((2, 3), np.float32), np.zeros((2, 2), np.uint8)
-    assert ranking_score(codes, none, codes, none) == (0.0, 0.0)
+@pytest.mark.parametrize(("images", "share"), [(20, 0.05), (39, 0.05), (10, 0.1), (3, 0.34)])
+def test_one_validation_image_measures_nothing(images: int, share: float) -> None:
+    labels = np.ones((images, 1), np.uint8)
+    assert len(split(images, share, 0)[1]) == 1
+    train, held, ranked = rows_of(labels, share, 0)
+    assert train.tolist() == list(range(images))
+    assert len(held) == len(ranked) == 0
+
+
+def test_images_that_are_alone_in_their_class_measure_nothing() -> None:
+    train, held, _ = rows_of(np.eye(60, dtype=np.uint8), 0.2, 0)
+    assert (len(train), len(held)) == (60, 0)
+    nothing = np.zeros((60, 3), np.uint8)
+    assert len(rows_of(nothing, 0.2, 0)[1]) == 0
+
+
+def test_two_validation_images_with_others_of_their_class_are_measured() -> None:
+    labels = np.eye(2, dtype=np.uint8)[np.arange(40) % 2]
+    for mine, plain in zip(rows_of(labels, 0.05, 0), split(40, 0.05, 0), strict=True):
+        np.testing.assert_array_equal(mine, plain)
+    # An image that is alone in its class does not count.
+    held = split(40, 0.05, 0)[1]
+    alone = np.zeros((40, 3), np.uint8)
+    alone[:, 0] = 1
+    alone[held[0]] = [0, 0, 1]
+    assert len(rows_of(alone, 0.05, 0)[1]) == 0
