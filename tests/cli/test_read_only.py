@@ -40,8 +40,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert run("encode", "photos", "--workers", 0, "--features") == 0
     (tmp_path / "locked").mkdir()
     shutil.copytree(one, tmp_path / "locked" / "run")
-    for path in tmp_path.glob("codes.*"):
-        shutil.copy(path, tmp_path / "locked")
+    assert run("encode", "photos", "--workers", 0, "-o", "locked/codes.npy") == 0
     return tmp_path
 
 
@@ -99,10 +98,10 @@ COMMANDS = {
     "finetune, no labels": ["finetune", "photos", "--run", "locked/new", *_TRAIN[:8]],
     "encode": ["encode", "photos", "-o", "locked/new.npy", "--workers", "0"],
     "encode, deeper": ["encode", "photos", "-o", "locked/a/new.npy", "--workers", "0"],
-    "encode, anew": ["encode", "photos", "-o", "locked/codes.npy", "--workers", "0", "--force"],
+    "encode, anew": ["encode", "photos", "-o", "locked/codes.npy", "--features", "--force"],
     "index": ["index", "locked/codes.npy"],
     "merge": ["merge", "codes.npy", "codes.npy", "-o", "locked/new.npy"],
-    "export": ["export", "runs/one", "locked/model.onnx"],
+    "export": ["export", "locked/model.onnx", "--run", "runs/one"],
     "search --html": ["search", "photos/00.png", "--html", "locked/page.html"],
     "duplicates --html": ["duplicates", "--html", "locked/page.html"],
     "evaluate": ["evaluate", "locked/run", "--workers", "0"],
