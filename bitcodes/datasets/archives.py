@@ -3,25 +3,21 @@
 Nothing is written under a name from an archive: the caller decides what to do with each file.
 """
 
-import lzma
-import stat
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from bitcodes.errors import DataError
+from bitcodes.errors import DataError, ImageError
+from bitcodes.files import open_regular
+from bitcodes.sources import archives
 from bitcodes.sources.folders import walk_files
+from bitcodes.sources.system_names import is_system_path
+from bitcodes.sources.tars import NO_END
 
 _MAX_BYTES = 64 * 2**20
-_DAMAGE = (
-    *(OSError, EOFError, RuntimeError, ValueError, NotImplementedError),
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
+_TOO_LARGE = f"larger than {_MAX_BYTES:,} bytes"
 
 
 class Member(NamedTuple):
@@ -31,75 +27,53 @@ class Member(NamedTuple):
     read: Callable[[], bytes]
 
 
-class _Entry(NamedTuple):
-    """What an archive says of a member."""
-
-    name: str
-    is_folder: bool
-    is_regular: bool
-    size: int
-    open: Callable[[], IO[bytes] | None]
-
-
 def members(source: Path) -> Iterator[Member]:
-    """The files of a folder or an archive, except hidden ones.
+    """The files of a folder or an archive, except hidden ones and those of systems.
 
-    Read a member before you ask for the next. Raises DataError if the source is missing, damaged or
-    no archive, and for an archive with hostile members: absolute paths, "..", links, devices.
+    Read a member before you ask for the next. Raises DataError if the source is missing, damaged,
+    cut short or no archive, and for an archive with hostile members: absolute paths, "..", links,
+    devices. The zeros that end a tar may be missing: the caller knows what has to be there.
     """
     if source.is_dir():
         files = ((PurePosixPath(name), source / name) for name, _ in walk_files(str(source)))
         # A pipe is no file.
-        yield from (Member(path, file.read_bytes) for path, file in files if file.is_file())
+        yield from (Member(path, partial(_file, file)) for path, file in files if file.is_file())
         return
     if not source.is_file():
         raise DataError(f"no such file or folder: {source}")
-    with _damage_reported(source):
-        for entry in _entries(source):
-            path = PurePosixPath(entry.name.replace("\\", "/"))
-            if path.is_absolute() or ".." in path.parts:
-                raise DataError(f"{source}: refused, {entry.name!r} leads out of the archive")
-            if entry.is_folder:
+    found = False
+    for member in archives.archive_members(str(source)):
+        if isinstance(member, str):
+            if member == NO_END and found:
                 continue
-            if not entry.is_regular:
-                raise DataError(f"{source}: refused, {entry.name!r} is a link or a device")
-            if not any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
-                yield Member(path, partial(_read, source, entry))
+            expected = "" if found else "; expected a folder, a .tar, .tar.gz, .tar.xz or .zip"
+            raise DataError(f"{source} cannot be read: {member}{expected}")
+        found = True
+        path = PurePosixPath(member.name.replace("\\", "/"))
+        if archives.leads_out(path):
+            raise DataError(f"{source}: refused, {member.name!r} leads out of the archive")
+        if member.is_folder:
+            continue
+        if member.refusal is not None:
+            raise DataError(f"{source}: refused, {member.name!r}: {member.refusal}")
+        if not is_system_path(str(path)):
+            yield Member(path, partial(_read, source, member))
 
 
-@contextmanager
-def _damage_reported(source: Path) -> Iterator[None]:
+def _file(file: Path) -> bytes:
+    with open_regular(file) as opened:
+        return opened.read()
+
+
+def _read(source: Path, member: archives.Member) -> bytes:
     try:
-        yield
-    except _DAMAGE as error:
-        raise DataError(f"{source} cannot be read: {error} (damaged, or cut short?)") from error
+        return member.place().read(_content)[0]
+    except ImageError as error:
+        raise DataError(f"{source} cannot be read: {member.name!r}: {error}") from None
 
 
-def _entries(source: Path) -> Iterator[_Entry]:
-    if tarfile.is_tarfile(source):
-        with tarfile.open(source) as tar:
-            for item in tar:
-                member = item.name, item.isdir(), item.isreg(), item.size
-                yield _Entry(*member, partial(tar.extractfile, item))
-            while tar.fileobj is not None and tar.fileobj.read(2**20):
-                pass  # to the end, where the checksum is
-    elif zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            for info in archive.infolist():
-                is_regular = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
-                member = info.filename, info.is_dir(), is_regular, info.file_size
-                yield _Entry(*member, partial(archive.open, info))
-    else:
-        raise DataError(
-            f"{source}: expected a folder, a .tar, .tar.gz, .tar.xz or .zip, found another file"
-        )
-
-
-def _read(source: Path, entry: _Entry) -> bytes:
-    if entry.size > _MAX_BYTES:  # neither format gives more than it announced
-        raise DataError(f"{source}: refused, {entry.name!r} is larger than {_MAX_BYTES:,} bytes")
-    with _damage_reported(source):
-        file = entry.open()
-        assert file is not None  # a regular file
-        with file:
-            return file.read()
+def _content(image: bytes | BufferedReader) -> bytes:
+    data = image if isinstance(image, bytes) else image.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise ImageError(_TOO_LARGE)
+    return data

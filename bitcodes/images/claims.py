@@ -4,12 +4,13 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from bitcodes.images.boxes import sizes
+
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded: they are mostly decompression bombs."""
 
 # A progressive JPEG repeats every pixel in each of its scans, and a scan can take a few bytes.
 _MAX_SCANNED_PIXELS = 4_000_000_000
-_HEAD = 1 << 16
 
 
 class TooLarge(Image.DecompressionBombError):
@@ -29,17 +30,9 @@ def check_size(width: int, height: int) -> None:
 
 
 def check_boxes(file: BinaryIO) -> None:
-    """Raise TooLarge for a HEIF or AVIF file with a large image, before its decoder fails at it.
-
-    ISO/IEC 23008-12, 6.5.3: the box ispe holds a version, width and height, 4 bytes each.
-    """
-    file.seek(0)
-    head = file.read(_HEAD)
-    place = head.find(b"ispe")
-    while place >= 0:
-        width, height = (int.from_bytes(head[place + at : place + at + 4]) for at in (8, 12))
+    """Raise TooLarge for a HEIF or AVIF file with a large image, before its decoder fails at it."""
+    for width, height in sizes(file):
         check_size(width, height)
-        place = head.find(b"ispe", place + 4)
 
 
 def check_scans(file: BinaryIO, width: int, height: int) -> None:

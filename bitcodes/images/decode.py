@@ -3,14 +3,15 @@
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from PIL import Image, JpegImagePlugin
 
 from bitcodes.errors import ImageError
 from bitcodes.files import NotAFileError, open_regular
+from bitcodes.images.bare import bare
 from bitcodes.images.claims import MAX_PIXELS, check_scans, check_size
 from bitcodes.images.decoder_noise import held_back
 from bitcodes.images.depth import brighten_deep, gray_to_8_bits, is_deep
@@ -23,6 +24,7 @@ from bitcodes.images.transparency import lay_over
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "Box", "image_size", "open_file", "open_image"]
 __all__ += ["open_reduced", "to_upright_rgb"]
 
+Result = TypeVar("Result")
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a part of an image, in its pixels."""
 
@@ -52,7 +54,7 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     supported, a folder, a pipe, gone, or too large (MAX_PIXELS).
     """
     with image_errors(), _open(source) as file:
-        return _converted(_decode(file, lambda size: 1)[0])
+        return _converted(_try_bare(file, lambda part, known: _decode(part, known, _whole))[0])
 
 
 def to_upright_rgb(image: Image.Image) -> Image.Image:
@@ -72,7 +74,7 @@ def open_reduced(
     is in the info of the image as "icc_profile": that is faster after the resize.
     """
     with image_errors(), _open(source) as file:
-        return _decode(file, reduction)
+        return _try_bare(file, lambda part, known: _decode(part, known, reduction))
 
 
 def image_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
@@ -80,8 +82,8 @@ def image_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
 
     Raises ImageError as open_image does.
     """
-    with image_errors(), _open(source) as file, _identify(file)[0] as image:
-        return image.size
+    with image_errors(), _open(source) as file:
+        return _try_bare(file, _size)
 
 
 def open_file(path: str | Path, is_regular: bool = False) -> io.BufferedReader:
@@ -120,6 +122,33 @@ def _open(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
             file.close()
 
 
+def _try_bare(file: BinaryIO, read: Callable[[BinaryIO, int], Result]) -> Result:
+    """Read an image; if that fails, without metadata, as what a decoder refuses may be those.
+
+    `read` takes a file, and the orientation that was left out with them, or 0.
+    """
+    try:
+        return read(file, 0)
+    except (ImageError, Image.DecompressionBombError):
+        raise
+    except Exception:
+        left = bare(file)
+        if left is None:
+            raise
+        with suppress(Exception):
+            return read(*left)
+        raise
+
+
+def _size(file: BinaryIO, known: int) -> tuple[int, int]:
+    with _identify(file)[0] as image:
+        return image.size
+
+
+def _whole(size: tuple[int, int]) -> int:
+    return 1
+
+
 def _identify(file: BinaryIO) -> tuple[Image.Image, int | None]:
     """An image whose header is read and whose pixels are not, and how it is to be turned."""
     image, orientation = identify(file)
@@ -127,8 +156,12 @@ def _identify(file: BinaryIO) -> tuple[Image.Image, int | None]:
     return image, orientation
 
 
-def _decode(file: BinaryIO, reduction: Callable[[tuple[int, int]], int]) -> tuple[Image.Image, Box]:
+def _decode(
+    file: BinaryIO, known: int, reduction: Callable[[tuple[int, int]], int]
+) -> tuple[Image.Image, Box]:
+    """Decode an image; `known` is its orientation, if that is not in the file any more, or 0."""
     image, orientation = _identify(file)
+    orientation = known or orientation
     if image.info.get("progressive"):
         check_scans(file, *image.size)
     times = reduction(image.size)
@@ -139,7 +172,7 @@ def _decode(file: BinaryIO, reduction: Callable[[tuple[int, int]], int]) -> tupl
             try:
                 return _picture(image, orientation, width, height)
             except Exception:  # a lossless JPEG has no smaller scales: try the whole
-                image, orientation = _identify(file)
+                image, _ = _identify(file)
     return _picture(image, orientation, *image.size)
 
 
@@ -149,7 +182,7 @@ def _picture(
     """Decode an image: upright and RGB, and where it is then, if it fills so much from 0, 0 on."""
     is_of_16_bits = is_deep(image)
     _load(image)
-    if is_of_16_bits and image.mode in ("RGB", "RGBA"):
+    if is_of_16_bits:
         image = brighten_deep(image)
     if image.width * image.height == 0:
         raise ImageError("it has no pixels")
@@ -158,7 +191,7 @@ def _picture(
     if image.mode == "RGB" and not image.has_transparency_data:
         rgb = image
     else:
-        rgb, profile = _to_rgb(image, profile), None
+        rgb, profile = _to_rgb(image, profile, is_of_16_bits), None
     if orientation is None:
         orientation = orientation_of(image)  # a PNG may say it after its pixels
     if orientation in _METHODS:
@@ -191,12 +224,13 @@ def _load(image: Image.Image) -> None:
             problem: Exception = error
         else:
             return
-    raise OSError(f"{problem} {noise.text}".rstrip()) from problem
+    lines = [line.removeprefix("tempfile.tif: ") for line in noise.text.splitlines()]
+    raise OSError(" ".join(dict.fromkeys(lines)) or str(problem)) from problem
 
 
-def _to_rgb(image: Image.Image, profile: object) -> Image.Image:
+def _to_rgb(image: Image.Image, profile: object, is_of_16_bits: bool) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        return to_srgb(gray_to_8_bits(image), profile)
+        image = gray_to_8_bits(image, is_of_16_bits)
     if image.has_transparency_data:
         return lay_over(image, profile)
     return to_srgb(image, profile)

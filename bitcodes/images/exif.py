@@ -1,14 +1,17 @@
 """What an image file says about its orientation, read and never written."""
 
 import io
+import re
 import struct
-from typing import BinaryIO, TypeGuard
+from typing import BinaryIO
 
 from PIL import Image
 
 ORIENTATION = 274
 _INTEGERS = {1: "B", 3: "H", 4: "I", 8: "h", 9: "i"}  # TIFF's types of numbers that fit an entry
 _MAX_ENTRIES = 1000
+_HEAD = b"Exif\0\0"
+_XMP = re.compile(rb"""tiff:Orientation\s*(?:=\s*["']|>)\s*([1-8])\s*["'<]""")
 
 
 def directory(file: BinaryIO) -> dict[int, int]:
@@ -30,7 +33,8 @@ def directory(file: BinaryIO) -> dict[int, int]:
             if len(entry) < 12:
                 break
             tag, kind, length = struct.unpack(order + "HHI", entry[:8])
-            form = _INTEGERS.get(kind, "I") if length == 1 else "I"
+            form = _INTEGERS.get(kind, "I")
+            form = form if length * struct.calcsize(form) <= 4 else "I"
             tags.setdefault(tag, struct.unpack_from(order + form, entry, 8)[0])
     file.seek(start)
     return tags
@@ -39,19 +43,35 @@ def directory(file: BinaryIO) -> dict[int, int]:
 def orientation_of(image: Image.Image) -> int:
     """EXIF's orientation of an image, 1 to 8, or 0 where the file does not say.
 
-    Damage elsewhere in the EXIF block does not matter.
+    Damage elsewhere in the EXIF block does not matter. XMP counts where EXIF does not say it.
     """
-    block = image.info.get("exif")
-    if isinstance(block, bytes):
-        value: object = directory(io.BytesIO(block.removeprefix(b"Exif\0\0"))).get(ORIENTATION)
-        if _is_orientation(value):
-            return value
-    try:
-        value = image.getexif().get(ORIENTATION)  # also from XMP, and from the text of old PNGs
-    except Exception:  # Pillow reads all of the block, and it is damaged
+    info = image.info
+    block = info.get("exif")
+    found = orientation_in(block) if isinstance(block, bytes) else 0
+    for name in ("exif", "APP1"):  # ImageMagick's, of old PNGs
+        found = found or _in_text(info.get(f"Raw profile type {name}"))
+    return found or xmp_orientation(image)
+
+
+def orientation_in(block: bytes) -> int:
+    """The orientation, 1 to 8, that an EXIF block has, or 0."""
+    value = directory(io.BytesIO(block.removeprefix(_HEAD))).get(ORIENTATION, 0)
+    return value if 1 <= value <= 8 else 0
+
+
+def xmp_orientation(image: Image.Image) -> int:
+    """The orientation, 1 to 8, that an image's XMP has, or 0."""
+    block = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    text = block.encode() if isinstance(block, str) else block
+    match = _XMP.search(text) if isinstance(text, bytes) else None
+    return int(match[1]) if match else 0
+
+
+def _in_text(text: object) -> int:
+    """The orientation in an EXIF block that is written in hexadecimal, after three lines."""
+    if not isinstance(text, str):
         return 0
-    return value if _is_orientation(value) else 0
-
-
-def _is_orientation(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and 1 <= value <= 8
+    try:
+        return orientation_in(bytes.fromhex("".join(text.split("\n")[3:])))
+    except ValueError:
+        return 0

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from bitcodes.errors import ImageError
+from bitcodes.images.boxes import colours as box_colours
 from bitcodes.images.camera_raw import (
     RAW_SUFFIXES,
     UnknownRawError,
@@ -17,8 +18,10 @@ from bitcodes.images.camera_raw import (
     raw_preview,
 )
 from bitcodes.images.claims import check_boxes, check_size
-from bitcodes.images.exif import ORIENTATION
+from bitcodes.images.code_points import png_colours, profile_of
+from bitcodes.images.exif import ORIENTATION, orientation_in, xmp_orientation
 from bitcodes.images.jpeg_xl import JXL_HINT, jxl_size
+from bitcodes.images.kinds import why_not_read
 
 _PILLOW_SUFFIXES = frozenset(
     {".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit"}
@@ -70,32 +73,14 @@ _MAGICS = {
 _NAMES = {"Jpeg": "JPEG", "Png": "PNG", "WebP": "WebP", "Jpeg2K": "JPEG 2000", "Psd": "Photoshop"}
 _FORMATS = {"Jpeg2K": "JPEG2000"}
 _HEIF_BRANDS = frozenset(
-    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+    {b"1pic", b"avci", b"avcs", b"heic", b"heif", b"heim", b"heis", b"heix", b"hevc", b"hevm"}
+    | {b"hevs", b"hevx", b"j2is", b"j2ki", b"jpeg", b"jpgs", b"miaf", b"mif1", b"mif2", b"mif3"}
+    | {b"msf1", b"unif", b"vvic", b"vvis"}
 )
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 # What Pillow identifies without reading it, and what it reads by starting another program.
 _NOT_READ = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 _HEIF_HINT = "a HEIF image, which is not supported here: pip install pillow-heif"
-_KINDS = {
-    b"%!PS": "an EPS drawing",
-    b"\xc5\xd0\xd3\xc6": "an EPS drawing",
-    b"%PDF": "a PDF document",
-    b"\xd7\xcd\xc6\x9a": "a WMF drawing",
-    b"\x01\0\0\0": "an EMF drawing",
-    b"<svg": "an SVG drawing",
-    b"v/1\x01": "an OpenEXR image",
-    b"#?RADIANCE": "a Radiance HDR image",
-    b"gimp xcf": "a GIMP image",
-    b"BPG\xfb": "a BPG image",
-    b"FLIF": "a FLIF image",
-    b"II\xbc\x01": "a JPEG XR image",
-    b"AT&TFORM": "a DjVu document",
-    b"\x89HDF": "an HDF5 file",
-    b"GRIB": "a GRIB file",
-    b"BUFR": "a BUFR file",
-    b"\0\0\x01\xba": "an MPEG film",
-    b"\0\0\x01\xb3": "an MPEG film",
-}
 
 
 def identify(file: BinaryIO) -> tuple[Image.Image, int | None]:
@@ -118,11 +103,12 @@ def identify(file: BinaryIO) -> tuple[Image.Image, int | None]:
     if plugin in _OPENERS:
         return _OPENERS[plugin](file)
     importlib.import_module(f"PIL.{plugin}ImagePlugin")
-    name = _NAMES.get(plugin, plugin.upper())
-    try:
-        return _open_as(_FORMATS.get(plugin, plugin.upper()), file), None
-    except SyntaxError as error:
-        raise SyntaxError(f"begins like a {name} image, but: {error}") from error
+    return _open_known(plugin, file), None
+
+
+def begins_like_image(head: bytes) -> bool:
+    """Whether bytes are the first of an image in one of the usual formats, whatever its name."""
+    return _plugin(head) not in (None, "Bmp", "Ppm")  # those begin with two letters
 
 
 def _plugin(head: bytes) -> str | None:
@@ -156,6 +142,26 @@ def _open_as(name: str, file: BinaryIO) -> Image.Image:
     return factory(file, "")
 
 
+def _open_known(plugin: str, file: BinaryIO) -> Image.Image:
+    """An image that begins as those of a plugin of Pillow, which is loaded."""
+    try:
+        return _open_as(_FORMATS.get(plugin, plugin.upper()), file)
+    except SyntaxError as error:
+        name = _NAMES.get(plugin, plugin.upper())
+        raise SyntaxError(f"begins like a {name} image, but: {error}") from error
+
+
+def _open_png(file: BinaryIO) -> tuple[Image.Image, None]:
+    """A PNG image; Pillow does not look at code points, which go before a profile."""
+    from PIL import PngImagePlugin  # noqa: F401
+
+    image = _open_known("Png", file)
+    colours = png_colours(file)
+    if colours is not None:
+        image.info["icc_profile"] = profile_of(*colours)
+    return image, None
+
+
 def _open_tiff(file: BinaryIO) -> tuple[Image.Image, int]:
     """A TIFF image, which Pillow turns while it decodes."""
     from PIL import TiffImagePlugin
@@ -164,17 +170,22 @@ def _open_tiff(file: BinaryIO) -> tuple[Image.Image, int]:
     image = TiffImagePlugin.TiffImageFile(file, "")
     # Pillow would take the orientation from all of the tags, and fail where one is damaged.
     exif = Image.Exif()
-    exif[ORIENTATION] = image.tag_v2.get(ORIENTATION, 1)
+    exif[ORIENTATION] = image.tag_v2.get(ORIENTATION) or xmp_orientation(image)
     image.getexif = lambda: exif  # type: ignore[method-assign]
     return image, 1
 
 
-def _open_avif(file: BinaryIO) -> tuple[Image.Image, None]:
+def _open_avif(file: BinaryIO) -> tuple[Image.Image, int]:
+    """An AVIF image, whose EXIF block Pillow makes say how it is turned; XMP does not count."""
     from PIL import AvifImagePlugin
 
     check_boxes(file)
     file.seek(0)
-    return AvifImagePlugin.AvifImageFile(file, ""), None
+    image = AvifImagePlugin.AvifImageFile(file, "")
+    colours = box_colours(file)
+    if "icc_profile" not in image.info and colours is not None:
+        image.info["icc_profile"] = profile_of(*colours)
+    return image, orientation_in(image.info.get("exif", b""))
 
 
 def _open_heif(file: BinaryIO) -> tuple[Image.Image, int]:
@@ -187,6 +198,10 @@ def _open_heif(file: BinaryIO) -> tuple[Image.Image, int]:
     file.seek(0)
     pillow_heif.options.THUMBNAILS = False
     image: Image.Image = pillow_heif.HeifImageFile(file, "")  # type: ignore[no-untyped-call]
+    colours = image.info.get("nclx_profile")
+    if "icc_profile" not in image.info and colours is not None:
+        primaries, transfer = colours["color_primaries"], colours["transfer_characteristics"]
+        image.info["icc_profile"] = profile_of(int(primaries), int(transfer))
     return image, 1
 
 
@@ -209,15 +224,16 @@ _OPENERS: dict[str, Callable[[BinaryIO], tuple[Image.Image, int | None]]] = {
     "Avif": _open_avif,
     "Heif": _open_heif,
     "Jxl": _open_jxl,
+    "Png": _open_png,
     "Tiff": _open_tiff,
 }
 
 
 def _open_other(head: bytes, file: BinaryIO) -> Image.Image:
     """An image in one of the less usual formats, some of which have no mark of their own."""
-    for magic, kind in _KINDS.items():
-        if head.lstrip().startswith(magic):
-            raise ImageError(f"{kind}, which is not supported")
+    reason = why_not_read(file)
+    if reason is not None:
+        raise ImageError(reason)
     Image.init()
     problem = f"not an image in a format that is read here (it begins with {head[:16]!r})"
     for name in sorted(Image.ID, key=lambda name: Image.OPEN[name][1] is None):

@@ -8,6 +8,8 @@ _LIGHT, _DARK = 224, 32
 """Lighter and darker pixels than these, of 255, are lost on white and on black."""
 _SEEN = 128
 """Pixels of at least this opacity, of 255, count for the choice of the colour."""
+_UNUSED = ("BMP", "DDS", "DIB", "TGA")
+"""Formats that programs write with a channel of opacity that they do not use: 0 everywhere."""
 
 
 def lay_over(image: Image.Image, profile: object) -> Image.Image:
@@ -16,7 +18,8 @@ def lay_over(image: Image.Image, profile: object) -> Image.Image:
     alpha = rgba.getchannel("A")
     opaque = image.convert("L") if image.mode in ("LA", "La") else rgba.convert("RGB")
     colours = to_srgb(opaque, profile)
-    if alpha.getextrema()[0] == 255:
+    least, most = alpha.getextrema()
+    if least == 255 or (most == 0 and image.format in _UNUSED):
         return colours
     return Image.composite(colours, Image.new("RGB", image.size, _ground(colours, alpha)), alpha)
 

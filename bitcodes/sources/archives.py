@@ -38,13 +38,16 @@ from bitcodes.sources.item import (
     file_stat,
     stat_of,
 )
-from bitcodes.sources.system_names import is_system_name
+from bitcodes.sources.system_names import is_system_path
 from bitcodes.sources.tape import Tape, decompressed
 from bitcodes.sources.tars import TarEntry, tar_entries
 from bitcodes.sources.zips import zip_entries
 
-ARCHIVE_SUFFIXES = (*(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),)
-"""Names of files that are taken for archives of images, in lower case."""
+_ZIP_SUFFIXES = (".zip", ".cbz", ".exe")
+_TAR_SUFFIXES = (*(".tar", ".cbt", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),)
+ARCHIVE_SUFFIXES = (*_ZIP_SUFFIXES, *_TAR_SUFFIXES)
+"""Names of files that are taken for archives of images, in lower case: comics and programs that
+unpack themselves too."""
 
 _DAMAGE = (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError)
 _LINK = "a link or a special file in an archive, not an image file"
@@ -69,15 +72,19 @@ def archive_images(path: str) -> Iterator[Item]:
     out of the archive, links and devices are refused. Where the archive is damaged, ends early or
     has no images, an item with a Damage says so.
     """
+    yield from _images(archive_members(path), path)
+
+
+def archive_members(path: str) -> "Iterator[Member | str]":
+    """All members of an archive on this machine, and sentences that say where it is damaged."""
     version = file_stat(path)
     try:
         with open_file(path) as file:
-            place = partial(ArchivedFile, path, version)
-            yield from _images(file, version[0], path, place)
+            yield from _members(file, version[0], path, partial(ArchivedFile, path, version))
     except ImageError as error:
-        yield _damage(path, str(error))
+        yield str(error)
     except _DAMAGE as error:
-        yield _damage(path, _cut(error))
+        yield _cut(error)
 
 
 def archive_version(path: str) -> str:
@@ -114,10 +121,13 @@ def stream_images(file: IO[bytes], name: str) -> Iterator[Item]:
         except ImageError as error:
             return Refused(str(error))
 
-    try:
-        yield from _images(file, None, name, place)
-    except _DAMAGE as error:
-        yield _damage(name, _cut(error))
+    def members() -> Iterator[Member | str]:
+        try:
+            yield from _members(file, None, name, place)
+        except _DAMAGE as error:
+            yield _cut(error)
+
+    yield from _images(members(), name)
 
 
 class ArchivedFile(NamedTuple):
@@ -175,13 +185,10 @@ class _Archive:
         self.file.close()
 
 
-def _images(
-    file: IO[bytes], size: int | None, name: str, place: Callable[[Extent], Place]
-) -> Iterator[Item]:
-    """The images of an archive, of `size` bytes where it is no stream."""
+def _images(members: "Iterator[Member | str]", name: str) -> Iterator[Item]:
+    """The members of an archive that are taken for images, and what is to be said of it."""
     contents = _Contents()
-    members = _zip_members if _is_zip(file, size, name) else _tar_members
-    for member in members(file, size, place):
+    for member in members:
         if isinstance(member, str):
             contents.damages += 1
             if contents.damages <= _MAX_DAMAGES:
@@ -192,9 +199,17 @@ def _images(
         yield _damage(name, f"no images in it: {contents.describe()}")
 
 
+def _members(
+    file: IO[bytes], size: int | None, name: str, place: Callable[[Extent], Place]
+) -> "Iterator[Member | str]":
+    """The members of an archive, of `size` bytes where it is no stream."""
+    read = _zip_members if _is_zip(file, size, name) else _tar_members
+    return read(file, size, place)
+
+
 def _is_zip(file: IO[bytes], size: int | None, name: str) -> bool:
     """Whether to read a zip: a file on this machine is looked at, as names may be wrong."""
-    is_named_zip = name.split("?")[0].lower().endswith(".zip")
+    is_named_zip = name.split("?")[0].lower().endswith(_ZIP_SUFFIXES)
     if size is None:
         return is_named_zip
     head = file.read(512)
@@ -206,8 +221,11 @@ def _is_zip(file: IO[bytes], size: int | None, name: str) -> bool:
     return is_named_zip and not is_tar
 
 
-class _Member(NamedTuple):
-    """A member of an archive; `place` is called, before the next is asked for, if it is read."""
+class Member(NamedTuple):
+    """A member of an archive; call `place` before you ask for the next, if you read it.
+
+    `refusal` says why it is not read, if so.
+    """
 
     name: str
     is_folder: bool
@@ -215,10 +233,9 @@ class _Member(NamedTuple):
     place: Callable[[], Place]
 
 
-_Members = Iterator[_Member | str]
-
-
-def _zip_members(file: IO[bytes], size: int | None, place: Callable[[Extent], Place]) -> _Members:
+def _zip_members(
+    file: IO[bytes], size: int | None, place: Callable[[Extent], Place]
+) -> Iterator[Member | str]:
     for entry in zip_entries(file):
         if isinstance(entry, str):
             yield entry
@@ -227,10 +244,12 @@ def _zip_members(file: IO[bytes], size: int | None, place: Callable[[Extent], Pl
         refusal = (
             refusal or entry.refusal or (TOO_LARGE if entry.extent.stored > MAX_BYTES else None)
         )
-        yield _Member(entry.name, entry.is_folder, refusal, partial(place, entry.extent))
+        yield Member(entry.name, entry.is_folder, refusal, partial(place, entry.extent))
 
 
-def _tar_members(file: IO[bytes], size: int | None, place: Callable[[Extent], Place]) -> _Members:
+def _tar_members(
+    file: IO[bytes], size: int | None, place: Callable[[Extent], Place]
+) -> Iterator[Member | str]:
     tape = Tape(file, size)
     tape = decompressed(tape) or tape
     for entry in tar_entries(tape):
@@ -245,7 +264,7 @@ def _tar_members(file: IO[bytes], size: int | None, place: Callable[[Extent], Pl
             read = partial(place, extent)
             if entry.offset + entry.size > tape.size:
                 refusal = refusal or "its archive ends before it does"
-        yield _Member(entry.name, entry.is_folder, refusal, read)
+        yield Member(entry.name, entry.is_folder, refusal, read)
 
 
 def _stream_place(tape: Tape, entry: TarEntry) -> Place:
@@ -287,13 +306,13 @@ class _Contents:
     others: int = 0
     suffixes: Counter[str] = field(default_factory=Counter)  # of others, as far as they are counted
 
-    def add(self, member: _Member) -> bool:
+    def add(self, member: Member) -> bool:
         """Count a member; whether it is taken for an image."""
         if member.is_folder:
             self.folders += 1
             return False
         path = PurePosixPath(member.name)
-        if not _leads_out(path) and _is_hidden(path):
+        if not leads_out(path) and is_system_path(member.name):
             self.hidden += 1
             return False
         suffix = path.suffix.lower()
@@ -316,17 +335,14 @@ class _Contents:
         return f"it holds {', '.join(words)}" if words else "it is empty"
 
 
-def _is_hidden(path: PurePosixPath) -> bool:
-    return any(map(is_system_name, path.parts))
-
-
-def _leads_out(path: PurePosixPath) -> bool:
+def leads_out(path: PurePosixPath) -> bool:
+    """Whether the name of a member would lie elsewhere than in its archive."""
     return path.is_absolute() or ".." in path.parts
 
 
 def _refusal(name: str, is_regular: bool, size: int) -> str | None:
     """Why a file in an archive is not read, if so."""
-    if _leads_out(PurePosixPath(name)):
+    if leads_out(PurePosixPath(name)):
         return "its name leads out of the archive"
     if not is_regular:
         return _LINK

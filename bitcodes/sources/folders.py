@@ -1,15 +1,23 @@
 """The files of a folder and its subfolders."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 
 from bitcodes.errors import DataError
-from bitcodes.images.formats import IMAGE_SUFFIXES
+from bitcodes.files import open_regular
+from bitcodes.images.formats import IMAGE_SUFFIXES, begins_like_image
 from bitcodes.sources.item import File, Item, regular_stat
 from bitcodes.sources.left_out import LeftOut
 from bitcodes.sources.spool import Spool
 from bitcodes.sources.system_names import is_system_name
+
+_NEARLY = re.compile(
+    r"\.(?:avif|gif|heic|jpe?g|png|tiff?|webp)(?:[^a-z0-9.][^./]*|\.\d+)$", re.IGNORECASE
+)
+"""As programs name copies and downloads: a.jpg~, a.jpg_original, a.jpg?w=90, a.jpg.1."""
+_HEAD = 64
 
 
 def folder_images(
@@ -38,10 +46,11 @@ def walk_files(
     """Each file below `root`: its path relative to it, and whether it is taken for an image.
 
     An image is whatever has an image's suffix (IMAGE_SUFFIXES), even if it is a broken link or a
-    pipe, so that reading it says why it is not one. A subfolder that cannot be listed stands for
-    itself, for the same reason. Hidden files and folders, and those of systems (is_system_name),
-    are left out, without `all_files`. Links are followed, but for a link to a folder within `root`,
-    which is found by its own name. `left_out` counts what is not taken.
+    pipe, so that reading it says why it is not one. With `all_files`, so is a file without a
+    suffix, or with one such as .jpg~, that begins like an image. A subfolder that cannot be listed
+    stands for itself, for the same reason. Hidden files and folders, and those of systems
+    (is_system_name), are left out, without `all_files`. Links are followed, but for a link to a
+    folder within `root`, which is found by its own name. `left_out` counts what is not taken.
 
     Paths have forward slashes and come in their order; the names of one folder at a time are in
     memory.
@@ -64,10 +73,7 @@ def walk_files(
         if path is None:
             waiting.pop()
         elif path and not path.endswith("/"):
-            suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
-            if suffix not in IMAGE_SUFFIXES:
-                left_out.add_other(suffix)
-            yield path, suffix in IMAGE_SUFFIXES
+            yield path, _is_image(root, path, all_files, left_out)
         else:
             folder = os.path.join(root, path)  # noqa: PTH118
             try:
@@ -77,6 +83,26 @@ def walk_files(
                 if not path:
                     raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
                 yield path.rstrip("/"), True
+
+
+def _is_image(root: str, path: str, all_files: bool, left_out: LeftOut) -> bool:
+    """Whether to take a file for an image; counts it if it is one and is not taken."""
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
+    if suffix in IMAGE_SUFFIXES:
+        return True
+    if (suffix == "" or _NEARLY.search(path)) and _begins_like_image(root, path):
+        left_out.unnamed += not all_files
+        return all_files
+    left_out.add_other(suffix)
+    return False
+
+
+def _begins_like_image(root: str, path: str) -> bool:
+    try:
+        with open_regular(os.path.join(root, path)) as file:  # noqa: PTH118
+            return begins_like_image(file.read(_HEAD))
+    except (OSError, ValueError):
+        return False
 
 
 def _records(root: str, all_files: bool, left_out: LeftOut | None) -> Iterator[bytes]:
@@ -93,13 +119,14 @@ def _children(
 ) -> list[tuple[str, bool]]:
     """What is in a folder: paths, which end with / for folders, and whether it is a link to one."""
     children = []
+    parent = os.path.basename(os.path.dirname(folder))  # noqa: PTH119, PTH120 - it ends with /
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
                 is_folder = entry.is_dir()
             except OSError:  # a link that leads to itself
                 is_folder = False
-            if not all_files and is_system_name(entry.name):
+            if not all_files and is_system_name(entry.name, parent):
                 left_out.add_system(entry.name, is_folder)
             else:
                 path = f"{prefix}{entry.name}{'/' * is_folder}"
@@ -112,7 +139,8 @@ def _own_folders(root: str, all_files: bool) -> set[tuple[int, int]]:
     """The folders below `root`, without following links."""
     identities = set()
     for parent, folders, _ in os.walk(root):
-        folders[:] = [name for name in folders if all_files or not is_system_name(name)]
+        above = os.path.basename(parent)  # noqa: PTH119
+        folders[:] = [name for name in folders if all_files or not is_system_name(name, above)]
         status = os.stat(parent)  # noqa: PTH116
         identities.add((status.st_dev, status.st_ino))
     return identities

@@ -18,6 +18,7 @@ class LeftOut:
 
     folders: Counter[str] = field(default_factory=Counter)  # of systems, by their names
     files: int = 0  # of systems, named like images
+    unnamed: int = 0  # images by what is in them that are not named like images
     unsupported: Counter[str] = field(default_factory=Counter)  # pictures, by suffix
 
     def add_system(self, name: str, is_folder: bool) -> None:
@@ -40,6 +41,8 @@ class LeftOut:
             parts.append(f"{number} ({_most(self.folders)})")
         if self.files:
             parts.append(counted(self.files, "hidden image"))
+        if self.unnamed:
+            parts.append(f"{counted(self.unnamed, 'image')} without an image's suffix")
         if parts:
             parts[-1] += ", which --all-files takes"
         if self.unsupported:
@@ -58,6 +61,7 @@ def total(parts: Iterable[LeftOut]) -> LeftOut:
     for part in parts:
         whole.folders += part.folders
         whole.files += part.files
+        whole.unnamed += part.unnamed
         whole.unsupported += part.unsupported
     return whole
 

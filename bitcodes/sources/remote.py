@@ -59,7 +59,7 @@ def remote_files(url: str) -> Iterator[Item]:
         folders = []
         for entry in sorted(entries, key=lambda entry: str(entry["name"])):
             name = str(entry["name"]).rstrip("/")
-            if name == current or is_system_name(name.rsplit("/", 1)[-1]):
+            if name == current or is_system_name(*reversed(name.split("/")[-2:])):
                 continue
             if entry["type"] == "directory":
                 folders.append(name)

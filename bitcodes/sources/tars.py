@@ -15,6 +15,7 @@ _ZEROS = bytes(_BLOCK)
 _MAGIC, _MAGIC_AT = b"ustar", 257
 _MAX_EXTENDED = 1 << 20
 """Bytes in an extended header, which holds a long name: no path is that long."""
+NO_END = "it ends without the zeros that end a tar: it may be cut short"
 _EXTENDED = (
     *(tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
@@ -92,7 +93,7 @@ def _ending(state: _State, tape: Tape) -> Iterator[str]:
     elif state.damage is not None and not state.has_ended:
         yield f"it is damaged from byte {state.damage:,} to its end: files may be lost there"
     elif not state.has_ended:
-        yield "it ends without the zeros that end a tar: it may be cut short"
+        yield NO_END
 
 
 def _header(block: bytes) -> tarfile.TarInfo | None:

@@ -16,7 +16,7 @@ from bitcodes.errors import CodeSetError, ImageError
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.stored import open_groups
 from bitcodes.sources.paths import quote_path
-from bitcodes.sources.system_names import is_system_name
+from bitcodes.sources.system_names import is_system_path
 from bitcodes.wording import counted
 
 RADIUS_SHARE = 8
@@ -193,7 +193,7 @@ class _Chooser:
             if None not in sizes.values():
                 return min(paths, key=lambda row: (-(sizes[row] or 0), paths[row], row))
             self._unmeasured.append(next(paths[row] for row, size in sizes.items() if size is None))
-        return min(paths, key=lambda row: (_is_of_system(paths[row]), paths[row], row))
+        return min(paths, key=lambda row: (is_system_path(paths[row]), paths[row], row))
 
     def _path(self, row: int) -> Path:
         return self._set.absolute_path(row)
@@ -208,10 +208,6 @@ def _pixels(file: Path) -> int | None:
     except ImageError:
         return None
     return width * height
-
-
-def _is_of_system(path: str) -> bool:
-    return any(map(is_system_name, path.split("/")))
 
 
 def _some(names: Sequence[str]) -> str:

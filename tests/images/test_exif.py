@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile import picture, saved
-from PIL import Image
+from PIL import Image, PngImagePlugin, features
 
 from bitcodes.images.decode import open_image, open_reduced
 from bitcodes.images.exif import directory, orientation_of
@@ -62,6 +62,89 @@ def test_damage_elsewhere_in_the_block_does_not_matter(
 def test_a_block_that_is_cut_after_the_orientation() -> None:
     whole = block((274, 3, 1, SIX["<"]), *[(300 + i, 4, 1, b"") for i in range(20)])
     assert open_image(saved(picture(), "JPEG", exif=whole[:40])).size == picture().size[::-1]
+
+
+@pytest.mark.parametrize("quote", ['="8"', "='8'", ' = "8"', ">8<"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_alone_turns_the_picture(kind: str, quote: str) -> None:
+    packet = (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><y tiff:Orientation{quote}/></x:xmpmeta>'.encode()
+    )
+    options: dict[str, object] = {"xmp": packet}
+    if kind == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", packet.decode())
+        options = {"pnginfo": info}
+    elif kind == "TIFF":
+        options = {"tiffinfo": {700: packet}}
+    found = open_image(saved(picture(), kind, **options))
+    assert found.size == picture().size[::-1]
+    if kind in ("PNG", "TIFF"):
+        np.testing.assert_array_equal(np.asarray(found), np.rot90(np.asarray(picture())))
+
+
+def test_exif_goes_before_xmp() -> None:
+    xmp = b'<x:xmpmeta><y tiff:Orientation="8"/></x:xmpmeta>'
+    one = block((274, 3, 1, b"\1\0"))
+    assert open_image(saved(picture(), "JPEG", exif=one, xmp=xmp)).size == picture().size
+    damaged = b"Exif\0\0II*\0\xff\xff\xff\xff"
+    turned = open_image(saved(picture(), "JPEG", exif=damaged, xmp=xmp))
+    assert turned.size == picture().size[::-1]
+
+
+@pytest.mark.parametrize("name", ["exif", "APP1"])
+def test_blocks_in_the_text_of_old_pngs(name: str) -> None:
+    text = f"\n{name}\n{len(block()):8}\n" + block((274, 3, 1, SIX["<"])).hex()
+    info = PngImagePlugin.PngInfo()
+    info.add_text(f"Raw profile type {name}", text)
+    assert open_image(saved(picture(), "PNG", pnginfo=info)).size == picture().size[::-1]
+    info.add_text(f"Raw profile type {name}", "\n\n\nno hexadecimal")
+    open_image(saved(picture(), "PNG", pnginfo=info))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("form", range(20))
+def test_tags_of_every_type_beside_it(form: int, order: str) -> None:
+    """Of all types of TIFF 6.0 and BigTIFF, and none: in the entry, elsewhere, and nowhere."""
+    turn = (274, 3, 1, SIX[order])
+    for count, value in (
+        (1, b"\xff" * 4),
+        (4, b"\xff\xff\xff\x7f"),
+        (2**32 - 1, b"\0\0\0\x08"),
+        (0, b""),
+    ):
+        for tag in (256, 282, 296, 306, 34665, 34853, 37500, 40965):
+            entries = sorted([(tag, form, count, value), turn])
+            content = saved(picture(), "JPEG", exif=block(*entries, order=order))
+            assert open_image(content).size == picture().size[::-1], (tag, count)
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "MPO", "JXL"])
+@pytest.mark.parametrize("bad", BAD_ENTRIES.values(), ids=BAD_ENTRIES)
+def test_damage_elsewhere_in_other_containers(bad: tuple[int, int, int, bytes], kind: str) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    if kind == "JXL":
+        pytest.importorskip("pillow_jxl")
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    plain = picture()
+    options: dict[str, object] = {"exif": block(bad, (274, 3, 1, SIX["<"]))}
+    if kind == "MPO":
+        options |= {"save_all": True, "append_images": [picture(seed=1)]}
+    try:
+        content = saved(plain, kind, **options)
+    except Exception:  # Pillow cannot write it: put the damage in afterwards
+        good = block((256, 4, 1, b"\1\0\0\0"), (274, 3, 1, SIX["<"]))
+        content = saved(plain, kind, **{**options, "exif": good})
+        place = content.index(struct.pack("<HHI", 256, 4, 1)) if kind != "AVIF" else -1
+        if place < 0:
+            pytest.skip("Pillow writes it in its own way")
+        tag, form, count, value = bad
+        entry = struct.pack("<HHI", tag, form, count) + value.ljust(4, b"\0")
+        content = content[:place] + entry + content[place + 12 :]
+    turned = picture().size[::-1] if kind != "JXL" else picture().size  # whose header says it
+    assert open_image(content).size == turned
 
 
 @pytest.mark.parametrize("value", [0, 9, 255, 65535])

@@ -144,22 +144,6 @@ def test_a_huge_avif_is_too_large_and_not_something_else(kind: str) -> None:
     assert f"17,000 x 17,000, more than {MAX_PIXELS:,} pixels" in found
 
 
-@pytest.mark.parametrize(
-    ("content", "kind"),
-    [
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "an EPS drawing"),
-        (b"%PDF-1.7\n", "a PDF document"),
-        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
-        (b"v/1\x01\x02\0\0\0", "an OpenEXR image"),
-        (b"#?RADIANCE\n", "a Radiance HDR image"),
-        (b"gimp xcf v011\0", "a GIMP image"),
-        (b"\xd7\xcd\xc6\x9a" + bytes(40), "a WMF drawing"),
-    ],
-)
-def test_other_kinds_are_named(content: bytes, kind: str) -> None:
-    assert reason(content) == f"{kind}, which is not supported"
-
-
 def bmp(depth: int = 24, compression: int = 0, header: int = 40) -> bytes:
     content = bytearray(saved(picture(), "BMP"))
     content[14:18] = header.to_bytes(4, "little")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import saved
-from PIL import Image, ImageDraw
+from hostile import picture, saved
+from PIL import Image, ImageDraw, features
 
 from bitcodes.images.decode import open_image
 
@@ -63,3 +63,40 @@ def test_transparent_gif_and_webp() -> None:
         found = np.asarray(open_image(content))
         assert found[0, 0].tolist() == [0, 0, 0]
         assert found[32, 24].tolist() == [255, 255, 255]
+
+
+KINDS = ["PNG", "WEBP", "GIF", "ICO", "TIFF", "TGA", "JPEG2000"] + ["AVIF"] * features.check("avif")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "P"])
+@pytest.mark.parametrize("colour", [(255, 255, 255), (245, 245, 245), (128, 128, 128), (0, 0, 0)])
+def test_shapes_are_seen_in_every_container(kind: str, colour: tuple[int, int, int]) -> None:
+    image = shape(colour, "P" if kind == "P" else "RGBA")
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = saved(image, "PNG" if kind == "P" else kind, **options)
+    found = np.asarray(open_image(content)).astype(int)
+    assert abs(found[32, 24] - found[0, 0]).max() >= 64
+    assert abs(found[32, 24] - colour).max() <= 4
+
+
+@pytest.mark.parametrize("tone", range(0, 256, 15))
+def test_gray_shapes_of_every_tone_differ_from_their_ground(tone: int) -> None:
+    found = np.asarray(open_image(saved(shape((tone, tone, tone), "LA"), "PNG"))).astype(int)
+    assert abs(found[32, 24] - found[0, 0]).max() >= 30
+
+
+def test_a_white_shape_that_fades_is_seen() -> None:
+    alpha = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+    image = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
+    image.putalpha(Image.fromarray(alpha))
+    found = np.asarray(open_image(saved(image, "PNG")))[..., 0]
+    np.testing.assert_array_equal(found, alpha)
+
+
+def test_an_opacity_of_zero_everywhere_is_unused_where_programs_write_it_so() -> None:
+    image = picture().convert("RGBA")
+    image.putalpha(0)
+    np.testing.assert_array_equal(
+        np.asarray(open_image(saved(image, "TGA"))), np.asarray(picture())
+    )
+    assert np.asarray(open_image(saved(image, "PNG"))).min() == 255

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bitcodes.errors import ImageError
+from bitcodes.images.decode import open_image
 from bitcodes.sources.archives import archive_images, stream_images
 from bitcodes.sources.item import Damage, Item
 from bitcodes.sources.source import open_stream
@@ -229,6 +230,36 @@ def test_a_zip_with_a_program_before_it_is_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "a") as packed:  # its offsets are those in the file
         packed.writestr("0.png", FILES["0.png"])
     assert read(file.getvalue(), tmp_path, "a.zip") == ({"0.png": FILES["0.png"]}, [])
+
+
+@pytest.mark.parametrize("name", ["a.cbz", "a.exe", "A.ZIP", "A.CBZ"])
+def test_other_names_of_zips(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for before in (b"", b"MZ a program" * 999):
+        archive = before + zip_of(FILES)
+        assert read(archive, tmp_path, name) == (FILES, [])
+        assert [content(item) for item in open_stream([name])] == list(FILES.values())
+
+
+def test_other_names_of_tars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.cbt").write_bytes(tar_of(FILES))
+    assert [content(item) for item in open_stream(["a.cbt"])] == list(FILES.values())
+
+
+@pytest.mark.parametrize(
+    ("magic", "kind"),
+    [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "RAR"), (b"\x28\xb5\x2f\xfd", "Zstandard")],
+)
+def test_archives_that_are_not_read_are_named(
+    magic: bytes, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.7z", "a.rar", "a.cbr", "a.tar.zst"):
+        Path(name).write_bytes(magic + bytes(600))
+        (item,) = open_stream([name])
+        with pytest.raises(ImageError, match=f"not an image: .*{kind}"):
+            item.place.read(open_image)
 
 
 def test_a_zip_without_its_list_is_read_by_its_members(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile import find_images, make_hostile_folder
+from hostile import find_images, make_hostile_folder, picture, saved
 
 from bitcodes.errors import DataError
 from bitcodes.images.camera_raw import RAW_SUFFIXES
@@ -13,6 +13,7 @@ from bitcodes.sources import folders, left_out
 from bitcodes.sources.folders import walk_files
 from bitcodes.sources.left_out import LeftOut
 from bitcodes.sources.source import open_stream
+from bitcodes.sources.system_names import is_system_path
 
 
 def test_images_of_a_folder_are_found_and_sorted(here: Path) -> None:
@@ -63,6 +64,11 @@ def test_paths_come_in_their_order_where_folders_are_named_like_files(tmp_path: 
 
 
 SYSTEM = ("@eaDir", "__MACOSX", ".thumbnails", "$RECYCLE.BIN", "#recycle", ".Trash-1000", ".git")
+OTHER_MAKERS = (
+    *(".@__thumb", "@Recycle", "@Recently-Snapshot", ".dtrash", ".picasaoriginals", ".recycle"),
+    *("~snapshot", "RECYCLER", "Recycled", "FOUND.000", "LOST.DIR", "Network Trash Folder"),
+    *("Temporary Items", "Archive Previews.lrdata", "Archive Smart Previews.lrdata", "@sharebin"),
+)
 
 
 @pytest.fixture
@@ -115,3 +121,54 @@ def test_a_folder_of_nothing_else_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "DSC_1.NEF").touch()
     with pytest.raises(DataError, match=r"no images .*1 .nef; for camera RAW: pip install 'bitcod"):
         open_stream([str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", OTHER_MAKERS)
+def test_folders_of_other_makers_are_left_out(name: str, tmp_path: Path) -> None:
+    for path in (f"{name}/thumb.jpg", f"b/{name}/thumb.jpg", "b/a.jpg", "found.jpg", "lost.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert find_images(tmp_path) == ["b/a.jpg", "found.jpg", "lost.jpg"]
+    assert is_system_path(f"./b/{name}/thumb.jpg")
+    assert not is_system_path("./b/../a.jpg")
+
+
+def test_a_library_of_apple_has_its_originals_alone(tmp_path: Path) -> None:
+    library = tmp_path / "Photos Library.photoslibrary"
+    for path in ("originals/1/a.heic", "resources/derivatives/1/a.jpg", "database/b.jpg"):
+        (library / path).parent.mkdir(parents=True)
+        (library / path).touch()
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "resources/c.jpg").touch()
+    originals = "Photos Library.photoslibrary/originals/1/a.heic"
+    assert find_images(tmp_path) == [originals, "resources/c.jpg"]
+    assert find_images(library) == ["originals/1/a.heic"]
+
+
+def test_images_without_an_image_suffix_are_counted(tmp_path: Path) -> None:
+    jpeg, png = saved(picture(), "JPEG"), saved(picture(), "PNG")
+    names = ("IMG_1", "b/IMG_2", "c.jpg~", "d.JPG_original", "e.jpeg?w=90", "f.png.1")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(png if "png" in name else jpeg)
+    for name in ("README", "Makefile", "x.jpg~", "a.txt"):
+        (tmp_path / name).write_text("BM P6 words")
+    (tmp_path / "a.bin").write_bytes(jpeg)
+    counts = LeftOut()
+    paths = [path for path, is_image in walk_files(str(tmp_path), left_out=counts) if is_image]
+    assert paths == []
+    assert counts.unnamed == 6
+    told = "left out: 6 images without an image's suffix, which --all-files takes"
+    assert counts.describe() == told
+    with pytest.raises(DataError, match=f"no images .*{told}"):
+        open_stream([str(tmp_path)])
+    counts = LeftOut()
+    found = [path for path, is_image in walk_files(str(tmp_path), True, counts) if is_image]
+    assert sorted(found) == sorted(names)
+    assert counts.describe() == ""
+
+
+@pytest.mark.posix
+def test_pipes_without_a_suffix_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert find_images(tmp_path) == []
