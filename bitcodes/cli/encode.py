@@ -45,8 +45,8 @@ def encode(
     ),
     all_files: bool = flag(
         "--all-files",
-        "In folders, take hidden files and system folders too (@eaDir, __MACOSX, trash, "
-        "thumbnails). Default: leave them out, and say so.",
+        "In folders, take hidden files, system folders (@eaDir, __MACOSX, trash, thumbnails) and "
+        "images without a suffix such as .jpg too. Default: leave them out, and say so.",
     ),
     labels: ListLabels = option(
         "What the numbers in a list file are. index: the number of the image's class. multi-hot: a "
