@@ -196,7 +196,10 @@ def lock(path: Path, what: str) -> Iterator[None]:
         ) from None
     except OSError as error:
         if error.errno not in _LACKS - {errno.EACCES, errno.EPERM}:
-            raise BitcodesError(f"cannot lock {what} with {path}: {error.strerror}") from error
+            raise BitcodesError(
+                f"cannot lock {what} with {path}: {error.strerror}. If a command of another user "
+                "holds this file, wait for it; else write to a folder that you can change"
+            ) from error
         with suppress(OSError):
             path.unlink()
         _tell(f"nothing keeps another process from writing {what} too", path.parent, error)

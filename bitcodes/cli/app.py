@@ -7,6 +7,8 @@ import importlib
 import io
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -78,6 +80,7 @@ class _Commands(TyperGroup):
             command = typer.main.get_command(single)
         command.name = cmd_name
         _summarize(command)
+        _refuse_empty(command)
         return command
 
 
@@ -86,6 +89,20 @@ def _summarize(command: Any) -> None:
     command.short_help = " ".join((command.help or "").split("\n\n")[0].split())
     for part in getattr(command, "commands", {}).values():
         _summarize(part)
+
+
+def _refuse_empty(command: Any) -> None:
+    """Let no option or argument be empty: as a path, that would mean the working folder."""
+    for parameter in command.params:
+        parameter.process_value = partial(_process_value, parameter.process_value)
+    for part in getattr(command, "commands", {}).values():
+        _refuse_empty(part)
+
+
+def _process_value(process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
+    if "" in (value if isinstance(value, list | tuple) else [value]):
+        raise typer.BadParameter("an empty path or name (is a variable of the shell not set?)")
+    return process(context, value)
 
 
 app = typer.Typer(

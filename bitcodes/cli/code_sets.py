@@ -1,10 +1,12 @@
 """Which code set a command means if none is named: codes.npy, found as git finds its folder."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from bitcodes.cli.console import note
 from bitcodes.codes.layout import Layout
+from bitcodes.wording import command, quoted
 
 CODES = Path("codes.npy")
 
@@ -20,6 +22,17 @@ def find_codes(name: Path | None) -> Path:
     if nearest != CODES:
         note(f"code set: {nearest}")
     return nearest
+
+
+def note_set_above(images: Sequence[str], out: Path) -> None:
+    """Say so if there is no set `out` here, but one in a folder above, which is not changed."""
+    nearest = _nearest()
+    if nearest.name == out.name and nearest != out:
+        add = command("encode", *images[:1], *["..."] * (len(images) > 1), "--append")
+        note(
+            f"note: this makes a new code set, {out}; to add to {nearest} instead: "
+            f"{add} -o {quoted(nearest)}"
+        )
 
 
 def codes_option(codes: Path) -> tuple[object, ...]:

@@ -25,8 +25,9 @@ def encode(
         default=None,
     ),
     out: Path | None = option(
-        "Code set to write, a .npy file. Default: codes.npy in the working folder; without IMAGES, "
-        "the nearest codes.npy, there or in a folder above.",
+        "Code set to write, a .npy file. Default: codes.npy in the working folder; with --part, "
+        "codes.part-I-of-N.npy there; without IMAGES, the nearest codes.npy, there or in a folder "
+        "above.",
         "--output",
         "-o",
     ),
@@ -105,13 +106,14 @@ def encode(
 
     An existing code set is updated: new and changed images are encoded, missing ones are removed.
     That takes its own model, and must take the same encoding options. To replace it by codes of
-    another model, use --force. Without IMAGES, the code set is updated from what it was made from.
+    another model, use --force. Without IMAGES, the code set is updated from all that it was made
+    from. What was added with --append stays if IMAGES do not name it.
     """
-    from bitcodes.cli.code_sets import CODES, codes_option, find_codes
+    from bitcodes.cli.code_sets import CODES, codes_option, find_codes, note_set_above
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
-    from bitcodes.tasks.encode import encode_sources
+    from bitcodes.tasks.encode_sources import encode_sources
 
     if not images:
         for name, value in (
@@ -121,8 +123,12 @@ def encode(
             if value:
                 raise typer.BadParameter("it needs IMAGES", param_hint=name)
     numbers = None if part is None else _part(part)
-    if out is None:
-        out = CODES if images else find_codes(None)
+    if out is None and images:
+        out = CODES if numbers is None else CODES.with_name(_part_name(CODES.stem, *numbers))
+        if not append:
+            note_set_above(images, out)
+    elif out is None:
+        out = find_codes(None)
     if exact:
         engine, dtype, full_decode = "torch", "float32", True
     try:
@@ -159,6 +165,11 @@ def encode(
         next_command("search", "PHOTO", *codes_option(out))
     else:
         next_command("merge", "PARTS", "-o", CODES)
+
+
+def _part_name(stem: str, number: int, count: int) -> str:
+    """The file of a part by default: so named that all parts sort in their order."""
+    return f"{stem}.part-{number:0{len(str(count))}}-of-{count}.npy"
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -21,17 +21,17 @@ def merge(
     set as one encode of all images.
     """
     from bitcodes.cli.code_sets import codes_option
-    from bitcodes.cli.console import progress
+    from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.codes.merge import merge as merge_sets
-    from bitcodes.tasks.origin import origins_of_parts, write_origins
+    from bitcodes.tasks.origin import origins_merged, write_origins
 
     code_sets = [CodeSet.open(path) for path in sets]
-    origins = origins_of_parts(code_sets, sets)
+    origins = origins_merged(code_sets, sets)
     with progress("merging") as report:
-        merged = merge_sets(code_sets, out, force=force, progress=report)
+        merged = merge_sets(code_sets, out, force=force, progress=report, note=note)
     write_origins(merged, out, origins)
     show(merged)
     next_command("search", "PHOTO", *codes_option(out))

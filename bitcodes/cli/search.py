@@ -58,7 +58,8 @@ def search(
     open_page: OpenOption = False,
     copy_to: Path | None = option(
         "Copy the files of the results into this folder, named by rank: 01 name.jpg. No file is "
-        "replaced. Several queries get a subfolder each.",
+        "replaced. Several queries get a subfolder each. It must not lie in a folder that was "
+        "encoded.",
         metavar="DIR",
     ),
     run: str | None = option(
@@ -105,10 +106,15 @@ def search(
     if len(queries) > 1 and any(map(is_code_set, queries)):
         raise typer.BadParameter("expected one code set (.npy), or images", param_hint="QUERIES")
 
+    codes = find_codes(codes)
+    if copy_to is not None:
+        from bitcodes.tasks.copying import check_folder
+
+        check_folder(copy_to, codes)
     with progress("encoding queries") as report:
         results = task.search(
             queries,
-            find_codes(codes),
+            codes,
             k=k,
             radius=radius,
             order=order,

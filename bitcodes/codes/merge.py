@@ -2,18 +2,19 @@
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from bitcodes.callbacks import Progress
+from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.columns import OPTIONAL
 from bitcodes.codes.layout import is_foreign
-from bitcodes.codes.paths import with_slashes
+from bitcodes.codes.paths import RowNumbers, with_slashes
 from bitcodes.codes.writer import CodeSetWriter, plan_of
 from bitcodes.errors import CodeSetError
+from bitcodes.wording import counted
 
 _ROWS = 1 << 16
 
@@ -24,20 +25,25 @@ def merge(
     *,
     force: bool = False,
     progress: Progress | None = None,
+    note: Note | None = None,
 ) -> CodeSet:
     """Write the rows of `sets`, one set after the other, as one code set, and return it.
 
     All sets must be of one model, encoded in the same way, with the same columns and class names.
     All parts of one source (encode --part) in order give the same set as encoding it at once. Paths
     stay as they are if all sets have one root; else they become relative to the folder that holds
-    all roots. Raises CodeSetError if sets do not fit together; `force` replaces a set.
+    all roots. Raises CodeSetError if sets do not fit together, or if one of them is given twice;
+    `force` replaces a set. `note` is told if an image is in several sets: it has a row of each.
     """
     if not sets:
         raise CodeSetError("no code sets to merge")
     first = sets[0]
     for other in sets[1:]:
         _check_alike(first, other)
+    _check_different(sets)
     root = _root(sets)
+    if note is not None and _source(sets) is None and (shared := _shared(sets, root)):
+        note(shared)
     total = sum(code_set.count for code_set in sets)
     done = 0
     plan = {**plan_of(first), "root": root, "source": _source(sets)}
@@ -70,6 +76,50 @@ def _check_alike(first: CodeSet, other: CodeSet) -> None:
                 f"{other.path} cannot be merged with {first.path}: "
                 f"expected {name} {one}, found {two}"
             )
+
+
+def _check_different(sets: Sequence[CodeSet]) -> None:
+    """Raise CodeSetError if two are of one file, whatever names it has."""
+    names: dict[object, str] = {}
+    for code_set in sets:
+        if code_set.path is None:
+            file: object = id(code_set)
+        else:
+            try:
+                status = code_set.path.stat()
+                file = status.st_dev, status.st_ino
+            except OSError:  # as long as a change of the set is not finished
+                file = code_set.path.resolve()
+        if file in names:
+            raise CodeSetError(
+                f"the same code set is given twice: {names[file]} and {code_set.name}; "
+                "name each set once"
+            )
+        names[file] = code_set.name
+
+
+def _shared(sets: Sequence[CodeSet], root: str | None) -> str:
+    """How many paths are in several sets, in words; "" if none is, or paths are unknown."""
+    if any(isinstance(code_set.paths, RowNumbers) for code_set in sets):
+        return ""
+    hashes = [
+        np.unique(np.fromiter(map(hash, _paths(one, root)), np.int64, one.count)) for one in sets
+    ]
+    values, counts = np.unique(np.concatenate(hashes), return_counts=True)
+    shared = values[counts > 1]
+    if not len(shared):
+        return ""
+    first = next(one for one, own in zip(sets, hashes, strict=True) if np.isin(own, shared).any())
+    known = set(shared.tolist())
+    path = next(path for path in _paths(first, root) if hash(path) in known)
+    images = counted(len(shared), "image")
+    return f"note: {images} in more than one of these sets, with a row of each: {path}"
+
+
+def _paths(code_set: CodeSet, root: str | None) -> Iterator[str]:
+    """The paths of a set, relative to `root`."""
+    prefix = _prefix(code_set, root)
+    return (_moved(path, prefix) for path in code_set.paths)
 
 
 def _kind(column: "np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None") -> str:

@@ -78,7 +78,9 @@ class Staging:
         self.record = Record()
         self.dropped = 0
         """Rows that were there of another plan, or were not to be used."""
-        if not (resume and _content(layout.staging / _PLAN) == plan):
+        self.resumed = resume and _content(layout.staging / _PLAN) == plan
+        """Whether an interrupted writer of this plan has left the folder, with rows or without."""
+        if not self.resumed:
             self.dropped = staged_rows(layout)
             layout.discard()
             layout.staging.mkdir()

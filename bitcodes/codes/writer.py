@@ -146,6 +146,11 @@ class CodeSetWriter:
         return self._open().record.skips + len(self._pending)
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether a writer with an equal plan was interrupted, or killed before it had any rows."""
+        return self._open().resumed
+
+    @property
     def position(self) -> int:
         """How many items of the source are finished: rows and skips."""
         return self.done + self.skipped

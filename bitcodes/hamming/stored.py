@@ -146,9 +146,7 @@ def load_index(
             code_set.bits,
             code_set.count,
         ):
-            raise CodeSetError(
-                f"{folder} is the index of other codes than those in {code_set.path}; {again}"
-            )
+            raise CodeSetError(f"the index of {code_set.path} is outdated and not used; {again}")
         expect_names(header["files"])
         size = sum(entry["size"] for entry in header["files"].values())
         checksums, thorough = thorough or size <= VERIFY_BYTES, thorough or size <= COMPARE_BYTES

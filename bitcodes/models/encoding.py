@@ -21,13 +21,14 @@ from bitcodes.sources.reading import (
     Decode,
     ReadBatch,
     memory_of,
+    read_apart,
     read_batch,
     read_batches,
     read_pixels,
     useful_workers,
     with_places,
 )
-from bitcodes.sources.workers import default_workers, in_order
+from bitcodes.sources.workers import default_workers, in_order, start_at_once
 
 BATCH_SIZE = 32
 
@@ -75,13 +76,36 @@ def encode_batches(
     features: bool = True,
     workers: int | None = 0,
     ray: str | None = None,
+    careful: bool = False,
 ) -> Iterator[tuple[AnyBatch, EncodedBatch]]:
     """Encode batches of at most `batch_size` images: each with the model's outputs, in order.
 
     With torch the workers read images and hand the pixels over. An exported model runs in each
     worker, and both run in each process of a cluster if `ray` is its address ("": one on this
     machine). Features take a hundred times the bytes of codes, so leave them out if you can.
+
+    An image whose decoder kills the processes that read it is skipped. In this process, which would
+    be killed too, that works for the first batch alone, if this is to be `careful`: it was killed.
     """
+    if careful and ray is None and (workers != 0 or start_at_once()):
+        batches = iter(batches)
+        for batch, places in with_places(batches):
+            if places:
+                yield batch, _encode_apart(model, decode, features, places)
+                break
+            yield batch, _encode_places(model, decode, features, places)
+    yield from _encode_all(model, batches, batch_size, decode, features, workers, ray)
+
+
+def _encode_all(
+    model: Encoder,
+    batches: Iterable[AnyBatch],
+    batch_size: int,
+    decode: Decode,
+    features: bool,
+    workers: int | None,
+    ray: str | None,
+) -> Iterator[tuple[AnyBatch, EncodedBatch]]:
     if ray is None and not isinstance(model, OnnxModel):
         workers = default_workers() if workers is None else workers
         reads = read_batches(batches, batch_size, model.preprocessing, decode, workers)
@@ -92,7 +116,8 @@ def encode_batches(
     work = partial(_encode_places, model, decode, features)
     if ray is not None:
         return in_order_on_ray(work, with_places(batches), ray)
-    return in_order(work, with_places(batches), workers, memory_of)
+    rescue = partial(_encode_apart, model, decode, features)
+    return in_order(work, with_places(batches), workers, memory_of, rescue)
 
 
 def _encode_places(
@@ -100,6 +125,16 @@ def _encode_places(
 ) -> EncodedBatch:
     """What a process does that both reads and computes."""
     return _encode(model, read_batch(places, model.preprocessing, decode), features)
+
+
+def _encode_apart(
+    model: Encoder, decode: Decode, features: bool, places: Sequence[Place]
+) -> EncodedBatch:
+    """`_encode_places` for a batch that killed a process: others read it, this one computes."""
+    read = read_apart(places, model.preprocessing, decode)
+    if isinstance(model, OnnxModel):
+        model = model.with_threads(1)  # that processes which are started later miss none
+    return _encode(model, read, features)
 
 
 def _encode(model: Encoder, read: ReadBatch, features: bool) -> EncodedBatch:

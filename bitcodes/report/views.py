@@ -156,7 +156,7 @@ def _(encoded: Encoded) -> Iterator[RenderableType]:
 def _(encoded: Encoded) -> Iterator[str]:
     skipped = encoded.code_set.skipped
     for path, reason in skipped[:_SKIPPED_SHOWN]:
-        yield f"skipped {quote_path(path)}: {reason}"
+        yield f"skipped {quote_path(encoded.place(path))}: {reason}"
     if len(skipped) > _SKIPPED_SHOWN:
         yield f"skipped {len(skipped) - _SKIPPED_SHOWN:,} more"
 
@@ -187,6 +187,8 @@ def _(info: CodeSetInfo | ModelInfo) -> Iterator[RenderableType]:
     facts = info.to_dict()
     width = max(map(len, facts))
     for name, value in facts.items():
+        if value == []:  # no class names
+            continue
         yield Text(f"{name.replace('_', ' '):{width}}  {_in_words(value)}")
 
 
@@ -258,7 +260,7 @@ def _in_words(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):
-        return ", ".join(value) or "none"
+        return ", ".join(value)
     if isinstance(value, dict):
         return ", ".join(f"{name} {item}" for name, item in value.items()) or "none"
     return str(value)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from bitcodes.codes.paths import with_slashes
+from bitcodes.wording import from_here
 
 _URL = re.compile(r"[^/\\]{2,}://")  # a single letter is a drive of Windows
 
@@ -34,6 +35,19 @@ def folder_of(root: str) -> str:
     """The folder, or the URL, that a file or an archive of the name `root` lies in."""
     head = root.split("?")[0].rstrip("/").rpartition("/")[0]
     return head if is_remote(root) else with_slashes(os.path.dirname(root))  # noqa: PTH120
+
+
+def name_from_here(name: str) -> str:
+    """A path, relative to the working folder if it lies below it; a URL as it is."""
+    return name if is_remote(name) else str(from_here(Path(name)))
+
+
+def place_from_here(root: str | None, path: str) -> str:
+    """Where an image lies, or the damaged archive `root` itself, as `name_from_here` names it."""
+    if root is None:
+        return path
+    is_root = root.rpartition("/")[2] == path and not os.path.isdir(root)  # noqa: PTH112
+    return name_from_here(root if is_root else joined(root, path))
 
 
 def quote_path(path: str) -> str:

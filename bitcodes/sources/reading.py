@@ -143,6 +143,15 @@ def read_batches(
         yield batch, replace(read, pixels=slots.pixels[slot, : len(read.good)])
 
 
+def read_apart(
+    places: Sequence[Place], preprocessing: Preprocessing, decode: Decode = "full"
+) -> ReadBatch:
+    """`read_batch` in another process: an image whose decoder kills it is skipped, and no other."""
+    slots = _Slots(1, len(places), preprocessing, decode)
+    read = slots.read_apart((places, 0))
+    return replace(read, pixels=slots.pixels[0, : len(read.good)])
+
+
 class _Slots:
     """Room for batches of pixels in memory that processes share, and the reading into it."""
 

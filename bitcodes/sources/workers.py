@@ -38,6 +38,11 @@ def default_workers() -> int:
     return min(8, core_count())
 
 
+def start_at_once() -> bool:
+    """Whether processes start in milliseconds, whatever the program's main module is."""
+    return _start_method().get_start_method() == "fork"
+
+
 def shared_memory(size: int) -> Any:
     """A buffer of `size` bytes that `work` of in_order may hold: its processes share it.
 

@@ -9,10 +9,13 @@ from io import BufferedReader
 from itertools import count
 from pathlib import Path
 
-from bitcodes.errors import DataError, ImageError
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.errors import ConfigError, DataError, ImageError
 from bitcodes.sources.item import Place
 from bitcodes.sources.members import find_places
-from bitcodes.sources.paths import quote_path
+from bitcodes.sources.paths import name_from_here, quote_path
+from bitcodes.sources.system_names import is_system_name
+from bitcodes.tasks.origin import read_origins
 from bitcodes.tasks.results import QueryResult, SearchResults
 from bitcodes.wording import counted
 
@@ -37,6 +40,38 @@ class Copies:
         if len(self.problems) > _MAX_PROBLEMS:
             yield f"not copied: {counted(len(self.problems) - _MAX_PROBLEMS, 'more image')}"
         yield f"copied {counted(self.count, 'image')} to {self.folder}"
+
+
+def check_folder(folder: Path, codes: Path) -> None:
+    """Raise ConfigError if `folder` is no place for copies of images of the set `codes`.
+
+    It is none if it is a file, or lies in a folder of which the next encode would take the copies.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ConfigError(f"--copy-to {folder}: expected a folder, found a file")
+    target = Path(os.path.realpath(folder))
+    for place, all_files in _encoded_folders(codes):
+        real = Path(os.path.realpath(place))
+        if not target.is_relative_to(real):
+            continue
+        inside = target.relative_to(real).parts
+        if all_files or not any(map(is_system_name, inside)):
+            raise ConfigError(
+                f"--copy-to {folder} lies in {name_from_here(str(place))}, which was encoded: the next "
+                "encode would take the copies for new images; name a folder outside of it"
+            )
+
+
+def _encoded_folders(codes: Path) -> Iterator[tuple[Path, bool]]:
+    """The folders that encode goes through for a set, and whether it takes hidden ones too."""
+    code_set = CodeSet.open(codes, verify=False)
+    origins = read_origins(code_set, codes)
+    for origin in origins:
+        for name in origin.images:
+            if os.path.isdir(name):  # noqa: PTH112
+                yield Path(name), origin.all_files
+    if not origins and code_set.root is not None and code_set.root.is_dir():
+        yield code_set.root, False
 
 
 def copy_hits(results: SearchResults, folder: Path) -> Copies:

@@ -1,25 +1,23 @@
 """Encoding: a model and a source of images -> a code set, continued where it was interrupted."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.builtin import BUILT_IN
 from bitcodes.callbacks import Note, Progress
-from bitcodes.choices import DType, Engine, ListLabels
 from bitcodes.codes.codeset import CodeSet, recorded_set
+from bitcodes.codes.layout import is_foreign
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
-from bitcodes.errors import CodeSetError, ConfigError, DataError
+from bitcodes.errors import CodeSetError, DataError
 from bitcodes.models.encoder import Encoder
 from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
 from bitcodes.models.engines import load_encoder
-from bitcodes.runs import FITTED_CODES, choose_model
+from bitcodes.runs import FITTED_CODES
 from bitcodes.sources.item import Damage
 from bitcodes.sources.left_out import total
 from bitcodes.sources.lists import ImageList
@@ -27,16 +25,7 @@ from bitcodes.sources.paths import quote_path
 from bitcodes.sources.ranges import has_range
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
-from bitcodes.tasks.choosing import in_words, own_model, run_of, ways_out
-from bitcodes.tasks.origin import (
-    Origin,
-    origins_after,
-    origins_in_words,
-    origins_to_repeat,
-    write_origins,
-)
-from bitcodes.tasks.queries import recorded_run
-from bitcodes.tasks.results import Encoded
+from bitcodes.tasks.choosing import run_of, ways_out
 from bitcodes.tasks.update import Keep, New, Skipped, Step, Update
 from bitcodes.wording import counted
 
@@ -49,6 +38,7 @@ def encode(
     features: bool = False,
     decode: Decode | None = None,
     append: bool = False,
+    drops: Callable[[str], bool] | None = None,
     batch_size: int = BATCH_SIZE,
     workers: int | None = 0,
     ray: str | None = None,
@@ -69,8 +59,10 @@ def encode(
 
     An existing set is updated: images that are new or have changed, by path, size and modification
     time, are encoded, and those that are gone are dropped. With `append`, all rows stay, and images
-    that the set does not have are added. The set must be of the same model and encoded in the same
-    way. Otherwise CodeSetError says what differs; `force` replaces the set.
+    that the set does not have are added; but with `drops` too, a row that `source` does not have is
+    dropped if `drops` says so of its absolute path. A folder that was only renamed is recognised.
+    The set must be of the same model and encoded in the same way. Otherwise CodeSetError says what
+    differs; `force` replaces the set.
 
     Images that cannot be read are skipped and listed with the reason in `<out>.skipped.txt`; with
     `strict` they raise DataError. If encoding is interrupted, even killed, the same call continues.
@@ -92,6 +84,8 @@ def encode(
     if existing is not None and decode is None and existing.header.decode in ("reduced", "full"):
         decode = existing.header.decode  # type: ignore[assignment]
     target = _Target(model, source, features, decode or "reduced")
+    if existing is not None and not append and (old := target.renamed(existing)):
+        log(f"{old} has become {source.root}: the codes of its images are kept")
     if existing is not None and (differences := target.differences(existing, append)):
         if not force:
             raise CodeSetError(
@@ -102,14 +96,15 @@ def encode(
     base = existing
     if existing is None and (base := _fitted_codes(target)) is not None:
         append = False  # to nothing
-    update = Update(source, base, append)
+    update = Update(source, base, append, drops)
     if left_out := total(source.left_out).describe():
         log(left_out)
-    if existing is not None and update.is_empty:
-        images = "images" if source.count is None else counted(source.count, "image")
-        same = "nothing to append" if append else f"the same model and the same {images}"
-        log(f"{out} is up to date: {same}")
-        _check_strict(existing.skipped, strict)
+    if existing is not None and update.is_empty and not target.is_renamed:
+        is_append = append and drops is None
+        log(
+            f"{out} is up to date: " + ("nothing to append" if is_append else _same(source, update))
+        )
+        _check_strict([(update.place(path), why) for path, why in existing.skipped], strict)
         return existing
     if existing is not None and not force:
         target.check_shares_images(update, out)
@@ -130,96 +125,16 @@ def encode(
             features=target.features,
             workers=workers,
             ray=ray,
+            careful=writer.is_resumed,  # the next batch may have killed the last one
         )
         _encode_rest(writer, update, batches, strict, progress or _ignore, log)
         if existing is not None:
-            log(update.summary())
+            log(update.summary(writer.done))
         elif base is not None:
             done = counted(update.kept_count, "image")
             now = update.new_count + update.changed_count
             log(f"{done} encoded when the model was fitted, {now:,} now")
         return writer.commit()
-
-
-def encode_sources(
-    images: Sequence[str],
-    out: Path,
-    *,
-    run: Path | str | None = None,
-    bits: int | None = None,
-    root: Path | None = None,
-    all_files: bool = False,
-    labels: ListLabels = "auto",
-    part: tuple[int, int] | None = None,
-    engine: Engine = "auto",
-    dtype: DType = "auto",
-    full_decode: bool = False,
-    features: bool = False,
-    append: bool = False,
-    strict: bool = False,
-    force: bool = False,
-    ray: str | None = None,
-    device: str = "auto",
-    batch_size: int = BATCH_SIZE,
-    workers: int | None = None,
-    stdin: IO[bytes] | None = None,
-    progress: Progress | None = None,
-    log: Note | None = None,
-) -> Encoded:
-    """Encode the images that `images` name into the code set `out`.
-
-    "-" stands for paths on `stdin`. `part` (I, N) encodes the I-th of N equal parts. The model is
-    that of `run`, a run, a model file or a name of the built-in model. By default it is the code
-    set's own, if that is still there; for a new set the newest run, or without one the built-in
-    model, with codes of `bits`. Without `images`, the code set is updated from what it was made
-    from, with its own model; CodeSetError if that is not known. An engine or
-    dtype of "auto" is that of the code set if there is one, else as in `load_encoder`. `ray` is the
-    address of a Ray cluster; "local" starts one on this machine. The rest is as in `encode`.
-    `all_files` takes hidden files and those of systems in folders too. `labels` says what the
-    numbers in list files are, where that is open.
-    """
-    if images:
-        source = open_stream(images, root, stdin, all_files=all_files, labels=labels)
-        sources = [source if part is None else source.part(*part)]
-        origins = origins_after(
-            out, Origin.of(images, root, part, all_files, labels), append, force
-        )
-    else:
-        existing = CodeSet.open(out)
-        origins = origins_to_repeat(existing, out)
-        run = recorded_run(existing) if run is None and bits is None else run
-        append = len(origins) > 1
-        (log or _ignore)(f"{out} was made from {origins_in_words(origins)}")
-        sources = [origin.open() for origin in origins]
-    like = None if force else recorded_set(out)
-    own = own_model(like) if run is None and bits is None and like is not None else None
-    chosen = choose_model(own or run, bits)
-    header = None if like is None else like.header
-    model = load_encoder(chosen, device, engine, dtype, header, log)
-    if bits is not None and bits != model.bits:
-        raise ConfigError(
-            f"{model.path}: has codes of {model.bits} bits, not {bits}; without --bits, they are "
-            f"of {model.bits}, and --run {BUILT_IN} --bits {bits} takes the built-in model"
-        )
-    (log or _ignore)(in_words(chosen, model.bits, None if own is None else out))
-    for source in sources:
-        code_set = encode(
-            model,
-            source,
-            out,
-            features=features,
-            decode="full" if full_decode else None,
-            append=append,
-            batch_size=batch_size,
-            workers=workers,
-            ray="" if ray == "local" else ray,
-            strict=strict,
-            force=force,
-            progress=progress,
-            log=log,
-        )
-    write_origins(code_set, out, origins)
-    return Encoded(code_set, out)
 
 
 @dataclass
@@ -233,6 +148,7 @@ class _Target:
 
     def __post_init__(self) -> None:
         self.fingerprint = self.model.fingerprint()
+        self.is_renamed = False
 
     def differences(self, existing: CodeSet, append: bool) -> list[str]:
         """What keeps an existing set from being brought up to date, in words."""
@@ -259,14 +175,31 @@ class _Target:
             return differences
         if labels is not None and not self.source.columns:
             differences.append("it has labels, and these images have none")
-        if existing.root_name != self.source.root:
-            advice = "" if differences else " (--append adds them to it)"
-            differences.append(
-                f"its images lie in {existing.root_name}, these in {self.source.root}{advice}"
-                if not has_range(str(existing.root_name))
-                else "its paths do not tell which of its archives an image is in, as they do now"
-            )
+        root = str(existing.root_name)
+        if root != self.source.root and not self.is_renamed:
+            if has_range(root):
+                what = "its paths do not tell which of its archives an image is in, as they do now"
+            elif _is_gone(root):
+                what = (
+                    f"its images lay in {root}, which is not there (renamed or moved?), and these "
+                    f"lie in {self.source.root}"
+                )
+            else:
+                advice = "" if differences else " (--append adds them to it)"
+                what = f"its images lie in {root}, these in {self.source.root}{advice}"
+            differences.append(what)
         return differences
+
+    def renamed(self, existing: CodeSet) -> str | None:
+        """What the folder of these images was called when the set was made, if that has changed.
+
+        It has if there is no such folder any more, and this one has all images of the set.
+        """
+        root = existing.root_name
+        if root is None or root == self.source.root or self.source.is_joined or not _is_gone(root):
+            return None
+        self.is_renamed = Update(self.source, existing, append=False).keeps_all()
+        return root if self.is_renamed else None
 
     def check_shares_images(self, update: Update, out: Path) -> None:
         """Raise CodeSetError if an update would drop every image of a set.
@@ -290,6 +223,20 @@ def _fitted_codes(target: _Target) -> CodeSet | None:
     except CodeSetError:
         return None
     return None if target.differences(codes, append=False) else codes
+
+
+def _is_gone(root: str) -> bool:
+    """Whether a root is a folder or archive of this system that is not there."""
+    return not (is_foreign(root) or os.path.lexists(root))
+
+
+def _same(source: Source, update: Update) -> str:
+    """What has not changed, in words."""
+    assert update.base is not None
+    images = "images" if source.count is None else counted(source.count, "image")
+    skipped = len(update.base.skipped)
+    left_out = f", {skipped:,} of them skipped" if skipped and not update.append else ""
+    return f"the same model and the same {images}{left_out}"
 
 
 def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
@@ -344,7 +291,7 @@ def _encode_rest(
     damages = 0
     for step, batch in batches:
         for position, reason in batch.skipped:
-            last = step.items[position].path, reason
+            last = update.place(step.items[position].path), reason
             _check_strict([last], strict)
             if isinstance(step.items[position].place, Damage):
                 damages += 1

@@ -6,9 +6,10 @@ complete. It is of this state of the set only if it holds the digest of the head
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -18,9 +19,9 @@ from bitcodes.codes.layout import Layout
 from bitcodes.codes.paths import escape, unescape
 from bitcodes.errors import CodeSetError
 from bitcodes.files import write_json_atomic
-from bitcodes.sources.paths import is_remote, quote_path
+from bitcodes.sources.paths import is_remote, name_from_here, quote_path
 from bitcodes.sources.source import Source, open_stream
-from bitcodes.wording import command, from_here
+from bitcodes.wording import command
 
 FORMAT = "bitcodes-origin/1"
 STDIN = "-"
@@ -52,9 +53,30 @@ class Origin:
     ) -> Self:
         """The origin of a call from the working folder."""
         folder = Path.cwd()
-        names = (name if _is_no_path(name) else os.path.abspath(name) for name in images)  # noqa: PTH100
+        names = (name if is_no_path(name) else os.path.abspath(name) for name in images)  # noqa: PTH100
         root = None if root is None else root.absolute()
         return cls(tuple(names), folder, root, part, all_files, labels)
+
+    def covers(self, others: Sequence["Origin"]) -> set[int]:
+        """The numbers of those origins that are this one together; empty if there are none such."""
+        inside = {number for number, other in enumerate(others) if self._contains(other)}
+        names = {name for number in inside for name in others[number].images}
+        return inside if names == set(self.images) else set()
+
+    def includes(self, others: Sequence["Origin"]) -> bool:
+        """Whether there are others, and all that they name is named here too."""
+        return bool(others) and all(map(self._contains, others))
+
+    def among(self, others: Sequence["Origin"], numbers: Collection[int]) -> tuple["Origin", ...]:
+        """The others, of which those with these numbers are repeated with the options of this."""
+        return tuple(
+            replace(other, all_files=self.all_files, labels=self.labels) if i in numbers else other
+            for i, other in enumerate(others)
+        )
+
+    def _contains(self, other: "Origin") -> bool:
+        is_alike = (self.root, self.part) == (other.root, other.part)
+        return is_alike and set(other.images) <= set(self.images)
 
     def open(self) -> Source:
         """The images again, as they are now; DataError as from open_stream."""
@@ -74,7 +96,10 @@ def origins_after(codes: Path, origin: Origin, append: bool, force: bool) -> tup
     if force:  # it appends or replaces
         return ()
     before = read_origins(CodeSet.open(codes), codes)
-    return before if not before or origin in before else (*before, origin)
+    if not before:
+        return ()
+    numbers = origin.covers(before)
+    return origin.among(before, numbers) if numbers else (*before, origin)
 
 
 def write_origins(code_set: CodeSet, codes: Path, origins: Sequence[Origin]) -> None:
@@ -84,7 +109,7 @@ def write_origins(code_set: CodeSet, codes: Path, origins: Sequence[Origin]) -> 
     layout = Layout(codes)
 
     def stored(path: str | Path) -> str:
-        return escape(str(path) if _is_no_path(str(path)) else layout.header_path(path))
+        return escape(str(path) if is_no_path(str(path)) else layout.header_path(path))
 
     entries: list[dict[str, Any]] = [
         {
@@ -138,31 +163,33 @@ def origins_to_repeat(code_set: CodeSet, codes: Path) -> tuple[Origin, ...]:
     return origins
 
 
-def origins_of_parts(code_sets: Sequence[CodeSet], codes: Sequence[Path]) -> tuple[Origin, ...]:
-    """The origin of all parts of one call together, in their order; empty for any other sets."""
-    origins = [read_origins(*pair) for pair in zip(code_sets, codes, strict=True)]
-    if not all(len(one) == 1 for one in origins):
+def origins_merged(code_sets: Sequence[CodeSet], codes: Sequence[Path]) -> tuple[Origin, ...]:
+    """The origins of the sets `codes` together; empty if they are not known.
+
+    All parts of one call in their order have one origin, that of the whole. Other parts have none.
+    """
+    each = [read_origins(*pair) for pair in zip(code_sets, codes, strict=True)]
+    origins = tuple(dict.fromkeys(chain.from_iterable(each)))
+    parts = [origin.part for origin in origins]
+    if not all(each):
         return ()
-    parts = [one[0].part for one in origins]
-    wholes = {replace(one[0], part=None) for one in origins}
-    if len(wholes) != 1 or parts != [(i + 1, len(parts)) for i in range(len(parts))]:
-        return ()
-    return tuple(wholes)
+    if parts == [None] * len(parts):
+        return origins
+    wholes = {replace(origin, part=None) for origin in origins}
+    is_whole = len(wholes) == 1 and parts == [(i + 1, len(parts)) for i in range(len(parts))]
+    return tuple(wholes) if is_whole and len(parts) == len(each) else ()
 
 
 def origins_in_words(origins: Sequence[Origin]) -> str:
     """The images as one would name them from the working folder."""
-    return ", ".join(quote_path(_shown(name)) for origin in origins for name in origin.images)
-
-
-def _shown(name: str) -> str:
-    return name if _is_no_path(name) else str(from_here(Path(name)))
+    names = (name for origin in origins for name in origin.images)
+    return ", ".join(quote_path(name_from_here(name)) for name in names)
 
 
 def _parse(entry: dict[str, Any], folder: Path) -> Origin:
     def place(text: str) -> str:
         name = unescape(text.encode())
-        return name if _is_no_path(name) else os.path.normpath(folder / name)
+        return name if is_no_path(name) else os.path.normpath(folder / name)
 
     root, part = entry["root"], entry["part"]
     return Origin(
@@ -175,5 +202,6 @@ def _parse(entry: dict[str, Any], folder: Path) -> Origin:
     )
 
 
-def _is_no_path(name: str) -> bool:
+def is_no_path(name: str) -> bool:
+    """Whether what is named is no file of this system: standard input, or a URL."""
     return name == STDIN or is_remote(name)

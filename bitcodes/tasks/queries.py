@@ -16,6 +16,7 @@ from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.runs import LATEST, RUNS
 from bitcodes.sources.paths import quote_path
 from bitcodes.tasks.choosing import own_model
+from bitcodes.wording import command
 
 # What reads and encodes images is imported only for queries that are images: codes need no Pillow.
 if TYPE_CHECKING:
@@ -154,4 +155,8 @@ def recorded_run(database: CodeSet) -> Path | str:
         if (latest := RUNS / LATEST).exists():
             return latest  # it may be the same model in another place: the fingerprint will tell
         reason = f"was made with {recorded}, which is not there"
-    raise CodeSetError(f"{database.name} {reason}; name the run or the model file with --run")
+    raise CodeSetError(
+        f"{database.name} {reason}. Name the run or the model file with --run, or encode the images "
+        f"again, by the newest run or the built-in model: "
+        f"{command('encode', '--force', '-o', database.name)}"
+    )

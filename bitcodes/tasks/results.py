@@ -8,6 +8,7 @@ from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.notebook import ShownAsHtml
+from bitcodes.sources.paths import place_from_here
 from bitcodes.wording import counted
 
 Fine = Literal["features", "outputs"]
@@ -20,6 +21,10 @@ class Encoded:
 
     code_set: CodeSet
     file: Path
+
+    def place(self, path: str) -> str:
+        """Where an image of the set lies, from the working folder if it is below that."""
+        return place_from_here(self.code_set.root_name, path)
 
 
 @dataclass(frozen=True)

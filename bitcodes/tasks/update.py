@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import overload
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.sources.archives import is_archive
 from bitcodes.sources.item import GONE, Item
-from bitcodes.sources.paths import below, folder_of, joined
+from bitcodes.sources.paths import below, folder_of, joined, place_from_here
 from bitcodes.sources.reading import MAX_HELD, Batch, held_bytes
 from bitcodes.sources.source import Source
 
@@ -82,20 +82,48 @@ class Step(Batch):
     parts: Sequence[Part]
 
 
+@dataclass(frozen=True)
+class _Additions:
+    """What an append does to the old set."""
+
+    count: int
+    """How many images it encodes."""
+    changed: frozenset[int]
+    """Rows that are encoded again."""
+    gone: frozenset[int]
+    """Rows that are dropped."""
+    skipped: list[Skipped]
+    """Images that were skipped before and are not tried again."""
+
+    @property
+    def replaced(self) -> list[int]:
+        """Rows that do not stay where they are, in their order."""
+        return sorted(self.changed | self.gone)
+
+
 class Update:
     """From an old set, or none, to one that follows the source.
 
     With `append` the rows of the old set come first, but for those whose images have changed, and
     then what is new in the source; else the rows are in the order of the source, and the set will
-    be the same as if it had been encoded anew. If the old set is of one archive, and something else
-    is appended, its paths become relative to the archive's folder: 0.jpg becomes shard.tar/0.jpg.
+    be the same as if it had been encoded anew. With `append` and `drops`, rows that the source does
+    not have are dropped if `drops` says so of their absolute paths. If the old set is of one
+    archive, and something else is appended, its paths become relative to the archive's folder:
+    0.jpg becomes shard.tar/0.jpg.
     Attributes of the new set: `root`, which its paths are relative to; `class_names`; `single`,
     whether its labels are class numbers; `base_paths`, those of the old set relative to this root.
     """
 
-    def __init__(self, source: Source, base: CodeSet | None, append: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        base: CodeSet | None,
+        append: bool,
+        drops: Callable[[str], bool] | None = None,
+    ) -> None:
         self.base = base
         self.append = append and base is not None
+        self._drops = drops
         self.kept_count = self.new_count = self.changed_count = 0
         self.root: str | None = source.root
         self.class_names = source.class_names
@@ -119,15 +147,19 @@ class Update:
         """What the new set is made from: equal for equal rows of the same model."""
         if not self.append or self.base is None:
             return self.source.digest
-        before = self.base.header.to_bytes()
-        return hashlib.sha256(before + self.source.digest.encode()).hexdigest()
+        digest = hashlib.sha256(self.base.header.to_bytes() + self.source.digest.encode())
+        if self._drops is not None:
+            digest.update(f"\0{sorted(self._additions.gone)}".encode())
+        return digest.hexdigest()
 
     @property
     def is_empty(self) -> bool:
         """Whether the old set is up to date."""
         assert self.base is not None
         if self.append:
-            return not self._appended[0]
+            additions = self._additions
+            is_same = len(additions.skipped) == len(self.base.skipped)
+            return is_same and not (additions.count or additions.gone)
         before = self.base.header.source
         return before == self.digest or (before is not None and before == self.source.old_digest)
 
@@ -135,8 +167,9 @@ class Update:
     def count(self) -> int | None:
         """How many images the new set is made from; None where it is not known beforehand."""
         if self.append and self.base is not None:
-            added, changed, skipped = self._appended
-            return self.base.count - len(changed) + added + len(skipped)
+            additions = self._additions
+            kept = self.base.count - len(additions.replaced)
+            return kept + additions.count + len(additions.skipped)
         return self.source.count
 
     def steps(self, position: int, batch_size: int) -> Iterator[Step]:
@@ -166,12 +199,14 @@ class Update:
         if parts:
             yield _step(parts)
 
-    def summary(self) -> str:
-        """What was done, in words."""
-        counts = f"{self.kept_count:,} kept, {self.new_count:,} new, {self.changed_count:,} changed"
-        if self.append or self.base is None:
-            return counts
-        return f"{counts}, {max(0, self.base.count - self.kept_count - self.changed_count):,} gone"
+    def summary(self, count: int) -> str:
+        """What was done, in words; `count` is the number of rows that came of it."""
+        told = f"{self.kept_count:,} kept, {self.new_count:,} new, {self.changed_count:,} changed"
+        if self.base is not None and not (self.append and self._drops is None):
+            gone = self.base.count - self.kept_count - self.changed_count
+            told += f", {max(0, gone):,} gone"
+        unread = self.kept_count + self.new_count + self.changed_count - count
+        return told + f"; {unread:,} of these cannot be read" * (unread > 0)
 
     @property
     def old_count(self) -> int:
@@ -184,16 +219,39 @@ class Update:
         rows = _Rows(self.base, self.base_paths)
         return any(rows.find(item) is not None for item in self.source)
 
+    def paths_left(self) -> list[str]:
+        """Absolute paths of the images of the old set that the source does not have."""
+        assert self.base is not None
+        rows = _Rows(self.base, self.base_paths)
+        for item in self.source:
+            rows.find(item)
+        return [self._absolute(self.base_paths[row]) for row in rows.left()]
+
+    def keeps_all(self) -> bool:
+        """Whether the source has every image of the old set, unchanged."""
+        assert self.base is not None
+        rows = _Rows(self.base, self.base_paths)
+        found = ((rows.find(item), item) for item in self.source)
+        current = {row for row, item in found if row is not None and rows.is_current(row, item)}
+        return len(current) == self.base.count
+
+    def place(self, path: str) -> str:
+        """Where an image of the new set lies, from the working folder if it is below that."""
+        return place_from_here(self.root, path)
+
+    def _absolute(self, path: str) -> str:
+        return path if self.root is None else joined(self.root, path)
+
     def _entries(self) -> Iterator[Part]:
         """Image by image, in the order of the new set; rows that an append keeps in runs."""
         self.kept_count = self.new_count = self.changed_count = 0
         rows = None if self.base is None else _Rows(self.base, self.base_paths)
         changed: frozenset[int] = frozenset()
         if self.append and self.base is not None:
-            changed = self._appended[1]
-            yield from self._appended[2]
-            self.kept_count = self.base.count - len(changed)
-            ends = [*sorted(changed), self.base.count]
+            changed, replaced = self._additions.changed, self._additions.replaced
+            yield from self._additions.skipped
+            self.kept_count = self.base.count - len(replaced)
+            ends = [*replaced, self.base.count]
             for start, end in zip([0, *(row + 1 for row in ends)], ends, strict=False):
                 for begin in range(start, end, _RUN):
                     yield Keep(begin, min(begin + _RUN, end), [])
@@ -212,10 +270,7 @@ class Update:
                 yield New([item])
 
     @cached_property
-    def _appended(self) -> tuple[int, frozenset[int], list[Skipped]]:
-        """How many images an append encodes, which rows of the old set it so replaces, and which
-        images that were skipped before are not among those that it tries to encode.
-        """
+    def _additions(self) -> _Additions:
         assert self.base is not None
         rows = _Rows(self.base, self.base_paths)
         skipped = dict(self._base_skipped())
@@ -226,10 +281,26 @@ class Update:
             if row is None:
                 count += 1
                 skipped.pop(item.path, None)
-            elif not rows.is_current(row, item):
+            elif not rows.is_current(row, item) or self._is_relabelled(row, item):
                 count += 1
                 changed.add(row)
-        return count, frozenset(changed), list(skipped.values())
+        gone: frozenset[int] = frozenset()
+        if (drops := self._drops) is not None:
+            paths = self.base_paths
+            gone = frozenset(row for row in rows.left() if drops(self._absolute(paths[row])))
+            skipped = {
+                path: one for path, one in skipped.items() if not drops(self._absolute(path))
+            }
+        return _Additions(count, frozenset(changed), gone, list(skipped.values()))
+
+    def _is_relabelled(self, row: int, item: Item) -> bool:
+        """Whether the source, which the set follows, has another label for a row."""
+        labels = None if self.base is None or self._drops is None else self.base.labels
+        if labels is None or item.labels is None:
+            return False
+        if labels.ndim == 1:
+            return int(item.labels.argmax()) != int(labels[row])
+        return not np.array_equal(labels[row], item.labels)
 
     def _base_skipped(self) -> Iterator[tuple[str, Skipped]]:
         assert self.base is not None
@@ -301,6 +372,11 @@ class _Rows:
             return False
         now = item.place.stat()
         return now != GONE and now == tuple(self._stat[row].tolist())
+
+    def left(self) -> list[int]:
+        """The rows that no image was found for so far."""
+        left: list[int] = np.flatnonzero(~self._is_matched).tolist()
+        return left
 
     def _peek(self) -> str | None:
         if self._next >= self._base.count:

@@ -64,7 +64,8 @@ def test_a_named_set_is_not_looked_for_elsewhere(
 def test_the_next_command_names_the_set_if_it_must(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("merge", PARENT, PARENT, "-o", "two sets.npy") == 0
+    save_code_set(CodeSet.from_arrays(np.zeros((3, 2), np.uint8), 16), "more.npy")
+    assert run("merge", PARENT, "more.npy", "-o", "two sets.npy") == 0
     named = "next: bitcodes search PHOTO --codes"
     assert capsys.readouterr().err.splitlines()[-1] in (
         f"{named} 'two sets.npy'",

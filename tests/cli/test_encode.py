@@ -22,18 +22,77 @@ def test_a_folder_in_the_short_form(place: Path, capsys: pytest.CaptureFixture[s
     assert run("photos") == 0
     shown = capsys.readouterr()
     assert shown.out == ("codes.npy: 11 codes of 24 bits, 1 image skipped (codes.skipped.txt)\n")
-    assert shown.err.startswith("model: runs/one, 24 bits\nskipped 'a b.jpg': not an image")
+    bad = repr(str(Path("photos/a b.jpg")))
+    assert shown.err.startswith(f"model: runs/one, 24 bits\nskipped {bad}: not an image")
     assert Path("codes.skipped.txt").read_text().startswith("a b.jpg\tnot an image")
     assert CodeSet.open("codes.npy").features is None
 
     assert run("photos") == 0
-    assert "codes.npy is up to date: the same model and the same 12 images" in (
+    assert "codes.npy is up to date: the same model and the same 12 images, 1 of them skipped" in (
         capsys.readouterr().err
     )
     assert run("photos", "--features") == 1
     assert "no features" in capsys.readouterr().err
     assert run("photos", "--features", "--force", "-o", "codes.npy") == 0
     assert CodeSet.open("codes.npy").features is not None
+
+
+def test_a_set_in_a_folder_above_is_pointed_out(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("photos") == 0
+    monkeypatch.chdir(place / "photos")
+    capsys.readouterr()
+    assert run(".", "--run", "../runs/one") == 0
+    above = os.path.join("..", "codes.npy")  # noqa: PTH118
+    note = f"note: this makes a new code set, codes.npy; to add to {above} instead: "
+    assert capsys.readouterr().err.startswith(f"{note}bitcodes encode . --append -o {above}\n")
+    assert run(".", "--run", "../runs/one") == 0  # it is known here
+    assert run(".", "--run", "../runs/one", "-o", "new.npy") == 0  # it was named
+    assert "note:" not in capsys.readouterr().err
+
+
+DEADLY = """
+import os, signal, sys
+import tiny
+from bitcodes.cli.app import main
+from bitcodes.sources import reading
+
+whole = reading.open_reduced
+def open_reduced(file, reduction):
+    if file.name.endswith("06.png"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(file, reduction)
+
+reading.open_reduced = open_reduced
+main(["encode", "photos", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+@pytest.mark.parametrize("size", [5, 32])
+@pytest.mark.proc  # Linux alone starts processes without importing the main module
+def test_a_decoder_that_kills_the_only_process_costs_one_image(
+    place: Path, capsys: pytest.CaptureFixture[str], engine: str, size: int
+) -> None:
+    model = ("--run", "built-in") if engine == "onnx" else ("--run", "runs/one")
+    same = (*model, "--engine", engine, "--batch-size", size, "--workers", 0)
+    command = [sys.executable, "-c", DEADLY, *map(str, same)]
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    killed = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert not Path("codes.npy").exists()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    skipped = dict(CodeSet.open("codes.npy").skipped)
+    assert skipped.keys() == {"06.png", "a b.jpg"} and "was killed" in skipped["06.png"]
+    assert commands.run("encode", "photos", "-o", "whole.npy", *same) == 0
+    whole = CodeSet.open("whole.npy")
+    rows = [row for row, path in enumerate(whole.paths) if path != "06.png"]
+    made = CodeSet.open("codes.npy")
+    assert list(made.paths) == [whole.paths[row] for row in rows]
+    assert made.codes.tolist() == whole.codes[rows].tolist()
 
 
 def test_lists_and_standard_input(
@@ -55,7 +114,7 @@ def test_lists_and_standard_input(
 def test_errors_are_a_line_and_exit_1(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = {
         ("nowhere",): "no such file or folder: 'nowhere'",
-        ("photos", "--strict"): "'a b.jpg' cannot be read: not an image",
+        ("photos", "--strict"): "a b.jpg' cannot be read: not an image",
         ("photos", "--run", "runs/none"): "runs/none: no such run",
         ("photos", "--device", "abacus"): "--device abacus",
         ("photos", "-o", "codes.txt"): "codes.txt",

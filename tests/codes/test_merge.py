@@ -103,6 +103,46 @@ def test_a_set_can_be_merged_onto_itself(tmp_path: Path) -> None:
     assert merge([one, two], tmp_path / "one.npy", force=True).count == 4
 
 
+def test_no_set_is_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two = make(tmp_path, "one.npy", 0, 2), make(tmp_path, "two.npy", 2, 4)
+    bare = CodeSet.from_arrays(one.codes, 16)
+    for sets in ([one, two, one], [one, CodeSet.open("one.npy")], [bare, bare]):
+        with pytest.raises(CodeSetError, match="the same code set is given twice"):
+            merge(sets, "merged.npy")
+    assert not Path("merged.npy").exists()
+
+
+@pytest.mark.posix
+def test_no_set_is_taken_twice_by_way_of_links(tmp_path: Path) -> None:
+    one = make(tmp_path, "one.npy", 0, 2)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link.npy").symlink_to(tmp_path / "one.npy")
+    (tmp_path / "linked").symlink_to(tmp_path, target_is_directory=True)
+    for name in ("folder/link.npy", "folder/../one.npy", "linked/one.npy"):
+        with pytest.raises(CodeSetError, match=r"given twice: .*one\.npy and .*; name each set on"):
+            merge([one, CodeSet.open(tmp_path / name)], tmp_path / "merged.npy")
+
+
+def test_images_that_are_in_several_sets_are_said(tmp_path: Path) -> None:
+    def told(*sets: CodeSet) -> list[str]:
+        notes: list[str] = []
+        merge(sets, tmp_path / "merged.npy", force=True, note=notes.append)
+        return notes
+
+    sets = [make(tmp_path, f"{start}.npy", start, start + 3) for start in (0, 2, 4, 7)]
+    assert told(sets[0], sets[2]) == []
+    count, image = "2 images in more than one of these sets", "sub\\2.png"
+    assert told(*sets) == [f"note: {count}, with a row of each: {image}"]
+    deep = make(tmp_path, "deep.npy", 0, 3, root=tmp_path / "images" / "sub")
+    assert told(sets[0], deep) == []
+    parts = [
+        make(tmp_path, f"part{part}.npy", 0, 3, source=f"{'ab' * 32} part {part}/2")
+        for part in (1, 2)
+    ]
+    assert told(*parts) == []  # one list may name an image twice
+
+
 @pytest.mark.parametrize("order", ["123", "12", "132", "122"])
 def test_the_source_is_known_of_all_parts_in_order(tmp_path: Path, order: str) -> None:
     sets = [

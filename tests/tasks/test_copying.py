@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
+from tiny import make_pictures
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.errors import DataError
-from bitcodes.tasks.copying import copy_hits
+from bitcodes.codes.writer import save_code_set
+from bitcodes.errors import ConfigError, DataError
+from bitcodes.tasks.copying import check_folder, copy_hits
 from bitcodes.tasks.results import SearchResults
 from bitcodes.tasks.search import search
 
@@ -102,6 +105,52 @@ def test_what_is_missing_is_told(photos: Path, tmp_path: Path) -> None:
     told = list(copy_hits(rootless, tmp_path / "none").remarks())
     assert len(told) == 7 and told[5] == "not copied: 4 more images"
     assert not (tmp_path / "none").exists()
+
+
+def test_copies_do_not_become_images_of_the_set(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_pictures(photos, 2)
+    for arguments in (
+        ["photos", "-o", "all.npy"],
+        ["photos", "-o", "hidden.npy", "--all-files"],
+        ["photos/00.png", "-o", "one.npy"],
+    ):
+        assert run("encode", *arguments, "--run", "built-in-32", "--workers", 0) == 0
+    refused = {
+        "all.npy": ["photos", "photos/hits", "photos/a/deep/hits", "photos/a/../hits"],
+        "hidden.npy": ["photos/hits", "photos/.hits"],
+        "one.npy": [],
+    }
+    for codes, folders in refused.items():
+        for folder in ["hits", "photos/hits", "photos/.hits/in", *folders]:
+            if folder in folders or folder.removesuffix("/in") in folders:
+                with pytest.raises(ConfigError, match="lies in photos, which was encoded"):
+                    check_folder(Path(folder), Path(codes))
+            else:
+                check_folder(Path(folder), Path(codes))
+    Path("all.origin.json").unlink()
+    with pytest.raises(ConfigError, match="which was encoded"):
+        check_folder(photos / "hits", tmp_path / "all.npy")
+    with pytest.raises(ConfigError, match=r"one\.npy: expected a folder, found a file"):
+        check_folder(Path("one.npy"), Path("all.npy"))
+    search = ("search", "photos/00.png", "--codes", "hidden.npy", "--copy-to")
+    assert run(*search, "photos/hits") == 1
+    assert run(*search, "one.npy") == 1
+    assert not Path("photos/hits").exists()
+    assert run(*search, "hits") == 0
+    assert names(tmp_path / "hits") == ["01 00.png", "02 01.png"]
+
+
+@pytest.mark.posix
+def test_a_link_into_the_folder_is_seen(photos: Path, tmp_path: Path) -> None:
+    save_code_set(
+        CodeSet.from_arrays(np.zeros((1, 1), np.uint8), 8, root=photos), tmp_path / "x.npy"
+    )
+    (tmp_path / "link").symlink_to(photos / "a", target_is_directory=True)
+    with pytest.raises(ConfigError, match="which was encoded"):
+        check_folder(tmp_path / "link" / "hits", tmp_path / "x.npy")
 
 
 @pytest.mark.posix

@@ -160,10 +160,20 @@ def test_merged_parts_are_repeated_as_a_whole(place: Path) -> None:
     assert len(paths()) == 5
 
 
+def test_merged_sets_are_repeated_from_all_that_they_were_made_from(place: Path) -> None:
+    assert encode("photos") == encode("more", "-o", "more.npy") == 0
+    assert run("merge", "codes.npy", "more.npy", "-o", "all.npy") == 0
+    add("more")
+    Path("photos/02.png").unlink()
+    assert encode("-o", "all.npy") == 0
+    kept = [f"photos/{name}.png" for name in ("00", "01", "03")]
+    assert paths("all.npy") == [*kept, *(f"more/0{i}.png" for i in range(4)), "more/new.png"]
+
+
 def test_another_set_of_the_same_name_has_another_origin(place: Path) -> None:
     assert encode("photos") == 0
-    sets = [CodeSet.open("codes.npy")] * 2
-    merge(sets, "codes.npy", force=True)
+    assert encode("photos", "-o", "same.npy") == 0
+    merge([CodeSet.open("codes.npy"), CodeSet.open("same.npy")], "codes.npy", force=True)
     assert read_origins(CodeSet.open("codes.npy"), Path("codes.npy")) == ()
 
 

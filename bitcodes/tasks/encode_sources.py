@@ -1,0 +1,116 @@
+"""Encoding as the command does it: into a set that remembers what it was made from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from bitcodes.builtin import BUILT_IN
+from bitcodes.callbacks import Note, Progress
+from bitcodes.choices import DType, Engine, ListLabels
+from bitcodes.codes.codeset import CodeSet, recorded_set
+from bitcodes.errors import CodeSetError, ConfigError
+from bitcodes.models.encoding import BATCH_SIZE
+from bitcodes.models.engines import load_encoder
+from bitcodes.runs import choose_model
+from bitcodes.sources.source import open_stream
+from bitcodes.tasks.choosing import in_words, own_model
+from bitcodes.tasks.encode import encode
+from bitcodes.tasks.growing import plan, plan_again
+from bitcodes.tasks.origin import Origin, origins_in_words, write_origins
+from bitcodes.tasks.queries import recorded_run
+from bitcodes.tasks.results import Encoded
+
+
+def encode_sources(
+    images: Sequence[str],
+    out: Path,
+    *,
+    run: Path | str | None = None,
+    bits: int | None = None,
+    root: Path | None = None,
+    all_files: bool = False,
+    labels: ListLabels = "auto",
+    part: tuple[int, int] | None = None,
+    engine: Engine = "auto",
+    dtype: DType = "auto",
+    full_decode: bool = False,
+    features: bool = False,
+    append: bool = False,
+    strict: bool = False,
+    force: bool = False,
+    ray: str | None = None,
+    device: str = "auto",
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+    stdin: IO[bytes] | None = None,
+    progress: Progress | None = None,
+    log: Note | None = None,
+) -> Encoded:
+    """Encode the images that `images` name into the code set `out`.
+
+    "-" stands for paths on `stdin`. `part` (I, N) encodes the I-th of N equal parts. The model is
+    that of `run`, a run, a model file or a name of the built-in model. By default it is the code
+    set's own, if that is still there; for a new set the newest run, or without one the built-in
+    model, with codes of `bits`.
+
+    A set keeps what it was made from, so that only images of what is named are dropped from it:
+    what was added with `append` stays. Without `images`, the code set is updated from all that it
+    was made from, with its own model; CodeSetError if that is not known. `force` drops all that is
+    not in `images`.
+
+    An engine or dtype of "auto" is that of the code set if there is one, else as in `load_encoder`.
+    `ray` is the address of a Ray cluster; "local" starts one on this machine. The rest is as in
+    `encode`. `all_files` takes hidden files and those of systems in folders too. `labels` says what
+    the numbers in list files are, where that is open.
+    """
+    tell = log or (lambda text: None)
+    if images:
+        origin = Origin.of(images, root, part, all_files, labels)
+        source = open_stream(images, root, stdin, all_files=all_files, labels=labels)
+        work = plan(out, origin, source, append=append, force=force)
+    else:
+        existing = CodeSet.open(out)
+        work = plan_again(existing, out)
+        if run is None and bits is None:
+            run = _model_again(existing, force)
+        tell(f"{out} was made from {origins_in_words(work.origins)}")
+    like = None if force else recorded_set(out)
+    own = own_model(like) if run is None and bits is None and like is not None else None
+    chosen = choose_model(own or run, bits)
+    header = None if like is None else like.header
+    model = load_encoder(chosen, device, engine, dtype, header, log)
+    if bits is not None and bits != model.bits:
+        raise ConfigError(
+            f"{model.path}: has codes of {model.bits} bits, not {bits}; without --bits, they are "
+            f"of {model.bits}, and --run {BUILT_IN} --bits {bits} takes the built-in model"
+        )
+    tell(in_words(chosen, model.bits, None if own is None else out))
+    for step in work.steps:
+        code_set = encode(
+            model,
+            step.source,
+            out,
+            features=features,
+            decode="full" if full_decode else None,
+            append=step.append,
+            drops=step.drops,
+            batch_size=batch_size,
+            workers=workers,
+            ray="" if ray == "local" else ray,
+            strict=strict,
+            force=force,
+            progress=progress,
+            log=log,
+        )
+        write_origins(code_set, out, work.origins)  # of the whole: the next step may not come
+    return Encoded(code_set, out)
+
+
+def _model_again(existing: CodeSet, force: bool) -> Path | str | None:
+    """The model that made a set; None if it is not there and the set may be replaced."""
+    try:
+        return recorded_run(existing)
+    except CodeSetError:
+        if force:
+            return None
+        raise

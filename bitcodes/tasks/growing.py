@@ -1,0 +1,116 @@
+"""How a code set follows what it was made from: what to encode into it, and which rows may go."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.writer import finish_commit
+from bitcodes.errors import CodeSetError, DataError
+from bitcodes.sources.paths import name_from_here, quote_path
+from bitcodes.sources.source import Source
+from bitcodes.tasks.origin import (
+    Origin,
+    is_no_path,
+    origins_after,
+    origins_in_words,
+    origins_to_repeat,
+    read_origins,
+)
+from bitcodes.tasks.owners import Owners
+from bitcodes.tasks.update import Update
+from bitcodes.wording import command, counted
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of `encode`: its source, and what becomes of rows that this does not have."""
+
+    source: Source
+    append: bool = False
+    drops: Callable[[str], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """All steps of one command, and what the set is made from afterwards; empty if not known."""
+
+    steps: tuple[Step, ...]
+    origins: tuple[Origin, ...]
+
+
+def plan(out: Path, origin: Origin, source: Source, *, append: bool, force: bool) -> Work:
+    """What to do if images are named: `origin`, opened as `source`.
+
+    If they are a part of what the set `out` was made from, the rest of it stays. Raises
+    CodeSetError if the set has other images, which `force` drops.
+    """
+    source = source if origin.part is None else source.part(*origin.part)
+    if append:
+        return Work((Step(source, append=True),), origins_after(out, origin, append, force))
+    alone = Work((Step(source),), (origin,))
+    finish_commit(out)
+    if force or not os.path.lexists(out):
+        return alone
+    existing = CodeSet.open(out)
+    before = read_origins(existing, out)
+    named = origin.covers(before)
+    if named and len(before) > 1:
+        drops = Owners(before).only(named)
+        return Work((Step(source, append=True, drops=drops),), origin.among(before, named))
+    if not named:
+        _check_left(existing, out, origin, source, before)
+    return alone
+
+
+def plan_again(existing: CodeSet, out: Path) -> Work:
+    """What to do if no images are named: all that the set was made from is encoded again.
+
+    Raises CodeSetError if that is not known, DataError if some of it is not there.
+    """
+    origins = origins_to_repeat(existing, out)
+    sources = [_open(origin, out) for origin in origins]
+    if len(origins) == 1:
+        return Work((Step(sources[0]),), origins)
+    owners = Owners(origins)
+    steps = (
+        Step(source, append=True, drops=owners.only([number]))
+        for number, source in enumerate(sources)
+    )
+    return Work(tuple(steps), origins)
+
+
+def _open(origin: Origin, out: Path) -> Source:
+    try:
+        return origin.open()
+    except DataError as error:
+        gone = [name for name in origin.images if not (is_no_path(name) or os.path.lexists(name))]
+        if not gone:
+            raise
+        raise DataError(
+            f"{out} was made from {origins_in_words([origin])}, and {quote_path(name_from_here(gone[0]))} is not "
+            "there: was it renamed or moved? Name the images where they are now: "
+            f"{command('encode', 'IMAGES', '-o', out)}"
+        ) from None
+
+
+def _check_left(
+    existing: CodeSet, out: Path, origin: Origin, source: Source, before: tuple[Origin, ...]
+) -> None:
+    """Raise CodeSetError if images would be dropped that are not among those named."""
+    is_same_part = (existing.header.source or "").endswith(source.digest[64:])
+    if existing.root_name != source.root or (is_same_part and origin.includes(before)):
+        return  # other roots are refused by encode
+    left = Update(source, existing, append=False).paths_left()
+    if not before and is_same_part:
+        owners = Owners((origin,))
+        left = [path for path in left if not owners.of(path)]
+    if left:
+        made = f"was made from {origins_in_words(before)}" if before else "exists already"
+        count = f"{len(left):,} of its {counted(existing.count, 'image')}"
+        raise CodeSetError(
+            f"{out} {made}, and {count} {'is' if len(left) == 1 else 'are'} not among these, for "
+            f"example {quote_path(left[0])}. To keep them and add these, use --append; to drop "
+            "them, --force; or write to another file with -o"
+        )
