@@ -100,10 +100,8 @@ def encode(
     if left_out := total(source.left_out).describe():
         log(left_out)
     if existing is not None and update.is_empty and not target.is_renamed:
-        is_append = append and drops is None
-        log(
-            f"{out} is up to date: " + ("nothing to append" if is_append else _same(source, update))
-        )
+        same = "nothing to append" if append and drops is None else _same(source, update)
+        log(f"{out} is up to date: {same}")
         _check_strict([(update.place(path), why) for path, why in existing.skipped], strict)
         return existing
     if existing is not None and not force:

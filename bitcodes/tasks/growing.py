@@ -84,14 +84,16 @@ def plan_again(existing: CodeSet, out: Path) -> Work:
 def _open(origin: Origin, out: Path) -> Source:
     try:
         return origin.open()
-    except DataError as error:
-        gone = [name for name in origin.images if not (is_no_path(name) or os.path.lexists(name))]
-        if not gone:
+    except DataError:
+        names = (name for name in origin.images if not is_no_path(name))
+        gone = next((name for name in names if not os.path.lexists(name)), None)
+        if gone is None:
             raise
+        again = command("encode", "IMAGES", "-o", out)
         raise DataError(
-            f"{out} was made from {origins_in_words([origin])}, and {quote_path(name_from_here(gone[0]))} is not "
-            "there: was it renamed or moved? Name the images where they are now: "
-            f"{command('encode', 'IMAGES', '-o', out)}"
+            f"{out} was made from {origins_in_words([origin])}, and "
+            f"{quote_path(name_from_here(gone))} is not there: was it renamed or moved? Name the "
+            f"images where they are now: {again}; with --force, the set has only these"
         ) from None
 
 

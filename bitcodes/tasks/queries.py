@@ -156,7 +156,7 @@ def recorded_run(database: CodeSet) -> Path | str:
             return latest  # it may be the same model in another place: the fingerprint will tell
         reason = f"was made with {recorded}, which is not there"
     raise CodeSetError(
-        f"{database.name} {reason}. Name the run or the model file with --run, or encode the images "
-        f"again, by the newest run or the built-in model: "
+        f"{database.name} {reason}; name the run or the model file with --run, or encode the "
+        "images again, by the newest run or the built-in model: "
         f"{command('encode', '--force', '-o', database.name)}"
     )

@@ -288,9 +288,8 @@ class Update:
         if (drops := self._drops) is not None:
             paths = self.base_paths
             gone = frozenset(row for row in rows.left() if drops(self._absolute(paths[row])))
-            skipped = {
-                path: one for path, one in skipped.items() if not drops(self._absolute(path))
-            }
+            for path in [path for path in skipped if drops(self._absolute(path))]:
+                del skipped[path]
         return _Additions(count, frozenset(changed), gone, list(skipped.values()))
 
     def _is_relabelled(self, row: int, item: Item) -> bool:

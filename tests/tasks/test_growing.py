@@ -244,7 +244,7 @@ def test_a_model_that_is_gone_does_not_end_the_set(
     for command in (["encode"], ["search", "a/00.png"]):
         assert run(*command) == 1
         error = last_line(capsys)
-        assert "codes.npy was made with runs/one, which is not there. Name the run" in error
+        assert "codes.npy was made with runs/one, which is not there; name the run" in error
         assert "built-in model: bitcodes encode --force -o codes.npy" in error
     assert encode("a") == 1
     assert "replace it with --force" in last_line(capsys)
