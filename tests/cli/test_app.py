@@ -43,7 +43,8 @@ def test_nothing_is_empty(
     monkeypatch.chdir(tmp_path)
     assert run(*line) == 2
     error = capsys.readouterr().err
-    assert "an empty path or name (is a variable of the" in " ".join(error.split())
+    words = " ".join(error.replace("│", "").split())
+    assert "an empty path or name (is a variable of the shell not set?)" in words
     assert "Invalid value for" in error
     assert list(tmp_path.iterdir()) == []
 
