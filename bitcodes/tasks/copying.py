@@ -57,8 +57,8 @@ def check_folder(folder: Path, codes: Path) -> None:
         inside = target.relative_to(real).parts
         if all_files or not any(map(is_system_name, inside)):
             raise ConfigError(
-                f"--copy-to {folder} lies in {name_from_here(str(place))}, which was encoded: the next "
-                "encode would take the copies for new images; name a folder outside of it"
+                f"--copy-to {folder} lies in {name_from_here(str(place))}, which was encoded: the "
+                "next encode would take the copies for new images; name a folder outside of it"
             )
 
 
