@@ -67,15 +67,17 @@ def try_export(model: HashModel, path: Path, log: Note | None) -> Path | None:
 def _export(model: HashModel) -> bytes:
     """The model as an ONNX file, with its description in the metadata."""
     norms = model.hash_layer.weight.detach().norm(dim=1).tolist()  # (K,)
+    info = describe(model, "cpu")
     properties = {
-        "bitcodes": describe(model, "cpu").to_json(),
+        # The fingerprint stands at the end of the file, where it depends on all of it.
+        "bitcodes": info.model_copy(update={"fingerprint": ""}).to_json(),
         "bitcodes.norms": json.dumps(norms),
         "bitcodes.feature_dim": str(model.feature_dim),
     }
     try:
         proto = _translate(model)
         onnx.helper.set_model_props(proto, properties)
-        return seal(proto.SerializeToString())
+        return seal(proto.SerializeToString(), info.fingerprint)
     except Exception as error:  # whatever cannot be translated, or is larger than 2 GB
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{model.backbone_name} cannot be exported to ONNX: {reason}") from error

@@ -38,10 +38,13 @@ class OnnxModel:
         self._file = file
         self._content = content
         self._threads = threads
-        self._digest: str | None = None
+        self._sealed: tuple[str, str] | None = None  # digest and fingerprint of the file
         self._open: Any = self._session(threads)
         metadata = self._metadata()
-        self.info = info = parse_info(metadata, file)
+        info = parse_info(metadata, file)
+        if self._sealed is not None:
+            info = info.model_copy(update={"fingerprint": self._sealed[1]})
+        self.info = info
         self.path: Path | str | None = path or file
         self.bits = info.bits
         self.parts = info.parts
@@ -65,7 +68,7 @@ class OnnxModel:
         return {**self.__dict__, "_open": None}
 
     def fingerprint(self) -> str:
-        """The fingerprint of the model that was exported."""
+        """The fingerprint of the model that was exported; another one if its file was changed."""
         return self.info.fingerprint
 
     def with_threads(self, threads: int) -> "OnnxModel":
@@ -104,10 +107,10 @@ class OnnxModel:
         """The model, opened by ONNX Runtime."""
         content = self._content
         if content is None:
-            content, digest = read_sealed(self._file)
-            if digest != (self._digest or digest):
+            content, *sealed = read_sealed(self._file)
+            if self._sealed not in (None, tuple(sealed)):
                 raise ModelError(f"{self._file}: has changed since it was opened; start again")
-            self._digest = digest
+            self._sealed = sealed[0], sealed[1]
         onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0

@@ -12,9 +12,10 @@ import numpy as np
 import onnx
 import pytest
 from commands import run as command
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from tiny import SIDE, make_model, make_pictures, make_run
 
+from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import ModelError
 from bitcodes.models.checkpoint import describe
 from bitcodes.models.exporting import export_onnx
@@ -22,6 +23,8 @@ from bitcodes.models.onnx import OnnxModel, exported, load_onnx
 from bitcodes.models.sealing import read_sealed, seal
 
 pytestmark = pytest.mark.exports
+DIGEST = b"\x72\x53\x0a\x0fbitcodes.sha256\x12\x40"
+FINGERPRINT = "0123456789abcdef" * 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), np.uint8)
 
 
@@ -73,11 +76,68 @@ def test_the_digest_is_that_of_all_before_it(run: Path) -> None:
     content = (run / "model.onnx").read_bytes()
     body, digest = content[:-85], content[-64:].decode()
     assert digest == hashlib.sha256(body).hexdigest()
-    assert content == seal(body)
-    assert read_sealed(run / "model.onnx") == (content, digest)
+    fingerprint = make_model().fingerprint()
+    assert content == seal(body[:-90], fingerprint)
+    assert read_sealed(run / "model.onnx") == (content, digest, fingerprint)
     model = onnx.load_from_string(content)
     assert {entry.key: entry.value for entry in model.metadata_props}["bitcodes.sha256"] == digest
     onnx.checker.check_model(model)
+
+
+def with_digest(body: bytes) -> bytes:
+    """A file with a digest that fits; its body ends in the entry with the fingerprint."""
+    return body + DIGEST + hashlib.sha256(body).hexdigest().encode()
+
+
+def test_a_changed_file_whose_digest_fits_is_another_model(run: Path, tmp_path: Path) -> None:
+    """Other weights, another description, or another network: never under the old fingerprint."""
+    content = (run / "model.onnx").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    file = tmp_path / "model.onnx"
+    proto = onnx.load_from_string(content[:-175])
+    before = make_model().fingerprint()
+    made = []
+    for change in (
+        halve_weights,
+        lambda model: setattr(model, "producer_name", "another"),
+        lambda model: model.metadata_props.add(key="more", value="text"),
+    ):
+        model = onnx.ModelProto()
+        model.CopyFrom(proto)
+        change(model)
+        file.write_bytes(with_digest(model.SerializeToString() + content[-175:-85]))
+        other = OnnxModel(file)
+        made.append(other.fingerprint())
+        assert exported(tmp_path / "model.safetensors") is None
+        make_pictures(tmp_path / "photos", 1)
+        assert command("encode", tmp_path / "photos", "--run", file, "-o", tmp_path / "a.npy") == 0
+        assert CodeSet.open(tmp_path / "a.npy").fingerprint == made[-1]
+        (tmp_path / "a.npy").unlink()
+        (tmp_path / "a.json").unlink()
+    assert len({before, *made}) == 4 and all(len(each) == 64 for each in made)
+    file.write_bytes(with_digest(content[:-85]))
+    assert file.read_bytes() == content
+
+
+def halve_weights(model: onnx.ModelProto) -> None:
+    tensor = max(model.graph.initializer, key=lambda one: len(one.raw_data))
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) / 2, tensor.name))
+
+
+def test_a_fingerprint_of_other_letters_is_refused(run: Path, tmp_path: Path) -> None:
+    content = (run / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(with_digest(content[:-86] + b"x"))
+    with pytest.raises(ModelError, match="is damaged: its fingerprint is none"):
+        OnnxModel(tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+        seal(b"", "abcd")
+
+
+@pytest.mark.posix
+def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(ModelError, match="cannot be read: it is a named pipe"):
+        OnnxModel(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize(
@@ -85,8 +145,11 @@ def test_the_digest_is_that_of_all_before_it(run: Path) -> None:
     [
         (lambda file: file.write_bytes(b""), "or it is cut off"),
         (lambda file: file.write_bytes(b"something else"), "or it is cut off"),
-        (lambda file: file.write_bytes(seal(b"")), "not a readable ONNX model"),
-        (lambda file: file.write_bytes(seal(b"something else")), "not a readable ONNX model"),
+        (lambda file: file.write_bytes(seal(b"", FINGERPRINT)), "not a readable ONNX model"),
+        (
+            lambda file: file.write_bytes(seal(b"something else", FINGERPRINT)),
+            "not a readable ONNX model",
+        ),
         (lambda file: file.mkdir(), "cannot be read"),
         (lambda file: os.truncate(_touched(file), 2**31), "is too large"),
     ],
@@ -170,7 +233,7 @@ def graph(
         "bitcodes.feature_dim": "48",
     }
     helper.set_model_props(model, info | {f"bitcodes.{key}": metadata[key] for key in metadata})
-    return seal(model.SerializeToString())
+    return seal(model.SerializeToString(), FINGERPRINT)
 
 
 def test_a_model_of_the_right_inputs_and_outputs_runs(tmp_path: Path) -> None:
@@ -239,7 +302,8 @@ def test_a_model_that_is_no_text_or_gives_other_sizes_is_refused(tmp_path: Path)
     content = graph(**{"class": "text of bytes"})
     assert content.count(b"text of bytes") == 1
     file = tmp_path / "model.onnx"
-    file.write_bytes(seal(content[:-85].replace(b"text of bytes", b"text \xff\xfe bytes")))
+    changed = content[:-175].replace(b"text of bytes", b"text \xff\xfe bytes")
+    file.write_bytes(seal(changed, FINGERPRINT))
     with pytest.raises(ModelError, match="its description is damaged: 'utf-8'"):
         OnnxModel(file)
     file.write_bytes(graph())

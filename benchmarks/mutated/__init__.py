@@ -1,0 +1,1 @@
+"""What mutations.py tries: damaged files of each kind, and what must be said of them."""

@@ -1,0 +1,48 @@
+"""What is damaged: small runs, code sets, indexes and exported models, made once per process."""
+
+import os
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parents[2] / "tests"
+sys.path.insert(0, str(TESTS))  # its smallest model and its pictures
+
+WORKERS = ("--workers", "0")
+BITS = 20
+
+
+def quicken() -> None:
+    """Let nothing wait for the disk: no trial is about power failures."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.fsync = lambda descriptor: None  # type: ignore[assignment]
+
+
+def command(*words: object) -> None:
+    """Run `bitcodes WORDS...`; RuntimeError if it fails."""
+    from bitcodes.cli.app import main
+
+    try:
+        main([str(word) for word in words])
+    except SystemExit as end:
+        if end.code:
+            raise RuntimeError(f"bitcodes {' '.join(map(str, words))} failed") from None
+
+
+def export(run: Path) -> None:
+    """Write model.onnx into a run."""
+    from bitcodes.models.checkpoint import load_model
+    from bitcodes.models.exporting import export_onnx
+
+    export_onnx(load_model(run, "cpu"), run / "model.onnx")
+
+
+def export_no_more() -> None:
+    """Let torch run every model that has no good export: to make one takes seconds."""
+    from bitcodes.models import engines
+
+    def load_only(path: Path, log: object) -> object:
+        from bitcodes.models.checkpoint import load_model
+
+        return load_model(path, "cpu")
+
+    engines.export_now = load_only  # type: ignore[assignment]
