@@ -213,7 +213,7 @@ def groups(database: Plain, radius: int) -> list[list[int]]:
 
 
 def _of_files(database: Plain, root: str | None, rows: list[int]) -> list[int]:
-    if root is None or not os.path.isdir(root):  # noqa: PTH112
+    if len(rows) < 2 or root is None or not os.path.isdir(root):  # noqa: PTH112
         return rows
     files: dict[tuple[int, int], int] = {}
     for row in sorted(rows, key=lambda row: (database.path(row), row)):

@@ -142,12 +142,12 @@ def _evaluated(run: Path, output: Output) -> str | None:
     same = actual is None if expected is None else abs(actual - expected) < 1e-9
     if not same:
         return f"expected mAP {expected}, found {actual}"
-    two_stage = value["figures"].get("two_stage")
-    if two_stage is not None and not 0 <= two_stage <= 1:
-        return f"two-stage score {two_stage}"
-    stored = run / "evaluation/two_stage.npy"
     good = run.parent / "known_two_stage.npy"
-    return None if not good.exists() or np.array_equal(np.load(stored), np.load(good)) else "scores"
+    if good.exists():
+        two_stage, expected = value["figures"]["two_stage"], float(np.load(good).mean())
+        if not np.isclose(two_stage, expected):
+            return f"expected two-stage score {expected}, found {two_stage}"
+    return None
 
 
 # -- changes: of a file of the run or of the data; what -------------------------------------------
@@ -228,9 +228,14 @@ def _tensor(old: torch.Tensor, random: Random) -> Any:
             old.flatten()[:-1],
             old.new_zeros(()),
             old.numpy().tolist(),
+            torch.zeros(7, 7),
+            old.to_sparse() if old.dim() else old.bool(),
+            old.to("meta"),
+            old.bool(),
+            old.to(torch.int64),
+            torch.zeros(1).expand(10**9),
+            old.to(torch.complex64),
         ]
-        + [torch.zeros(7, 7), old.to_sparse() if old.dim() else old.bool(), old.to("meta")]
-        + [old.bool(), old.to(torch.int64), torch.zeros(1).expand(10**9), old.to(torch.complex64)]
     )
 
 
@@ -270,7 +275,7 @@ def _pickle(run: Path, data: Path, random: Random) -> str:
     import pickle
 
     nested: Any = []
-    for _ in range(900):
+    for _ in range(200):
         nested = [nested]
     file.write_bytes(pickle.dumps(random.choice([value, nested])))
     return "checkpoint.pt: a plain pickle"
@@ -301,9 +306,17 @@ def _config(run: Path, data: Path, random: Random) -> str:
             "&a [*a]",
             "[" * 60,
             "2000-01-01",
-        ]
-        + ["016", "1:30", "~", ".nan", "1e999", '"\\e[31m"', '"\\u202e"', "0.5", "10", "auto", "x"]
-        + [
+            "016",
+            "1:30",
+            "~",
+            ".nan",
+            "1e999",
+            '"\\e[31m"',
+            '"\\u202e"',
+            "0.5",
+            "10",
+            "auto",
+            "x",
             "!!binary aGVsbG8=",
             "!!set {a, b}",
             "? [a]: b",

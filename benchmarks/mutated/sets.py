@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mutated import reference
-from mutated.bases import BITS, WORKERS, command, export, export_no_more
+from mutated.bases import BITS, WORKERS, command, compile_kernels, export, export_no_more
 from mutated.reference import Plain, read_plain
 from mutated.set_changes import change
 from mutated.trial import Output, Trial
@@ -60,10 +60,11 @@ def build(base: Path) -> None:
 
 
 def ready() -> None:
-    """Let torch know the model's backbone, should a set want torch."""
+    """Let torch know the model's backbone, should a set want torch; compile the kernels."""
     import tiny  # noqa: F401
 
     export_no_more()
+    compile_kernels()
 
 
 def play(base: Path, trial: Trial) -> None:

@@ -18,6 +18,9 @@ from typing import Any
 SECONDS = 10.0
 """A command that takes longer hangs."""
 
+STREAMS = ("out", "err")
+"""Suffixes of the files beside a trial's folder that hold what a command printed."""
+
 Check = Callable[["Output"], str | None]
 """From what an accepted command printed to what is wrong with it, or None."""
 
@@ -174,7 +177,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 def _captured(folder: Path) -> Iterator[list[str]]:
     """What is printed in the block, also by libraries in C: standard output and error."""
     result: list[str] = []
-    names = [folder.with_name(f"{folder.name}.{one}") for one in ("out", "err")]
+    names = [folder.with_name(f"{folder.name}.{one}") for one in STREAMS]
     streams = sys.stdout, sys.stderr
     saved = [os.dup(1), os.dup(2)]
     here = Path.cwd()

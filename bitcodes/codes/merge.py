@@ -152,7 +152,10 @@ def _root(sets: Sequence[CodeSet]) -> str | None:
 def _common_url(urls: Sequence[str]) -> str | None:
     """The URL of the folder that all lie in; None if they are not of one server or bucket."""
     schemes, places = zip(*(url.split("://", 1) for url in urls), strict=True)
-    place = posixpath.commonpath(places)
+    try:
+        place = posixpath.commonpath(places)
+    except ValueError:  # one of them begins with a slash: it names no server
+        return None
     return f"{schemes[0]}://{place}" if place and len(set(schemes)) == 1 else None
 
 

@@ -22,6 +22,9 @@ _BLOCK = 1 << 18
 _WIDEST_PART = 32
 """Most bits of a part."""
 
+_MOST_COSTS, _DEAREST = 1 << 10, 1e18
+"""Samples of what searches cost, and nanoseconds or rows of one: far more than there ever are."""
+
 
 class BadIndexError(CodeSetError):
     """An array of a saved index cannot be what it should be."""
@@ -75,8 +78,11 @@ def check_tables(tables: Tables, bits: int, codes: NDArray[np.uint8], whole: boo
     _expect("table-offsets", tables.offsets, np.uint32, (parts, values + 1))
     _expect("table-codes", tables.codes, np.uint64, (parts, count, words))
     _expect("table-ids", tables.ids, np.uint32, (parts, count))
-    _require(tables.costs.ndim == 3 and len(tables.costs) <= 1 << 10, "table-costs: wrong shape")
-    _expect("table-costs", tables.costs, np.float64, (*tables.costs.shape[:2], 2))
+    costs = tables.costs
+    _require(costs.ndim == 3 and max(costs.shape[:2]) <= _MOST_COSTS, "table-costs: wrong shape")
+    _expect("table-costs", costs, np.float64, (*costs.shape[:2], 2))
+    plausible = np.isnan(costs) | ((costs >= 0) & (costs < _DEAREST))
+    _require(plausible.all(), f"table-costs: expected 0 to {_DEAREST:.0e}, or NaN")
     for offsets in tables.offsets:
         _require(offsets[0] == 0 and offsets[-1] == count, f"table-offsets: expected 0 to {count}")
     if not whole:

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
-
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+    bits: Annotated[int, Field(ge=1, le=1024)]
+    parts: Parts | None = None  # of the bits, if there are two
 
 from bitcodes.codes.parts import Parts
 from bitcodes.errors import ModelError
@@ -23,11 +22,12 @@ class ModelInfo(BaseModel):
 
     format: str = FORMAT
     backbone: str
-    bits: int
+    bits: Annotated[int, Field(ge=1, le=1024)]
     parts: Parts | None = None  # of the bits, if there are two
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
-    hidden: int = 0  # width of the layer between backbone and hash layer; 0: none
+    hidden: Annotated[int, Field(ge=0, le=1 << 16)] = 0
+    """Width of the layer between backbone and hash layer; 0: none."""
     device: str  # the device it was trained on, the default for encoding with it
     fingerprint: str = ""  # shows damage that safetensors cannot see; empty: unknown
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bitcodes.callbacks import Note
 from bitcodes.errors import ModelError
 from bitcodes.models.encoder import Encoded, images_at_once, settle
-from bitcodes.models.modelfile import ONNX, find_model, parse_info, read_info
+from bitcodes.models.modelfile import ONNX, ModelInfo, find_model, parse_info, read_info
 from bitcodes.models.sealing import read_sealed
 from bitcodes.wording import counted
 
@@ -41,10 +41,7 @@ class OnnxModel:
         self._sealed: tuple[str, str] | None = None  # digest and fingerprint of the file
         self._open: Any = self._session(threads)
         metadata = self._metadata()
-        info = parse_info(metadata, file)
-        if self._sealed is not None:
-            info = info.model_copy(update={"fingerprint": self._sealed[1]})
-        self.info = info
+        self.info = info = self._with_fingerprint(parse_info(metadata, file))
         self.path: Path | str | None = path or file
         self.bits = info.bits
         self.parts = info.parts
@@ -56,7 +53,7 @@ class OnnxModel:
             self._norms = np.array(json.loads(metadata["bitcodes.norms"]), np.float32)  # (K,)
             if self._norms.shape != (self.bits,) or not np.isfinite(self._norms).all():
                 raise ValueError(f"expected {counted(self.bits, 'finite norm')}")
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{file}: its description is damaged: {error!r}; export it") from None
         self._check_signature()
 
@@ -134,6 +131,12 @@ class OnnxModel:
         except UnicodeDecodeError as error:
             raise ModelError(f"{self._file}: its description is damaged: {error}") from None
         return metadata
+
+    def _with_fingerprint(self, info: ModelInfo) -> ModelInfo:
+        """A description with the fingerprint that the file has at its end."""
+        if self._sealed is None:  # it is no file
+            return info
+        return info.model_copy(update={"fingerprint": self._sealed[1]})
 
     def _check_signature(self) -> None:
         """Raise ModelError if the model takes or gives anything but what its description says."""

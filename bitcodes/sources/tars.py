@@ -154,14 +154,17 @@ def _has_bytes(header: tarfile.TarInfo) -> bool:
 def _records(data: bytes) -> dict[str, str] | None:
     """The records "length key=value" of an extended header; None where they are damaged."""
     records = {}
-    while data.strip(b"\0"):
-        digits, _, _ = data[:20].partition(b" ")
-        if not digits.isdigit() or not 5 <= int(digits) <= len(data):
+    start, end = 0, len(data.rstrip(b"\0"))
+    while start < end:
+        digits, _, _ = data[start : start + 20].partition(b" ")
+        if not digits.isdigit() or not 5 <= int(digits) <= len(data) - start:
             return None
-        record, data = data[len(digits) + 1 : int(digits) - 1], data[int(digits) :]
+        stop = start + int(digits)
+        record = data[start + len(digits) + 1 : stop - 1]
         key, separator, value = record.decode("utf-8", "surrogateescape").partition("=")
         if not separator:
             return None
         records[key] = value
+        start = stop
     size = records.get("size", "0")
     return records if len(size) <= 20 and size.isascii() and size.isdecimal() else None

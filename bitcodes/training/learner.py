@@ -16,7 +16,7 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.settings import Optimizer, Precision, ResolvedSettings
 from bitcodes.training.distributed import Group, synchronise_norms
 from bitcodes.training.optimizing import freeze, make_optimizer, retrained_layers, set_modes
-from bitcodes.training.schema import check_finite, check_optimizer
+from bitcodes.training.schema import check_optimizer, check_weights
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.state import Checkpoint
 
@@ -161,12 +161,15 @@ class Learner:
 
         Raises errors of many kinds if it does not fit.
         """
-        if checkpoint.average is not None:
-            for part in ("model", "loss"):
-                check_finite(f"average of {part}", checkpoint.average[part])
-        check_finite("model", checkpoint.model)
-        check_finite("loss", checkpoint.loss)
-        check_optimizer(self.optimizer, checkpoint.optimizer)
+        own = {"model": self.model.state_dict(), "loss": self.loss.state_dict()}
+        for part, weights in own.items():
+            check_weights(part, weights, getattr(checkpoint, part))
+        if (average := checkpoint.average) is not None:
+            for part, weights in own.items():
+                check_weights(f"average of {part}", weights, average[part])
+            if type(average["step"]) is not int or not 0 <= average["step"] <= checkpoint.step:
+                raise ValueError(f"average: expected up to {checkpoint.step} steps")
+        check_optimizer(self.optimizer, checkpoint.optimizer, checkpoint.step)
         for name, part in self._parts().items():
             part.load_state_dict(getattr(checkpoint, name))
 

@@ -16,6 +16,7 @@ from pydantic import (
 from torch.optim import Optimizer
 
 from bitcodes.models.weights import not_finite
+from bitcodes.wording import counted
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
@@ -92,29 +93,51 @@ class CheckpointValues(BaseModel):
         return self
 
 
-def check_finite(name: str, tensors: Mapping[str, object]) -> None:
-    """Raise ValueError if a tensor of floats has a value that is not finite."""
-    if (key := not_finite(tensors)) is not None:
-        raise ValueError(f"{name}: {key} holds values that are not finite")
+def check_weights(name: str, own: Mapping[str, torch.Tensor], found: Mapping[str, object]) -> None:
+    """Raise ValueError unless `found` are weights like `own`: names, dtypes, shapes, and finite."""
+    for key in sorted(own.keys() | found.keys()):
+        kinds = _kind(own.get(key)), _kind(found.get(key))
+        if kinds[0] != kinds[1]:
+            raise ValueError(f"{name}: {key}: expected {kinds[0]}, found {kinds[1]}")
+    if (wrong := not_finite(found)) is not None:
+        raise ValueError(f"{name}: {wrong} holds values that are not finite")
 
 
-def check_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-    """Raise ValueError, TypeError or KeyError unless an optimizer can go on from this state."""
+def _kind(value: object) -> str:
+    if not isinstance(value, torch.Tensor):
+        return "nothing" if value is None else type(value).__name__
+    is_plain = value.layout is torch.strided and value.device.type != "meta"
+    return f"{value.dtype} {tuple(value.shape)}{'' if is_plain else ', not stored as such'}"
+
+
+_STATE: Mapping[type[Optimizer], tuple[str, ...]] = {
+    torch.optim.SGD: ("momentum_buffer",),
+    torch.optim.AdamW: ("exp_avg", "exp_avg_sq"),
+}
+"""The tensors that an optimizer keeps of each parameter, which have its shape."""
+
+
+def check_optimizer(optimizer: Optimizer, state: Mapping[str, Any], step: int) -> None:
+    """Raise ValueError, TypeError or KeyError unless an optimizer can go on from this state.
+
+    `step` is how many steps it has made.
+    """
     own = optimizer.state_dict()
     for group, other in zip(own["param_groups"], state["param_groups"], strict=True):
         for key in ("params", "peak", "weight_decay", "momentum", "betas", "eps"):
             if key in group and group[key] != other[key]:
                 raise ValueError(f"optimizer: {key}: expected {group[key]}, found {other[key]}")
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    keys = _STATE[type(optimizer)]
+    keeps = step > 0 and own["param_groups"][0].get("momentum") != 0
+    numbers = set(range(len(parameters))) if keeps else set()
+    if state["state"].keys() != numbers:
+        raise ValueError(f"optimizer: expected the state of {counted(len(numbers), 'parameter')}")
     for number, values in state["state"].items():
-        if type(number) is not int or not 0 <= number < len(parameters):
-            raise ValueError(f"optimizer: parameter {number!r} of {len(parameters)}")
-        shape = parameters[number].shape
-        for key, value in values.items():
-            tensor = torch.as_tensor(value)
-            if tensor.dim() and tensor.shape != shape:
-                raise ValueError(
-                    f"optimizer: {key} of parameter {number}: expected {tuple(shape)}, "
-                    f"found {tuple(tensor.shape)}"
-                )
-        check_finite(f"optimizer: parameter {number}", values)
+        name = f"optimizer: parameter {number}"
+        parameter = parameters[number].detach()
+        tensors = dict(values)
+        steps = float(tensors.pop("step")) if isinstance(optimizer, torch.optim.AdamW) else step
+        if not 0 < steps <= step:
+            raise ValueError(f"{name}: expected 1 to {step} steps, found {steps}")
+        check_weights(name, dict.fromkeys(keys, parameter), tensors)

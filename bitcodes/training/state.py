@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,9 @@ def read_checkpoint(run: Path, lists: Path, train: ImageList) -> Checkpoint | No
     if not path.is_file():
         raise ModelError(f"{path}: expected a file, found a folder or a device")
     try:
+        with zipfile.ZipFile(path) as file:  # torch does not compare the checksums in it
+            if (name := file.testzip()) is not None:
+                raise ValueError(f"{name} in it is not as it was written")
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zipfile and pickle have many kinds
         reason = first_line(error)

@@ -13,6 +13,7 @@ from bitcodes.hamming import stored
 from bitcodes.hamming.index import GroupedIndex, HammingIndex
 from bitcodes.hamming.multi import MultiIndex
 from bitcodes.hamming.stored import index_path, load_index, open_index, update_index
+from bitcodes.tasks.index import build_index
 
 BITS = 20
 ARRAYS = ("codes", "starts", "rows")
@@ -107,6 +108,28 @@ def test_a_changed_array_changes_no_answer(code_set, folder, name):
         for result, one in zip(answers(code_set, index), expected, strict=True):
             np.testing.assert_array_equal(result, one)
     assert refused
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, -1.0, 1e300])
+@pytest.mark.parametrize("place", [(0, 0, 0), (-1, -1, 1)])
+def test_costs_that_cannot_be_are_refused(code_set, folder, value, place):
+    """They choose between tables and scan, and `index` prints what follows from them."""
+    costs = np.load(folder / "table-costs.npy")
+    costs[place] = value
+    np.save(folder / "table-costs.npy", costs)
+    with_checksums(folder)
+    with pytest.raises(CodeSetError, match=r"table-costs: expected 0 to 1e\+18, or NaN"):
+        load_index(code_set)
+    summary = build_index(code_set.path, tables=True)
+    assert summary.outcome == "built" and np.isfinite(list(summary.gains.values())).all()
+
+
+@pytest.mark.parametrize("shape", [(2000, 3, 2), (3, 2000, 2), (3, 2), (3, 2, 3)])
+def test_costs_of_another_shape_are_refused(code_set, folder, shape):
+    np.save(folder / "table-costs.npy", np.zeros(shape))
+    with_checksums(folder)
+    with pytest.raises(CodeSetError, match="table-costs: "):
+        load_index(code_set)
 
 
 def test_other_files_than_those_of_an_index(code_set, folder):

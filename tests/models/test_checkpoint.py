@@ -244,6 +244,16 @@ def test_missing_runs_and_weights_say_what_to_do(
         load_model("run")
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("bits", 0), ("bits", 10**12), ("hidden", 10**12), ("hidden", -1)]
+)
+def test_sizes_beyond_all_models_are_refused(file: Path, field: str, value: int) -> None:
+    """Before a network of that size is made."""
+    rewrite(file, **{field: value})
+    with pytest.raises(ModelError, match=f"its description is damaged: .*{field}"):
+        load_model(file)
+
+
 def test_the_device_is_the_one_it_was_trained_on_or_the_cpu(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -269,6 +269,7 @@ def test_other_inputs_and_outputs_are_refused(tmp_path: Path, content: bytes, fo
         ("norms", "[1, 2]"),
         ("norms", "[[1], [2, 3]]"),
         ("norms", '{"a": 1}'),
+        ("norms", "[" * 100_000),
         ("norms", json.dumps([float("nan")] * 24)),
         ("feature_dim", "many"),
     ],

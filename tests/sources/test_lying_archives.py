@@ -236,6 +236,20 @@ def test_sizes_in_extended_headers_that_are_too_much(tmp_path: Path) -> None:
         assert told["b.png"] == "" and told["a.tar"]
 
 
+def test_an_extended_header_of_many_records_takes_a_moment(tmp_path: Path) -> None:
+    """The time grows with its length, not with the square of it, which would be minutes."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 1 << 20
+    records = b"5 a=\n" * ((1 << 20) // 5 - 10)
+    data = picture((5, 4), "PNG")
+    entry = tarfile.TarInfo("b.png")
+    entry.size = len(data)
+    whole = records.ljust(1 << 20, b"\0")
+    member = entry.tobuf() + data + bytes(-len(data) % 512)
+    (tmp_path / "a.tar").write_bytes((header.tobuf() + whole) * 10 + member + bytes(1024))
+    assert reasons(list(archive_images(str(tmp_path / "a.tar")))) == {"b.png": ""}
+
+
 # -- one budget ------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Checkpoints that are damaged, made up, or of another training."""
 
+import copy
 import math
 import shutil
 from collections.abc import Callable
@@ -88,6 +89,24 @@ CHANGES = {
     "a log elsewhere": put("events", value=lambda old: {"events.out.tfevents./../../x": 3}),
     "a log of a negative size": put("events", value=lambda old: dict.fromkeys(old, -1)),
     "the digest is missing": put("data"),
+    "weights of more digits": put("model", "hash_layer.weight", value=torch.Tensor.double),
+    "weights of no digits": put("average", "model", "hash_layer.weight", value=torch.Tensor.int),
+    "weights with holes": put("model", "hash_layer.weight", value=torch.Tensor.to_sparse),
+    "weights without values": put("model", "hash_layer.weight", value=lambda old: old.to("meta")),
+    "a billion weights": put("model", "hash_layer.bias", value=torch.zeros(1).expand(10**9)),
+    "an average without its step": put("average", "step"),
+    "an average of more steps": put("average", "step", value=10**6),
+    "an average of half a step": put("average", "step", value=0.5),
+    "no state of a parameter": put("optimizer", "state", 1),
+    "no state at all": put("optimizer", "state", value=lambda old: {}),
+    "no momentum": put("optimizer", "state", 0, "momentum_buffer"),
+    "momentum that is no tensor": put("optimizer", "state", 0, "momentum_buffer", value=3),
+    "momentum of more digits": put(
+        "optimizer", "state", 0, "momentum_buffer", value=torch.Tensor.double
+    ),
+    "more than momentum": put(
+        "optimizer", "state", 0, value=lambda old: {**old, "more": torch.zeros(1)}
+    ),
 }
 
 
@@ -102,6 +121,46 @@ def test_one_error_that_says_how_to_start_over(stopped: Path, data: Path, tmp_pa
     with pytest.raises(ModelError, match=r"run.checkpoint\.pt: .* start over with --fresh"):
         finetune(settings(data, 3), run, workers=0)
     assert {file: file.read_bytes() for file in run.iterdir()} == before
+
+
+def test_a_turned_bit_is_noticed(stopped: Path, data: Path, tmp_path: Path) -> None:
+    """Wherever in a tensor: the weights would be others, and nothing else would show it."""
+    shutil.copytree(stopped, tmp_path / "run")
+    file = tmp_path / "run/checkpoint.pt"
+    content = file.read_bytes()
+    weights = torch.load(file, weights_only=True)["model"]["hash_layer.weight"]
+    start = content.index(weights.numpy().tobytes())
+    for place in (start, start + 5, start + weights.nbytes - 1):
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        file.write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"is not as it was written.; start over with --fresh"):
+            finetune(settings(data, 3), tmp_path / "run", workers=0)
+
+
+def test_the_state_of_adamw_is_checked(data: Path, tmp_path: Path) -> None:
+    adamw = {"optimizer": "adamw", "ema": 0.9}
+    run = finetune(make_settings(data, epochs=1, **adamw), tmp_path / "run", workers=0).run
+    values = torch.load(run / "checkpoint.pt", weights_only=True)
+    for change in (
+        put("optimizer", "state", 0, "exp_avg_sq"),
+        put("optimizer", "state", 0, "exp_avg", value=torch.zeros(2)),
+        put("optimizer", "state", 0, "step", value=torch.tensor(-1.0)),
+        put("optimizer", "state", 0, "step", value=torch.tensor(1e9)),
+        put("optimizer", "state", 0, "step", value=torch.tensor(float("nan"))),
+    ):
+        other = copy.deepcopy(values)
+        change(other)
+        torch.save(other, run / "checkpoint.pt")
+        with pytest.raises(ModelError, match=r"optimizer: parameter 0: .*expected"):
+            finetune(make_settings(data, epochs=2, **adamw), run, workers=0)
+    torch.save(values, run / "checkpoint.pt")
+    assert len(finetune(make_settings(data, epochs=2, **adamw), run, workers=0).history) == 2
+
+
+def test_without_momentum_there_is_no_state(data: Path, tmp_path: Path) -> None:
+    run = finetune(make_settings(data, epochs=1, momentum=0), tmp_path / "run", workers=0).run
+    assert len(finetune(make_settings(data, epochs=2, momentum=0), run, workers=0).history) == 2
 
 
 def test_a_sound_one_is_gone_on_from(stopped: Path, data: Path, tmp_path: Path) -> None:
