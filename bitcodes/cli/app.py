@@ -201,7 +201,11 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if error.strerror is None or (error.filename is None and error.errno not in _ADVICE):
             raise  # not what a system says of a file: a bug
-        where = "" if error.filename is None else f"{shown(shortened(_name(error.filename2 or error.filename)))}: "
+        where = (
+            ""
+            if error.filename is None
+            else f"{shown(shortened(_name(error.filename2 or error.filename)))}: "
+        )
         advice = _ADVICE.get(error.errno or 0)
         print(f"error: {where}{error.strerror}{f'; {advice}' if advice else ''}", file=sys.stderr)
         sys.exit(1)

@@ -155,7 +155,12 @@ def test_the_source_is_known_of_all_parts_in_order(tmp_path: Path, order: str) -
 
 @pytest.mark.parametrize(
     "roots",
-    [("s3://bucket/a", "s3:///a"), ("s3:///a", "s3://bucket/a"), ("s3://", "s3:///"), ("://", "a://b")],
+    [
+        ("s3://bucket/a", "s3:///a"),
+        ("s3:///a", "s3://bucket/a"),
+        ("s3://", "s3:///"),
+        ("://", "a://b"),
+    ],
 )
 def test_roots_without_a_common_place_are_refused(tmp_path: Path, roots: tuple[str, str]) -> None:
     sets = [make(tmp_path, f"{n}.npy", 0, 2, root=root) for n, root in enumerate(roots)]
