@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-    bits: Annotated[int, Field(ge=1, le=1024)]
-    parts: Parts | None = None  # of the bits, if there are two
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bitcodes.codes.parts import Parts
 from bitcodes.errors import ModelError

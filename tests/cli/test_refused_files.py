@@ -1,7 +1,6 @@
 """What the system refuses to do with a file is one line, whatever command wanted it."""
 
 import errno
-import os
 from pathlib import Path
 
 import numpy as np
@@ -34,4 +33,4 @@ def test_a_folder_where_a_file_is_to_be_written(
     assert run("search", "codes.npy", "--html", "found.html") == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert said[-1] == "error: the page found.html cannot be written: Is a directory"
-    assert os.listdir("found.html") == []
+    assert list(Path("found.html").iterdir()) == []
