@@ -4,20 +4,30 @@ import errno
 import io
 import json
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 from bitcodes.errors import BitcodesError, FileInUseError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    _CAN_LOCK = False
+else:
+    _CAN_LOCK = True
+
 _POSIX = os.name == "posix"
 
 _PAUSES = 0.01, 0.05, 0.1, 0.2
 """Seconds to wait after each try to change the name of an open file."""
+
+_LEFT_SECONDS = 3600.0
+"""Age from which a temporary file counts as left behind, where files cannot be locked."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -122,12 +132,14 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on success it replaces `path`, on failure it vanishes.
 
     `mode` is "wb" or "w" (UTF-8, line ends as given). Readers see the old file or the new one.
-    Raises BitcodesError if a program has `path` open and the system then keeps it (Windows).
+    Removes the temporary file of a process that was killed while it wrote the same file. Raises
+    BitcodesError if a program has `path` open and the system then keeps it (Windows).
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    temporary, descriptor = _temporary_beside(path)
+    locked = os.dup(descriptor) if _CAN_LOCK else -1  # until the file has its name
     try:
-        with temporary.open(mode.replace("w", "x"), **text) as file:
+        with os.fdopen(descriptor, mode, **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -136,9 +148,78 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         with suppress(OSError):  # the folder may be gone, or let nothing be changed
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # the name that its reader knows
+            error.filename = str(path)
         raise
+    finally:
+        if locked >= 0:
+            os.close(locked)
     fsync_dir(path.parent)
+
+
+def _temporary_beside(path: Path) -> tuple[Path, int]:
+    """Create a file to write `path` in, and lock it: so no other process takes it for left behind.
+
+    The next free number is in its name. Of the files met, those of killed processes are removed.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+    for number in count():
+        temporary = path.with_name(f".{path.name}.{number}.tmp")
+        if os.path.lexists(temporary) and not _remove_left(temporary):
+            continue
+        try:
+            descriptor = os.open(temporary, flags, 0o666)
+        except FileExistsError:  # another process was faster
+            continue
+        except OSError as error:
+            error.filename = str(path)  # the name that its reader knows
+            raise
+        if _lock(descriptor) is not False and _is_at(descriptor, temporary):
+            return temporary, descriptor
+        os.close(descriptor)  # another process takes it for left behind, and removes it
+    raise AssertionError  # it counts on for ever
+
+
+def _remove_left(temporary: Path) -> bool:
+    """Remove a temporary file unless a process is still writing it; False if it may be."""
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        locked = _lock(descriptor)
+        age = time.time() - os.fstat(descriptor).st_mtime
+        is_left = age > _LEFT_SECONDS if locked is None else locked
+        if is_left and _POSIX and _is_at(descriptor, temporary):
+            with suppress(OSError):
+                temporary.unlink()
+    finally:
+        os.close(descriptor)
+    if is_left and not _POSIX:
+        with suppress(OSError):  # as another process has it open
+            temporary.unlink()
+    return is_left
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file as long as it is open; False: another process has, None: nothing can."""
+    if not _CAN_LOCK:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # the drive has no locks
+        return None
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that has this path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def replace(new: Path, old: Path) -> None:
@@ -212,7 +293,16 @@ def lock(path: Path, what: str) -> Iterator[None]:
         if os.getpid() == owner:  # else this is a forked child, and the lock is its parent's
             # A file of this name may be another's, if someone has removed ours. Windows does not
             # remove open files: there the release does.
-            with suppress(OSError):
-                if _POSIX and os.path.samestat(path.stat(), identity):
-                    path.unlink()
-            held.release()
+            try:
+                with suppress(OSError):
+                    if _POSIX and os.path.samestat(path.stat(), identity):
+                        path.unlink()
+            finally:
+                held.release()
+
+
+def remove_left_lock(path: Path) -> None:
+    """Remove a lock file that a killed process left, if there is one and it can be removed."""
+    if os.path.lexists(path):
+        with suppress(BitcodesError), lock(path, "it"):
+            pass

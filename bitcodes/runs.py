@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a search finds its model without them
 RUNS = Path("runs")
 FEATURES = RUNS / ".features"  # of frozen backbones: a cache that may be deleted at any time
 LATEST = "latest"
+_LINK_TRIES = 100
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 EXPORT_FILE = "model.onnx"
@@ -47,17 +48,28 @@ def set_latest(run: Path) -> None:
     RUNS.mkdir(parents=True, exist_ok=True)
     inside = run.resolve().parent == RUNS.resolve()
     target = run.name if inside else str(run.resolve())
-    link = RUNS / f".{LATEST}.{os.getpid()}"
-    link.unlink(missing_ok=True)
-    try:
-        link.symlink_to(target, target_is_directory=True)
-        link.replace(latest)
-    except (AttributeError, NotImplementedError, OSError):
-        link.unlink(missing_ok=True)
+    if not _link(latest, target):
         if latest.is_symlink():
             latest.unlink()
         with atomic_write(latest) as file:
             file.write(os.fsencode(target))
+
+
+def _link(latest: Path, target: str) -> bool:
+    """Make a link, whole or not at all, also if others do; False where links cannot be made."""
+    link = latest.with_name(f".{LATEST}.link")  # one name, so that the next one replaces it
+    for _ in range(_LINK_TRIES):
+        try:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target, target_is_directory=True)
+            link.replace(latest)
+            return True
+        except (FileExistsError, FileNotFoundError):
+            continue  # another process makes one in this moment
+        except (AttributeError, NotImplementedError, OSError):
+            break
+    link.unlink(missing_ok=True)
+    return False
 
 
 def follow(path: Path) -> Path:

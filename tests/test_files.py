@@ -16,7 +16,14 @@ import pytest
 
 from bitcodes import files
 from bitcodes.errors import BitcodesError
-from bitcodes.files import atomic_write, fsync_dir, lock, make_readable, write_json_atomic
+from bitcodes.files import (
+    atomic_write,
+    fsync_dir,
+    lock,
+    make_readable,
+    remove_left_lock,
+    write_json_atomic,
+)
 
 HOLD = """
 import sys, time
@@ -142,6 +149,79 @@ def test_leaves_nothing_when_the_disk_fails(
     with pytest.raises(OSError, match="No space"), atomic_write(tmp_path / "a", "w") as file:
         file.write("new")
     assert list(tmp_path.iterdir()) == []
+
+
+WRITE = """
+import sys, time
+from pathlib import Path
+from bitcodes.files import atomic_write
+with atomic_write(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.posix
+def test_what_a_killed_process_was_writing_goes_with_the_next_write(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with subprocess.Popen([sys.executable, "-c", WRITE, path], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"begun\n"
+        begun = {file: file.read_bytes() for file in tmp_path.iterdir()}
+        assert list(begun.values()) == [b"half"]
+        with atomic_write(path) as file:  # beside the other, which lives
+            file.write(b"one")
+        assert begun == {file: file.read_bytes() for file in tmp_path.iterdir() if file != path}
+        writer.kill()
+    with atomic_write(path) as file:
+        file.write(b"two")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"two"
+
+
+def test_where_files_cannot_be_locked_only_old_ones_are_taken_for_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_CAN_LOCK", False)
+    left = tmp_path / ".a.0.tmp"
+    for age, remains in ((0, True), (2 * 3600, False)):
+        left.write_bytes(b"half")
+        os.utime(left, (time.time() - age,) * 2)
+        with atomic_write(tmp_path / "a") as file:
+            file.write(b"new")
+        assert left.exists() == remains
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.posix
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"mine")
+    (tmp_path / ".a.0.tmp").symlink_to("precious")
+    with atomic_write(tmp_path / "a") as file:
+        file.write(b"new")
+    assert (tmp_path / "precious").read_bytes() == b"mine"
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_two_writers_of_one_file_at_once(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a") as one, atomic_write(tmp_path / "a") as two:
+        one.write(b"one")
+        two.write(b"two")
+    assert (tmp_path / "a").read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_a_lock_file_that_was_left_is_removed_and_one_that_is_held_stays(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    remove_left_lock(path)
+    assert not path.exists()
+    remove_left_lock(path)
+    with lock(path, "it"):
+        remove_left_lock(path)
+        assert path.exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")

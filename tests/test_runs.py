@@ -33,6 +33,14 @@ def test_latest_is_the_newest_run_and_moves_with_its_folder(folder: Path) -> Non
     assert Path("elsewhere/latest").resolve() == folder / "elsewhere/b"
 
 
+@pytest.mark.posix
+def test_a_link_that_a_killed_process_was_making_goes_with_the_next(folder: Path) -> None:
+    Path("runs").mkdir()
+    Path("runs/.latest.link").symlink_to("gone")
+    set_latest(make("runs/a"))
+    assert [path.name for path in sorted(Path("runs").iterdir())] == ["a", "latest"]
+
+
 def test_latest_may_lie_elsewhere(folder: Path) -> None:
     set_latest(make("experiments/a"))
     assert resolve_run(None) == folder / "experiments/a"

@@ -26,12 +26,11 @@ def merge(
     from bitcodes.cli.show import show
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.codes.merge import merge as merge_sets
-    from bitcodes.tasks.origin import origins_merged, write_origins
+    from bitcodes.tasks.origin import origin_maker, origins_merged
 
     code_sets = [CodeSet.open(path) for path in sets]
-    origins = origins_merged(code_sets, sets)
+    origin = origin_maker(out, origins_merged(code_sets, sets))
     with progress("merging") as report:
-        merged = merge_sets(code_sets, out, force=force, progress=report, note=note)
-    write_origins(merged, out, origins)
+        merged = merge_sets(code_sets, out, force=force, progress=report, note=note, origin=origin)
     show(merged)
     next_command("search", "PHOTO", *codes_option(out))

@@ -32,6 +32,10 @@ SUFFIXES: Mapping[str, str] = {
     "skipped": ".skipped.txt",
 }
 SIDECARS = tuple(role for role in SUFFIXES if role not in ("codes", "header"))
+ORIGIN = "origin"
+"""What a set was made from: it changes with the set, but is no part of it (see tasks/origin.py)."""
+
+_SUFFIXES = {**SUFFIXES, ORIGIN: ".origin.json"}  # of all files that a commit may list
 _MAX_NAME = 255  # bytes of a name in a folder, on all file systems in use
 COMMIT_FORMAT = "bitcodes-commit/1"
 
@@ -123,7 +127,7 @@ class Layout:
 
     def final(self, role: str) -> Path:
         """The path of one file of the set."""
-        return self.codes.with_name(self.codes.name.removesuffix(".npy") + SUFFIXES[role])
+        return self.codes.with_name(self.codes.name.removesuffix(".npy") + _SUFFIXES[role])
 
     def staged(self, role: str) -> Path:
         """The path of the same file while it is prepared."""
@@ -132,11 +136,13 @@ class Layout:
     def resolve(self) -> dict[str, Path]:
         """Where a reader finds each file that the set may have, by role; absent ones are left out.
 
+        Its origin is among them.
+
         Raises CodeSetError when a commit has begun and its file is damaged.
         """
         committed = self.read_commit()
         places: dict[str, Path] = {}
-        for role in SUFFIXES if committed is None else committed:
+        for role in _SUFFIXES if committed is None else committed:
             staged, final = self.staged(role), self.final(role)
             if committed is not None and os.path.lexists(staged):
                 places[role] = staged
@@ -182,7 +188,7 @@ class Layout:
             with suppress(OSError):  # an empty folder: all but the last step below was done
                 self.staging.rmdir()
             return False
-        for role in SUFFIXES:
+        for role in _SUFFIXES:
             if role not in committed:
                 self._remove(self.final(role))
             elif os.path.lexists(self.staged(role)):
@@ -207,7 +213,7 @@ class Layout:
 
 
 def _commit_bytes(roles: Sequence[str]) -> bytes:
-    if not all(role in SUFFIXES for role in roles):
+    if not all(role in _SUFFIXES for role in roles):
         raise ValueError(f"unknown files: {roles}")
     fields = {"format": COMMIT_FORMAT, "files": list(roles)}
     crc = zlib.crc32(json.dumps(fields, separators=(",", ":")).encode())

@@ -12,7 +12,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.columns import OPTIONAL
 from bitcodes.codes.layout import is_foreign
 from bitcodes.codes.paths import RowNumbers, with_slashes
-from bitcodes.codes.writer import CodeSetWriter, plan_of
+from bitcodes.codes.writer import CodeSetWriter, MakeOrigin, plan_of
 from bitcodes.errors import CodeSetError
 from bitcodes.wording import counted
 
@@ -26,6 +26,7 @@ def merge(
     force: bool = False,
     progress: Progress | None = None,
     note: Note | None = None,
+    origin: MakeOrigin | None = None,
 ) -> CodeSet:
     """Write the rows of `sets`, one set after the other, as one code set, and return it.
 
@@ -34,6 +35,7 @@ def merge(
     stay as they are if all sets have one root; else they become relative to the folder that holds
     all roots. Raises CodeSetError if sets do not fit together, or if one of them is given twice;
     `force` replaces a set. `note` is told if an image is in several sets: it has a row of each.
+    For `origin`, see CodeSetWriter.commit.
     """
     if not sets:
         raise CodeSetError("no code sets to merge")
@@ -63,7 +65,7 @@ def merge(
                 done += stop - start
                 if progress is not None:
                     progress(done, total)
-        return writer.commit()
+        return writer.commit(origin)
 
 
 def _check_alike(first: CodeSet, other: CodeSet) -> None:

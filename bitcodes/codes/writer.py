@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -12,16 +12,19 @@ import numpy.typing as npt
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.columns import OPTIONAL, Array, as_stored
 from bitcodes.codes.header import make_header
-from bitcodes.codes.layout import SUFFIXES, Layout
+from bitcodes.codes.layout import ORIGIN, SUFFIXES, Layout
 from bitcodes.codes.pack import check_codes
 from bitcodes.codes.parts import Parts
 from bitcodes.codes.paths import PathList, escape, with_slashes
 from bitcodes.codes.staging import Staging
 from bitcodes.errors import CodeSetError, FileInUseError
-from bitcodes.files import atomic_write, lock
+from bitcodes.files import atomic_write, lock, remove_left_lock
 from bitcodes.wording import counted
 
 _SAVE_ROWS = 1 << 12
+
+MakeOrigin = Callable[[str | None], bytes]
+"""Makes the content of codes.origin.json from the `source` in the header of the set."""
 
 
 def finish_commit(path: str | os.PathLike[str]) -> bool:
@@ -32,6 +35,7 @@ def finish_commit(path: str | os.PathLike[str]) -> bool:
     """
     layout = Layout(Path(path))
     if not os.path.lexists(layout.staging):
+        remove_left_lock(layout.lock)
         return False
     with _file_errors(layout), lock(layout.lock, str(layout.codes)):
         try:
@@ -242,8 +246,11 @@ class CodeSetWriter:
             staging.append(parts, rows=rows, skips=len(self._pending), classes=classes, width=width)
         self._pending.clear()
 
-    def commit(self) -> CodeSet:
-        """Make the staged rows the code set, whole or not at all, and open it."""
+    def commit(self, origin: MakeOrigin | None = None) -> CodeSet:
+        """Make the staged rows the code set, whole or not at all, and open it.
+
+        `origin` makes what codes.origin.json then holds; without, there is no such file.
+        """
         staging = self._open()
         if self._pending:
             self._write(staging, {}, 0, staging.record.classes, staging.record.width)
@@ -252,8 +259,12 @@ class CodeSetWriter:
             update = {"count": staging.record.rows, "files": files}
             with atomic_write(self._layout.staged("header")) as file:
                 file.write(self._header.model_copy(update=update).to_bytes())
+            beside = [] if origin is None else [ORIGIN]
+            if origin is not None:
+                with atomic_write(self._layout.staged(ORIGIN)) as file:
+                    file.write(origin(self._header.source))
             self._committed = True  # from here on, staging is not to be cleared
-            self._layout.begin(["header", *files])
+            self._layout.begin(["header", *files, *beside])
             self._staging = None
             staging.close()
             with suppress(FileInUseError):  # the set is the new one; the next writer finishes this

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write, fsync_dir, lock, replace
+from bitcodes.sources.description import COMMIT, STAGING
 
-_STAGING = ".dataset.staging"
 _LOCK = ".dataset.lock"
-_COMMIT = "commit"
 
 
 @contextmanager
@@ -23,7 +22,7 @@ def changed_together(folder: Path) -> Iterator[Path]:
 
     Removes what a killed process left. Raises BitcodesError if another process changes the folder.
     """
-    staging = folder / _STAGING
+    staging = folder / STAGING
     with lock(folder / _LOCK, f"the dataset {folder}"):
         _finish(folder)
         shutil.rmtree(staging, ignore_errors=True)
@@ -34,14 +33,22 @@ def changed_together(folder: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
             raise
         fsync_dir(staging)
-        with atomic_write(staging / _COMMIT):
+        with atomic_write(staging / COMMIT):
             pass
         _finish(folder)
 
 
+def remove_left(folder: Path) -> None:
+    """Complete or remove what a killed process left of a change; BitcodesError if one is busy."""
+    if (folder / STAGING).exists() or (folder / _LOCK).exists():
+        with lock(folder / _LOCK, f"the dataset {folder}"):
+            _finish(folder)
+            shutil.rmtree(folder / STAGING, ignore_errors=True)
+
+
 def finish_change(folder: Path) -> None:
     """Complete a change that was interrupted after its commit. Raises DataError if it cannot."""
-    if not (folder / _STAGING / _COMMIT).exists():
+    if not (folder / STAGING / COMMIT).exists():
         return
     try:
         with lock(folder / _LOCK, f"the dataset {folder}"):
@@ -55,12 +62,12 @@ def finish_change(folder: Path) -> None:
 
 def _finish(folder: Path) -> None:
     """Do the renames of a commit; may be interrupted anywhere and done again."""
-    staging = folder / _STAGING
-    if not (staging / _COMMIT).exists():
+    staging = folder / STAGING
+    if not (staging / COMMIT).exists():
         return
     for file in staging.iterdir():
-        if file.name != _COMMIT and not file.name.startswith("."):
+        if file.name != COMMIT and not file.name.startswith("."):
             replace(file, folder / file.name)
     fsync_dir(folder)
-    (staging / _COMMIT).unlink()
+    (staging / COMMIT).unlink()
     shutil.rmtree(staging, ignore_errors=True)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bitcodes.datasets.changing import changed_together, finish_change
+from bitcodes.datasets.changing import changed_together, remove_left
 from bitcodes.datasets.dataset import LIST_NAMES
-from bitcodes.errors import DataError
+from bitcodes.errors import BitcodesError, DataError
 from bitcodes.files import lock, write_json_atomic
 from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import Labels, write_list
@@ -39,10 +39,14 @@ def check_settings(
 ) -> Prepared | None:
     """The folder `out` if it was prepared with `settings`, None if there is nothing yet.
 
-    A setting that is None may be anything. Raises DataError, which ends with `advice`, if `out` was
-    prepared with other settings, and if it holds something else.
+    A setting that is None may be anything. Removes what a killed process left. Raises DataError,
+    which ends with `advice`, if `out` was prepared with other settings, and if it holds something
+    else.
     """
-    finish_change(out)
+    remove_left(out)
+    if _staging(out).exists():
+        with suppress(BitcodesError), _locked(out):  # another process prepares it
+            pass
     description = read_description(out)
     if description is None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -75,19 +79,31 @@ def staged_folder(out: Path) -> Iterator[Path]:
     Raises BitcodesError if another process is preparing it. Deletes what a killed process left.
     """
     out = out.absolute()
-    staging = out.parent / f".{out.name}.staging"
+    with _locked(out) as new:
+        new.mkdir()
+        yield new
+        if out.exists():
+            out.rmdir()  # empty, as check_settings saw
+        new.rename(out)
+
+
+def _staging(out: Path) -> Path:
+    out = out.absolute()
+    return out.parent / f".{out.name}.staging"
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[Path]:
+    """Lock the staging folder of `out`, and yield the path of a folder in it that is not there."""
+    staging = _staging(out)
     make_folder(staging, out)
     new = staging / "new"
     try:
         with lock(staging / "lock", f"the data folder {out}"):
             if new.exists():
                 shutil.rmtree(new)
-            new.mkdir()
             try:
                 yield new
-                if out.exists():
-                    out.rmdir()  # empty, as check_settings saw
-                new.rename(out)
             finally:
                 shutil.rmtree(new, ignore_errors=True)
     finally:

@@ -3,10 +3,12 @@
 import glob
 import json
 import mmap
+import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from typing_extensions import Buffer
 from bitcodes.callbacks import Note
 from bitcodes.codes.codeset import VERIFY_BYTES, CodeSet
 from bitcodes.codes.columns import map_file, read_npy
-from bitcodes.errors import CodeSetError
+from bitcodes.errors import BitcodesError, CodeSetError
 from bitcodes.files import change_names, fsync_dir, lock, make_readable, write_json_atomic
 from bitcodes.hamming.checking import BadIndexError, check_groups, check_tables, expect_names
 from bitcodes.hamming.fallback import kernels_load
@@ -31,6 +33,7 @@ from bitcodes.wording import command
 FORMAT = "bitcodes-index/1"
 _HEADER = "index.json"
 _HEADER_BYTES = 1 << 16
+_OLD = "old"  # the name of an index that is moved aside
 
 COMPARE_BYTES = 10**8
 """How large an index is compared with its code set when it is opened: that takes up to 0.4 s."""
@@ -62,9 +65,7 @@ def save_index(index: SavedIndex, code_set: CodeSet) -> Path:
         raise CodeSetError(
             f"{folder} is not an index, but has the name of this set's index: rename it"
         )
-    with lock(folder.with_name(f".{folder.name}-lock"), f"the index of {code_set.path}"):
-        for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):  # by a killed process
-            shutil.rmtree(left, ignore_errors=True)
+    with _locked(code_set.path):
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             _write(index, code_set, staging)
@@ -73,6 +74,38 @@ def save_index(index: SavedIndex, code_set: CodeSet) -> Path:
             shutil.rmtree(staging, ignore_errors=True)
             raise
     return folder
+
+
+def remove_left(codes: Path) -> None:
+    """Remove what a killed process left beside the index of the set stored at `codes`.
+
+    If it had moved the index aside, it is put back. Does nothing while another process stores one.
+    """
+    folder = index_path(codes)
+    if _left(folder) or os.path.lexists(_lock_file(folder)):
+        with suppress(BitcodesError), _locked(codes):
+            pass
+
+
+@contextmanager
+def _locked(codes: Path) -> Iterator[None]:
+    """Lock the index of a set, and remove what a killed process left."""
+    folder = index_path(codes)
+    with lock(_lock_file(folder), f"the index of {codes}"):
+        for left in _left(folder):
+            if not os.path.lexists(folder) and (left / _OLD).is_dir():
+                (left / _OLD).rename(folder)
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _left(folder: Path) -> list[Path]:
+    """What lies beside an index under the names that a process gives to it while it stores one."""
+    return list(folder.parent.glob(f".{glob.escape(folder.name)}.*"))
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}-lock")
 
 
 def _write(index: SavedIndex, code_set: CodeSet, staging: Path) -> None:
@@ -95,7 +128,7 @@ def _write(index: SavedIndex, code_set: CodeSet, staging: Path) -> None:
 def _put_in_place(staging: Path, folder: Path) -> None:
     """Rename a finished index; FileInUseError where one in use cannot be replaced (Windows)."""
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    old = aside / "old"
+    old = aside / _OLD
     try:
         if folder.exists():
             # Between the two renames there is no index, and a search scans the rows.

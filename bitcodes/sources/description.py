@@ -1,5 +1,6 @@
 """dataset.json, which describes the lists of a prepared folder."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,23 @@ from bitcodes.documents import read_json
 from bitcodes.errors import DataError
 
 DATASET_FILE = "dataset.json"
+STAGING, COMMIT = ".dataset.staging", "commit"
+"""The folder in which new files of a prepared folder wait, and the file in it that makes them count
+(see datasets/changing.py)."""
+
+
+def newest(file: Path) -> Path:
+    """Where a file of a prepared folder lies: in the staging folder if a change was interrupted."""
+    staged = file.parent / STAGING / file.name
+    is_there = all(map(os.path.exists, (staged.with_name(COMMIT), staged)))  # which never raises
+    return staged if is_there else file
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:
     """What dataset.json of a prepared folder says, or None where there is none."""
     file = folder / DATASET_FILE
     try:
-        value = read_json(file, DataError)
+        value = read_json(newest(file), DataError)
     except (FileNotFoundError, NotADirectoryError):
         return None
     names = value.get("class_names") if isinstance(value, dict) else None

@@ -16,7 +16,7 @@ from bitcodes.choices import ListLabels
 from bitcodes.codes.paths import with_slashes
 from bitcodes.errors import DataError
 from bitcodes.files import atomic_write, open_regular
-from bitcodes.sources.description import recorded_names
+from bitcodes.sources.description import newest, recorded_names
 from bitcodes.sources.item import GONE, File, Item, regular_stat
 from bitcodes.sources.list_rows import find_layout, quoted, rows
 from bitcodes.sources.paths import quote_path
@@ -105,7 +105,7 @@ def file_lines(file: Path) -> Callable[[], Iterator[bytes]]:
 
     def lines() -> Iterator[bytes]:
         try:
-            with open_regular(file) as content:
+            with open_regular(newest(file)) as content:
                 if content.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
                     for line in io.TextIOWrapper(content, "utf-16", newline="\n"):
                         yield line.encode()

@@ -26,6 +26,7 @@ from bitcodes.sources.ranges import has_range
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
 from bitcodes.tasks.choosing import run_of, ways_out
+from bitcodes.tasks.origin import Origin, origin_maker
 from bitcodes.tasks.update import Keep, New, Skipped, Step, Update
 from bitcodes.wording import counted
 
@@ -46,6 +47,7 @@ def encode(
     force: bool = False,
     progress: Progress | None = None,
     log: Note | None = None,
+    origins: Sequence[Origin] = (),
 ) -> CodeSet:
     """Encode images into the code set `out`, and return it.
 
@@ -66,7 +68,8 @@ def encode(
 
     Images that cannot be read are skipped and listed with the reason in `<out>.skipped.txt`; with
     `strict` they raise DataError. If encoding is interrupted, even killed, the same call continues.
-    `log` gets lines that say what is done.
+    `log` gets lines that say what is done. `origins` are kept with a new set as what it was made
+    from; see tasks/origin.py.
     """
     out = Path(out)
     if isinstance(source, ImageList):
@@ -132,7 +135,7 @@ def encode(
             done = counted(update.kept_count, "image")
             now = update.new_count + update.changed_count
             log(f"{done} encoded when the model was fitted, {now:,} now")
-        return writer.commit()
+        return writer.commit(origin_maker(out, origins))
 
 
 @dataclass

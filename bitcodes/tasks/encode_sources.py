@@ -101,8 +101,9 @@ def encode_sources(
             force=force,
             progress=progress,
             log=log,
+            origins=work.origins,  # of the whole: the next step may not come
         )
-        write_origins(code_set, out, work.origins)  # of the whole: the next step may not come
+    write_origins(code_set, out, work.origins)  # if nothing but they has changed
     return Encoded(code_set, out)
 
 

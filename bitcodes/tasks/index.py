@@ -8,7 +8,7 @@ from typing import Any, Literal
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.multi import MultiIndex
-from bitcodes.hamming.stored import SavedIndex, index_path, load_index, update_index
+from bitcodes.hamming.stored import SavedIndex, index_path, load_index, remove_left, update_index
 
 Outcome = Literal["up to date", "built", "updated"]
 
@@ -54,6 +54,7 @@ def build_index(
     """
     code_set = CodeSet.open(codes)
     started = time.perf_counter()
+    remove_left(Path(codes))
     index = None if force else _usable(code_set, tables)
     outcome = "up to date"
     if index is None:

@@ -1,7 +1,8 @@
 """What a code set was made from: the images named and the folder, so that encode can repeat it.
 
 It is kept beside the set, in codes.origin.json, which is no part of the set: a set without it is
-complete. It is of this state of the set only if it holds the digest of the header's `source`.
+complete. It is of this state of the set only if it holds the digest of the header's `source`. Both
+change together, so that a killed encode can be repeated.
 """
 
 import json
@@ -9,16 +10,18 @@ import os
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self, get_args
 
 from bitcodes.choices import ListLabels
 from bitcodes.codes.codeset import CodeSet, recorded_set
-from bitcodes.codes.layout import Layout
+from bitcodes.codes.layout import ORIGIN, Layout
 from bitcodes.codes.paths import escape, unescape
+from bitcodes.codes.writer import MakeOrigin
 from bitcodes.errors import CodeSetError
-from bitcodes.files import write_json_atomic
+from bitcodes.files import atomic_write
 from bitcodes.sources.paths import is_remote, name_from_here, quote_path
 from bitcodes.sources.source import Source, open_stream
 from bitcodes.wording import command
@@ -86,7 +89,7 @@ class Origin:
 
 def origin_file(codes: Path) -> Path:
     """Where the origin of the set `codes` is kept."""
-    return codes.with_name(codes.name.removesuffix(".npy") + ".origin.json")
+    return Layout(codes).final(ORIGIN)
 
 
 def origins_after(codes: Path, origin: Origin, append: bool, force: bool) -> tuple[Origin, ...]:
@@ -102,12 +105,20 @@ def origins_after(codes: Path, origin: Origin, append: bool, force: bool) -> tup
     return origin.among(before, numbers) if numbers else (*before, origin)
 
 
+def origin_maker(codes: Path, origins: Sequence[Origin]) -> MakeOrigin | None:
+    """What makes the file of these origins for the set `codes`; None if they are not known."""
+    return partial(_to_bytes, Layout(codes), tuple(origins)) if origins else None
+
+
 def write_origins(code_set: CodeSet, codes: Path, origins: Sequence[Origin]) -> None:
-    """Keep the origins of a set that was just written: the first encoded, the others appended."""
+    """Keep the origins of a set that is up to date: the first encoded, the others appended."""
     if tuple(origins) == read_origins(code_set, codes):
         return
-    layout = Layout(codes)
+    with suppress(OSError), atomic_write(origin_file(codes)) as file:  # where it may be written
+        file.write(_to_bytes(Layout(codes), origins, code_set.header.source))
 
+
+def _to_bytes(layout: Layout, origins: Sequence[Origin], source: str | None) -> bytes:
     def stored(path: str | Path) -> str:
         return escape(str(path) if is_no_path(str(path)) else layout.header_path(path))
 
@@ -122,16 +133,16 @@ def write_origins(code_set: CodeSet, codes: Path, origins: Sequence[Origin]) -> 
         }
         for origin in origins
     ]
-    value = {"format": FORMAT, "source": code_set.header.source, "encoded": entries}
-    with suppress(OSError):  # a set that is up to date may lie where nothing can be written
-        write_json_atomic(origin_file(codes), value)
+    value = {"format": FORMAT, "source": source, "encoded": entries}
+    return json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def read_origins(code_set: CodeSet, codes: Path) -> tuple[Origin, ...]:
     """What a set was made from; empty if that is not known."""
     folder = Path(os.path.abspath(codes)).parent  # noqa: PTH100 - keeps links
     try:
-        value = json.loads(origin_file(codes).read_bytes())
+        file = Layout(codes).resolve().get(ORIGIN, origin_file(codes))
+        value = json.loads(file.read_bytes())
         if value["format"] != FORMAT or value["source"] != code_set.header.source:
             return ()
         return tuple(_parse(entry, folder) for entry in value["encoded"])

@@ -109,8 +109,8 @@ def finetune(
             _check_weights(before or settings)
             settings = before or resolve_to_fit(settings, images)
             done = fit(settings, images, workers, loading, log)
-            write_run(run, settings, done, log)
             _make_newest(run, log)
+            write_run(run, settings, done, log)
             return Finetuned(run, settings, [done.line], already=False)
 
         def begin() -> tuple[Settings | None, Path]:
@@ -136,6 +136,8 @@ def finetune(
         dataset = read_dataset(folder)
         resolved, checkpoint, pacer = group.first_does(prepare)
         if checkpoint is not None and _finished(resolved, checkpoint.history):
+            if group.first and (run / runs.MODEL_FILE).is_file():
+                export_trained(run / runs.MODEL_FILE, log)  # if it was killed before this
             return Finetuned(run, resolved, checkpoint.history, already=True)
         trainer = Trainer(resolved, run, dataset, checkpoint, group, workers, loading, log, pacer)
         if group.first:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bitcodes import runs
 from bitcodes.callbacks import Note, Progress
+from bitcodes.datasets.changing import finish_change
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.documents import read_json
 from bitcodes.errors import DataError, ModelError
@@ -32,6 +33,7 @@ from bitcodes.wording import counted
 
 def images_to_fit(data: Path) -> ImageList:
     """The training images of a prepared folder, or all images in any other folder or list."""
+    finish_change(data)
     path = data / LIST_NAMES["train"]
     return read_list(path) if path.is_file() else open_images([str(data)])
 

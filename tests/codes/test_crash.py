@@ -67,8 +67,8 @@ def make_old(out: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file by name; a folder left over raises. A lock file that nobody holds is no matter."""
-    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != ".codes.npy.lock"}
+    """Every file by name; a folder left over raises."""
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
 def seen(out: Path) -> str:

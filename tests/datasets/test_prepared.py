@@ -107,6 +107,34 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize("left", [(".dataset.lock",), (".dataset.lock", ".dataset.staging/half")])
+def test_a_folder_with_nothing_but_what_a_killed_process_left_is_empty(
+    tmp_path: Path, left: tuple[str, ...]
+) -> None:
+    out = tmp_path / "out"
+    for name in left:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).touch()
+    assert check_settings(out, SETTINGS) is None
+    assert list(out.iterdir()) == []
+
+
+def test_a_prepared_folder_is_freed_of_what_was_left_beside_it(tmp_path: Path) -> None:
+    pairs = [("a.png", 0), ("b.png", 1)]
+    out = tmp_path / "out"
+    out.mkdir()
+    write(out, train=pairs, test=[("c.png", 1)], database=pairs)
+    staging = tmp_path / ".out.staging"
+    staging.mkdir()
+    (staging / "lock").touch()
+    assert check_settings(out, SETTINGS) is not None
+    assert list(tmp_path.iterdir()) == [out]
+    staging.mkdir()
+    with lock(staging / "lock", "it"):  # another process is at work
+        assert check_settings(out, SETTINGS) is not None
+        assert (staging / "lock").exists()
+
+
 def test_two_at_once_are_kept_apart(tmp_path: Path) -> None:
     staging = tmp_path / ".out.staging"
     (staging / "new").mkdir(parents=True)

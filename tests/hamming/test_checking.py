@@ -166,3 +166,26 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / ".ab.index.x1").mkdir()  # of another set
     update_index(saved)
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / ".ab.index.x1"])
+
+
+def test_a_good_index_is_freed_of_what_was_left_beside_it(tmp_path):
+    codes = np.zeros((3, 1), np.uint8)
+    saved = save_code_set(CodeSet.from_arrays(codes, 8), tmp_path / "codes.npy")
+    update_index(saved)
+    before = sorted(tmp_path.iterdir())
+    (tmp_path / ".codes.index.x2/old").mkdir(parents=True)
+    (tmp_path / ".codes.index-lock").touch()
+    assert build_index(saved.path).outcome == "up to date"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_index_that_a_killed_process_had_moved_aside_is_put_back(tmp_path):
+    codes = np.arange(8, dtype=np.uint8)[:, None]
+    saved = save_code_set(CodeSet.from_arrays(codes, 8), tmp_path / "codes.npy")
+    update_index(saved)
+    before = sorted(tmp_path.iterdir())
+    (tmp_path / ".codes.index.x2").mkdir()
+    index_path(saved.path).rename(tmp_path / ".codes.index.x2/old")
+    (tmp_path / ".codes.index.x1").mkdir()  # the new one, half made
+    assert build_index(saved.path).outcome == "up to date"
+    assert sorted(tmp_path.iterdir()) == before

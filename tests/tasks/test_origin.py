@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from commands import run
 from tiny import make_pictures, make_run
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.layout import Layout
 from bitcodes.codes.merge import merge
 from bitcodes.runs import set_latest
 from bitcodes.sources import item
@@ -168,6 +169,74 @@ def test_merged_sets_are_repeated_from_all_that_they_were_made_from(place: Path)
     assert encode("-o", "all.npy") == 0
     kept = [f"photos/{name}.png" for name in ("00", "01", "03")]
     assert paths("all.npy") == [*kept, *(f"more/0{i}.png" for i in range(4)), "more/new.png"]
+
+
+class Killed(BaseException):
+    """What no handler catches."""
+
+
+@pytest.fixture
+def die_after_commit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs a command that ends as soon as the set has changed, before any file is renamed."""
+
+    def die(*words: object) -> None:
+        begin = Layout.begin
+
+        def begin_and_end(self: Layout, roles: Sequence[str]) -> None:
+            begin(self, roles)
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Layout, "begin", begin_and_end)
+            with pytest.raises(Killed):
+                run(*words)
+
+    return die
+
+
+def test_a_killed_update_is_repeated(place: Path, die_after_commit: Callable[..., None]) -> None:
+    assert encode("photos") == 0
+    add("photos")
+    die_after_commit("encode", "--workers", 0)
+    assert encode() == 0
+    assert len(paths()) == 5
+
+
+def test_a_killed_update_of_several_sources_is_repeated(
+    place: Path, die_after_commit: Callable[..., None]
+) -> None:
+    assert encode("photos") == encode("more", "--append") == 0
+    add("photos")
+    add("more")
+    for _ in range(2):  # in the change of each source
+        die_after_commit("encode", "--workers", 0)
+    assert encode() == 0
+    names = [path.rpartition("/")[2] for path in paths()]
+    assert sorted(names) == sorted([*(f"0{number}.png" for number in range(4)), "new.png"] * 2)
+
+
+def test_after_a_killed_append_both_sources_are_known(
+    place: Path, die_after_commit: Callable[..., None]
+) -> None:
+    assert encode("photos") == 0
+    die_after_commit("encode", "more", "--append", "--workers", 0)
+    assert encode("more", "--append") == 0
+    origins = read_origins(CodeSet.open("codes.npy"), Path("codes.npy"))
+    assert [[Path(name).name for name in origin.images] for origin in origins] == [
+        ["photos"],
+        ["more"],
+    ]
+
+
+def test_after_a_killed_merge_its_source_is_known(
+    place: Path, die_after_commit: Callable[..., None]
+) -> None:
+    for part in (1, 2):
+        assert encode("photos", "--part", f"{part}/2", "-o", f"p{part}.npy") == 0
+    die_after_commit("merge", "p1.npy", "p2.npy")
+    add("photos")
+    assert encode() == 0
+    assert len(paths()) == 5
 
 
 def test_another_set_of_the_same_name_has_another_origin(place: Path) -> None:

@@ -57,6 +57,14 @@ def test_training_ends_with_an_export_of_its_model(data: Path) -> None:
     assert (RUN / "model.onnx").stat().st_mtime_ns == before
 
 
+def test_killed_before_its_export_it_is_exported_by_the_next_call(data: Path) -> None:
+    train(data)
+    whole = (RUN / "model.onnx").read_bytes()
+    (RUN / "model.onnx").unlink()
+    assert train(data).already
+    assert (RUN / "model.onnx").read_bytes() == whole
+
+
 def test_interrupted_it_leaves_no_export_and_encode_makes_one(data: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(data, epochs=3, report=interrupt)
