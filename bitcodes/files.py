@@ -137,7 +137,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     temporary, descriptor = _temporary_beside(path)
-    locked = os.dup(descriptor) if _CAN_LOCK else -1  # until the file has its name
+    locked = os.dup(descriptor) if _POSIX and _CAN_LOCK else -1  # until the file has its name
     try:
         with os.fdopen(descriptor, mode, **text) as file:
             yield file
@@ -203,7 +203,7 @@ def _remove_left(temporary: Path) -> bool:
 
 def _lock(descriptor: int) -> bool | None:
     """Lock an open file as long as it is open; False: another process has, None: nothing can."""
-    if not _CAN_LOCK:
+    if not (_POSIX and _CAN_LOCK):
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
