@@ -32,7 +32,7 @@ def run_name(settings: "Settings") -> str:
 
     backbone = backbone_name(settings).replace("/", "-")
     frozen = "-frozen" if settings.freeze else ""
-    data = as_utf8(settings.data.name)
+    data = as_utf8(settings.data.name).replace("\\x", "_")
     return f"{data}-{backbone}-{settings.loss}-{settings.bits}{frozen}"
 
 

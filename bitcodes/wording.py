@@ -9,6 +9,7 @@ CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
 """Control characters, those that break lines or change the direction of text, lone surrogates."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def shown(text: object) -> str:
@@ -28,7 +29,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 def as_utf8(text: str) -> str:
     r"""Text that any file of UTF-8 can hold: a byte of a file's name that is not becomes `\xNN`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _SURROGATES.sub(_escaped, text)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

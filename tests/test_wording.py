@@ -2,11 +2,12 @@
 
 import os
 import shlex
+from pathlib import Path
 
 import pytest
 
 from bitcodes.errors import BitcodesError
-from bitcodes.wording import command, counted, shown
+from bitcodes.wording import as_utf8, command, counted, from_here, shown
 
 
 def test_text_is_shown_as_it_is_on_one_line() -> None:
@@ -43,3 +44,24 @@ def test_a_command_is_quoted_for_the_shell() -> None:
 def test_a_command_is_quoted_for_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "name", "nt")
     assert command("encode", "My Photos", "a.jpg") == 'bitcodes encode "My Photos" a.jpg'
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"caf\xc3\xa9 \\ \xe2\x80\x8f", "café \\ \u200f"),
+        (b"caf\xe9", r"caf\xe9"),
+        (b"\xff\xfe", r"\xff\xfe"),
+    ],
+)
+def test_names_that_any_file_can_hold(name: bytes, text: str) -> None:
+    assert as_utf8(name.decode("utf-8", "surrogateescape")) == text
+    assert as_utf8("\ud800") == r"\ud800"
+
+
+def test_a_path_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Path.cwd()
+    assert from_here(here / "a" / "b") == Path("a/b")
+    assert from_here(here.parent / "b") == here.parent / "b"
+    assert from_here(Path("a")) == Path("a")

@@ -113,7 +113,8 @@ def _lines(description: str, show: Note, seconds: float, *, last: bool) -> Progr
         shown = now
         rate = (done - first) / (now - started) if now > started else 0.0
         of = "" if total is None else f"/{total}"
+        speed = f", {rate:.0f}/s" if rate > 0 else ""
         left = f", {(total - done) / rate:.0f} s left" if total is not None and rate > 0 else ""
-        show(f"{description}: {done}{of}, {rate:.0f}/s{left}")
+        show(f"{description}: {done}{of}{speed}{left}")
 
     return report

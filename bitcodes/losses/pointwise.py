@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from bitcodes.losses.base import HashLoss, LossAndLogits
 from bitcodes.losses.centers import hash_centers, minimum_distance, spread_levels
+from bitcodes.wording import counted
+
+_CLOSE = 0.25  # of the bits, in which the codes of two classes differ at least
 
 
 class ClassifierLoss(HashLoss):
@@ -87,10 +90,16 @@ class CenterLoss(HashLoss):
         votes = targets @ self.centers  # (B, K)
         return torch.where(votes == 0, self.ties, votes.sign())
 
-    def describe(self) -> str:
-        """How far apart the centers are."""
+    def describe(self) -> str | None:
+        """A warning if two centers are so close that a few wrong bits mix up their classes."""
         least = minimum_distance(self.centers.cpu().numpy())
-        return f"the target codes of any two classes differ in at least {least} of {self.bits} bits"
+        if least >= self.bits * _CLOSE:
+            return None
+        return (
+            f"{counted(len(self.centers), 'class', 'classes')} are many for "
+            f"{counted(self.bits, 'bit')}: the codes of two of them differ in only {least}; a "
+            "larger --bits sets them further apart"
+        )
 
 
 class DitheredCenterLoss(CenterLoss):

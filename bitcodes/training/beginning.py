@@ -12,6 +12,7 @@ from bitcodes.datasets.class_folders import prepare_folder
 from bitcodes.errors import ConfigError, ModelError
 from bitcodes.settings import Settings
 from bitcodes.sources.description import recorded_names
+from bitcodes.wording import as_utf8
 
 
 def check(settings: Settings) -> tuple[Settings, str | None]:
@@ -27,6 +28,11 @@ def check(settings: Settings) -> tuple[Settings, str | None]:
 @contextmanager
 def run_folder(run: Path) -> Iterator[None]:
     """Have the folder of a run; an empty one goes again, with the parents that were made for it."""
+    if as_utf8(path := str(run.absolute())) != path:
+        raise ConfigError(
+            f"{path}: the path of a run must be UTF-8, because TensorBoard and safetensors take no "
+            "other; choose another folder with --run"
+        )
     made = [path for path in (run, *run.parents) if not path.exists()]
     try:
         run.mkdir(parents=True, exist_ok=True)

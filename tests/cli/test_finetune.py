@@ -27,6 +27,7 @@ from bitcodes.cli import console
 from bitcodes.cli.app import app
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.losses import LossName
+from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import read_list
@@ -187,6 +188,31 @@ def test_validation_that_measures_nothing_says_so(
         assert lines[-2].endswith("of training; the model is that of the last epoch")
     metrics = Path("runs/colours-small-csq-48/metrics.jsonl").read_text()
     assert not json.loads(metrics).keys() & {"val_map", "val_error"}
+
+
+@pytest.mark.posix
+def test_names_that_are_not_utf_8(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = Path(os.fsdecode(b"caf\xe9"))
+    for path in sorted(data.glob("*.png"))[:24]:
+        place = odd / (str(odd) if int(path.stem) % 2 else "tea")
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    assert run("--data", odd, *QUICK, "--max-steps", 1) == 0
+    made = Path("runs/caf_e9-small-csq-48")
+    assert load_settings(made).data == odd.absolute()
+    assert load_model(made).class_names == (r"caf\xe9", "tea")
+    assert commands.run("evaluate", "--workers", 0) == 0
+    assert commands.run("encode", odd, "--workers", 0) == 0
+    before = sorted(Path().rglob("*"))
+    capsys.readouterr()
+    for folder in (data, odd):
+        assert run("--data", folder, *QUICK, "--max-steps", 1, "--run", Path("my", odd, "run")) == 1
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.endswith(
+            r"my/caf\xe9/run: the path of a run must be UTF-8, because TensorBoard and safetensors "
+            "take no other; choose another folder with --run"
+        )
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_the_folder_may_be_named_without_an_option(

@@ -1,5 +1,6 @@
 """The losses of single images against loops written from their formulas, and by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -339,12 +340,21 @@ def test_dithered_codes_tell_how_far_apart_the_outputs_are() -> None:
             assert int((plain[i] != plain[j]).sum()) == bits * (x * y < 0)
 
 
-def test_the_minimum_distance_is_reported() -> None:
+def test_classes_with_centers_close_together_are_warned_of() -> None:
     for name in LOSSES:
-        message = loss_class(name)(48, 10, False, 0).describe()
-        centers = name in ("csq", "dpn", "ortho")
-        line = "the target codes of any two classes differ in at least 24 of 48 bits"
-        assert message == (line if centers else None)
+        assert loss_class(name)(48, 10, False, 0).describe() is None
+        message = loss_class(name)(8, 100, False, 0).describe()
+        if name not in ("csq", "dpn", "ortho"):
+            assert message is None
+            continue
+        centers = loss_class(name)(8, 100, False, 0).centers
+        pairs = itertools.combinations(centers.tolist(), 2)
+        least = min(sum(a != b for a, b in zip(*pair, strict=True)) for pair in pairs)
+        assert least < 2
+        assert message == (
+            "100 classes are many for 8 bits: the codes of two of them differ in only "
+            f"{least}; a larger --bits sets them further apart"
+        )
 
 
 def test_centers_are_saved_with_the_loss() -> None:
