@@ -30,8 +30,8 @@ def run_folder(run: Path) -> Iterator[None]:
     """Have the folder of a run; an empty one goes again, with the parents that were made for it."""
     if as_utf8(whole := str(run.absolute())) != whole:
         raise ConfigError(
-            f"{whole}: the path of a run must be UTF-8, because TensorBoard and safetensors take no "
-            "other; choose another folder with --run"
+            f"{whole}: the path of a run must be UTF-8, because TensorBoard and safetensors take "
+            "no other; choose another folder with --run"
         )
     made = [path for path in (run, *run.parents) if not path.exists()]
     try:
