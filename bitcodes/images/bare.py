@@ -66,28 +66,42 @@ def _is_sound(chunk: bytes) -> bool:
     return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
 
 
+def jpeg_process(content: bytes) -> int:
+    """The marker of the frame of a JPEG, 0xC0 to 0xCF, which says how it is coded; 0: none."""
+    markers = (marker for marker, _, _ in _segments(content))
+    return next((marker for marker in markers if marker in _FRAMES), 0)
+
+
 def _jpeg(content: bytes, exif: list[bytes]) -> Iterator[bytes]:
     """All but the segments of applications, of which Adobe's says what the colours are."""
     yield content[:2]
+    end = 2
+    for marker, start, end in _segments(content):
+        if content.startswith(_EXIF, start + 4):
+            exif.append(content[start + 10 : end])
+        if marker not in _APPLICATIONS:
+            yield content[start:end]
+    yield content[end:]
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """The segments of a JPEG before its pixels: markers, and where each begins and ends."""
     place = 2
     for _ in range(_PARTS):
         if place + 4 > len(content):
-            break
+            return
         marker = content[place + 1] if content[place] == 0xFF else _SCAN
         if marker == _SCAN:  # or anything
-            break
+            return
         if marker == 0xFF:  # filling
             place += 1
             continue
         end = place + 2 + int.from_bytes(content[place + 2 : place + 4])
-        if content.startswith(_EXIF, place + 4):
-            exif.append(content[place + 10 : end])
-        if marker not in _APPLICATIONS:
-            yield content[place:end]
+        yield marker, place, end
         place = end
-    yield content[place:]
 
 
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN = 0xDA  # after which the pixels come
 _APPLICATIONS = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})  # and comments
 

@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from pathlib import PurePath
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bitcodes.errors import ImageError
@@ -21,6 +23,9 @@ RAW_HINT = "a camera RAW file, which is not supported without rawpy: pip install
 
 _SMALL = 256
 """Previews with a shorter side are not shown: the RAW data is developed instead."""
+_TINY = 128
+"""Previews with a shorter side are not shown either where the development is lost."""
+_MOST = 0.7
 _MAGICS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 _TIFF = (b"II*\0", b"MM\0*")
 _SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 254, 259, 262, 330, 50706
@@ -75,16 +80,19 @@ def raw_preview(file: BinaryIO) -> tuple[Image.Image, int]:
         with held_back(), rawpy.imread(file) as raw:
             check_size(raw.sizes.raw_width, raw.sizes.raw_height)
             preview = _preview(raw)
-            if preview is not None:
-                turned = _ORIENTATIONS.get(raw.sizes.flip, 1)
-                return preview, orientation_of(preview) or turned
-            return Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True)), 1
+            if preview is None or min(preview.size) < _SMALL:
+                developed = raw.postprocess(half_size=True, use_camera_wb=True)
+                if preview is None or min(preview.size) < _TINY or not _is_lost(developed):
+                    return Image.fromarray(developed), 1
+            turned = _ORIENTATIONS.get(raw.sizes.flip, 1)
+            return preview, orientation_of(preview) or turned
     except rawpy.LibRawFileUnsupportedError:
         raise UnknownRawError(
             "a camera RAW file of a kind that is not supported by LibRaw"
         ) from None
     except rawpy.LibRawError as error:
-        raise ImageError(f"a camera RAW file that is damaged or truncated: {error}") from None
+        said = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+        raise ImageError(f"a camera RAW file that is damaged or truncated: {said}") from None
 
 
 def _preview(raw: "rawpy.RawPy") -> Image.Image | None:  # type: ignore[name-defined] # noqa: F821
@@ -98,4 +106,9 @@ def _preview(raw: "rawpy.RawPy") -> Image.Image | None:  # type: ignore[name-def
         image: Image.Image = Image.open(io.BytesIO(thumbnail.data), formats=("JPEG",))
     else:
         image = Image.fromarray(thumbnail.data)
-    return image if min(image.size) >= _SMALL else None
+    return image
+
+
+def _is_lost(pixels: NDArray[np.uint8]) -> bool:
+    """Whether most pixels are white, as of film scans that LibRaw takes for photographs."""
+    return float((pixels == 255).mean()) > _MOST

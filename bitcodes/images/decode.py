@@ -11,7 +11,7 @@ from PIL import Image, JpegImagePlugin
 
 from bitcodes.errors import ImageError
 from bitcodes.files import NotAFileError, open_regular
-from bitcodes.images.bare import bare
+from bitcodes.images.bare import bare, jpeg_process
 from bitcodes.images.claims import MAX_PIXELS, check_scans, check_size
 from bitcodes.images.decoder_noise import held_back
 from bitcodes.images.depth import brighten_deep, gray_to_8_bits, is_deep
@@ -30,7 +30,8 @@ Box = tuple[float, float, float, float]
 
 # A progressive JPEG repeats every pixel in each of its scans, and a scan can take a few bytes.
 _MAX_SCANNED_PIXELS = 4_000_000_000
-
+_UNSUPPORTED = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
+"""Hierarchical JPEGs, and lossless ones in arithmetic coding: ITU-T T.81, table B.1."""
 
 _METHODS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -214,9 +215,32 @@ def _converted(rgb: Image.Image) -> Image.Image:
 def _load(image: Image.Image) -> None:
     """Decode the pixels; what libtiff says about its trouble becomes a part of the error."""
     tiles = getattr(image, "tile", None)
-    if not tiles or tiles[0][0] != "libtiff":
+    decoder = tiles[0][0] if tiles else ""
+    if decoder == "jpeg2k":
+        try:
+            image.load()
+        except OSError as error:  # OpenJPEG does not tell them apart
+            raise OSError(f"{error} (or a kind of JPEG 2000 that is not decoded here)") from error
+    elif decoder == "jpeg":
+        _load_jpeg(image)
+    elif decoder != "libtiff":
         image.load()
-        return
+    else:
+        _load_tiff(image)
+
+
+def _load_jpeg(image: Image.Image) -> None:
+    file: BinaryIO = image.fp  # type: ignore[attr-defined]
+    try:
+        image.load()
+    except OSError as error:
+        file.seek(0)
+        if (process := jpeg_process(file.read())) in _UNSUPPORTED:
+            raise OSError(f"a JPEG of the unsupported process {process:#x}") from error
+        raise
+
+
+def _load_tiff(image: Image.Image) -> None:
     with held_back() as noise:
         try:
             image.load()

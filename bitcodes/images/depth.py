@@ -13,7 +13,8 @@ _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF 6.0's tags
 _RANGES = ((340, 341), (280, 281))  # smallest and largest: of SMinSampleValue, of MinSampleValue
 _WHITE_IS_ZERO, _UNSIGNED, _SIGNED = 0, 1, 2
 _DEPTHS = (8, 10, 12, 14, 16)
-_HEAD = 1 << 16  # bytes of JPEG 2000 in which its codestream begins
+PRECISION = "precision"
+"""The key, in an image's info, of what JPEG 2000 says of its first channel: Ssiz (A.5.1)."""
 _PPM = ("ppm", "ppm_plain")  # Pillow's decoders, whose arguments are mode and white
 _NO_DATA = 42113  # GDAL's tag
 _FILLERS = {-9999.0: 1, -99999.0: 1, -32767.0: 2, -32768.0: 2, -(2.0**31): 2}
@@ -22,6 +23,7 @@ from the other values as these are from each other."""
 _ENDLESS = 1e30
 """So do real numbers beyond this."""
 _SAMPLES = 1_000_000
+_SPARKS, _STARS = 0.1, 0.5  # percent of all pixels that may lie beyond black and white
 _MOST_OF_IT = 4  # times as wide: a range with sparks in it
 
 Range = tuple[float, float]
@@ -62,22 +64,9 @@ def gray_to_8_bits(image: Image.Image, of_16_bits: bool = False) -> Image.Image:
 def is_deep(image: Image.Image) -> bool:
     """Whether an image that is not decoded yet has 16 bits per channel in its file."""
     if image.format == "JPEG2000":
-        return _jpeg2000_bits(image) == 16
+        return bool(image.info.get(PRECISION, 0) & 127 == 15)
     tiles = getattr(image, "tile", None) or []
     return any(";16" in str(tile[3]) or (tile[0] in _PPM and tile[3][1] == 65535) for tile in tiles)
-
-
-def _jpeg2000_bits(image: Image.Image) -> int:
-    """Bits of the first channel: ISO/IEC 15444-1, A.5.1, Ssiz."""
-    file = getattr(image, "fp", None)
-    if file is None:
-        return 0
-    start = file.tell()
-    file.seek(0)
-    head = file.read(_HEAD)
-    file.seek(start)
-    place = head.find(b"\xff\x4f\xff\x51") + 42
-    return (head[place] & 127) + 1 if 42 <= place < len(head) else 0
 
 
 def brighten_deep(image: Image.Image) -> Image.Image:
@@ -141,7 +130,11 @@ def _stated_range(
     """Black and white as the file states them, if it does and all values lie between."""
     low, high = float(values.min()), float(values.max())
     is_whole = values.dtype.kind in "iu"
-    if image.format in ("PPM", "JPEG2000") and is_whole and not (of_16_bits and high < 16384):
+    if image.format == "FITS":  # which never states them, and stars are far brighter than all else
+        return _middle(values, _STARS)
+    if image.info.get(PRECISION, 0) & 128:  # signed: Pillow adds half of the range
+        return low, high
+    if image.format in ("PPM", "JPEG2000") and is_whole and not of_16_bits:
         return 0, 65535  # Pillow scales the depth in the header to 16 bits
     stated: list[Range] = []
     for low_tag, high_tag in _RANGES:
@@ -169,9 +162,7 @@ def _number(value: Any) -> float:
 def _range_of(values: NDArray[Any], is_signed: bool) -> Range:
     """Black and white that go with the values themselves."""
     if values.dtype.kind == "f":
-        # A few sparks may lie beyond white.
-        sample = values.ravel()[:: max(1, values.size // _SAMPLES)]
-        least, most = np.percentile(sample, (0.1, 99.9), method="nearest").tolist()
+        least, most = _middle(values, _SPARKS)
         for white in (1, *(2**depth - 1 for depth in _DEPTHS)):
             if -0.1 * white <= least and white / 4 < most <= 1.1 * white:
                 return 0, white
@@ -181,6 +172,8 @@ def _range_of(values: NDArray[Any], is_signed: bool) -> Range:
     low, high = int(values.min()), int(values.max())
     if low < 0:
         return low, high
+    if high < 2**16:
+        low, high = map(int, _middle(values, _SPARKS))
     depths = sorted({*_DEPTHS, 15}) if is_signed else _DEPTHS
     white = next((2**bits - 1 for bits in depths if (2**bits - 1) / 4 < high < 2**bits), 0)
     if white == 0:
@@ -189,3 +182,10 @@ def _range_of(values: NDArray[Any], is_signed: bool) -> Range:
     part = 4 if white < 2**15 - 1 else 8
     is_flat = white > 255 and 0 < high - low < white / part and not _is_of_8_bits(values, white)
     return (low, high) if is_flat else (0, white)
+
+
+def _middle(values: NDArray[Any], share: float) -> Range:
+    """The range of all but a share, in percent, of the smallest and of the largest values."""
+    sample = values.ravel()[:: max(1, values.size // _SAMPLES)]
+    low, high = np.percentile(sample, (share, 100 - share), method="nearest").tolist()
+    return low, high

@@ -19,6 +19,7 @@ from bitcodes.images.camera_raw import (
 )
 from bitcodes.images.claims import check_boxes, check_size
 from bitcodes.images.code_points import png_colours, profile_of
+from bitcodes.images.depth import PRECISION
 from bitcodes.images.exif import ORIENTATION, orientation_in, xmp_orientation
 from bitcodes.images.jpeg_xl import JXL_HINT, jxl_size
 from bitcodes.images.kinds import why_not_read
@@ -80,6 +81,7 @@ _HEIF_BRANDS = frozenset(
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 # What Pillow identifies without reading it, and what it reads by starting another program.
 _NOT_READ = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
+_JPEG2000_HEAD = 1 << 16  # bytes in which its codestream begins
 _HEIF_HINT = "a HEIF image, which is not supported here: pip install pillow-heif"
 
 
@@ -112,6 +114,8 @@ def begins_like_image(head: bytes) -> bool:
 
 
 def _plugin(head: bytes) -> str | None:
+    if head[:3] == b"\xff\xd8\xff" and b"\xff\xf7" in head:  # JPEG-LS, see ISO/IEC 14495-1
+        return None
     for magic, plugin in _MAGICS.items():
         if head.startswith(magic):
             return plugin
@@ -162,6 +166,34 @@ def _open_png(file: BinaryIO) -> tuple[Image.Image, None]:
     return image, None
 
 
+def _open_jpeg2000(file: BinaryIO) -> tuple[Image.Image, None]:
+    """A JPEG 2000 image, and the depth of its first channel (ISO/IEC 15444-1, A.5.1)."""
+    from PIL import Jpeg2KImagePlugin  # noqa: F401
+
+    image = _open_known("Jpeg2K", file)
+    file.seek(0)
+    head = file.read(_JPEG2000_HEAD)
+    place = head.find(b"\xff\x4f\xff\x51")
+    image.info[PRECISION] = int.from_bytes(head[place + 42 : place + 43]) if place >= 0 else 0
+    return image, None
+
+
+def _open_psd(file: BinaryIO) -> tuple[Image.Image, None]:
+    """A Photoshop document, if it is of a kind that Pillow reads."""
+    from PIL import PsdImagePlugin
+
+    file.seek(0)
+    head = file.read(26)
+    if head[4:6] == b"\0\2":
+        raise ImageError("a large Photoshop document (PSB), which is not supported")
+    bits, mode = int.from_bytes(head[22:24]), int.from_bytes(head[24:26])
+    if len(head) == 26 and (mode, bits) not in PsdImagePlugin.MODES:
+        raise ImageError(
+            f"a Photoshop document of {bits} bits and colour mode {mode}, which is not supported"
+        )
+    return _open_known("Psd", file), None
+
+
 def _open_tiff(file: BinaryIO) -> tuple[Image.Image, int]:
     """A TIFF image, which Pillow turns while it decodes."""
     from PIL import TiffImagePlugin
@@ -197,7 +229,12 @@ def _open_heif(file: BinaryIO) -> tuple[Image.Image, int]:
     check_boxes(file)
     file.seek(0)
     pillow_heif.options.THUMBNAILS = False
-    image: Image.Image = pillow_heif.HeifImageFile(file, "")  # type: ignore[no-untyped-call]
+    try:
+        image: Image.Image = pillow_heif.HeifImageFile(file, "")  # type: ignore[no-untyped-call]
+    except SyntaxError as error:
+        if "not identified" in str(error):  # it is sound, but its pixels are of another kind
+            raise ImageError("a HEIF image of a kind that is not supported here") from None
+        raise
     colours = image.info.get("nclx_profile")
     if "icc_profile" not in image.info and colours is not None:
         primaries, transfer = colours["color_primaries"], colours["transfer_characteristics"]
@@ -223,8 +260,10 @@ def _open_jxl(file: BinaryIO) -> tuple[Image.Image, int | None]:
 _OPENERS: dict[str, Callable[[BinaryIO], tuple[Image.Image, int | None]]] = {
     "Avif": _open_avif,
     "Heif": _open_heif,
+    "Jpeg2K": _open_jpeg2000,
     "Jxl": _open_jxl,
     "Png": _open_png,
+    "Psd": _open_psd,
     "Tiff": _open_tiff,
 }
 

@@ -1,5 +1,6 @@
 """What files are that are not read here, by their first bytes."""
 
+import zlib
 from typing import BinaryIO
 
 _HEAD = 4096
@@ -8,6 +9,8 @@ _PICTURES = {
     b"\xc5\xd0\xd3\xc6": "an EPS drawing",
     b"\x04%!PS": "an EPS drawing",
     b"%PDF": "a PDF document",
+    b"\xff\xd8\xff\xf7": "a JPEG-LS image",
+    b"\xff\xd8\xff\xe8": "a JPEG-LS image",  # in a SPIFF file
     b"\xd7\xcd\xc6\x9a": "a WMF drawing",
     b"\x01\0\0\0": "an EMF drawing",
     b"v/1\x01": "an OpenEXR image",
@@ -51,7 +54,7 @@ def why_not_read(file: BinaryIO) -> str | None:
     """Why a file is not read, if it is of a known kind that nothing here reads."""
     file.seek(0)
     head = file.read(_HEAD)
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = _unpacked(head).removeprefix(b"\xef\xbb\xbf").lstrip()
     kind = _lookup(_PICTURES, head) or _lookup(_PICTURES, text) or _drawing(text)
     if kind is None and head[128:132] == b"DICM":
         kind = "a DICOM image"
@@ -61,6 +64,16 @@ def why_not_read(file: BinaryIO) -> str | None:
     if kind is None and head and not head.strip(b"\0"):
         kind = "it begins with zeros, as if it had never been written"
     return None if kind is None else f"not an image: {kind}"
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The first bytes of what gzip has compressed, as in .svgz."""
+    if not head.startswith(b"\x1f\x8b"):
+        return head
+    try:
+        return zlib.decompressobj(31).decompress(head, _HEAD)
+    except zlib.error:
+        return head
 
 
 def _lookup(kinds: dict[bytes, str], head: bytes) -> str | None:

@@ -14,7 +14,7 @@ from bitcodes.images.claims import MAX_PIXELS
 _UNSUPPORTED = re.compile(
     r"unsupported|not supported|unimplemented|not implemented|unknown|unrecognized [^d]"
     r"|cannot handle|not configured|not installed|not available|unavailable|no codec"
-    r"|unable to determine",
+    r"|unable to determine|loading plugin",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(r"too (large|many|much)|exceed|limit", re.IGNORECASE)

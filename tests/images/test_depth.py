@@ -13,9 +13,11 @@ from bitcodes.images.decode import open_image
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)
 
 
-def shown(values: np.ndarray, kind: str = "TIFF", **tags: object) -> np.ndarray:
+def shown(
+    values: np.ndarray, kind: str = "TIFF", signed: bool = False, **tags: object
+) -> np.ndarray:
     """The gray levels that come out for a file of these values."""
-    options = {}
+    options: dict[str, object] = {"signed": True} if signed else {}
     if tags:
         info = TiffImagePlugin.ImageFileDirectory_v2()
         for name, value in tags.items():
@@ -251,3 +253,29 @@ def test_big_endian_files_are_as_little_endian_ones(dtype: str) -> None:
         1.1 if big.kind == "i" and big.itemsize == 2 else 260
     )
     assert np.ptp(found[0]) > 100
+
+
+def test_a_few_sparks_do_not_darken_gray_of_sixteen_bits() -> None:
+    values = np.tile(RAMP * 900 + 10, (40, 40)).astype(np.uint16)
+    expected = shown(values)
+    values[0, :9] = 60_000  # hot pixels of a sensor
+    np.testing.assert_array_equal(shown(values)[1:], expected[1:])
+
+
+@pytest.mark.parametrize("offset", [-2000, 0, 29_000])
+def test_signed_jpeg_2000_goes_from_its_smallest_to_its_largest_value(offset: int) -> None:
+    values = (RAMP * 3000 + offset).astype(np.int16).view(np.uint16)
+    found = shown(values, "JPEG2000", signed=True)
+    assert abs(found - RAMP * 255).max() <= 1
+
+
+def test_stars_do_not_hide_what_is_between_them() -> None:
+    sky = np.tile(RAMP * 400 + 30, (40, 40))
+    sky.ravel()[::1000] = 30_000
+    cards = ["SIMPLE  =                    T", "BITPIX  =                   16"]
+    cards += ["NAXIS   =                    2", f"NAXIS1  = {320:20}", f"NAXIS2  = {320:20}", "END"]
+    head = "".join(card.ljust(80) for card in cards).ljust(2880).encode()
+    content = head + sky.astype(">i2").tobytes()
+    found = np.asarray(open_image(content)).astype(int)[::-1, :, 0]  # its rows begin below
+    assert found.shape == (320, 320)
+    assert np.ptp(found[8:16, 8:16]) >= 240

@@ -1,6 +1,7 @@
 """Formats: what is in a file decides which decoder reads it, and every format gives a picture."""
 
 import io
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -198,3 +199,68 @@ def test_the_decoder_is_found_by_content() -> None:
         kind: formats.identify(io.BytesIO(content))[0].format for kind, content in contents.items()
     }
     assert found == {kind: kind for kind in contents}
+
+
+@pytest.mark.parametrize(
+    ("version", "bits", "mode", "words"),
+    [
+        (2, 8, 3, "a large Photoshop document (PSB)"),
+        (1, 16, 3, "a Photoshop document of 16 bits and colour mode 3"),
+        (1, 32, 3, "a Photoshop document of 32 bits and colour mode 3"),
+        (1, 8, 65, "a Photoshop document of 8 bits and colour mode 65"),
+    ],
+)
+def test_photoshop_documents_of_other_kinds(version: int, bits: int, mode: int, words: str) -> None:
+    head = b"8BPS" + struct.pack(">H6xHIIHH", version, 3, 9, 9, bits, mode)
+    assert reason(head + bytes(99)) == f"{words}, which is not supported"
+
+
+def test_a_heif_image_of_other_pixels_is_not_called_damaged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+
+    def refuse(*_: object) -> None:
+        raise SyntaxError("not identified by this driver")
+
+    monkeypatch.setattr(pillow_heif, "HeifImageFile", refuse)
+    assert "not supported" in reason(b"\0\0\0\x18ftypunif\0\0\0\0mif1unif" + bytes(64))
+
+
+def test_jpeg_2000_that_cannot_be_decoded_may_be_of_another_kind() -> None:
+    content = saved(picture(), "JPEG2000")
+    damaged = content[: len(content) // 2] + b"\xff" * 50
+    assert "or a kind of JPEG 2000 that is not decoded here" in reason(damaged)
+
+
+@pytest.mark.parametrize("compression", ["webp", "zstd", "lzma", "jpeg", "packbits", "tiff_lzw"])
+def test_a_compression_of_tiff_is_read_or_named(compression: str) -> None:
+    try:
+        content = saved(picture(), "TIFF", compression=compression)
+    except OSError:  # Pillow's libtiff lacks it: what it says of a file that has it
+        number = {"webp": 50001, "zstd": 50000, "lzma": 34925}[compression]
+        whole = saved(picture(), "TIFF", compression="tiff_adobe_deflate")
+        content = whole.replace(
+            struct.pack("<HHIH", 259, 3, 1, 8), struct.pack("<HHIH", 259, 3, 1, number)
+        )
+        assert content != whole
+        assert reason(content).startswith("not supported: ")
+        return
+    found = np.asarray(open_image(content)).astype(int)
+    assert abs(found - np.asarray(picture())).max() <= (90 if compression == "jpeg" else 0)
+
+
+def test_a_jpeg_of_12_bits_and_jpeg_ls_are_not_supported() -> None:
+    whole = saved(picture("L"), "JPEG")
+    frame = whole.index(b"\xff\xc0")
+    assert reason(whole[: frame + 4] + b"\x0c" + whole[frame + 5 :]).startswith("not supported: ")
+    jpeg_ls = b"\xff\xd8\xff\xf7\0\x0b\x08\0\x08\0\x08\1\1\x11\0\xff\xda\0\x08\1\1\0\0\0\0" + bytes(
+        20
+    )
+    assert reason(jpeg_ls + b"\xff\xd9") == "a JPEG-LS image, which is not supported"
+
+
+@pytest.mark.parametrize("process", [0xC5, 0xC7, 0xCB, 0xCF])
+def test_other_processes_of_jpeg_are_not_called_damaged(process: int) -> None:
+    content = lossless_jpeg().replace(b"\xff\xc3", bytes([0xFF, process]))
+    assert reason(content) == f"not supported: a JPEG of the unsupported process {process:#x}"
