@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -84,16 +84,20 @@ def encode_batches(
     worker, and both run in each process of a cluster if `ray` is its address ("": one on this
     machine). Features take a hundred times the bytes of codes, so leave them out if you can.
 
-    An image whose decoder kills the processes that read it is skipped. In this process, which would
-    be killed too, that works for the first batch alone, if this is to be `careful`: it was killed.
+    An image whose decoder kills the processes that read it is skipped. With 0 workers, this process
+    is killed too; if it was, let the next one be `careful`: its first batch is read by another.
     """
-    if careful and ray is None and (workers != 0 or start_at_once()):
+    if ray is None:
         batches = iter(batches)
-        for batch, places in with_places(batches):
-            if places:
-                yield batch, _encode_apart(model, decode, features, places)
-                break
-            yield batch, _encode_places(model, decode, features, places)
+        first = list(islice(batches, 2))
+        batches = chain(first, batches)
+        is_small = workers != 0 and len(first) == 1 and len(first[0].items) > 1
+        if (careful and (workers != 0 or start_at_once())) or (is_small and start_at_once()):
+            for batch, places in with_places(batches):
+                if places:
+                    yield batch, _encode_apart(model, decode, features, places)
+                    break
+                yield batch, _encode_places(model, decode, features, places)
     yield from _encode_all(model, batches, batch_size, decode, features, workers, ray)
 
 
@@ -116,7 +120,10 @@ def _encode_all(
     work = partial(_encode_places, model, decode, features)
     if ray is not None:
         return in_order_on_ray(work, with_places(batches), ray)
-    rescue = partial(_encode_apart, model, decode, features)
+    rescue = None
+    if workers and isinstance(model, OnnxModel):
+        # Another one, so that processes which are started later do not inherit it open.
+        rescue = partial(_encode_apart, model.with_threads(1), decode, features)
     return in_order(work, with_places(batches), workers, memory_of, rescue)
 
 
@@ -130,11 +137,8 @@ def _encode_places(
 def _encode_apart(
     model: Encoder, decode: Decode, features: bool, places: Sequence[Place]
 ) -> EncodedBatch:
-    """`_encode_places` for a batch that killed a process: others read it, this one computes."""
-    read = read_apart(places, model.preprocessing, decode)
-    if isinstance(model, OnnxModel):
-        model = model.with_threads(1)  # that processes which are started later miss none
-    return _encode(model, read, features)
+    """`_encode_places` for a batch that may kill: other processes read it, this one computes."""
+    return _encode(model, read_apart(places, model.preprocessing, decode), features)
 
 
 def _encode(model: Encoder, read: ReadBatch, features: bool) -> EncodedBatch:

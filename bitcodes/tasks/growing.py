@@ -8,9 +8,10 @@ from pathlib import Path
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.writer import finish_commit
 from bitcodes.errors import CodeSetError, DataError
-from bitcodes.sources.paths import name_from_here, quote_path
+from bitcodes.sources.paths import is_remote, name_from_here, quote_path
 from bitcodes.sources.source import Source
 from bitcodes.tasks.origin import (
+    STDIN,
     Origin,
     is_no_path,
     origins_after,
@@ -53,13 +54,13 @@ def plan(out: Path, origin: Origin, source: Source, *, append: bool, force: bool
     finish_commit(out)
     if force or not os.path.lexists(out):
         return alone
-    existing = CodeSet.open(out)
+    existing = CodeSet.open(out, verify=False)
     before = read_origins(existing, out)
     named = origin.covers(before)
     if named and len(before) > 1:
         drops = Owners(before).only(named)
         return Work((Step(source, append=True, drops=drops),), origin.among(before, named))
-    if not named:
+    if not named or STDIN in origin.images:
         _check_left(existing, out, origin, source, before)
     return alone
 
@@ -100,14 +101,17 @@ def _open(origin: Origin, out: Path) -> Source:
 def _check_left(
     existing: CodeSet, out: Path, origin: Origin, source: Source, before: tuple[Origin, ...]
 ) -> None:
-    """Raise CodeSetError if images would be dropped that are not among those named."""
+    """Raise CodeSetError if images would be dropped that are there and not among those named."""
+    if existing.root_name != source.root:  # which encode refuses
+        return
     is_same_part = (existing.header.source or "").endswith(source.digest[64:])
-    if existing.root_name != source.root or (is_same_part and origin.includes(before)):
-        return  # other roots are refused by encode
+    if is_same_part and origin.includes(before) and STDIN not in origin.images:
+        return
     left = Update(source, existing, append=False).paths_left()
     if not before and is_same_part:
         owners = Owners((origin,))
         left = [path for path in left if not owners.of(path)]
+    left = list(filter(_is_there, left))
     if left:
         made = f"was made from {origins_in_words(before)}" if before else "exists already"
         count = f"{len(left):,} of its {counted(existing.count, 'image')}"
@@ -116,3 +120,12 @@ def _check_left(
             f"example {quote_path(left[0])}. To keep them and add these, use --append; to drop "
             "them, --force; or write to another file with -o"
         )
+
+
+def _is_there(path: str) -> bool:
+    """Whether an image is still there, as far as a look at its file or its archive tells."""
+    if is_remote(path):
+        return True
+    while path and not os.path.lexists(path):
+        path = path.rpartition("/")[0]
+    return not os.path.isdir(path)  # noqa: PTH112

@@ -98,7 +98,7 @@ def origins_after(codes: Path, origin: Origin, append: bool, force: bool) -> tup
         return (origin,)
     if force:  # it appends or replaces
         return ()
-    before = read_origins(CodeSet.open(codes), codes)
+    before = read_origins(CodeSet.open(codes, verify=False), codes)
     if not before:
         return ()
     numbers = origin.covers(before)

@@ -65,26 +65,35 @@ def open_reduced(file, reduction):
     return whole(file, reduction)
 
 reading.open_reduced = open_reduced
-main(["encode", "photos", *sys.argv[1:]])
+main(sys.argv[1:])
 """
+
+
+def _run_deadly(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run bitcodes with a decoder that kills its process at the image 06.png."""
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    return subprocess.run(
+        [sys.executable, "-c", DEADLY, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 @pytest.mark.parametrize("size", [5, 32])
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.proc  # Linux alone starts processes without importing the main module
-def test_a_decoder_that_kills_the_only_process_costs_one_image(
-    place: Path, capsys: pytest.CaptureFixture[str], engine: str, size: int
+def test_a_decoder_that_kills_its_process_costs_one_image(
+    place: Path, engine: str, size: int, workers: int
 ) -> None:
     model = ("--run", "built-in") if engine == "onnx" else ("--run", "runs/one")
-    same = (*model, "--engine", engine, "--batch-size", size, "--workers", 0)
-    command = [sys.executable, "-c", DEADLY, *map(str, same)]
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    killed = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL
-    assert not Path("codes.npy").exists()
-    again = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    same = (*model, "--engine", engine, "--batch-size", size, "--workers", workers)
+    if workers == 0:
+        assert _run_deadly("encode", "photos", *same).returncode == -signal.SIGKILL
+        assert not Path("codes.npy").exists()
+    done = _run_deadly("encode", "photos", *same)
+    assert done.returncode == 0, done.stderr
     skipped = dict(CodeSet.open("codes.npy").skipped)
     assert skipped.keys() == {"06.png", "a b.jpg"} and "was killed" in skipped["06.png"]
     assert commands.run("encode", "photos", "-o", "whole.npy", *same) == 0
@@ -93,6 +102,15 @@ def test_a_decoder_that_kills_the_only_process_costs_one_image(
     made = CodeSet.open("codes.npy")
     assert list(made.paths) == [whole.paths[row] for row in rows]
     assert made.codes.tolist() == whole.codes[rows].tolist()
+
+
+@pytest.mark.proc
+def test_a_query_that_kills_its_process_is_left_out_of_several(place: Path) -> None:
+    assert run("photos", "--run", "built-in") == 0
+    done = _run_deadly("search", "photos/06.png", "photos/05.png", "-k", 1)
+    assert done.returncode == 0, done.stderr
+    assert "photos/06.png left out: each process that read it was killed" in done.stderr
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["photos/05.png"]
 
 
 def test_lists_and_standard_input(

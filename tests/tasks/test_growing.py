@@ -1,7 +1,9 @@
 """A code set follows all that it was made from: nothing is dropped that was not named."""
 
+import io
 import os
 import shutil
+import sys
 import tarfile
 from functools import partial
 from pathlib import Path
@@ -143,6 +145,40 @@ def test_other_images_are_not_dropped_without_force(
     assert places() == images("a", "b", "c")
     assert encode(*after, "--force") == 0
     assert set(places()) <= set(images("a", "c"))
+
+
+def test_images_that_are_gone_may_be_left_out(place: Path) -> None:
+    names = images("a", "b")
+    assert encode(*names, "a.tar") == 0
+    for name in (names[1], names[5]):
+        Path(name).unlink()
+    shutil.copy(names[0], "a/new.png")
+    left = [names[0], *names[2:5], *names[6:]]
+    assert encode(*left, "a/new.png") == 1  # the archive is there
+    assert encode(*left, "a/new.png", "a.tar") == 0
+    assert places() == [*left, "a/new.png", *images("a.tar")]
+    Path("a.tar").unlink()
+    assert encode(*left) == 1  # new.png is there
+    assert encode(*left, "a/new.png") == 0
+    assert places() == [*left, "a/new.png"]
+
+
+def test_other_paths_on_standard_input_are_not_the_same_source(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give(*paths: str) -> None:
+        lines = "".join(f"{path}\n" for path in paths).encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+
+    give(*images("a"))
+    assert encode("-") == 0
+    give(*images("b"))
+    assert encode("-") == 1
+    assert "was made from '-', and 4 of its 4 images are not among these" in last_line(capsys)
+    Path("a/00.png").unlink()
+    give(*images("a", "b")[1:])
+    assert encode("-") == 0
+    assert places() == images("a", "b")[1:]
 
 
 def test_a_set_that_does_not_know_its_sources_keeps_what_is_elsewhere(
