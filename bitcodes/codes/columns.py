@@ -62,8 +62,14 @@ def as_stored(
     }
 
 
+def _has_columns(array: Array) -> bool:
+    """Whether each row holds something; an array of no rows may be of any width."""
+    return array.ndim < 2 or array.shape[1] > 0 or not len(array)
+
+
 def _as_labels(array: Array, count: int, classes: int) -> Array:
     fits = array.dtype.kind in "iub" and array.ndim in (1, 2) and len(array) == count
+    fits = fits and _has_columns(array)
     expected = f"labels must be integers (N,), or zeros and ones (N, C), for N = {count} codes"
     require(fits, expected, array)
     kind = LABELS if array.ndim == 1 else MULTI_HOT
@@ -93,6 +99,7 @@ def check_labels(labels: Array, classes: int) -> None:
 
 def _as_features(array: Array, count: int) -> Array:
     fits = array.dtype.kind == "f" and array.ndim == 2 and len(array) == count
+    fits = fits and _has_columns(array)
     require(fits, f"features must be floats of the shape (N, D) for N = {count} codes", array)
     with np.errstate(over="ignore"):  # reported below
         converted = array.astype(DTYPES["features"])
@@ -181,7 +188,7 @@ def check_stored(role: str, array: Array, count: int, bits: int, path: Path) -> 
     widths = {"codes": code_bytes(bits), "stat": 2}
     width = widths.get(role, array.shape[1] if array.ndim > 1 else 0)
     dtype, shape = stored_type(role, count, width)
-    if array.dtype != dtype or array.shape != shape:
+    if array.dtype != dtype or array.shape != shape or not _has_columns(array):
         raise CodeSetError.damaged(
             path,
             f"expected {role} as {dtype.name} {shape}, for {counted(count, 'code')} of "

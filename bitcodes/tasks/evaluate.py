@@ -125,7 +125,7 @@ def _evaluate_run(
     `encode` makes the code sets of the lists in a folder in another, and says their protocol. A
     record holds what identifies the model and the lists that the codes were made from. While these
     are the same, neither the model nor torch is loaded. The slow two-stage scores are stored too,
-    with digests of the headers of the code sets.
+    with digests of their file and of the headers of the code sets.
     """
     folder, identity = _place(run, data)
     lists, notes = lists_of(data, folder)
@@ -139,14 +139,15 @@ def _evaluate_run(
 
     headers = _digests(*(folder / f"{part}.json" for part in _PARTS))
     headers["bitcodes"] = __version__
-    is_stored = not exclude_self and record.get("two_stage_of") == headers
+    scores = folder / _TWO_STAGE
+    is_stored = not exclude_self and record.get("two_stage_of") == headers | _digests(scores)
     result = score_code_sets(
         *sets,
         exclude_self=exclude_self,
         about={
             "run": escape(str(run)),
             "data": escape(str(data.named)),
-            "protocol": record.get("protocol"),
+            "protocol": said if isinstance(said := record.get("protocol"), str) else None,
         },
         notes=[
             *notes,
@@ -158,12 +159,13 @@ def _evaluate_run(
                 if code_set.skipped
             ),
         ],
-        two_stage=_read_scores(folder / _TWO_STAGE, sets[0].count) if is_stored else None,
+        two_stage=_read_scores(scores, sets[0].count) if is_stored else None,
     )
     if not exclude_self and not is_stored:
-        with atomic_write(folder / _TWO_STAGE) as file:
+        with atomic_write(scores) as file:
             np.save(file, result.scores["two_stage"])
-        write_json_atomic(folder / _RECORD, {**record, "two_stage_of": headers})
+        made_of = headers | _digests(scores)
+        write_json_atomic(folder / _RECORD, {**record, "two_stage_of": made_of})
     return result
 
 

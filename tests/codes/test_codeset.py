@@ -338,6 +338,23 @@ def test_sizes_beyond_memory(tmp_path: Path, shape: tuple[int, ...]) -> None:
         CodeSet.open(tmp_path / "theirs.npy")
 
 
+@pytest.mark.parametrize(("role", "dtype"), [("labels", np.uint8), ("features", np.float16)])
+def test_columns_of_nothing(tmp_path: Path, role: str, dtype: type) -> None:
+    """A writer could not tell them from none; so no set has them, nor takes them."""
+    codes, some = np.zeros((3, 1), np.uint8), np.ones((3, 2), dtype)
+    with pytest.raises(CodeSetError, match=rf"found {np.dtype(dtype)} \(3, 0\)"):
+        CodeSet.from_arrays(codes, 8, **{role: some[:, :0]})
+    save_code_set(CodeSet.from_arrays(codes, 8, **{role: some}), tmp_path / "a.npy")
+    np.save(tmp_path / f"a.{role}.npy", some[:, :0])
+    header = parse_header((tmp_path / "a.json").read_bytes(), tmp_path / "a.json")
+    content = (tmp_path / f"a.{role}.npy").read_bytes()
+    entry = FileEntry(size=len(content), crc32=zlib.crc32(content))
+    changed = header.model_copy(update={"files": {**header.files, role: entry}})
+    (tmp_path / "a.json").write_bytes(changed.to_bytes())
+    with pytest.raises(CodeSetError, match=rf"a\.{role}\.npy: .*found .* \(3, 0\)"):
+        CodeSet.open(tmp_path / "a.npy")
+
+
 def test_features_that_are_not_finite(tmp_path: Path) -> None:
     features = np.ones((3, 2), np.float16)
     codes = np.zeros((3, 1), np.uint8)

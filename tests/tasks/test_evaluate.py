@@ -141,6 +141,19 @@ def test_kept_codes_that_are_damaged_are_made_anew(place: Path) -> None:
     (folder / "evaluated.json").write_text("[]")
     (folder / "queries.labels.npy").unlink()
     assert evaluate().figures == pytest.approx(first.figures, nan_ok=True)
+    scores = np.load(folder / "two_stage.npy")
+    for other in (scores / 2, scores * np.nan, scores[::-1] + 1e-9, scores.astype(np.float32)):
+        np.save(folder / "two_stage.npy", other)  # a sound file, but not that of this evaluation
+        assert evaluate().figures == pytest.approx(first.figures, nan_ok=True)
+        np.testing.assert_array_equal(np.load(folder / "two_stage.npy"), scores)
+
+
+@pytest.mark.parametrize("protocol", [3, ["a"], {"a": "b"}, None])
+def test_a_kept_protocol_that_is_no_text_is_left_out(place: Path, protocol: object) -> None:
+    evaluate()
+    file = place / "runs/tiny/evaluation/evaluated.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "protocol": protocol}))
+    assert evaluate().about["protocol"] is None
 
 
 def test_other_data_has_a_folder_of_its_own(place: Path) -> None:
