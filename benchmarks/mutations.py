@@ -101,7 +101,7 @@ def player(kind: str, base: Path) -> Callable[[Any], None]:
 
     bases.quicken()
     module = _module(kind)
-    module.ready()
+    module.ready(base)
     return partial(module.play, base)
 
 

@@ -34,7 +34,7 @@ def build(base: Path) -> None:
     command("encode", base / "photos", "-o", base / "known.npy", "--run", run, *WORKERS)
 
 
-def ready() -> None:
+def ready(base: Path) -> None:
     """Nothing more is needed."""
 
 

@@ -48,24 +48,24 @@ def export_no_more() -> None:
     engines.export_now = load_only  # type: ignore[assignment]
 
 
-def compile_kernels() -> None:
-    """Search with every kernel once: the first use of each takes seconds."""
+def compile_kernels(file: Path) -> None:
+    """Search a set in every way that trials do: the first use of a kernel takes seconds."""
     import numpy as np
 
+    from bitcodes import CodeSet
     from bitcodes.hamming import scanner
-    from bitcodes.hamming.index import HammingIndex, group
-    from bitcodes.hamming.multi import with_tables
+    from bitcodes.hamming.index import HammingIndex
+    from bitcodes.hamming.multi import MultiIndex
+    from bitcodes.hamming.stored import open_index
 
     before, scanner.PLAIN_LIMIT = scanner.PLAIN_LIMIT, -1
-    codes = np.random.default_rng(0).integers(0, 256, (40, 128), np.uint8)
-    codes[30:] = codes[:10]
-    for bits in (16, 20, 64, 65, 1024):
-        some = np.packbits(np.unpackbits(codes, axis=1, count=bits), axis=1)
-        distinct = np.unique(some, axis=0)
-        for grouped in (group(some, bits), group(distinct, bits)):
-            for index in (HammingIndex(some, bits), grouped, with_tables(grouped, "tables")):
-                for queries in (some[:1], some[:7], some):
-                    index.search(queries, 3)
-                    index.within(queries, 3)
-                    index.within(queries, 3, limit=2)
+    code_set = CodeSet.open(file)
+    saved = open_index(code_set)
+    assert isinstance(saved, MultiIndex)
+    saved.method = "tables"
+    for index in (saved, saved.grouped, HammingIndex(code_set)):
+        for queries in (np.array(code_set.codes[:1]), np.array(code_set.codes[::5])):
+            index.search(queries, 6)
+            index.within(queries, 4)
+            index.within(queries, 4, limit=2)
     scanner.PLAIN_LIMIT = before

@@ -43,7 +43,7 @@ def build(base: Path) -> None:
         command("encode", base / "photos", *words)
 
 
-def ready() -> None:
+def ready(base: Path) -> None:
     """Register the backbones, and export nothing from here on."""
     import small  # noqa: F401
     import tiny  # noqa: F401

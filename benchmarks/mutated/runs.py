@@ -31,11 +31,11 @@ def build(base: Path) -> None:
     command("evaluate", base / "run", *WORKERS)
     command("encode", base / "data", "-o", base / "known.npy", "--run", base / "run", *WORKERS)
     shutil.copytree(base / "run", base / "whole")
-    ready()
+    ready(base)
     _finetune(base / "data", base / "whole", EPOCHS)
 
 
-def ready() -> None:
+def ready(base: Path) -> None:
     """Let nothing be exported from here on."""
     import small  # noqa: F401 - registers its backbone
 

@@ -59,12 +59,13 @@ def build(base: Path) -> None:
         command("index", folder / "codes.npy", "--tables")
 
 
-def ready() -> None:
+def ready(base: Path) -> None:
     """Let torch know the model's backbone, should a set want torch; compile the kernels."""
     import tiny  # noqa: F401
 
     export_no_more()
-    compile_kernels()
+    for kind in KINDS:
+        compile_kernels(base / "sets" / kind / "codes.npy")
 
 
 def play(base: Path, trial: Trial) -> None:

@@ -135,7 +135,7 @@ class Trial:
 
     def _look_at_text(self, name: str, output: Output) -> None:
         for text in (output.out, output.err):
-            if bad := sorted({letter for letter in text if is_control(letter)}):
+            if bad := sorted({letter for letter in set(text) if is_control(letter)}):
                 self._problem("controls", name, ascii(bad))
             if _OWN.search(text):
                 self._problem("traceback", name, "one is printed")
