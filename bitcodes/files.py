@@ -103,6 +103,22 @@ def _tell(what: str, path: Path, error: OSError) -> None:
             listener(f"{what} (the drive with {path} answers: {error.strerror})")
 
 
+def check_folder_of(path: Path, made: str = "") -> None:
+    """Raise BitcodesError unless the folder is there that `path` is to be written into.
+
+    No output makes folders for itself, where a slip of the hand would go unseen. `made` is the one
+    exception: a folder in the working folder, such as runs, that is made when it is needed.
+    """
+    folder = path.parent
+    if folder.is_dir() or (made and path.absolute().is_relative_to(Path(made).absolute())):
+        return
+    if os.path.lexists(folder):
+        raise BitcodesError(f"cannot write {path}: {folder} is not a folder; name another place")
+    raise BitcodesError(
+        f"cannot write {path}: there is no folder {folder}; create it, or name another place"
+    )
+
+
 def fsync_dir(path: Path) -> None:
     """Make the names in a directory durable, on systems and drives that can."""
     if not _POSIX:

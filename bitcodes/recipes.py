@@ -37,7 +37,7 @@ def gather_settings(
     default. Raises ConfigError, which names every wrong or unknown setting.
     """
     values = {} if file is None else read_settings_file(file)
-    where = "settings" if file is None else f"{file} and flags"
+    where = "" if file is None else f"{file} and options"
     if file is None or not params.is_params(values):
         start = {} if recipe is None else RECIPES[recipe]
         return RunSettings(Settings.build(start | values | options, where))

@@ -23,7 +23,7 @@ from typing_extensions import TypeVar
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
 from bitcodes.losses import LossName, families
-from bitcodes.settings_file import explain
+from bitcodes.settings_file import expectation, explain
 from bitcodes.wording import counted
 
 Auto = Literal["auto"]
@@ -35,6 +35,7 @@ _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=0)]
 _Number = Annotated[int, Field(ge=1)]
+_LAYERS = re.compile(r"[\w.]+(,[\w.]+)*")
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:\d+)?")
 
 
@@ -217,7 +218,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         "three sevenths of the stages, rounded down: 3 of 7 for EfficientNet-Lite0, 1 of 4 for a "
         "ResNet; 0 for a backbone without stages",
     )
-    retrain: Annotated[str, Field(pattern=r"^(none|[\w.]+(,[\w.]+)*)$")] = Panel.FREEZING.setting(
+    retrain: str = Panel.FREEZING.setting(
         "none",
         "Train these layers of the backbone from random weights and freeze the others, for example "
         "fc6,fc7.",
@@ -259,14 +260,21 @@ class Settings(BaseModel, Generic[OrAuto]):
     @classmethod
     def _check_sizes_grow(cls, value: str | int | list[int]) -> str | int | list[int]:
         if isinstance(value, list) and value != sorted(value):
-            raise ValueError("input should be sizes that grow, such as 64,128")
+            raise ValueError("expected sizes in ascending order, such as 64,128")
+        return value
+
+    @field_validator("retrain")
+    @classmethod
+    def _check_layers(cls, value: str) -> str:
+        if not _LAYERS.fullmatch(value):
+            raise ValueError("expected none or names of layers with commas, such as fc6,fc7")
         return value
 
     @field_validator("device")
     @classmethod
     def _check_device(cls, value: str) -> str:
         if not _DEVICE.fullmatch(value):
-            raise ValueError("input should be auto, cpu, cuda, cuda:N or mps")
+            raise ValueError("expected auto, cpu, cuda, cuda:N or mps")
         return value
 
     @model_validator(mode="after")
@@ -274,20 +282,20 @@ class Settings(BaseModel, Generic[OrAuto]):
         sizes, epochs = self.image_size, self.epochs
         if isinstance(sizes, list) and isinstance(epochs, int) and len(sizes) > epochs:
             raise ValueError(
-                f"'image_size' has {len(sizes)} sizes for {counted(epochs, 'epoch')}: "
-                "input should be at most one per epoch"
+                f"'image_size': expected at most one size per epoch; found {len(sizes)} sizes "
+                f"for {counted(epochs, 'epoch')}"
             )
         if isinstance(sizes, list) and self.freeze:
-            raise ValueError("'image_size' should be one size with freeze: there is one pass")
+            raise ValueError("'image_size': expected one size with 'freeze'; found several")
         meanings = {
-            "freeze": "'freeze' trains no layer of the backbone",
-            "freeze_stages": f"'freeze_stages' all but the first {self.freeze_stages} stages",
-            "retrain": f"'retrain' trains {self.retrain}",
+            "freeze": "'freeze' (train no layer of the backbone)",
+            "freeze_stages": f"'freeze_stages' (train all but the first {self.freeze_stages})",
+            "retrain": f"'retrain' (train only {self.retrain})",
         }
         unset = (0, "none", "auto")
         conflicts = [text for name, text in meanings.items() if getattr(self, name) not in unset]
         if len(conflicts) > 1:
-            raise ValueError(f"{', '.join(conflicts)}: choose one")
+            raise ValueError(f"{' and '.join(conflicts)} contradict each other; choose one")
         return self
 
     @field_validator("*", mode="before")
@@ -297,7 +305,7 @@ class Settings(BaseModel, Generic[OrAuto]):
             return value
         if info.field_name == "amp" and not value:
             return "off"  # what YAML makes false of, unless it is quoted
-        raise ValueError("input should not be true or false")
+        raise ValueError(f"expected {expectation(cls.model_fields[str(info.field_name)])}")
 
     @field_validator("data", "weights")
     @classmethod

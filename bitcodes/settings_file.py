@@ -1,13 +1,20 @@
-"""Files of settings, and what is wrong with the settings in them."""
+"""Files of settings, and what is wrong with settings: what was expected, and what was found."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from enum import EnumType
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from bitcodes.documents import read_json, read_yaml
 from bitcodes.errors import ConfigError
+from bitcodes.wording import either, number_in_words, shortened
+
+_QUOTED = re.compile(r"'(\w+)'")
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
@@ -20,37 +27,97 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path}: expected settings as `name: value` pairs, found {type(values).__name__}"
+            f"{path}: expected settings as `name: value` pairs; found {_shown(values)}"
         )
     return {str(key): value for key, value in values.items()}
 
 
-def explain(error: ValidationError, where: str, known: Iterable[str]) -> Iterable[str]:
-    """One line per wrong setting, beginning with `where`; `known` are the names of all settings."""
+def explain(error: ValidationError, where: str, known: Mapping[str, FieldInfo]) -> Iterable[str]:
+    """One line per wrong setting; `known` are the declarations of all settings by name.
+
+    Lines begin with `where`, a file, and name settings as that does. An empty `where` stands for
+    the command line: then settings have the names of their options.
+    """
+    prefix = f"{where}: " if where else ""
+
+    def name(key: str) -> str:
+        return key if where else f"--{key.replace('_', '-')}"
+
     lines: dict[str, str] = {}
     for problem in error.errors():
         message = problem["msg"].removeprefix("Value error, ")
-        if not problem["loc"]:  # of the settings together
-            lines[""] = f"{where}: {message}"
-            continue
-        key = str(problem["loc"][0])
-        if problem["type"] == "list_type" and key in lines:
-            continue  # the line names the other types already
-        if problem["type"] == "extra_forbidden":
-            line = f"{where}: unknown setting '{key}'; known are {', '.join(known)}"
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        if not key:  # of the settings together
+            line = _QUOTED.sub(lambda match: name(match[1]), message)
+        elif problem["type"] == "extra_forbidden":
+            line = f"unknown setting '{key}'; {_meant(key, known)}"
         elif problem["type"] == "missing":
-            line = f"{where}: '{key}' is missing"
+            line = f"{name(key)} is missing"
             if key == "data":
                 line += (
                     "; name a folder with --data: one with a folder of images per class, one that "
                     "`bitcodes prepare` made, or one of images without classes"
                 )
         else:
-            reason = message[:1].lower() + message[1:]
-            line = f"{where}: '{key}' is {problem['input']!r}: {reason}"
-            if key in lines and problem["type"] == "enum":  # choices beside "auto"
-                line = f"{lines[key]}, {problem['ctx']['expected']}"
-            elif key in lines:  # a union of types reports once for each of them
-                line = f"{lines[key]}, or {reason}"
-        lines[key] = line
+            own_words = message if problem["type"] == "value_error" else None
+            expected = own_words or f"expected {expectation(known[key])}"
+            line = f"{name(key)}: {expected}; found {_shown(problem['input'])}"
+        lines.setdefault(key, prefix + line)  # a union of types reports once for each of them
     return lines.values()
+
+
+def expectation(field: FieldInfo) -> str:
+    """What a setting may be, in words, such as "auto or a number above 0"."""
+    return either(_parts(field.annotation, field.metadata))
+
+
+def _parts(annotation: Any, metadata: Iterable[Any]) -> Iterator[str]:
+    origin = get_origin(annotation)
+    if isinstance(annotation, TypeVar):
+        yield from _parts(getattr(annotation, "__default__", None), ())
+    elif isinstance(annotation, EnumType):
+        yield from map(str, annotation)
+    elif origin is Literal:
+        yield from map(str, get_args(annotation))
+    elif origin is list or annotation is list:
+        yield "several of them with commas"
+    elif annotation in (int, float):
+        yield number_in_words(annotation, **_bounds(metadata))
+    elif annotation in (bool, str, Path):
+        yield {bool: "true or false", str: "text", Path: "a path"}[annotation]
+    elif hasattr(annotation, "__metadata__"):  # Annotated
+        yield from _parts(get_args(annotation)[0], annotation.__metadata__)
+    else:  # a union
+        for part in get_args(annotation):
+            yield from _parts(part, ())
+
+
+def _bounds(metadata: Iterable[Any]) -> dict[str, Any]:
+    bounds: dict[str, Any] = {}
+    for entry in metadata:
+        if isinstance(entry, FieldInfo):
+            bounds |= _bounds(entry.metadata)
+        for name in ("ge", "gt", "le", "lt"):
+            if getattr(entry, name, None) is not None:
+                bounds[name] = getattr(entry, name)
+    return bounds
+
+
+def _meant(key: str, known: Iterable[str]) -> str:
+    """What a name that is unknown may stand for."""
+    names = list(known)
+    close = get_close_matches(key.replace("-", "_"), names, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known are {', '.join(names)}"
+
+
+def _shown(value: object) -> str:
+    """A value as a file of settings has it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "`name: value` pairs"
+    if isinstance(value, list | tuple):
+        return shortened(f"[{', '.join(map(str, value))}]")
+    return shortened(repr(value))

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 CONTROLS = re.compile(
@@ -35,6 +36,35 @@ def as_utf8(text: str) -> str:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun: "1 image", "2,880 images"; `plural` if it is not noun + s."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def either(choices: Iterable[object]) -> str:
+    """Choices in words: "cpu", "cpu or cuda", "cpu, cuda or mps"."""
+    *others, last = map(str, choices)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def number_in_words(
+    kind: type,
+    ge: float | None = None,
+    le: float | None = None,
+    gt: float | None = None,
+    lt: float | None = None,
+) -> str:
+    """What numbers are meant, such as "a whole number from 1 to 1024" or "a number above 0"."""
+    words = "a whole number" if kind is int else "a number"
+    if ge is not None and le is None and lt is None:
+        return f"{words} of at least {ge:,.12g}"
+    if ge is not None:
+        words += f" from {ge:,.12g}"
+    if gt is not None:
+        words += f" above {gt:,.12g}"
+    to = "to" if ge is not None else "up to"
+    if le is not None:
+        words += f" {to} {le:,.12g}"
+    if lt is not None:
+        words += f" {to} below {lt:,.12g}"
+    return words
 
 
 def shortened(text: str, length: int = 80) -> str:

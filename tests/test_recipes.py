@@ -49,5 +49,5 @@ def test_a_params_file_starts_from_the_recipe_of_its_project(tmp_path: Path) -> 
 def test_wrong_settings_are_named_with_their_file(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text("bit: 32\n")
-    with pytest.raises(ConfigError, match=r"s\.yaml and flags: unknown setting 'bit'"):
+    with pytest.raises(ConfigError, match=r"s\.yaml and options: unknown setting 'bit'"):
         gather_settings(None, file, {"data": "d"})

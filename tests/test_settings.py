@@ -14,76 +14,64 @@ from bitcodes.settings import Optimizer, ResolvedSettings, Settings, backbone_na
 from bitcodes.settings_file import read_settings_file
 
 
-def problem(**values: Any) -> str:
+def problem(where: str = "params.yaml", **values: Any) -> str:
     """What is said of these settings."""
     with pytest.raises(ConfigError) as error:
-        Settings.build({"data": "d", **values}, "params.yaml")
+        Settings.build({"data": "d", **values}, where)
     return str(error.value)
 
 
 def test_unknown_keys_are_named_with_the_known() -> None:
-    message = problem(bit=32, epoch=3)
+    first, second, third = problem(bit=32, learning_rte=1, colour=3).splitlines()
+    assert first == "params.yaml: unknown setting 'bit'; did you mean 'bits'?"
+    assert second == "params.yaml: unknown setting 'learning_rte'; did you mean 'learning_rate'?"
     known = "data, backbone, weights, hidden, loss, bits,"
-    assert f"params.yaml: unknown setting 'bit'; known are {known}" in message
-    assert "unknown setting 'epoch'" in message
-    assert len(message.splitlines()) == 2
+    assert third.startswith(f"params.yaml: unknown setting 'colour'; known are {known}")
+
+
+BITS, AUTO = "a whole number from 1 to 1,024", "auto or a number"
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("bits", "many", "'bits' is 'many': input should be a valid integer"),
-        ("bits", 12.5, "'bits' is 12.5: input should be a valid integer"),
-        ("bits", True, "'bits' is True: input should not be true or false"),
-        ("bits", None, "'bits' is None: input should be a valid integer"),
-        ("bits", [48], "'bits' is [48]: input should be a valid integer"),
-        ("bits", 0, "'bits' is 0: input should be greater than or equal to 1"),
-        ("bits", 1025, "'bits' is 1025: input should be less than or equal to 1024"),
-        (
-            "epochs",
-            0,
-            "'epochs' is 0: input should be 'auto', or input should be greater than or equal to 1",
-        ),
-        ("batch_size", 1, "'batch_size' is 1: input should be greater than or equal to 2"),
-        (
-            "learning_rate",
-            0,
-            "'learning_rate' is 0: input should be 'auto', or input should be greater than 0",
-        ),
-        (
-            "learning_rate",
-            "fast",
-            "'learning_rate' is 'fast': input should be 'auto', or input should be a valid number",
-        ),
-        ("head_learning_rate", float("nan"), "'head_learning_rate' is nan: input should be"),
-        (
-            "weight_decay",
-            float("inf"),
-            "'weight_decay' is inf: input should be 'auto', or input should be a finite number",
-        ),
-        (
-            "weight_decay",
-            -1,
-            "'weight_decay' is -1: input should be 'auto', or input should be greater "
-            "than or equal to 0",
-        ),
-        ("val", 1, "'val' is 1: input should be less than 1"),
-        ("val", -0.1, "'val' is -0.1: input should be greater than or equal to 0"),
-        ("seed", -1, "'seed' is -1: input should be greater than or equal to 0"),
-        ("loss", "hinge", "'loss' is 'hinge': input should be 'ce', 'csq', "),
-        ("amp", "on", "'amp' is 'on': input should be 'auto', 'off' or 'bfloat16'"),
-        ("amp", True, "'amp' is True: input should not be true or false"),
-        ("augment", "perhaps", "'augment' is 'perhaps': input should be a valid boolean"),
-        ("device", "gpu", "'device' is 'gpu': input should be auto, cpu, cuda, cuda:N or mps"),
-        ("device", "cuda:x", "'device' is 'cuda:x': input should be auto, cpu, cuda"),
-        ("optimizer", "adam", "'optimizer' is 'adam': input should be 'auto', 'sgd' or 'adamw'"),
-        ("schedule", "linear", "'schedule' is 'linear': input should be 'cosine' or 'constant'"),
-        ("data", 3, "'data' is 3: input is not a valid path"),
-        ("backbone", 3, "'backbone' is 3: input should be a valid string"),
+        ("bits", "many", f"expected {BITS}; found 'many'"),
+        ("bits", 12.5, f"expected {BITS}; found 12.5"),
+        ("bits", True, f"expected {BITS}; found true"),
+        ("bits", None, f"expected {BITS}; found nothing"),
+        ("bits", [48], f"expected {BITS}; found [48]"),
+        ("bits", {"a": 1}, f"expected {BITS}; found `name: value` pairs"),
+        ("bits", 0, f"expected {BITS}; found 0"),
+        ("bits", 1025, f"expected {BITS}; found 1025"),
+        ("epochs", 0, "expected auto or a whole number of at least 1; found 0"),
+        ("batch_size", 1, "expected a whole number of at least 2; found 1"),
+        ("learning_rate", 0, f"expected {AUTO} above 0; found 0"),
+        ("learning_rate", "fast", f"expected {AUTO} above 0; found 'fast'"),
+        ("head_learning_rate", float("nan"), f"expected {AUTO} above 0; found nan"),
+        ("weight_decay", float("inf"), f"expected {AUTO} of at least 0; found inf"),
+        ("weight_decay", -1, f"expected {AUTO} of at least 0; found -1"),
+        ("val", 1, "expected a number from 0 to below 1; found 1"),
+        ("val", -0.1, "expected a number from 0 to below 1; found -0.1"),
+        ("shift", 0.6, "expected a number from 0 to 0.5; found 0.6"),
+        ("seed", -1, "expected a whole number of at least 0; found -1"),
+        ("loss", "hinge", "expected ce, csq, "),
+        ("amp", "on", "expected auto, off or bfloat16; found 'on'"),
+        ("amp", True, "expected auto, off or bfloat16; found true"),
+        ("augment", "perhaps", "expected true or false; found 'perhaps'"),
+        ("device", "gpu", "expected auto, cpu, cuda, cuda:N or mps; found 'gpu'"),
+        ("device", "cuda:x", "expected auto, cpu, cuda, cuda:N or mps; found 'cuda:x'"),
+        ("optimizer", "adam", "expected auto, sgd or adamw; found 'adam'"),
+        ("schedule", "linear", "expected cosine or constant; found 'linear'"),
+        ("retrain", "a b", "expected none or names of layers with commas, such as fc6,fc7; found"),
+        ("data", 3, "expected a path; found 3"),
+        ("backbone", 3, "expected text; found 3"),
     ],
 )
 def test_wrong_values_are_named_with_what_was_expected(key: str, value: Any, message: str) -> None:
-    assert f"params.yaml: {message}" in problem(**{key: value})
+    (line,) = problem(**{key: value}).splitlines()
+    assert line.startswith(f"params.yaml: {key}: {message}")
+    (line,) = problem("", **{key: value}).splitlines()
+    assert line.startswith(f"--{key.replace('_', '-')}: {message}")
 
 
 RESOLVED = {
@@ -101,7 +89,7 @@ def test_resolved_settings_are_the_same_settings_without_auto() -> None:
     assert [resolved.size_in(epoch) for epoch in (0, 1, 2, 3, -1)] == [64, 64, 128, 128, 128]
     assert pickle.loads(pickle.dumps(resolved)) == resolved
     for name in RESOLVED.keys() - {"data", "device"}:
-        with pytest.raises(ConfigError, match=f"^settings: '{name}' is 'auto': input should be"):
+        with pytest.raises(ConfigError, match=f"^settings: {name}: expected .*found 'auto'$"):
             ResolvedSettings.build({**RESOLVED, name: "auto"})
 
 
@@ -119,8 +107,8 @@ def test_settings_are_stored_as_plain_values() -> None:
 def test_a_wrong_image_size_is_one_line() -> None:
     message = problem(image_size=20)
     assert message == (
-        "params.yaml: 'image_size' is 20: input should be 'auto', "
-        "or input should be greater than or equal to 32"
+        "params.yaml: image_size: expected auto, a whole number from 32 to 1,024 or several of "
+        "them with commas; found 20"
     )
 
 
@@ -134,17 +122,29 @@ def test_several_image_sizes(given: object) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"image_size": "128,64"}, "input should be sizes that grow, such as 64,128"),
-        ({"image_size": "64,"}, "input should be a valid integer"),
+        ({"image_size": "128,64"}, "image_size: expected sizes in ascending order, such as 64,128"),
+        ({"image_size": "64,"}, "image_size: expected auto, a whole number from 32 to 1,024 or"),
         (
             {"image_size": "64,128", "epochs": 1},
-            "'image_size' has 2 sizes for 1 epoch: input should be at most one per epoch",
+            "image_size: expected at most one size per epoch; found 2 sizes for 1 epoch",
         ),
-        ({"image_size": "64,128", "freeze": True}, "'image_size' should be one size with freeze"),
+        (
+            {"image_size": "64,128", "freeze": True},
+            "image_size: expected one size with freeze; found several",
+        ),
     ],
 )
 def test_several_image_sizes_that_cannot_be(values: dict[str, Any], message: str) -> None:
     assert message in problem(**values)
+
+
+def test_settings_of_the_command_line_are_called_by_their_options() -> None:
+    assert problem("", freeze_stages=2, retrain="fc6") == (
+        "--freeze-stages (train all but the first 2) and --retrain (train only fc6) contradict "
+        "each other; choose one"
+    )
+    with pytest.raises(ConfigError, match=r"^--data is missing; give the folder"):
+        Settings.build({}, "")
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -152,7 +152,9 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_missing_data_says_what_to_give() -> None:
-    with pytest.raises(ConfigError, match=r"'data' is missing; give .* --data data/cifar10"):
+    with pytest.raises(
+        ConfigError, match=r"^settings: data is missing; give .* --data data/cifar10"
+    ):
         Settings.build({})
 
 
@@ -202,8 +204,8 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     [
         ("p.yaml", "bits: [1", "is not valid YAML: .*line"),
         ("p.json", '{"bits": 48', "is not valid JSON: .*line 1"),
-        ("p.yaml", "- bits\n", "expected settings as `name: value` pairs, found list"),
-        ("p.json", "48", "expected settings as `name: value` pairs, found int"),
+        ("p.yaml", "- bits\n", "expected settings as `name: value` pairs; found \\[bits\\]"),
+        ("p.json", "48", "expected settings as `name: value` pairs; found 48"),
         ("p.yaml", b"bits: \xff", "cannot be read as text"),
         ("p.yaml", "a: !!python/object/apply:os.getcwd []", "is not valid YAML"),
     ],

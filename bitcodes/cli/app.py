@@ -12,9 +12,10 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 import bitcodes
+from bitcodes.cli.usage import Commands, UsageError, explain
 from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile, on_fallback
 from bitcodes.wording import shortened, shown
@@ -44,7 +45,7 @@ Exit status: 0 done, 1 error, 2 wrong usage, 130 interrupted with Ctrl-C.
 """
 
 
-class _Commands(TyperGroup):
+class _Commands(Commands):
     """Imports only the command that runs, and none to list them, so that help is instant."""
 
     _lists = False
@@ -58,13 +59,6 @@ class _Commands(TyperGroup):
             super().format_help(ctx, formatter)
         finally:
             self._lists = False
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except typer.BadParameter as error:  # Typer says it as Pydantic says it
-            error.message = error.message.removeprefix("Value error, ")
-            raise
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in SUMMARIES:
@@ -187,7 +181,12 @@ def main(arguments: list[str] | None = None) -> None:
     on_compile(_announce_compiling)
     on_fallback(_print_note)
     try:
-        app(arguments)
+        status = app(arguments, standalone_mode=False)
+    except UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # which has shown the help
+            words = sys.argv[1:] if arguments is None else arguments
+            print(explain(error, words), file=sys.stderr)
+        sys.exit(2)
     except BitcodesError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -209,6 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
         advice = _ADVICE.get(error.errno or 0)
         print(f"error: {where}{error.strerror}{f'; {advice}' if advice else ''}", file=sys.stderr)
         sys.exit(1)
+    sys.exit(status)
 
 
 def _name(file: str | bytes | int) -> str:

@@ -7,6 +7,7 @@ from bitcodes.cli.options import (
     JsonOption,
     OpenOption,
     ThreadsOption,
+    number,
     option,
 )
 
@@ -16,11 +17,12 @@ def duplicates(
     radius: int | None = option(
         "Largest Hamming distance between near-duplicates. 0 finds equal codes. Default: an eighth "
         "of the bits (16 of 128), which finds copies that were resized, recompressed or mirrored.",
-        min=0,
+        **number(int, least=0),
     ),
-    keep: Keep = option(
-        "Which image of a group to keep: the first by path, or the largest in pixels.",
-        default="first",
+    keep: Keep | None = option(
+        "Which image of a group to keep. largest: the one with the most pixels; of these the one "
+        "with the most bytes, and of these the first by path. first: the first by path. Default: "
+        "largest, or first if the code set does not say where its images are."
     ),
     json: JsonOption = False,
     html: HtmlOption = None,
@@ -35,7 +37,8 @@ def duplicates(
     ```
 
     Two images are in one group if their codes are within the radius, directly or through a chain
-    of other images. With a radius above 0, a million images take about a minute.
+    of other images. With a radius above 0, a million images take about a minute. If the size of
+    an image is unknown, the first image of its group is kept, and a note says so.
 
     When piped, prints one tab-separated line per image: group, keep or duplicate, distance to the
     image to keep, path.

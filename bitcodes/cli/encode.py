@@ -13,6 +13,7 @@ from bitcodes.cli.options import (
     argument,
     flag,
     option,
+    output,
 )
 
 
@@ -30,6 +31,7 @@ def encode(
         "above.",
         "--output",
         "-o",
+        callback=output,
     ),
     run: str | None = option(
         "Run (a folder that finetune wrote), model file, or built-in. Default: the model that made "

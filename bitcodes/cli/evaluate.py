@@ -12,6 +12,7 @@ from bitcodes.cli.options import (
     argument,
     flag,
     option,
+    output,
 )
 
 
@@ -46,11 +47,13 @@ def evaluate(
     ),
     report: Path | None = option(
         "Write a page with figures, curves, bit statistics, and the best and worst queries: one "
-        "file for any browser."
+        "file for any browser.",
+        callback=output,
     ),
     plots: Path | None = option(
         "Write plots for papers into this folder, each as PDF, SVG and PNG: precision and recall, "
-        "precision at k, distances, mAP by class, and the use of the bits."
+        "precision at k, distances, mAP by class, and the use of the bits.",
+        callback=output,
     ),
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = 64,

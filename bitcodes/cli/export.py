@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from bitcodes.cli.options import RunOption, argument, flag
+from bitcodes.cli.options import RunOption, argument, flag, output
 
 
 def export(
-    out: Path = argument("MODEL.ONNX", "File to write."),
+    out: Path = argument("MODEL.ONNX", "File to write.", callback=output),
     run: RunOption = None,
     force: bool = flag("--force", "Replace an existing file."),
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 from bitcodes.cli import console
 from bitcodes.cli.code_sets import CODES
 from bitcodes.cli.next_step import next_command
-from bitcodes.cli.options import JsonOption, WorkersOption, argument, flag, option
+from bitcodes.cli.options import JsonOption, WorkersOption, argument, flag, number, option
 from bitcodes.cli.setting_options import with_settings
 from bitcodes.cli.training_progress import duration, reporting
 from bitcodes.errors import ConfigError
@@ -39,8 +39,7 @@ def finetune(
     minutes: float | None = option(
         "Train for about this many minutes, all in: a few steps are measured, and the epochs and "
         "image sizes chosen that fit.",
-        min=0.1,
-        metavar="M",
+        **(number(float, least=0.1) | {"metavar": "M"}),
     ),
     run: Path | None = option("Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS."),
     pretrained: bool | None = option(
@@ -68,7 +67,9 @@ def finetune(
         raise typer.BadParameter("give one folder, as DATA or with --data", param_hint="DATA")
     if minutes is not None and (other := options.keys() & {"epochs", "max_steps"}):
         name = min(other).replace("_", "-")
-        raise typer.BadParameter(f"chooses the epochs; leave out --{name}", param_hint="--minutes")
+        raise typer.BadParameter(
+            f"it chooses the epochs; leave out --{name}", param_hint="--minutes"
+        )
     if pretrained is not None:
         options["weights"] = _weights(options.get("weights"), pretrained)
     try:

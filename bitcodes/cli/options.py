@@ -5,6 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from bitcodes.files import check_folder_of
+from bitcodes.wording import number_in_words, shortened
+
+_MOST = 10**9
+"""No number of images, bits or processes is larger."""
+
 
 def option(help: str, *names: str, default: Any = None, **details: Any) -> Any:
     """An option of a command, as the default of its parameter; `names` if it has other names."""
@@ -14,6 +20,34 @@ def option(help: str, *names: str, default: Any = None, **details: Any) -> Any:
 def flag(name: str, help: str) -> Any:
     """An option without a value, off by default."""
     return typer.Option(False, name, help=help)
+
+
+def number(kind: type[int] | type[float], least: float, most: float | None = None) -> Any:
+    """What an option needs to take numbers from `least` to `most`, both included.
+
+    Anything else is wrong usage, and the error says what was expected and found.
+    """
+
+    def parse(text: str | float) -> float:
+        try:
+            value = kind(text)
+        except (ValueError, OverflowError):
+            value = None
+        highest = _MOST if most is None else most
+        if value is None or not least <= value <= highest:
+            is_high = value is not None and value > highest
+            expected = number_in_words(kind, ge=least, le=highest if is_high else most)
+            raise typer.BadParameter(f"expected {expected}; found {shortened(repr(text), 40)}")
+        return value
+
+    return {"parser": parse, "metavar": "N" if kind is int else "X"}
+
+
+def output(path: Path | None) -> Path | None:
+    """The path of an output, whose folder must be there: the callback of its option."""
+    if path is not None:
+        check_folder_of(path)
+    return path
 
 
 def argument(metavar: str, help: str, default: Any = ..., **details: Any) -> Any:
@@ -27,7 +61,8 @@ CodesArgument = Annotated[
 ]
 CodesOption = Annotated[Path | None, typer.Option(help=f"Code set to search. {_NEAREST}")]
 OutputOption = Annotated[
-    Path, typer.Option("--output", "-o", help="Code set to write, a .npy file.")
+    Path,
+    typer.Option("--output", "-o", help="Code set to write, a .npy file.", callback=output),
 ]
 RunOption = Annotated[
     str | None,
@@ -47,7 +82,8 @@ OpenOption = Annotated[
     ),
 ]
 HtmlOption = Annotated[
-    Path | None, typer.Option(help="Write a page with thumbnails: one file for any browser.")
+    Path | None,
+    typer.Option(help="Write a page with thumbnails: one file for any browser.", callback=output),
 ]
 DeviceOption = Annotated[
     str,
@@ -59,14 +95,15 @@ DeviceOption = Annotated[
 WorkersOption = Annotated[
     int | None,
     typer.Option(
-        min=0,
         help="Processes that read images; 0 reads them in this process. Default: by the number of "
         "cores.",
+        **number(int, least=0),
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Threads that search. Default: all cores.")
+    int | None,
+    typer.Option(help="Threads that search. Default: all cores.", **number(int, least=1)),
 ]
 BatchSizeOption = Annotated[
-    int, typer.Option(min=1, help="Images that the model encodes at a time.")
+    int, typer.Option(help="Images that the model encodes at a time.", **number(int, least=1))
 ]

@@ -1,5 +1,6 @@
 """`bitcodes prepare`: a data folder of images and lists, which finetune and evaluate read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,14 +8,28 @@ import typer
 
 from bitcodes.choices import Protocol
 from bitcodes.cli.console import progress
-from bitcodes.cli.next_step import next_command
-from bitcodes.cli.options import argument, option
+from bitcodes.cli.next_step import command, next_command
+from bitcodes.cli.options import argument, number, option
 from bitcodes.cli.show import show
+from bitcodes.cli.usage import Commands
 
 if TYPE_CHECKING:
     from bitcodes.datasets.prepared import Prepared
 
+
+class _Datasets(Commands):
+    def instead_of_path(self, args: Sequence[str]) -> str | None:
+        """A folder in place of a command: perhaps one of class folders."""
+        folder = Path(args[0])
+        if not folder.is_dir():
+            return None
+        rest = args[1:] or (Path("data", folder.resolve().name),)
+        words = command("prepare", "folder", args[0], *rest)
+        return f"a folder; to prepare it, if it holds class folders: {words}"
+
+
 app = typer.Typer(
+    cls=_Datasets,
     rich_markup_mode="rich",
     no_args_is_help=True,
     add_completion=False,
@@ -23,7 +38,8 @@ app = typer.Typer(
 
 
 SeedOption = Annotated[
-    int | None, typer.Option(help="Random seed of the choice of images. Default: 0.")
+    int | None,
+    typer.Option(help="Random seed of the choice of images. Default: 0.", **number(int, least=0)),
 ]
 
 
@@ -47,8 +63,7 @@ def cifar10(
     split: int | None = option(
         "With the protocol unseen: which three classes are not trained on. No class is in two "
         "splits. Default: 1.",
-        min=1,
-        max=3,
+        **number(int, least=1, most=3),
     ),
     seed: SeedOption = None,
 ) -> None:
@@ -69,12 +84,13 @@ def folder(
     source: Path = argument("SOURCE", "Folder with one folder of images per class."),
     out: Path = argument("OUT", "Data folder to write."),
     queries: float | None = option(
-        "Queries per class: a share below 1, or a number of images. Default: 0.1.", min=0.0
+        "Queries per class: a share below 1, or a number of images. Default: 0.1.",
+        **number(float, least=0),
     ),
     train: float | None = option(
         "Training images per class, without the queries: a share below 1, or a number of images. "
         "Default: all.",
-        min=0.0,
+        **number(float, least=0),
     ),
     seed: SeedOption = None,
 ) -> None:

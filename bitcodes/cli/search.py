@@ -16,7 +16,9 @@ from bitcodes.cli.options import (
     WorkersOption,
     argument,
     flag,
+    number,
     option,
+    output,
 )
 
 
@@ -28,9 +30,11 @@ def search(
     ),
     codes: CodesOption = None,
     k: int | None = option(
-        "Largest number of results per query. Default: 10; with --radius, no limit.", "-k", min=1
+        "Largest number of results per query. Default: 10; with --radius, no limit.",
+        "-k",
+        **number(int, least=1),
     ),
-    radius: int | None = option("Largest Hamming distance of a result.", min=0),
+    radius: int | None = option("Largest Hamming distance of a result.", **number(int, least=0)),
     order: SearchOrder | None = option(
         "For codes of two parts: sum orders by the weighted sum of class distance and instance "
         "distance; class orders by class distance, and by instance distance where that is equal. "
@@ -48,7 +52,7 @@ def search(
     shortlist: int | None = option(
         "Length of the shortlist: how many of the nearest images --rerank or --asymmetric orders. "
         "Default: 1,000; with --radius, all images within it.",
-        min=1,
+        **number(int, least=1),
     ),
     json: JsonOption = False,
     pictures: bool = flag(
@@ -61,6 +65,7 @@ def search(
         "replaced. Several queries get a subfolder each. It must not lie in a folder that was "
         "encoded.",
         metavar="DIR",
+        callback=output,
     ),
     run: str | None = option(
         "Run, model file, or built-in. Default: the one that encoded the code set."
@@ -85,6 +90,9 @@ def search(
 
     Results are ordered by distance, and at equal distance by row. If labels are known, each result
     is marked as correct or not. A query without a label gets the label of its class folder.
+
+    The similarity is the share of equal bits. Of unrelated images, too, half of the bits or more
+    are equal: look for distances that are clearly smaller than the others.
 
     When piped, prints one tab-separated line per result: query, rank, distance, similarity, path,
     labels and, with --rerank or --asymmetric, the distance of features or hash outputs.

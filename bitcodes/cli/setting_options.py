@@ -16,7 +16,6 @@ from typer.models import OptionInfo
 
 from bitcodes.settings import Panel, Settings
 from bitcodes.settings_file import explain
-from bitcodes.wording import shown
 
 _FIRST = (
     *("folder", "data", "minutes", "bits", "loss", "backbone", "epochs", "image_size", "freeze"),
@@ -100,8 +99,8 @@ def _checked(name: str) -> Callable[[Any], Any]:
             try:
                 Settings.model_validate({"data": ".", name: plain})
             except ValidationError as error:
-                message = shown("; ".join(explain(error, "", Settings.model_fields)))
-                raise typer.BadParameter(message.removeprefix(": ")) from None
+                (line,) = explain(error, "", {name: Settings.model_fields[name]})
+                raise typer.BadParameter(line.partition(": ")[2]) from None
         return value
 
     return check
@@ -122,8 +121,11 @@ def _in_panel(parameter: inspect.Parameter, panel: str) -> inspect.Parameter:
 
 
 def _kind(annotation: Any) -> Any:
-    """What Typer makes of a setting's type: the type, an enum of its choices, or text."""
-    if annotation in (bool, int, float, Path) or isinstance(annotation, EnumType):
+    """What Typer makes of a setting's type: the type, an enum of its choices, or text.
+
+    Numbers are text there, which the declaration of the setting reads.
+    """
+    if annotation in (bool, Path) or isinstance(annotation, EnumType):
         return annotation
     enums = [part for part in get_args(annotation) if isinstance(part, EnumType)]
     return StrEnum(enums[0].__name__, ["auto", *enums[0]]) if enums else str  # beside "auto"

@@ -18,7 +18,7 @@ from bitcodes.codes.parts import Parts
 from bitcodes.codes.paths import PathList, escape, with_slashes
 from bitcodes.codes.staging import Staging
 from bitcodes.errors import CodeSetError, FileInUseError
-from bitcodes.files import atomic_write, lock, remove_left_lock
+from bitcodes.files import atomic_write, check_folder_of, lock, remove_left_lock
 from bitcodes.wording import counted
 
 _SAVE_ROWS = 1 << 12
@@ -106,8 +106,8 @@ class CodeSetWriter:
     def __enter__(self) -> Self:
         layout = self._layout
         try:
+            check_folder_of(layout.codes)
             with _file_errors(layout):
-                layout.codes.parent.mkdir(parents=True, exist_ok=True)
                 self._exit.enter_context(lock(layout.lock, str(layout.codes)))
                 layout.finish()
                 self._refuse_existing()

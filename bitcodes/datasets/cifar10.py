@@ -34,7 +34,7 @@ from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import ImageList, parse_list, single_labels
 from bitcodes.sources.paths import quote_path
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
-from bitcodes.wording import command, counted
+from bitcodes.wording import command, counted, either
 
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
 PER_CLASS = {"train": 5000, "test": 1000}
@@ -76,11 +76,11 @@ def prepare_cifar10(
     """
     out, source = Path(out), None if source is None else Path(source)
     if protocol is not None and protocol not in get_args(Protocol):
-        raise DataError(f"expected a protocol of {get_args(Protocol)}, found {protocol!r}")
+        raise DataError(f"expected the protocol {either(get_args(Protocol))}; found {protocol!r}")
     if split is not None and (protocol != "unseen" or split not in UNSEEN_SPLITS):
         raise DataError(
-            f"expected a split of {UNSEEN_SPLITS} and the protocol 'unseen', found split {split} "
-            f"and protocol {protocol!r}"
+            f"expected a split of {either(UNSEEN_SPLITS)} with the protocol unseen; found split "
+            f"{split} with the protocol {protocol or 'full'}"
         )
     in_place = source is not None and out.is_dir() and source.resolve() == out.resolve()
     if not in_place or read_description(out) is not None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bitcodes.datasets.dataset import LIST_NAMES, class_folders
 from bitcodes.datasets.prepared import (
+    DATA,
     Division,
     Prepared,
     check_settings,
@@ -15,6 +16,7 @@ from bitcodes.datasets.prepared import (
 )
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
+from bitcodes.files import check_folder_of
 from bitcodes.sources.description import DATASET_FILE
 from bitcodes.sources.folders import walk_files
 from bitcodes.wording import as_utf8, counted
@@ -62,6 +64,7 @@ def prepare_folder(
     settings = {**_settle(options, last), **request}
     if test is not None:
         settings["queries"] = test
+    check_folder_of(folder, made=DATA)
     divisions, notes = _divide(source, test, out, settings)
     is_new = not out.exists()
     make_folder(out, folder)

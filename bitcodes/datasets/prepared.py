@@ -13,10 +13,13 @@ import numpy as np
 from bitcodes.datasets.changing import changed_together, remove_left
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.errors import BitcodesError, DataError
-from bitcodes.files import lock, write_json_atomic
+from bitcodes.files import check_folder_of, lock, write_json_atomic
 from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import Labels, write_list
 from bitcodes.wording import as_utf8, counted
+
+DATA = "data"
+"""The folder for data folders, in the working folder; it is made when it is needed."""
 
 Division = Mapping[str, Sequence[str]]
 """The paths of one class's images that are in each list, by the keys of LIST_NAMES."""
@@ -76,8 +79,10 @@ def make_folder(folder: Path, data: Path) -> None:
 def staged_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` if the block succeeds and vanishes if it fails.
 
+    Parents are made within data/ only.
     Raises BitcodesError if another process is preparing it. Deletes what a killed process left.
     """
+    check_folder_of(out, made=DATA)
     out = out.absolute()
     with _locked(out) as new:
         new.mkdir()

@@ -3,7 +3,7 @@
 import io
 from importlib.util import find_spec
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,15 +66,29 @@ def is_named_raw(head: bytes, file: BinaryIO) -> bool:
     return is_named and head.startswith(_TIFF)
 
 
+def raw_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Width and height of the picture that a RAW file holds; None for any other file."""
+    file.seek(0)
+    head = file.read(64)
+    if not (is_raw(head, file) or is_named_raw(head, file)):
+        return None
+    rawpy = _rawpy()
+    file.seek(0)
+    try:
+        with held_back(), rawpy.imread(file) as raw:
+            return int(raw.sizes.width), int(raw.sizes.height)
+    except rawpy.LibRawFileUnsupportedError:
+        return None  # an ordinary TIFF, perhaps
+    except rawpy.LibRawError as error:
+        raise _damaged(error) from None
+
+
 def raw_preview(file: BinaryIO) -> tuple[Image.Image, int]:
     """The largest preview in a RAW file, not decoded yet, and the orientation it is to have.
 
     Without a preview of some size, the RAW data is developed, at half its width and height.
     """
-    if find_spec("rawpy") is None:
-        raise ImageError(RAW_HINT)
-    import rawpy
-
+    rawpy = _rawpy()
     file.seek(0)
     try:
         with held_back(), rawpy.imread(file) as raw:
@@ -91,8 +105,21 @@ def raw_preview(file: BinaryIO) -> tuple[Image.Image, int]:
             "a camera RAW file of a kind that is not supported by LibRaw"
         ) from None
     except rawpy.LibRawError as error:
-        said = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-        raise ImageError(f"a camera RAW file that is damaged or truncated: {said}") from None
+        raise _damaged(error) from None
+
+
+def _rawpy() -> Any:
+    """The module that reads RAW files; ImageError without it."""
+    if find_spec("rawpy") is None:
+        raise ImageError(RAW_HINT)
+    import rawpy
+
+    return rawpy
+
+
+def _damaged(error: Exception) -> ImageError:
+    said = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+    return ImageError(f"a camera RAW file that is damaged or truncated: {said}")
 
 
 def _preview(raw: "rawpy.RawPy") -> Image.Image | None:  # type: ignore[name-defined] # noqa: F821

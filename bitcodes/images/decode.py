@@ -12,6 +12,7 @@ from PIL import Image, JpegImagePlugin
 from bitcodes.errors import ImageError
 from bitcodes.files import NotAFileError, open_regular
 from bitcodes.images.bare import bare, jpeg_process
+from bitcodes.images.camera_raw import raw_size
 from bitcodes.images.claims import MAX_PIXELS, check_scans, check_size
 from bitcodes.images.decoder_noise import held_back
 from bitcodes.images.depth import brighten_deep, gray_to_8_bits, is_deep
@@ -22,7 +23,7 @@ from bitcodes.images.reasons import image_errors
 from bitcodes.images.transparency import lay_over
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "Box", "image_size", "open_file", "open_image"]
-__all__ += ["open_reduced", "to_upright_rgb"]
+__all__ += ["open_reduced", "recorded_size", "to_upright_rgb"]
 
 Result = TypeVar("Result")
 Box = tuple[float, float, float, float]
@@ -85,6 +86,18 @@ def image_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
     """
     with image_errors(), _open(source) as file:
         return _try_bare(file, _size)
+
+
+def recorded_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
+    """Width and height that an image was recorded with; of a camera RAW file those of its sensor.
+
+    Raises ImageError as open_image does.
+    """
+    with image_errors(), _open(source) as file:
+        if (size := raw_size(file)) is not None:
+            return size
+        with _identify(file)[0] as image:
+            return image.size
 
 
 def open_file(path: str | Path, is_regular: bool = False) -> io.BufferedReader:

@@ -1,6 +1,7 @@
 """Which image formats are read: by the names of files, and by what is in them."""
 
 import importlib
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -274,7 +275,7 @@ def _open_other(head: bytes, file: BinaryIO) -> Image.Image:
     if reason is not None:
         raise ImageError(reason)
     Image.init()
-    problem = f"not an image in a format that is read here (it begins with {head[:16]!r})"
+    problem = _no_image(head)
     for name in sorted(Image.ID, key=lambda name: Image.OPEN[name][1] is None):
         _, accepts = Image.OPEN[name]
         if name in _NOT_READ or (
@@ -287,3 +288,11 @@ def _open_other(head: bytes, file: BinaryIO) -> Image.Image:
             if accepts is not None:
                 problem = f"begins like a {name} image but is damaged or truncated: {error}"
     raise ImageError(problem)
+
+
+def _no_image(head: bytes) -> str:
+    """What a file is that no decoder takes, by how it begins."""
+    text = getincrementaldecoder("utf-8")(errors="replace").decode(head)  # which may be cut
+    if all(character.isprintable() or character in "\t\r\n" for character in text):
+        return "not an image but a text file"
+    return f"not an image in a format that is read here (its first bytes: {head[:8].hex(' ')})"

@@ -54,7 +54,7 @@ class _Params(BaseModel):
     @classmethod
     def _no_booleans(cls, value: object, info: ValidationInfo) -> object:
         if info.field_name not in _MEANINGLESS and (isinstance(value, bool) or value is None):
-            raise ValueError("input should be a number")
+            raise ValueError("expected a number")
         return value
 
 
@@ -90,8 +90,8 @@ def read_params(values: dict[str, Any], where: str) -> Params:
     classes = {params.num_classes, params.num_labels} - {None}
     if len(classes) > 1:
         raise ConfigError(
-            f"{where}: 'num_classes' is {params.num_classes} and 'num_labels' {params.num_labels}: "
-            "both are the number of classes"
+            f"{where}: expected one number of classes; found num_classes {params.num_classes} and "
+            f"num_labels {params.num_labels}"
         )
     settings = {
         "learning_rate": params.learning_rate,
@@ -120,6 +120,6 @@ def check_classes(classes: int, data: Path, where: str) -> None:
     labels = read_list(path, check_exists=False).labels if path.is_file() else None
     if labels is not None and labels.shape[1] != classes:
         raise ConfigError(
-            f"{where}: 'num_classes' is {classes}, but {path} has labels of {labels.shape[1]} "
-            "classes: correct it or leave it out"
+            f"{where}: num_classes is {classes}, but {path} has labels of {labels.shape[1]} "
+            "classes; correct it or leave it out"
         )

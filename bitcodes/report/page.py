@@ -44,7 +44,7 @@ def as_html(value: object) -> object:
 
 
 def write_page(page: str, file: Path) -> None:
-    """Write a page whole or not at all, and make its folder; raises BitcodesError.
+    """Write a page whole or not at all into a folder that is there; raises BitcodesError.
 
     The name ends in .html or .htm: a slip of the hand must not replace a photograph.
     """

@@ -7,7 +7,7 @@ who see few colours, and prints in grey, can tell them apart.
 import io
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullLocator
 from numpy.typing import ArrayLike
 
+from bitcodes.files import check_folder_of
 from bitcodes.metrics.ranking import precision_recall_curve
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.report.tables import class_rows, run_letters, run_names
@@ -98,8 +99,12 @@ def write_plots(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
     """Write each plot of one or several evaluations as PDF, SVG and PNG (300 dpi) into `folder`.
 
     Returns the files. Each is written whole or not at all; the same evaluations give the same
-    files. Raises BitcodesError if a file cannot be written.
+    files. `folder` is made if it is not there, but not the folder that it lies in. Raises
+    BitcodesError if a file cannot be written.
     """
+    check_folder_of(folder)
+    with suppress(OSError):  # writing the first file says why
+        folder.mkdir(exist_ok=True)
     plots = shared_plots(evaluations)
     if len(evaluations[0].classes) > 1:
         plots.append(class_plot(evaluations))

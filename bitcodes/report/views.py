@@ -8,6 +8,8 @@ imported where they are shown, so that searches load no more than they need.
 import re
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
+from itertools import compress
+from operator import not_
 from typing import Any
 
 from rich.console import RenderableType
@@ -23,10 +25,10 @@ from bitcodes.tasks.duplicates import Duplicates
 from bitcodes.tasks.export import Exported
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
-from bitcodes.tasks.results import Encoded, QueryResult, SearchResults
+from bitcodes.tasks.results import Encoded, QueryResult, SearchResults, damage_in_words
 from bitcodes.wording import CONTROLS, counted
 
-_SKIPPED_SHOWN = 5
+_SKIPPED_SHOWN, _DAMAGES_SHOWN = 5, 10
 _SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
 """The most near-duplicates in tables; lines and JSON hold everything."""
 
@@ -154,11 +156,22 @@ def _(encoded: Encoded) -> Iterator[RenderableType]:
 
 @remarks.register
 def _(encoded: Encoded) -> Iterator[str]:
+    from bitcodes.sources.archives import is_archive  # encoding has loaded it
+
     skipped = encoded.code_set.skipped
-    for path, reason in skipped[:_SKIPPED_SHOWN]:
+    # An archive is among them if it is damaged, and stands for any number of images.
+    are_damages = [is_archive(path.split("?")[0]) for path, _ in skipped]
+    damages = list(compress(skipped, are_damages))
+    images = list(compress(skipped, map(not_, are_damages)))
+    for path, reason in damages[:_DAMAGES_SHOWN]:
+        line = damage_in_words(encoded.place(path), reason)
+        if line not in encoded.told:
+            yield line
+    for path, reason in images[:_SKIPPED_SHOWN]:
         yield f"skipped {quote_path(encoded.place(path))}: {reason}"
-    if len(skipped) > _SKIPPED_SHOWN:
-        yield f"skipped {len(skipped) - _SKIPPED_SHOWN:,} more"
+    more = len(images[_SKIPPED_SHOWN:]) + len(damages[_DAMAGES_SHOWN:])
+    if more:
+        yield f"skipped {more:,} more"
 
 
 @tables.register
@@ -228,7 +241,7 @@ def _hit_table(query: QueryResult, results: SearchResults) -> Table:
     judged = query.correct is not None
     labelled = any(hit.labels for hit in query.hits)
     instance = ["instance"] * (results.order == "class")
-    numbers = ["rank", "distance", *instance, "similarity", *filter(None, [results.reranked])]
+    numbers = ["rank", "distance", *instance, "equal bits", *filter(None, [results.reranked])]
     table = _table(*map(_number, numbers), *["label"] * labelled, *[""] * judged)
     for hit in query.hits:
         row: list[Text | str] = [f"{hit.rank}", f"{hit.distance}"]

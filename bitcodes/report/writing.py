@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from bitcodes.errors import BitcodesError
-from bitcodes.files import atomic_write
+from bitcodes.files import atomic_write, check_folder_of
 
 
 def write_whole(content: bytes, file: Path, what: str) -> None:
-    """Write a file whole or not at all, and make its folder; raises BitcodesError.
+    """Write a file whole or not at all into a folder that is there; raises BitcodesError.
 
     `what` names the file's kind in the error, such as "page".
     """
+    check_folder_of(file)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as out:
             out.write(content)
     except OSError as error:

@@ -17,7 +17,8 @@ from bitcodes.wording import counted
 MAX_CLASSES = 100_000
 """More classes than this are refused: a number that large is no class."""
 
-_ENDS = tuple(sorted(IMAGE_SUFFIXES))
+IMAGE_ENDS = tuple(sorted(IMAGE_SUFFIXES))
+"""How names of images end, in lower case."""
 _SUFFIXES = "|".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
 # Something after an image's name that is neither the rest of a folder name nor another image name:
 # a label like cat, or one label too many.
@@ -75,7 +76,7 @@ class Row(NamedTuple):
     def number(self, any_name: bool) -> int | None:
         """The number that stands alone after an image's name, or any; None for anything else."""
         path, *rest = self.words
-        if len(rest) != 1 or not (any_name or path.lower().endswith(_ENDS)):
+        if len(rest) != 1 or not (any_name or path.lower().endswith(IMAGE_ENDS)):
             return None
         return int(rest[0]) if _is_number(rest[0]) else None
 
@@ -111,7 +112,9 @@ def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
         if not text or (text.startswith("#") and not _names_image(text)):
             continue
         if "\0" in text:
-            raise DataError(f"{name}, line {number}: expected text, found a zero byte")
+            raise DataError(
+                f"{name}, line {number}: expected text, found a zero byte: it is no list file"
+            )
         if "\r" in text:
             raise DataError(
                 f"{name}, line {number}: expected one path, found a carriage return within the "
@@ -162,10 +165,10 @@ def find_layout(
         )
     if count == 1 and not class_names and labels == "auto" and not has_more:
         raise DataError(
-            f"{name}: expected labels that mean one thing, found one number per line, 0 or 1. If "
-            "they are the numbers of two classes, write 1 0 for class 0 and 0 1 for class 1, or "
-            "use encode --labels index (labels='index'). If they say whether an image has the "
-            "only label, use encode --labels multi-hot (labels='multi-hot')"
+            f"{name}: expected labels that mean one thing; found one number per line, 0 or 1. If "
+            "they are the numbers of two classes, use encode --labels index, or write 1 0 for "
+            "class 0 and 0 1 for class 1. If they say whether an image has the only label, use "
+            "encode --labels multi-hot"
         )
     return Layout(count)
 
@@ -180,7 +183,7 @@ def quoted(path: str) -> str:
 def _names_image(text: str) -> bool:
     """Whether a line has an image's name before its labels, with no space after a # before it."""
     name = text.rstrip("0123456789,; \t\"'").lower()
-    return name.endswith(_ENDS) and not text.startswith(("# ", "#\t"))
+    return name.endswith(IMAGE_ENDS) and not text.startswith(("# ", "#\t"))
 
 
 def _marked(text: str) -> tuple[str, str] | None:

@@ -18,9 +18,9 @@ from bitcodes.errors import DataError
 from bitcodes.files import atomic_write, open_regular
 from bitcodes.sources.description import newest, recorded_names
 from bitcodes.sources.item import GONE, File, Item, regular_stat
-from bitcodes.sources.list_rows import find_layout, quoted, rows
+from bitcodes.sources.list_rows import IMAGE_ENDS, find_layout, quoted, rows
 from bitcodes.sources.paths import quote_path
-from bitcodes.wording import counted
+from bitcodes.wording import counted, shortened
 
 _EXAMPLES = 3  # missing images named in a message
 
@@ -254,6 +254,12 @@ def _not_there(
     name: str, examples: list[tuple[int, str]], missing: int, total: int, root: Path
 ) -> DataError:
     """The error about images that are not there; `examples` are the first: line and path."""
+    if missing == total and not any(path.lower().endswith(IMAGE_ENDS) for _, path in examples):
+        line, path = examples[0]
+        return DataError(
+            f"{name}: expected a list file, with a line per image: its path, then its labels; "
+            f"found other text (line {line}: {quote_path(shortened(path, 40))})"
+        )
     first = "; ".join(f"line {line}: {quote_path(path)}" for line, path in examples)
     more = ", ..." if missing > len(examples) else ""
     return DataError(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import ConfigError, DataError, ImageError
+from bitcodes.files import check_folder_of
 from bitcodes.sources.item import Place
 from bitcodes.sources.members import find_places
 from bitcodes.sources.paths import name_from_here, quote_path
@@ -78,9 +79,11 @@ def copy_hits(results: SearchResults, folder: Path) -> Copies:
     """Copy the files of all hits into `folder`, as "01 name.jpg"; never replace a file.
 
     Where there are several queries, each has a subfolder, "1 query name". A name that is taken gets
-    a number: "01 name (2).jpg". Hits in archives are unpacked. Raises DataError if the folder
-    cannot be made or written to; images that cannot be read are listed in the result.
+    a number: "01 name (2).jpg". Hits in archives are unpacked. `folder` is made if it is not there,
+    but not the folder that it lies in. Raises BitcodesError if it cannot be made or written to;
+    images that cannot be read are listed in the result.
     """
+    check_folder_of(folder)
     targets: dict[Path, list[tuple[Path, str]]] = {}
     problems = []
     for place, query in enumerate(results.queries, 1):

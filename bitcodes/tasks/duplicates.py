@@ -1,12 +1,11 @@
 """Near-duplicates of a code set: the groups, and which image of each to keep."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
 from bitcodes.choices import Keep
@@ -19,8 +18,16 @@ from bitcodes.sources.paths import quote_path
 from bitcodes.sources.system_names import is_system_path
 from bitcodes.wording import counted
 
+if TYPE_CHECKING:
+    from bitcodes.sources.item import Place
+
 RADIUS_SHARE = 8
 """The default radius is the number of bits divided by this."""
+
+_RULES: dict[Keep, str] = {
+    "largest": "most pixels, then most bytes, then first by path",
+    "first": "first by path",
+}
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,11 @@ class Duplicates:
     def describe(self) -> str:
         """The number of groups and images, in one line."""
         within = "of equal codes" if self.radius == 0 else f"within distance {self.radius}"
+        keep = f"; keep: {_RULES[self.keep]}" if self.groups else ""
         return (
             f"{counted(len(self.groups), 'group')} {within}: "
             f"{counted(self.extra, 'duplicate')} among {counted(self.count, 'image')} "
-            f"({counted(self.distinct, 'distinct code')} of {counted(self.bits, 'bit')})"
+            f"({counted(self.distinct, 'distinct code')} of {counted(self.bits, 'bit')}){keep}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,7 +93,7 @@ class Duplicates:
 def find_duplicates(
     code_set: CodeSet | Path | str = "codes.npy",
     radius: int | None = None,
-    keep: Keep = "first",
+    keep: Keep | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Duplicates:
@@ -93,23 +101,30 @@ def find_duplicates(
 
     `code_set` is a code set or its file. `radius` is an eighth of the bits by default, rounded
     down: with the built-in model, that finds 95 to 100 % of copies that were resized, recompressed
-    or mirrored (benchmarks/results/2026-11-28-builtin.md). `keep`
-    says which image of a group comes first: the first by path, or the largest (pixels, then path).
+    or mirrored (benchmarks/results/2026-11-28-builtin.md).
+
+    `keep` says which image of a group comes first: "largest" is the one with the most pixels, of
+    these the one with the most bytes, of these the first by path; "first" is the first by path. In
+    a group with an image whose size is unknown, nothing is compared: the first by path is kept, and
+    `notes` says so. None is "largest", or "first" where the set does not say where its images are.
+
     Groups are of files: a file that two rows name counts once, and one that is gone not at all.
-    Where sizes are unknown, the first is kept; `notes` of the result says so.
     Raises CodeSetError if the largest is requested of a set that does not say where its images are.
     """
     if not isinstance(code_set, CodeSet):
         code_set = CodeSet.open(code_set)
     if keep == "largest" and code_set.root is None:
         raise CodeSetError(
-            f"{code_set.name} does not say where its images are, so their "
-            "sizes are unknown; keep the first"
+            f"{code_set.name} does not say where its images are, so their sizes are unknown; use "
+            "--keep first"
         )
+    if keep is None:
+        keep = "first" if code_set.root is None else "largest"
     radius = code_set.bits // RADIUS_SHARE if radius is None else radius
     index = open_groups(code_set, threads)
-    chooser = _Chooser(code_set, keep)
-    groups = map(chooser.group, near_duplicates(index, radius, progress))
+    rows = [group.tolist() for group in near_duplicates(index, radius, progress)]
+    chooser = _Chooser(code_set, keep, rows)
+    groups = map(chooser.group, rows)
     return Duplicates(
         codes=code_set.name,
         bits=code_set.bits,
@@ -122,30 +137,78 @@ def find_duplicates(
     )
 
 
+class _Measure(NamedTuple):
+    """What is known of the file of an image that is there."""
+
+    identity: object
+    """Equal for two paths that lead to one file."""
+    is_link: bool
+    bytes: int
+    pixels: int | None
+    """None if it cannot be read, or was not asked for."""
+
+
+def _measures(files: Iterable[Path], with_pixels: bool) -> Iterator[tuple[Path, _Measure]]:
+    """What is known of each file, or member of an archive, that is there."""
+    from bitcodes.sources.item import File, Refused  # which load Pillow
+    from bitcodes.sources.members import find_places
+
+    for file, place in find_places(files):
+        if isinstance(place, Refused):
+            continue  # it is no longer in its archive
+        identity: object = file
+        is_link = False
+        if isinstance(place, File):
+            try:
+                status = file.stat()
+            except OSError:
+                continue
+            identity, is_link = (status.st_dev, status.st_ino), file.is_symlink()
+        pixels = _pixels(place) if with_pixels else None
+        yield file, _Measure(identity, is_link, place.stat()[0], pixels)
+
+
+def _pixels(place: "Place") -> int | None:
+    """The pixels of an image; None if it cannot be read."""
+    from bitcodes.images.decode import recorded_size
+
+    try:
+        (width, height), _ = place.read(recorded_size)
+    except ImageError:
+        return None
+    return width * height
+
+
 class _Chooser:
     """Makes groups of files from groups of rows, and chooses the file of each that is kept.
 
     A file that two rows name is one file. One that is gone is in no group: a copy of it could be
-    the only one. Both are known only where the images lie in a folder that is there.
+    the only one. Both are known only where the images lie in a folder, or an archive, that is
+    there.
     """
 
-    def __init__(self, code_set: CodeSet, keep: Keep) -> None:
+    def __init__(self, code_set: CodeSet, keep: Keep, groups: Sequence[Sequence[int]]) -> None:
         self._set = code_set
         self._keep = keep
         root = code_set.root
-        self._has_files = root is not None and root.is_dir()
+        self._measured: dict[Path, _Measure] | None = None
+        if groups and root is not None and root.exists():
+            files = (code_set.absolute_path(row) for group in groups for row in group)
+            self._measured = dict(_measures(files, keep == "largest"))
         self._gone: list[str] = []
         self._doubled: list[tuple[str, str]] = []
         self._unmeasured: list[str] = []  # one for each group
 
-    def group(self, rows: NDArray[np.int64]) -> tuple[Image, ...]:
+    def group(self, rows: Sequence[int]) -> tuple[Image, ...]:
         """The images of a group, that to keep first; fewer than two are no duplicates."""
-        paths = {row: self._set.paths[row] for row in rows.tolist()}
-        if self._has_files:
-            paths = self._files(paths)
+        paths = {row: self._set.paths[row] for row in rows}
+        measures: dict[int, _Measure] = {}
+        if self._measured is not None:
+            measures = self._files(paths, self._measured)
+            paths = {row: paths[row] for row in sorted(measures)}
         if len(paths) < 2:
             return ()
-        best = self._best(paths)
+        best = self._best(paths, measures)
         codes = self._set.codes[list(paths)] ^ self._set.codes[best]
         distances = np.bitwise_count(codes).sum(axis=1, dtype=int).tolist()
         images = [
@@ -172,42 +235,30 @@ class _Chooser:
                 f"({_some(self._unmeasured)}): there the first by path is kept, not the largest"
             )
 
-    def _files(self, paths: dict[int, str]) -> dict[int, str]:
+    def _files(self, paths: dict[int, str], measured: dict[Path, _Measure]) -> dict[int, _Measure]:
         """The rows whose files are there, each file once: by a path that is no link, if it can."""
-        files: dict[tuple[int, int], int] = {}
-        order = sorted(paths, key=lambda row: (self._path(row).is_symlink(), paths[row], row))
-        for row in order:
-            try:
-                status = self._path(row).stat()
-            except OSError:
+        there: dict[int, _Measure] = {}
+        for row in sorted(paths, key=lambda row: (paths[row], row)):
+            if (measure := measured.get(self._set.absolute_path(row))) is None:
                 self._gone.append(paths[row])
-                continue
-            same = files.setdefault((status.st_dev, status.st_ino), row)
+            else:
+                there[row] = measure
+        rows: dict[object, int] = {}
+        for row in sorted(there, key=lambda row: (there[row].is_link, paths[row], row)):
+            same = rows.setdefault(there[row].identity, row)
             if same != row:
                 self._doubled.append((paths[row], paths[same]))
-        return {row: paths[row] for row in sorted(files.values())}
+        return {row: there[row] for row in rows.values()}
 
-    def _best(self, paths: dict[int, str]) -> int:
+    def _best(self, paths: dict[int, str], measures: dict[int, _Measure]) -> int:
+        sizes: dict[int, tuple[int, ...]] = dict.fromkeys(paths, ())
         if self._keep == "largest":
-            sizes = {row: _pixels(self._path(row)) for row in paths}
-            if None not in sizes.values():
-                return min(paths, key=lambda row: (-(sizes[row] or 0), paths[row], row))
-            self._unmeasured.append(next(paths[row] for row, size in sizes.items() if size is None))
-        return min(paths, key=lambda row: (is_system_path(paths[row]), paths[row], row))
-
-    def _path(self, row: int) -> Path:
-        return self._set.absolute_path(row)
-
-
-def _pixels(file: Path) -> int | None:
-    """The pixels of an image; None if it cannot be read."""
-    from bitcodes.images.decode import image_size  # keeping the first needs no Pillow
-
-    try:
-        width, height = image_size(file)
-    except ImageError:
-        return None
-    return width * height
+            unknown = [row for row in paths if row not in measures or measures[row].pixels is None]
+            if unknown:
+                self._unmeasured.append(paths[unknown[0]])
+            else:
+                sizes = {row: (-(one.pixels or 0), -one.bytes) for row, one in measures.items()}
+        return min(paths, key=lambda row: (is_system_path(paths[row]), sizes[row], paths[row], row))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
 from bitcodes.tasks.choosing import run_of, ways_out
 from bitcodes.tasks.origin import Origin, origin_maker
+from bitcodes.tasks.results import damage_in_words
 from bitcodes.tasks.update import Keep, New, Skipped, Step, Update
 from bitcodes.wording import counted
 
@@ -281,7 +282,7 @@ def _encode_rest(
     progress: Progress,
     log: Note,
 ) -> None:
-    """Stage what is not staged yet."""
+    """Stage what is not staged yet; `log` is told of damage in archives that hold images."""
     if strict and writer.skipped:
         raise DataError(
             f"{counted(writer.skipped, 'image')} encoded before cannot be read; repair or take out "
@@ -290,13 +291,14 @@ def _encode_rest(
     progress(writer.position, update.count)
     last = ("", "")
     damages = 0
+    untold: list[str] = []
     for step, batch in batches:
         for position, reason in batch.skipped:
             last = update.place(step.items[position].path), reason
             _check_strict([last], strict)
             if isinstance(step.items[position].place, Damage):
                 damages += 1
-                log(f"{quote_path(last[0])}: {reason}")
+                untold.append(damage_in_words(*last))
         begin = 0
         for part in step.parts:
             if isinstance(part, Keep):
@@ -309,8 +311,10 @@ def _encode_rest(
                 _append(writer, part, batch, begin, update)
                 begin += len(part)
         progress(writer.position, update.count)
+        while writer.done and untold:
+            log(untold.pop(0))
     if writer.done == 0 and damages == writer.skipped:
-        raise DataError(f"{quote_path(last[0])}: {last[1]}")
+        raise DataError(damage_in_words(*last))
     if writer.done == 0:
         raise DataError(
             f"no image of {writer.skipped:,} could be read; the last one, "

@@ -63,7 +63,13 @@ def encode_sources(
     `encode`. `all_files` takes hidden files and those of systems in folders too. `labels` says what
     the numbers in list files are, where that is open.
     """
-    tell = log or (lambda text: None)
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if log is not None:
+            log(line)
+
     if images:
         origin = Origin.of(images, root, part, all_files, labels)
         source = open_stream(images, root, stdin, all_files=all_files, labels=labels)
@@ -100,11 +106,11 @@ def encode_sources(
             strict=strict,
             force=force,
             progress=progress,
-            log=log,
+            log=tell,
             origins=work.origins,  # of the whole: the next step may not come
         )
     write_origins(code_set, out, work.origins)  # if nothing but they has changed
-    return Encoded(code_set, out)
+    return Encoded(code_set, out, frozenset(told))
 
 
 def _model_again(existing: CodeSet, force: bool) -> Path | str | None:

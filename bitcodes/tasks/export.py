@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitcodes.errors import ModelError
+from bitcodes.files import check_folder_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ def export_model(run: Path | str | None, out: Path, *, force: bool = False) -> E
         raise ModelError(f"{out}: expected a name that ends in {ONNX}")
     if out.exists() and not force:
         raise ModelError(f"{out} exists already; write to another name, or replace it with --force")
+    check_folder_of(out)
     model = load_model(run, "cpu")
     export_onnx(model, out)
     return Exported(out, model.backbone_name, model.bits, model.preprocessing.image_size)

@@ -1,11 +1,14 @@
 """Info: what a code set, a run or a model file holds."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitcodes.builtin import built_in_bits, built_in_name
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.errors import ConfigError
+from bitcodes.tasks.advice import command_for
 
 if TYPE_CHECKING:  # models are opened only to describe one
     from bitcodes.models import modelfile
@@ -70,11 +73,19 @@ def describe(path: Path | str = "codes.npy") -> CodeSetInfo | ModelInfo:
     """Describe a code set (.npy), a run, a model file or the built-in model by its name.
 
     Raises CodeSetError if a file of the set does not match its header, ModelError if there is no
-    model.
+    model, ConfigError for anything else: then it says which command takes that.
     """
     if (bits := built_in_bits(path)) is not None:
         return _describe_built_in(bits)
+    advice = command_for(str(path))
+    if advice is not None and not advice.is_described:
+        raise ConfigError(
+            f"{path}: expected a code set (.npy), a run or a model file; found {advice.kind}; "
+            f"{advice.then()}"
+        )
     path = Path(path)
+    if path.suffix != ".npy" and not os.path.lexists(path):
+        raise ConfigError(f"{path}: there is no such code set, run or model file")
     return _describe_code_set(path) if path.suffix == ".npy" else _describe_model(path)
 
 

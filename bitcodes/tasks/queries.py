@@ -15,6 +15,7 @@ from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.runs import LATEST, RUNS
 from bitcodes.sources.paths import quote_path
+from bitcodes.tasks.advice import command_for
 from bitcodes.tasks.choosing import own_model
 from bitcodes.wording import command
 
@@ -57,9 +58,25 @@ def open_queries(source: QuerySource, stdin: IO[bytes] | None = None) -> "ImageL
         if len(names) > 1:
             raise ConfigError("queries are images, or one code set (.npy): give one kind")
         return CodeSet.open(names[0])
+    for name in names:
+        _refuse_archive(name)
     from bitcodes.sources.source import open_images
 
     return open_images(names, stdin=stdin)
+
+
+def _refuse_archive(name: str) -> None:
+    """Raise DataError for an archive or a URL, whose images are no files to search for."""
+    advice = command_for(name)
+    if advice is None or advice.kind not in ("an archive", "a URL"):
+        return
+    codes = "queries.npy"
+    raise DataError(
+        f"{name}: expected images, folders, list files or a code set as queries; found "
+        f"{advice.kind}. Encode it, then search with its code set:",
+        f"  {command('encode', name, '-o', codes)}",
+        f"  {command('search', codes)}",
+    )
 
 
 def is_code_set(name: str) -> bool:

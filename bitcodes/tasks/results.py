@@ -8,7 +8,7 @@ from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.notebook import ShownAsHtml
-from bitcodes.sources.paths import place_from_here
+from bitcodes.sources.paths import place_from_here, quote_path
 from bitcodes.wording import counted
 
 Fine = Literal["features", "outputs"]
@@ -21,10 +21,17 @@ class Encoded:
 
     code_set: CodeSet
     file: Path
+    told: frozenset[str] = frozenset()
+    """The lines that the log got meanwhile."""
 
     def place(self, path: str) -> str:
         """Where an image of the set lies, from the working folder if it is below that."""
         return place_from_here(self.code_set.root_name, path)
+
+
+def damage_in_words(archive: str, reason: str) -> str:
+    """What is said of an archive that is damaged; the code set has it as a skipped path."""
+    return f"{quote_path(archive)}: {reason}"
 
 
 @dataclass(frozen=True)

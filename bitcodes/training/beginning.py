@@ -10,6 +10,7 @@ from bitcodes.callbacks import Note
 from bitcodes.datasets.any_folder import Contents, contents, describe_classes, fit_to_data
 from bitcodes.datasets.class_folders import prepare_folder
 from bitcodes.errors import ConfigError, ModelError
+from bitcodes.files import check_folder_of
 from bitcodes.settings import Settings
 from bitcodes.sources.description import recorded_names
 from bitcodes.wording import as_utf8
@@ -27,7 +28,11 @@ def check(settings: Settings) -> tuple[Settings, str | None]:
 
 @contextmanager
 def run_folder(run: Path) -> Iterator[None]:
-    """Have the folder of a run; an empty one goes again, with the parents that were made for it."""
+    """Have the folder of a run; an empty one goes again, with the parents that were made for it.
+
+    Parents are made within runs/ only. Raises BitcodesError, ConfigError.
+    """
+    check_folder_of(run, made=str(runs.RUNS))
     if as_utf8(whole := str(run.absolute())) != whole:
         raise ConfigError(
             f"{whole}: the path of a run must be UTF-8, because TensorBoard and safetensors take "

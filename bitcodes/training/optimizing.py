@@ -30,8 +30,8 @@ def freeze(backbone: nn.Module, settings: ResolvedSettings) -> None:
         except AttributeError:
             known = ", ".join(child for child, _ in backbone.named_children())
             raise ConfigError(
-                f"settings: 'retrain' names {name!r}, which is not a layer of {settings.backbone}: "
-                f"expected none, or some of {known}"
+                f"--retrain: expected none or layers of {settings.backbone}, which are {known}; "
+                f"found {name!r}"
             ) from None
     for name in _frozen_stages(backbone, settings):
         backbone.get_parameter(name).requires_grad_(False)
@@ -45,13 +45,13 @@ def _frozen_stages(backbone: nn.Module, settings: ResolvedSettings) -> list[str]
     stages = find_backbone(settings.backbone).stages(backbone)
     if not stages:
         raise ConfigError(
-            f"settings: 'freeze_stages' is {count}, but the layers of {settings.backbone} are not "
-            "in stages: expected 0; 'freeze' freezes it whole, 'retrain' all but some layers"
+            f"--freeze-stages: expected 0; found {count}, but the layers of {settings.backbone} "
+            "are not in stages. --freeze freezes it whole, --retrain all but some layers"
         )
     if count >= len(stages) - 1:  # of which the first is the stem
         raise ConfigError(
-            f"settings: 'freeze_stages' is {count}, but {settings.backbone} has {len(stages) - 1} "
-            f"stages: expected at most {len(stages) - 2}, so that one learns; 'freeze' freezes all"
+            f"--freeze-stages: expected at most {len(stages) - 2}, so that a stage of "
+            f"{settings.backbone} learns; found {count}. --freeze freezes all"
         )
     return [name for stage in stages[: count + 1] for name in stage]
 

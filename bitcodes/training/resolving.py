@@ -49,8 +49,8 @@ def resolve_to_fit(settings: Settings, images: ImageList) -> Settings:
     values = _without_network(settings, images)
     if values["hidden"]:
         raise ConfigError(
-            f"settings: 'hidden' is {values['hidden']}, but loss {settings.loss} trains no layer: "
-            "expected 0"
+            f"--hidden: expected 0, because loss {settings.loss} trains no layer; found "
+            f"{values['hidden']}"
         )
     return Settings.build(values)
 
@@ -75,8 +75,8 @@ def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
         values["image_size"] = _image_sizes(images, backbone, one_pass)
     if isinstance(settings.image_size, list) and not backbone.any_size:
         raise ConfigError(
-            f"settings: 'image_size' has several sizes, but {name} is built for one: "
-            f"give one, or leave it out for {backbone.default_image_size}"
+            f"--image-size: expected one size, because {name} is built for one; found several. "
+            f"Without the option it is {backbone.default_image_size}"
         )
     return values
 

@@ -38,7 +38,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("duplicates", "--radius", 0) == 0
+    assert run("duplicates", "--radius", 0, "--keep", "first") == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines() == [
         "1\tkeep\t0\tphotos/a.png",
@@ -47,8 +47,11 @@ def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str
         "2\tduplicate\t0\tphotos/e.png",
     ]
     assert "2 groups of equal codes: 2 duplicates among 7 images" in shown.err
-    assert run("duplicates", "codes.npy", "--radius", 1, "--keep", "largest") == 0
-    assert capsys.readouterr().out.splitlines() == [
+    assert shown.err.splitlines()[-2].endswith("; keep: first by path")
+    assert run("duplicates", "codes.npy", "--radius", 1) == 0
+    shown = capsys.readouterr()
+    assert "; keep: most pixels, then most bytes, then first by path\n" in shown.err
+    assert shown.out.splitlines() == [
         "1\tkeep\t0\tphotos/a.png",
         "1\tduplicate\t0\tphotos/b.png",
         "1\tduplicate\t1\tphotos/d.png",
@@ -75,7 +78,7 @@ def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert document["extra"] == 3 and document["distinct"] == 5 and document["radius"] == 5
     assert [[image["row"] for image in images] for images in document["groups"]] == [
         [2, 0, 3],
-        [1, 4],
+        [4, 1],
     ]
     assert "1 image of groups left out: no longer there ('gone.png')" in document["notes"][0]
     assert document["groups"][0][2] == {
@@ -102,16 +105,22 @@ def test_a_table_on_a_terminal(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("duplicates", "none.npy") == 1
     assert "no such code set" in capsys.readouterr().err
-    assert run("duplicates", "--radius", -1) == 2
-    capsys.readouterr()
-    assert run("duplicates", "--keep", "best") == 2
-    assert "Value error" not in (told := capsys.readouterr().err) and "'best' is not one of" in told
+    for words, problem in (
+        (("--radius", -1), "--radius: expected a whole number of at least 0; found '-1'"),
+        (("--radius", "two"), "--radius: expected a whole number of at least 0; found 'two'"),
+        (("--keep", "best"), "--keep: expected first or largest; found 'best'"),
+        (("--radius",), "--radius: expected a value after it"),
+        (("a.npy", "b.npy"), "expected no more arguments; found b.npy"),
+        (("--radus", 1), "no such option: --radus; did you mean --radius?"),
+    ):
+        assert run("duplicates", *words) == 2
+        assert capsys.readouterr() == ("", f"error: {problem}\nhelp: bitcodes duplicates --help\n")
     np.save("bare.npy", np.zeros((3, 2), np.uint8))
     capsys.readouterr()
     assert run("duplicates", "bare.npy") == 0
     assert capsys.readouterr().out.splitlines()[0] == "1\tkeep\t0\t0"
     assert run("duplicates", "bare.npy", "--keep", "largest") == 1
-    assert "keep the first" in capsys.readouterr().err
+    assert "use --keep first" in capsys.readouterr().err
 
 
 def test_index(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,3 +198,16 @@ def test_ctrl_c_stops_at_once_and_the_next_run_continues(
     assert run(*same, "-o", "whole.npy") == 0
     for suffix in (".npy", ".json", ".paths.txt", ".skipped.txt", ".stat.npy"):
         assert Path(f"codes{suffix}").read_bytes() == Path(f"whole{suffix}").read_bytes()
+
+
+def test_damage_of_an_archive_is_said_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.make_archive("whole", "tar", "photos")
+    content = Path("whole.tar").read_bytes()
+    Path("cut.tar").write_bytes(content[: len(content) // 2])
+    for _ in range(2):  # the second time it is up to date
+        assert run("cut.tar", "-o", "cut.npy") == 0
+        assert capsys.readouterr().err.count("'cut.tar': it ends with") == 1
+    Path("empty.tar").write_bytes(content[:1000])
+    assert run("empty.tar", "-o", "empty.npy") == 1
+    shown = capsys.readouterr()
+    assert shown.err.count("'empty.tar': ") == 1 and shown.err.splitlines()[-1].startswith("error")

@@ -26,7 +26,6 @@ from bitcodes import files
 from bitcodes.cli import console
 from bitcodes.cli.app import app
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.losses import LossName
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
@@ -310,16 +309,16 @@ def test_the_end_tells_of_the_last_epoch_and_the_kept_one(
 
 def test_missing_data_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 2
-    told = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().err).split())
+    told = capsys.readouterr().err
     assert (
-        "'data' is missing; name a folder with --data: one with a folder of images per class, one "
+        "--data is missing; name a folder with --data: one with a folder of images per class, one "
         "that `bitcodes prepare` made, or one of images without classes" in told
     )
     assert run("--data", "nowhere", "--bits", 0) == 2
-    assert "'bits' is 0" in capsys.readouterr().err
+    assert "--bits: expected a whole number from 1 to 1,024; found '0'" in capsys.readouterr().err
     Path("wrong.yaml").write_text("data: nowhere\nbits: 0\n")
     assert run("--config", "wrong.yaml") == 1
-    assert "error: wrong.yaml and flags: 'bits' is 0" in capsys.readouterr().err
+    assert "error: wrong.yaml and options: bits: expected a whole" in capsys.readouterr().err
     assert run("--data", "nowhere") == 1
     assert "bitcodes prepare" in capsys.readouterr().err
 
@@ -350,22 +349,27 @@ def test_wrong_settings_name_their_source(capsys: pytest.CaptureFixture[str]) ->
     Path("p.yaml").write_text("data: d\nbit: 16\nepochs: 0\n")
     assert run("--config", "p.yaml") == 1
     first, second = sorted(capsys.readouterr().err.splitlines())
-    expected = "'epochs' is 0: input should be 'auto', or input should be greater"
-    assert first.startswith(f"error: p.yaml and flags: {expected}")
-    assert second.startswith("p.yaml and flags: unknown setting 'bit'; known are data, backbone")
+    expected = "epochs: expected auto or a whole number of at least 1; found 0"
+    assert first == f"error: p.yaml and options: {expected}"
+    assert second == "p.yaml and options: unknown setting 'bit'; did you mean 'bits'?"
 
 
 @pytest.mark.parametrize(
     ("option", "value", "reason"),
     [
-        ("--epochs", "ten", "'epochs' is 'ten': input should be 'auto', or input should be a"),
-        ("--epochs", "0", "input should be greater than or equal to 1"),
-        ("--image-size", "128,64", "input should be sizes that grow, such as 64,128"),
-        ("--bits", "2000", "input should be less than or equal to 1024"),
-        ("--device", "gpu", "input should be auto, cpu, cuda, cuda:N or mps"),
-        ("--learning-rate", "-1", "input should be greater than 0"),
-        ("--minutes", "0", "0.1"),
-        ("--minutes", "1", "chooses the epochs; leave out --epochs"),
+        ("--epochs", "ten", "expected auto or a whole number of at least 1; found 'ten'"),
+        ("--epochs", "0", "expected auto or a whole number of at least 1; found '0'"),
+        ("--image-size", "128,64", "expected sizes in ascending order, such as 64,128; found"),
+        ("--bits", "2000", "expected a whole number from 1 to 1,024; found '2000'"),
+        ("--device", "gpu", "expected auto, cpu, cuda, cuda:N or mps; found 'gpu'"),
+        ("--learning-rate", "-1", "expected auto or a number above 0; found '-1'"),
+        ("--momentum", "much", "expected a number from 0 to below 1; found 'much'"),
+        ("--minutes", "0", "expected a number of at least 0.1; found '0'"),
+        ("--minutes", "1", "it chooses the epochs; leave out --epochs"),
+        ("--optimizer", "adam", "expected auto, sgd or adamw; found 'adam'"),
+        ("--loss", "hinge", "expected ce, csq,"),
+        ("--schedule", "linear", "expected cosine or constant; found 'linear'"),
+        ("--amp", "on", "expected auto, off or bfloat16; found 'on'"),
     ],
 )
 def test_a_mistyped_value_is_wrong_usage(
@@ -373,9 +377,10 @@ def test_a_mistyped_value_is_wrong_usage(
 ) -> None:
     more = ["--epochs", "3"] if value == "1" else []
     assert run("--data", "d", option, value, *more) == 2
-    shown = " ".join(re.sub(r"[│\n]", " ", capsys.readouterr().err).split())
-    assert f"Invalid value for {option}" in shown.replace("'", "").replace('"', "")
-    assert reason in shown
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"error: {option}: {reason}")
+    assert shown.err.splitlines()[1:] == ["help: bitcodes finetune --help"]
 
 
 def test_help_begins_with_what_most_people_need() -> None:
@@ -391,18 +396,6 @@ def test_help_begins_with_what_most_people_need() -> None:
         *("run", "fresh", "help"),
     ]
     assert max(map(len, lines)) <= 80
-
-
-def test_closed_choices_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    for option, choices in [
-        ("--loss", list(LossName)),
-        ("--optimizer", ["auto", "sgd", "adamw"]),
-        ("--schedule", ["cosine", "constant"]),
-        ("--amp", ["auto", "off", "bfloat16"]),
-    ]:
-        assert run("--data", "d", option, "other") == 2
-        shown = " ".join(re.sub(r"[│\n]", " ", capsys.readouterr().err).split())
-        assert f"'other' is not one of {', '.join(map(repr, map(str, choices)))}" in shown
 
 
 def test_other_settings_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def test_a_table_on_a_terminal(
     shown = file.getvalue()
     for word in ("the 3 nearest by 24-bit codes, among 12 images", "photos/03.png", "dog"):
         assert word in shown
-    for word in ("rank", "distance", "similarity", "label", "path", "100.0%", "✓", "of 3 correct"):
+    for word in ("rank", "distance", "equal bits", "label", "path", "100.0%", "✓", "of 3 correct"):
         assert word in shown
     assert capsys.readouterr().out == ""
     file.truncate(0)
@@ -107,8 +107,8 @@ def test_json_is_one_document(place: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("photos/03.png", "--html", "pages/page.html") == 0
-    page = Path("pages/page.html").read_text(encoding="utf-8")
+    assert run("photos/03.png", "--html", "page.html") == 0
+    page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and page.count("<img") == 11
     assert "page.html: open it in a browser" in capsys.readouterr().err
 
@@ -210,7 +210,7 @@ def test_errors_and_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str])
     assert "no such file or folder: 'nowhere.png'" in capsys.readouterr().err
     other = make_run(place / "runs" / "two", seed=1)
     assert run("photos/03.png", "--html", "codes.npy/page.html") == 1
-    assert "codes.npy/page.html cannot be written" in capsys.readouterr().err
+    assert "cannot write codes.npy/page.html: codes.npy is not a folder" in capsys.readouterr().err
     assert run("photos/03.png", "--run", other) == 1
     assert "distances between their codes mean nothing" in capsys.readouterr().err
     assert run("photos/03.png", "--run", other, "--force") == 0

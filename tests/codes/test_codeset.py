@@ -234,6 +234,7 @@ def test_saving_elsewhere_keeps_root_and_run(copy: Path) -> None:
     opened = CodeSet.open(copy / "codes.npy")
     beside = save_code_set(opened, copy / "beside.npy")
     assert (beside.header.root, beside.header.run) == ("pictures", "runs/a")
+    (copy / "below").mkdir()
     below = save_code_set(opened, copy / "below/codes.npy")
     assert (below.root, below.run) == (copy / "pictures", copy / "runs/a")
 

@@ -309,6 +309,8 @@ def test_real_processes_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PACED_ENCODE]
     go = b"\n" * 60
     whole, out = tmp_path / "whole" / "codes.npy", tmp_path / "killed" / "codes.npy"
+    for folder in (whole.parent, out.parent):
+        folder.mkdir()
     subprocess.run([*command, whole], check=True, input=go, stdout=subprocess.DEVNULL)
     for batches in (1, 7, 20):
         pipe = subprocess.PIPE

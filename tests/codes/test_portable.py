@@ -215,6 +215,7 @@ def test_a_root_on_a_drive_is_known_by_name_alone(tmp_path: Path, root: str) -> 
     assert (made.root, made.root_name, made.header.root) == (None, root, root)
     with pytest.raises(CodeSetError, match="no folder of this system"):
         made.absolute_path(0)
+    (tmp_path / "again").mkdir()
     again = save_code_set(made, tmp_path / "again" / "codes.npy")
     assert again.header == made.header
     assert merge([made, again], tmp_path / "merged.npy").root_name == root

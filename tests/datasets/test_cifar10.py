@@ -185,7 +185,7 @@ def test_the_splits_of_unseen_classes(tmp_path: Path) -> None:
     assert prepare_cifar10(tmp_path / "copy", out).description["split"] == 2
     with pytest.raises(DataError, match="split 2, not 3"):
         prepare_cifar10(out, source, "unseen", split=3)
-    with pytest.raises(DataError, match=r"expected a split of \(1, 2, 3\)"):
+    with pytest.raises(DataError, match="expected a split of 1, 2 or 3 with"):
         prepare_cifar10(tmp_path / "other", source, "unseen", split=4)
     with pytest.raises(DataError, match="found split 1 and protocol 'full'"):
         prepare_cifar10(tmp_path / "other", source, "full", split=1)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bitcodes.errors import ImageError
 from bitcodes.images.camera_raw import is_raw
-from bitcodes.images.decode import image_size, open_image, open_reduced
+from bitcodes.images.decode import image_size, open_image, open_reduced, recorded_size
 
 _FORMS = {1: "B", 3: "H", 4: "I", 5: "II", 10: "ii"}
 Entry = tuple[int, int, list[object] | bytes]
@@ -121,3 +121,17 @@ def test_a_jpeg_called_nef_is_a_jpeg(tmp_path: Path) -> None:
     assert open_image(path).size == (400, 300)
     path.write_bytes(saved(photograph(), "TIFF"))
     assert open_image(path).size == (400, 300)
+
+
+def test_the_recorded_size_is_that_of_the_sensor(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    path = tmp_path / "a.nef"
+    path.write_bytes(dng(saved(photograph(), "JPEG"), (400, 300)))
+    assert recorded_size(path) == (64, 48)
+    assert sorted(image_size(path)) == [300, 400]  # of the preview
+    for kind in ("JPEG", "TIFF"):
+        path.write_bytes(saved(photograph(), kind))
+        assert recorded_size(path) == (400, 300)
+    path.write_bytes(b"II*\0 no picture")
+    with pytest.raises(ImageError):
+        recorded_size(path)

@@ -53,10 +53,15 @@ def test_each_file_is_read_once_per_size(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_page_is_written_as_utf_8_or_its_file_is_named(tmp_path: Path) -> None:
-    write_page("ü\n", tmp_path / "new" / "page.html")
-    assert (tmp_path / "new" / "page.html").read_bytes() == "ü\n".encode()
-    with pytest.raises(BitcodesError, match=r"the page .*page.html.below.html cannot be written"):
-        write_page("x", tmp_path / "new" / "page.html" / "below.html")
+    write_page("ü\n", tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_bytes() == "ü\n".encode()
+    with pytest.raises(BitcodesError, match=r"cannot write .*below.html: .*page.html is not a fol"):
+        write_page("x", tmp_path / "page.html" / "below.html")
+    with pytest.raises(BitcodesError, match=r"cannot write .*page.html: there is no folder .*new;"):
+        write_page("x", tmp_path / "new" / "page.html")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(BitcodesError, match=r"the page .*folder.html cannot be written"):
+        write_page("x", tmp_path / "folder.html")
 
 
 def test_templates_are_of_the_kinds_that_the_package_holds() -> None:

@@ -47,10 +47,10 @@ def labels(plot: Plot) -> set[str]:
 
 
 def test_each_plot_is_written_in_each_format(two: list[Evaluation], tmp_path: Path) -> None:
-    files = write_plots(two[:1], tmp_path / "new" / "plots")
+    files = write_plots(two[:1], tmp_path / "plots")
     names = [*NAMES, "bit-balance", "bit-correlation"]
     assert [file.name for file in files] == [f"{n}.{suffix}" for n in names for suffix in FORMATS]
-    assert sorted(files) == sorted((tmp_path / "new" / "plots").iterdir())
+    assert sorted(files) == sorted((tmp_path / "plots").iterdir())
     for file in files:
         assert file.read_bytes().startswith(START[file.suffix])
     with Image.open(files[2]) as image:
@@ -181,7 +181,7 @@ def test_plots_need_no_display_and_no_pyplot(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(two: list[Evaluation], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BitcodesError, match=r"the plot .*precision-recall.pdf cannot be written"):
+    with pytest.raises(BitcodesError, match=r"cannot write .*plots: .*file is not a folder"):
         write_plots(two, tmp_path / "file" / "plots")
 
 

@@ -32,6 +32,7 @@ def test_encode_a_folder(place: Path, bitcodes: Run, stored: Stored) -> None:
     stored.code_set("codes.npy")
     encode(bitcodes, "photos", "-o", "features.npy", "--features", "--batch-size", 5)
     stored.code_set("features.npy")
+    (place / "sets").mkdir()
     encode(bitcodes, "photos/dog", "photos/wide.png", "-o", "sets/two.npy", "--exact")
     stored.code_set("sets/two.npy")
 
@@ -202,6 +203,7 @@ def test_search_with_a_code_set(searched: Path, bitcodes: Run, stored: Stored) -
 
 def test_search_page(searched: Path, bitcodes: Run, stored: Stored) -> None:
     (searched / "photos/cat/copy of 0.png").unlink()
+    Path("pages").mkdir()
     search = ("search", "queries", "-k", 6, "--workers", 0, "--html", "pages/page.html")
     document = bitcodes(*search, "--json").json
     stored.document("page", document)

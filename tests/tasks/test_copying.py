@@ -11,7 +11,7 @@ from tiny import make_pictures
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.writer import save_code_set
-from bitcodes.errors import ConfigError, DataError
+from bitcodes.errors import BitcodesError, ConfigError, DataError
 from bitcodes.tasks.copying import check_folder, copy_hits
 from bitcodes.tasks.results import SearchResults
 from bitcodes.tasks.search import search
@@ -44,7 +44,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_copies_sort_by_rank_and_keep_their_time(photos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "new" / "out"
+    out = tmp_path / "new"
     copies = copy_hits(results(photos, ["b/x.jpg", "c.tar.jpg", "a/x.jpg"]), out)
     assert names(out) == ["01 x.jpg", "02 c.tar.jpg", "03 x.jpg"]
     assert (out / "01 x.jpg").read_bytes() == b"b/x.jpg"
@@ -168,4 +168,8 @@ def test_names_that_other_systems_refuse(photos: Path, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"cannot copy to .*; name another folder"):
-        copy_hits(results(photos, ["a/x.jpg"]), tmp_path / "file" / "out")
+        copy_hits(results(photos, ["a/x.jpg"]), tmp_path / "file")
+    for folder in ("file", "none"):
+        with pytest.raises(BitcodesError, match=f"cannot write .*out: .*{folder}"):
+            copy_hits(results(photos, ["a/x.jpg"]), tmp_path / folder / "out")
+    assert not (tmp_path / "none").exists()

@@ -1,7 +1,7 @@
 """Groups of near-duplicates are groups of files, and nothing advises deleting the only copy."""
 
 import os
-import zipfile
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.errors import CodeSetError
 from bitcodes.tasks.duplicates import Duplicates, find_duplicates
 
 
@@ -19,7 +20,7 @@ def pictures(folder: Path, **sides: int) -> None:
         Image.new("RGB", (side, side)).save(file, "PNG")
 
 
-def duplicates(root: Path | None, *paths: str, keep="first") -> Duplicates:
+def duplicates(root: Path | None, *paths: str, keep=None) -> Duplicates:
     """Those among images that all have one code."""
     codes = np.zeros((len(paths), 2), np.uint8)
     return find_duplicates(CodeSet.from_arrays(codes, 16, paths, root=root), keep=keep)
@@ -52,7 +53,7 @@ def test_a_file_under_two_paths_is_one_file(tmp_path: Path) -> None:
 
 def test_what_is_gone_is_neither_kept_nor_a_reason_to_delete(tmp_path: Path) -> None:
     pictures(tmp_path, b=3, c=3)
-    for keep in ("first", "largest"):
+    for keep in ("first", "largest", None):
         result = duplicates(tmp_path, "a", "b", keep=keep)
         assert groups(result) == []
         assert result.notes == (
@@ -80,14 +81,45 @@ def test_sizes_that_are_unknown_are_not_compared(tmp_path: Path) -> None:
     )
 
 
-def test_images_in_an_archive_have_unknown_sizes(tmp_path: Path) -> None:
-    pictures(tmp_path, a=3, b=9)
-    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
-        for name in ("a", "b"):
-            archive.write(tmp_path / name, name)
-    result = duplicates(tmp_path / "z.zip", "a", "b", keep="largest")
-    assert groups(result) == [["a", "b"]]
-    assert "size is unknown" in result.notes[0]
+@pytest.mark.parametrize("name", ["z.zip", "z.tar", "z.tar.gz"])
+def test_images_in_an_archive_are_measured_there(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "files"
+    pictures(folder, **{"a__x.png": 3, "b__x.png": 9, "c__x.png": 5})
+    shutil.make_archive(
+        str(tmp_path / "z"), {"gz": "gztar"}.get(name[-2:], name[-3:]), root_dir=folder
+    )
+    paths = ("a/x.png", "b/x.png", "c/x.png")
+    result = duplicates(tmp_path / name, *paths)
+    assert groups(result) == [["b/x.png", "a/x.png", "c/x.png"]]
+    assert result.notes == ()
+    # The same beside files, with the archive as a folder: a copy outside of it may be the largest.
+    pictures(tmp_path, copy=20)
+    result = duplicates(tmp_path, *(f"{name}/{path}" for path in paths), "copy", f"{name}/gone.png")
+    assert groups(result) == [["copy", f"{name}/a/x.png", f"{name}/b/x.png", f"{name}/c/x.png"]]
+    assert len(result.notes) == 1 and "1 image of groups left out: no longer" in result.notes[0]
+    assert groups(duplicates(tmp_path, f"{name}/a/x.png", f"{name}/b/x.png")) == [
+        [f"{name}/b/x.png", f"{name}/a/x.png"]
+    ]
+
+
+def test_the_best_has_most_pixels_then_most_bytes_then_the_first_path(tmp_path: Path) -> None:
+    pictures(tmp_path, a=3, b=9, c=9, d=9)
+    with (tmp_path / "c").open("ab") as file:
+        file.write(bytes(100))
+    assert groups(duplicates(tmp_path, "a", "b", "c", "d")) == [["c", "a", "b", "d"]]
+    assert groups(duplicates(tmp_path, "a", "b", "d")) == [["b", "a", "d"]]
+    assert groups(duplicates(tmp_path, "a", "b", "c", "d", keep="first")) == [["a", "b", "c", "d"]]
+    result = duplicates(tmp_path, "a", "b")
+    assert result.keep == "largest"
+    assert result.describe().endswith("keep: most pixels, then most bytes, then first by path")
+    assert duplicates(tmp_path, "a", "b", keep="first").describe().endswith("first by path")
+
+
+def test_an_unknown_size_is_never_guessed(tmp_path: Path) -> None:
+    result = duplicates(None, "b", "a")
+    assert (result.keep, groups(result), result.notes) == ("first", [["a", "b"]], ())
+    with pytest.raises(CodeSetError, match="--keep first"):
+        duplicates(None, "a", "b", keep="largest")
 
 
 def test_without_the_images_rows_are_groups(tmp_path: Path) -> None:

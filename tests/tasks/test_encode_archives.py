@@ -106,6 +106,7 @@ def test_a_folder_appended_to_an_archive_replaces_nothing(here: Path) -> None:
 
 
 def test_images_of_other_folders_in_an_archive_s_set_keep_their_places(here: Path) -> None:
+    (here / "sets").mkdir()
     encode(make_model(), "a.tar", "sets/web.npy")
     encode(make_model(), "b", "sets/web.npy", append=True)
     made = encode(make_model(), ["a.tar", "b", "c.tar"], "sets/web.npy", append=True)

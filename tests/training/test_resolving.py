@@ -109,7 +109,9 @@ def test_frozen_backbones_and_those_that_want_one_get_a_hidden_layer(
     assert automatic(data, freeze=True, hidden=0).hidden == 0
     assert automatic(data, loss="itq").hidden == 0
     assert automatic(data, loss="itq", freeze=True).hidden == 0
-    with pytest.raises(ConfigError, match="'hidden' is 7, but loss itq trains no layer"):
+    with pytest.raises(
+        ConfigError, match="--hidden: expected 0, because loss itq trains no layer; found 7"
+    ):
         automatic(data, loss="itq", hidden=7)
     monkeypatch.setitem(BACKBONES, "small", replace(BACKBONES["small"], hidden=9))
     assert automatic(data).hidden == 9
