@@ -95,7 +95,9 @@ def _refuse_empty(command: Any) -> None:
 
 def _process_value(process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
     if "" in (value if isinstance(value, list | tuple) else [value]):
-        raise typer.BadParameter("an empty path or name (is a variable of the shell not set?)")
+        raise typer.BadParameter(
+            "expected a value; found an empty one (is a variable of the shell not set?)"
+        )
     return process(context, value)
 
 

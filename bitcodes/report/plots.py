@@ -7,7 +7,7 @@ who see few colours, and prints in grey, can tell them apart.
 import io
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullLocator
 from numpy.typing import ArrayLike
 
+from bitcodes.errors import BitcodesError
 from bitcodes.files import check_folder_of
 from bitcodes.metrics.ranking import precision_recall_curve
 from bitcodes.metrics.scoring import Evaluation
@@ -103,8 +104,10 @@ def write_plots(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
     BitcodesError if a file cannot be written.
     """
     check_folder_of(folder)
-    with suppress(OSError):  # writing the first file says why
+    try:
         folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BitcodesError(f"cannot make the folder {folder}: {error.strerror}") from None
     plots = shared_plots(evaluations)
     if len(evaluations[0].classes) > 1:
         plots.append(class_plot(evaluations))

@@ -43,12 +43,12 @@ def test_nothing_is_empty(
     monkeypatch.chdir(tmp_path)
     assert run(*line) == 2
     error = capsys.readouterr().err
-    words = " ".join(error.replace("│", "").split())
-    assert "an empty path or name (is a variable of the shell not set?)" in words
-    assert "Invalid value for" in error
+    empty = "expected a value; found an empty one (is a variable of the shell not set?)"
+    assert error.splitlines()[0].endswith(f": {empty}")
+    assert error.startswith("error: ")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_one_of_several_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("search", "a.jpg", "") == 2
-    assert "Invalid value for 'QUERIES" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("error: QUERIES: expected a value; found an empty")

@@ -101,7 +101,7 @@ def test_plots_are_written_and_named(
     assert (tmp_path / "plots" / "precision-recall.pdf").is_file()
     (tmp_path / "file").touch()
     assert run(*sets, "--plots", tmp_path / "file") == 1
-    assert "file is not a folder" in capsys.readouterr().err
+    assert "cannot make the folder" in capsys.readouterr().err
 
 
 def test_wrong_use_is_explained(

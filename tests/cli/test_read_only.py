@@ -90,17 +90,15 @@ _TRAIN += ["--amp", "off", "--workers", "0", "--max-steps", "1"]
 
 COMMANDS = {
     "prepare demo": ["prepare", "demo", "locked/demo"],
-    "prepare demo, deeper": ["prepare", "demo", "locked/a/b/demo"],
     "prepare folder": ["prepare", "folder", "sorted", "locked/lists"],
     "prepare cifar10": ["prepare", "cifar10", "locked/cifar", "--source", "sorted"],
     "finetune": ["finetune", "--data", "colours", "--run", "locked/new", *_TRAIN],
     "finetune, class folders": ["finetune", "sorted", "--run", "locked/new", *_TRAIN],
     "finetune, no labels": ["finetune", "photos", "--run", "locked/new", *_TRAIN[:8]],
     "encode": ["encode", "photos", "-o", "locked/new.npy", "--workers", "0"],
-    "encode, deeper": ["encode", "photos", "-o", "locked/a/new.npy", "--workers", "0"],
     "encode, anew": ["encode", "photos", "-o", "locked/codes.npy", "--features", "--force"],
     "index": ["index", "locked/codes.npy"],
-    "merge": ["merge", "codes.npy", "codes.npy", "-o", "locked/new.npy"],
+    "merge": ["merge", "codes.npy", "-o", "locked/new.npy"],
     "export": ["export", "locked/model.onnx", "--run", "runs/one"],
     "search --html": ["search", "photos/00.png", "--html", "locked/page.html"],
     "duplicates --html": ["duplicates", "--html", "locked/page.html"],

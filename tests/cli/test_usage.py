@@ -117,7 +117,7 @@ def test_a_value_that_is_no_such_number_is_wrong_usage(
 ) -> None:
     words = command.split()
     for option in NUMBERS[command]:
-        for value in ("ten", "-1", "1e400", "nan", "", "9" * 5000):
+        for value in ("ten", "-1", "1e400", "nan", "9" * 5000):
             error = told(capsys, *words, option, value)
             assert error.startswith(f"{option}: expected ") and "; found '" in error
             assert len(error) < 250
