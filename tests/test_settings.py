@@ -143,7 +143,7 @@ def test_settings_of_the_command_line_are_called_by_their_options() -> None:
         "--freeze-stages (train all but the first 2) and --retrain (train only fc6) contradict "
         "each other; choose one"
     )
-    with pytest.raises(ConfigError, match="^--data is missing; name a folder"):
+    with pytest.raises(ConfigError, match=r"^--data is missing; name a folder"):
         Settings.build({}, "")
 
 
@@ -152,7 +152,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_missing_data_says_what_to_give() -> None:
-    with pytest.raises(ConfigError, match="^settings: data is missing; name a folder with --data"):
+    with pytest.raises(ConfigError, match=r"^settings: data is missing; name a folder with --data"):
         Settings.build({})
 
 
