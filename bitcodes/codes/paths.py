@@ -3,6 +3,7 @@
 import mmap
 import os
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -32,7 +33,7 @@ def escape(text: str) -> str:
     """
     try:
         # Through bytes and back, so that one file name has one spelling.
-        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+        text = _file_name(text).decode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise CodeSetError(
             f"{text!r} cannot be stored: it holds a character that no file name can have"
@@ -55,7 +56,15 @@ def unescape(line: bytes) -> str:
     line.decode("utf-8")  # a UnicodeDecodeError is a ValueError
     if b"\\" in line:
         line = _ESCAPED.sub(_plain, line)
-    return line.decode("utf-8", "surrogateescape")
+    return line.decode(sys.getfilesystemencoding(), "surrogateescape")
+
+
+def _file_name(text: str) -> bytes:
+    """The bytes of a name in the file system; in UTF-8, where its encoding lacks a character."""
+    try:
+        return text.encode(sys.getfilesystemencoding(), "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
 
 
 def _plain(match: re.Match[bytes]) -> bytes:

@@ -33,7 +33,7 @@ def folder_images(
     def items() -> Iterator[Item]:
         for line in spool:
             size, time, name = line[:-1].split(b" ", 2)
-            path = name.replace(b"\0", b"\n").decode("utf-8", "surrogateescape")
+            path = name.replace(b"\0", b"\n").decode("utf-8", "surrogatepass")
             known = (int(size), int(time)) if size else None
             yield Item(path, File(os.path.join(root, path), known))  # noqa: PTH118
 
@@ -110,7 +110,7 @@ def _records(root: str, all_files: bool, left_out: LeftOut | None) -> Iterator[b
     for path, is_image in walk_files(root, all_files, left_out):
         if is_image:
             known = regular_stat(os.path.join(root, path))  # noqa: PTH118
-            name = path.encode("utf-8", "surrogateescape").replace(b"\n", b"\0")
+            name = path.encode("utf-8", "surrogatepass").replace(b"\n", b"\0")
             yield b"%d %d %s\n" % (*known, name) if known else b"  %s\n" % name
 
 
