@@ -17,6 +17,8 @@ from bitcodes.errors import CodeSetError
 from bitcodes.wording import counted
 
 _ROWS = 1 << 16
+_COMPARED = 10**7
+"""Up to so many rows in all, paths are compared; it takes 40 bytes and a few microseconds a row."""
 
 
 def merge(
@@ -34,7 +36,8 @@ def merge(
     All parts of one source (encode --part) in order give the same set as encoding it at once. Paths
     stay as they are if all sets have one root; else they become relative to the folder that holds
     all roots. Raises CodeSetError if sets do not fit together, or if one of them is given twice;
-    `force` replaces a set. `note` is told if an image is in several sets: it has a row of each.
+    `force` replaces a set. `note` is told if an image is in several sets: it has a row of each. (It
+    is not looked for in more than ten million rows.)
     For `origin`, see CodeSetWriter.commit.
     """
     if not sets:
@@ -104,6 +107,8 @@ def _shared(sets: Sequence[CodeSet], root: str | None) -> str:
     """How many paths are in several sets, in words; "" if none is, or paths are unknown."""
     if any(isinstance(code_set.paths, RowNumbers) for code_set in sets):
         return ""
+    if sum(code_set.count for code_set in sets) > _COMPARED:
+        return ""
     hashes = [
         np.unique(np.fromiter(map(hash, _paths(one, root)), np.int64, one.count)) for one in sets
     ]
@@ -169,8 +174,10 @@ def _prefix(code_set: CodeSet, root: str | None) -> str:
 
 
 def _moved(path: str, prefix: str) -> str:
-    is_absolute = path.startswith("/") or PureWindowsPath(path).is_absolute()
-    return path if not prefix or is_absolute else f"{prefix}/{path}"
+    if not prefix or path.startswith("/"):
+        return path
+    is_of_windows = (path[1:2] == ":" or path[:1] == "\\") and PureWindowsPath(path).is_absolute()
+    return path if is_of_windows else f"{prefix}/{path}"
 
 
 def _source(sets: Sequence[CodeSet]) -> str | None:
