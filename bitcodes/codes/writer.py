@@ -321,8 +321,14 @@ def _file_errors(layout: Layout) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        what_to_do = "write to another file"
+        if os.path.lexists(layout.staging):
+            solution = "make room" if full else "solve that"
+            what_to_do = (
+                f"what is done so far is kept in {layout.staging}: {solution}, run this again to "
+                "go on"
+            )
         raise CodeSetError(
             f"{layout.codes} cannot be written: {error.strerror} "
-            f"({error.filename or layout.staging}); what is done so far is kept in "
-            f"{layout.staging}: {'make room' if full else 'solve that'}, run this again to go on"
+            f"({error.filename or layout.staging}); {what_to_do}"
         ) from error

@@ -119,6 +119,7 @@ def test_a_locked_folder_is_one_line(
     assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
     assert "locked" in lines[-1]
     assert ".tmp" not in lines[-1]
+    assert "what is done so far" not in lines[-1]
     assert "denied" in lines[-1] or "Read-only" in lines[-1]
     assert sorted(locked.rglob("*")) == before
 
