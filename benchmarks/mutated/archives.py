@@ -47,11 +47,11 @@ def _unpacked(suffix: str, content: bytes) -> bytes:
     }
     if suffix not in makers:
         return content
-    decompressor, inside = makers[suffix](), b""
+    decompressor, inside = makers[suffix](), bytearray()
     with suppress(OSError, EOFError, zlib.error, lzma.LZMAError):
         for start in range(0, len(content), 64):
             inside += decompressor.decompress(content[start : start + 64])
-    return inside
+    return bytes(inside)
 
 
 def play(base: Path, trial: Trial) -> None:
@@ -68,7 +68,7 @@ def play(base: Path, trial: Trial) -> None:
         line.decode(): code.tobytes() for line, code in zip(known.lines, known.codes, strict=True)
     }
 
-    inside = _unpacked(suffix, content)
+    inside = b"" if hostile else _unpacked(suffix, content)
     whole = {name for name in NAMES if (base / "photos" / name).read_bytes() in inside}
 
     def encoded(output: Output) -> str | None:
@@ -87,7 +87,8 @@ def play(base: Path, trial: Trial) -> None:
             lost = sorted(set(NAMES) - set(seen))
             skipped = trial.folder / "codes.skipped.txt"
             # A name that has become that of no image is none of its business.
-            if not skipped.exists() and not (set(seen) - set(NAMES)):
+            renamed = {*seen} - {*NAMES} or what.startswith("extended header")
+            if not skipped.exists() and not renamed:
                 return f"{lost} lost without a word: {output.err[-300:]}"
         return None
 

@@ -101,10 +101,15 @@ def read_array(data: bytes, dtype: str, shape: tuple[int | None, ...]) -> Array:
     return np.ascontiguousarray(array)
 
 
+def _content(file: Path) -> bytes:
+    assert file.is_file(), f"{file} is no file"
+    return file.read_bytes()
+
+
 def read_plain(codes: Path) -> Plain:
     """The set with these codes; an exception if it is not valid."""
     stem = codes.name.removesuffix(".npy")
-    header = json.loads(codes.with_name(f"{stem}.json").read_bytes())
+    header = json.loads(_content(codes.with_name(f"{stem}.json")))
     assert set(header) <= _FIELDS, "unknown fields"
     fields = {name: value for name, value in header.items() if name != "crc32"}
     assert header["crc32"] == checksum(fields)
@@ -118,7 +123,7 @@ def read_plain(codes: Path) -> Plain:
             unescaped(header[name].encode())
     data = {}
     for role, entry in header["files"].items():
-        data[role] = codes.with_name(stem + SUFFIXES[role]).read_bytes()
+        data[role] = _content(codes.with_name(stem + SUFFIXES[role]))
         assert entry == {"size": len(data[role]), "crc32": zlib.crc32(data[role])}, role
     array = read_array(data["codes"], "u1", (count, -(-bits // 8)))
     assert not np.unpackbits(array, axis=1)[:, bits:].any(), "padding"

@@ -245,7 +245,7 @@ def _index_array(names: tuple[str, ...], folder: Path, random: Random) -> str:
         header_file = file.with_name("index.json")
         header = json.loads(header_file.read_bytes())
         key = random.choice(["count", "distinct", "bits"])
-        header[key] = random.choice([header[key] - 1, len(array), 0])
+        header[key] = random.choice([header[key] - 1, array.size, 0])
         header_file.write_text(json.dumps(header))
         what += f", {key} = {header[key]}"
     return f"index, {name}: {what}"

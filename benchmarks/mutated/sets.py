@@ -129,12 +129,20 @@ class _Commands:
         self.trial.command(*words, check=self.check(lambda plain, value: hits(plain, value)))
 
     def hits(
-        self, plain: Plain, value: Any, k: int | None, radius: int | None, queries: Any = None
+        self,
+        plain: Plain,
+        value: Any,
+        k: int | None,
+        radius: int | None,
+        queries: Any = None,
+        names: Any = (),
     ) -> str | None:
         """What is wrong with the results of queries (Q, K), or None."""
+        if queries is None:
+            names = self.queries.header["class_names"]
+        names = plain.header["class_names"] or names
         queries = self.queries.bits if queries is None else queries
         expected = reference.distances_between(queries, plain.bits)
-        names = plain.header["class_names"] or self.queries.header["class_names"]
         for row, result in zip(expected, value["queries"], strict=True):
             pairs = reference.nearest(row, k, radius)
             actual = [(hit["distance"], hit["row"]) for hit in result["results"]]
@@ -155,7 +163,8 @@ class _Commands:
 
         def compare(plain: Plain, value: Any) -> str | None:
             other = read_plain(self.trial.folder / "other.npy")
-            return self.hits(other, value, 4, None, plain.bits) if len(plain.codes) else None
+            names = plain.header["class_names"]
+            return self.hits(other, value, 4, None, plain.bits, names)
 
         self.trial.command(*words, check=self.check(compare))
 

@@ -153,8 +153,11 @@ def read_npy(data: mmap.mmap | bytes, path: Path) -> Array:
     """
     start = io.BytesIO(data[:4096])
     try:
-        if np.lib.format.read_magic(start) == (1, 0):
+        version = np.lib.format.read_magic(start)
+        if version == (1, 0):
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(start)
+        elif version not in ((2, 0), (3, 0)):
+            raise ValueError(f"version {version} of the format")
         else:
             shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(start)
         fits = len(shape) <= _DIMENSIONS and all(type(n) is int and 0 <= n < 2**63 for n in shape)

@@ -218,6 +218,13 @@ def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, La
     for whose, code_set in (("queries", queries), ("database", database)):
         if code_set.count == 0:
             raise CodeSetError(f"the {whose} ({code_set.name}) hold no codes")
+    if queries.features is not None and database.features is not None:
+        widths = queries.features.shape[1], database.features.shape[1]
+        if widths[0] != widths[1]:
+            raise CodeSetError(
+                f"the queries ({queries.name}) have features of {counted(widths[0], 'number')} and "
+                f"the database ({database.name}) of {widths[1]:,}: they are not of one model"
+            )
     return labels_of(queries, database)
 
 

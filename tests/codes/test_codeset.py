@@ -312,6 +312,23 @@ def test_bare_files_that_are_not_codes(tmp_path: Path, array: np.ndarray, messag
         CodeSet.open(tmp_path / "theirs.npy")
 
 
+@pytest.mark.parametrize(
+    ("version", "is_known"),
+    [((1, 0), True), ((2, 0), True), ((3, 0), True)]
+    + [(version, False) for version in ((0, 1), (1, 1), (4, 0), (9, 9))],
+)
+def test_versions_of_npy_files(tmp_path: Path, version: tuple[int, int], is_known: bool) -> None:
+    text = b"{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2)}\n"
+    size = len(text).to_bytes(2 if version == (1, 0) else 4, "little")
+    content = b"\x93NUMPY" + bytes(version) + size + text + bytes(6)
+    (tmp_path / "theirs.npy").write_bytes(content)
+    if is_known:
+        assert CodeSet.open(tmp_path / "theirs.npy").codes.shape == (3, 2)
+        return
+    with pytest.raises(CodeSetError, match=r"version .* of the format"):
+        CodeSet.open(tmp_path / "theirs.npy")
+
+
 def test_never_unpickles(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:

@@ -151,3 +151,15 @@ def test_sets_that_do_not_fit_are_refused() -> None:
     assert score_code_sets(good, other, force=True).figures["map"] == 1
     with pytest.raises(CodeSetError, match=r"ant and the database .* bee"):
         score_code_sets(good, code_set(bits, labels, class_names=("bee",)))
+
+
+def test_features_of_other_widths_are_refused() -> None:
+    one, other = (
+        CodeSet.from_arrays(
+            np.zeros((3, 1), np.uint8), 8, labels=[0, 1, 2], features=np.ones((3, width))
+        )
+        for width in (4, 5)
+    )
+    for queries, database, widths in ((one, other, "4 .* 5"), (other, one, "5 .* 4")):
+        with pytest.raises(CodeSetError, match=f"features of {widths}: they are not of one model"):
+            score_code_sets(queries, database)
