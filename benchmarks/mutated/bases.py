@@ -54,8 +54,8 @@ def compile_kernels(file: Path) -> None:
 
     from bitcodes import CodeSet
     from bitcodes.hamming import scanner
-    from bitcodes.hamming.index import HammingIndex
-    from bitcodes.hamming.multi import MultiIndex
+    from bitcodes.hamming.index import HammingIndex, group
+    from bitcodes.hamming.multi import MultiIndex, with_tables
     from bitcodes.hamming.stored import open_index
 
     before, scanner.PLAIN_LIMIT = scanner.PLAIN_LIMIT, -1
@@ -68,4 +68,10 @@ def compile_kernels(file: Path) -> None:
             index.search(queries, 6)
             index.within(queries, 4)
             index.within(queries, 4, limit=2)
+    for bits in (8, 64, 128, 1024):  # those of an index that is built anew
+        codes = np.random.default_rng(0).integers(0, 256, (32, bits // 8), np.uint8)
+        with_tables(group(codes, bits))
+        HammingIndex(codes, bits).search(codes[::5], 6)
+        HammingIndex(codes, bits).search(codes[:1], 8)
+        HammingIndex(codes, bits).within(codes[::5], 4)
     scanner.PLAIN_LIMIT = before
