@@ -62,13 +62,14 @@ class Plain:
             return None
         return os.path.abspath(self.folder / os.fsdecode(unescaped(root.encode())))  # noqa: PTH100
 
-    def names(self, row: int, names: list[str]) -> list[str]:
-        """The labels of a row, by these class names, as JSON shows them."""
+    def names(self, row: int, names: list[str]) -> list[bytes]:
+        """The labels of a row by these class names, which are as they stand in a header."""
         if self.labels is None:
             return []
         own = self.labels[row]
         numbers = [int(own)] if self.labels.ndim == 1 else np.flatnonzero(own).tolist()
-        return [names[one] if one < len(names) else str(one) for one in numbers if one >= 0]
+        labels = [names[one] if one < len(names) else str(one) for one in numbers if one >= 0]
+        return [unescaped(label.encode()) for label in labels]
 
 
 def unescaped(line: bytes) -> bytes:

@@ -153,7 +153,8 @@ class _Commands:
                     plain.lines[hit["row"]]
                 ):
                     return f"row {hit['row']}: path {hit['path']!r}"
-                if hit["labels"] != plain.names(hit["row"], names):
+                labels = [reference.unescaped(label.encode()) for label in hit["labels"]]
+                if labels != plain.names(hit["row"], names):
                     return f"row {hit['row']}: labels {hit['labels']}"
         return None
 
