@@ -15,7 +15,7 @@ def test_a_name_that_cannot_be_replaced_is_the_one_that_is_said(
 ) -> None:
     """Not that of the temporary file which was to take its place."""
 
-    def fail(arguments: list[str]) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise IsADirectoryError(errno.EISDIR, "Is a directory", ".run.tmp", None, "run")
 
     monkeypatch.setattr(app, "app", fail)
