@@ -43,6 +43,8 @@ class Case:
     """Whether there are whole states between the old one and the new one, which readers may see."""
     refusal: str = ""
     """What the command says, run again, if its result is there already."""
+    adds: str = ""
+    """Which files a second run adds, as a regular expression of their names."""
     trains: bool = False
     """Whether it needs torch."""
 
@@ -190,6 +192,12 @@ def _results() -> list[Case]:
             refusal="",
         ),
         Case("search --html", search, (f"encode photos {BUILT_IN}",)),
+        Case(
+            "search --copy-to",
+            "search query.png --codes codes.npy -k 4 --copy-to copies",
+            (f"encode photos {BUILT_IN}",),
+            adds=r"copies/.* \(\d+\)\.png",
+        ),
     ]
 
 

@@ -144,10 +144,17 @@ def make_readable(path: Path) -> None:
 
 
 @contextmanager
-def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+def atomic_write(
+    path: Path,
+    mode: str = "wb",
+    rename: Callable[[Path, Path], None] | None = None,
+    durable: bool = True,
+) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on success it replaces `path`, on failure it vanishes.
 
     `mode` is "wb" or "w" (UTF-8, line ends as given). Readers see the old file or the new one.
+    `rename` gives the temporary file another name than `path`, if it is to replace nothing. With
+    `durable`, the file is on the disk at the end.
     Removes the temporary file of a process that was killed while it wrote the same file. Raises
     BitcodesError if a program has `path` open and the system then keeps it (Windows).
     """
@@ -158,8 +165,9 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         with os.fdopen(descriptor, mode, **text) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        replace(temporary, path)
+            if durable:
+                os.fsync(file.fileno())
+        (rename or replace)(temporary, path)
     except BaseException as error:
         with suppress(OSError):  # the folder may be gone, or let nothing be changed
             temporary.unlink(missing_ok=True)
@@ -169,7 +177,8 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     finally:
         if locked >= 0:
             os.close(locked)
-    fsync_dir(path.parent)
+    if durable:
+        fsync_dir(path.parent)
 
 
 def _temporary_beside(path: Path) -> tuple[Path, int]:
@@ -241,6 +250,23 @@ def _is_at(descriptor: int, path: Path) -> bool:
 def replace(new: Path, old: Path) -> None:
     """Give the file `new` the name `old`. Raises FileInUseError where `old` is open (Windows)."""
     change_names(lambda: os.replace(new, old), old)  # noqa: PTH105 - as tests make it fail
+
+
+def give_name(file: Path, name: Path) -> bool:
+    """Give a file a name that no file has; False if the name is taken."""
+    try:
+        if _POSIX:  # where a rename replaces
+            os.link(file, name)
+            file.unlink()
+        else:
+            file.rename(name)
+    except FileExistsError:
+        return False
+    except (AttributeError, OSError):  # the drive has no links
+        if os.path.lexists(name):
+            return False
+        file.rename(name)
+    return True
 
 
 def change_names(change: Callable[[], object], path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import ConfigError, DataError, ImageError
-from bitcodes.files import check_folder_of
+from bitcodes.files import atomic_write, check_folder_of, give_name
 from bitcodes.sources.item import Place
 from bitcodes.sources.members import find_places
 from bitcodes.sources.paths import name_from_here, quote_path
@@ -132,29 +132,26 @@ def _copy(place: Place, target: Path) -> None:
 
 
 def _write(source: bytes | BufferedReader, target: Path) -> Path:
+    """Write a copy, whole or not at all, under the first name that is free; returns that."""
+    names = iter(_names(target))
+    name = target
+
+    def rename(temporary: Path, target: Path) -> None:
+        nonlocal name
+        name = next(name for name in names if give_name(temporary, name))
+
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for name in _names(target):
-            try:
-                file = name.open("xb")
-            except FileExistsError:
-                continue
-            with file:
-                try:
-                    if isinstance(source, bytes):
-                        file.write(source)
-                    else:
-                        shutil.copyfileobj(source, file)
-                except BaseException:
-                    file.close()
-                    name.unlink(missing_ok=True)
-                    raise
-            return name
+        with atomic_write(target, rename=rename, durable=False) as file:
+            if isinstance(source, bytes):
+                file.write(source)
+            else:
+                shutil.copyfileobj(source, file)
     except OSError as error:
         raise DataError(
             f"cannot copy to {quote_path(str(target))}: {error.strerror}; name another folder"
         ) from None
-    raise AssertionError("there is always another name")
+    return name
 
 
 def _names(target: Path) -> Iterable[Path]:

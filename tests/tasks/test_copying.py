@@ -1,5 +1,6 @@
 """Copies of the hits of a search."""
 
+import errno
 import os
 import zipfile
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 from commands import run
 from tiny import make_pictures
 
+from bitcodes import files
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.writer import save_code_set
 from bitcodes.errors import BitcodesError, ConfigError, DataError
+from bitcodes.tasks import copying
 from bitcodes.tasks.copying import check_folder, copy_hits
 from bitcodes.tasks.results import SearchResults
 from bitcodes.tasks.search import search
@@ -173,3 +176,34 @@ def test_a_folder_that_cannot_be_written(photos: Path, tmp_path: Path) -> None:
         with pytest.raises(BitcodesError, match=f"cannot write .*out: .*{folder}"):
             copy_hits(results(photos, ["a/x.jpg"]), tmp_path / folder / "out")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_copy_appears_when_it_is_whole(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    seen: list[str] = []
+    real = files.give_name
+
+    def give_name(file: Path, name: Path) -> bool:
+        seen.extend(path.name for path in out.iterdir() if path != file)
+        assert file.read_bytes() == b"a/x.jpg"
+        return real(file, name)
+
+    monkeypatch.setattr(copying, "give_name", give_name)
+    for _ in range(2):
+        copy_hits(results(photos, ["a/x.jpg"]), out)
+    assert names(out) == ["01 x (2).jpg", "01 x.jpg"]
+    assert seen == ["01 x.jpg"] * 2  # in the second round, for two names
+
+
+def test_a_drive_without_links(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*names: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for _ in range(2):
+        copy_hits(results(photos, ["a/x.jpg"]), tmp_path / "out")
+    assert names(tmp_path / "out") == ["01 x (2).jpg", "01 x.jpg"]
