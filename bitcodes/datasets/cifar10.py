@@ -4,6 +4,7 @@ Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html: 60,000 pictures of
 ten classes, 5,000 a class to train and 1,000 a class to test.
 """
 
+import errno
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
@@ -34,7 +35,7 @@ from bitcodes.sources.description import DATASET_FILE, read_description
 from bitcodes.sources.lists import ImageList, parse_list, single_labels
 from bitcodes.sources.paths import quote_path
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
-from bitcodes.wording import command, counted, either
+from bitcodes.wording import command, counted, either, shortened
 
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
 PER_CLASS = {"train": 5000, "test": 1000}
@@ -174,6 +175,14 @@ def _write_new(file: Path, content: bytes, where: str) -> None:
             out.write(content)
     except FileExistsError:
         raise DataError(f"{where} occurs twice") from None
+    except (NotADirectoryError, ValueError) as error:
+        raise DataError(f"{where} cannot be written: {error}") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise DataError(
+            f"{shortened(where, 200)} cannot be written: its name is too long"
+        ) from None
 
 
 def _write_lists(

@@ -378,6 +378,23 @@ def test_a_source_with_an_image_twice(tmp_path: Path) -> None:
         prepare_cifar10(tmp_path / "out", tmp_path / "s.tar")
 
 
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["train/cat/" + "a" * 300 + ".jpg"], "its name is too long"),
+        (["train/" + "a/" * 3000 + "a.jpg"], "its name is too long"),
+        (["train/cat.jpg", "train/cat.jpg/a.jpg"], "cannot be written|occurs twice"),
+    ],
+)
+def test_names_that_no_folder_can_have(names: list[str], reason: str, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    with pytest.raises(DataError, match=reason):
+        prepare_cifar10(tmp_path / "out", tmp_path / "s.tar")
+
+
 def test_downloads_go_through_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.datasets import utils
 
