@@ -5,7 +5,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from PIL import Image
 
@@ -269,6 +269,19 @@ _OPENERS: dict[str, Callable[[BinaryIO], tuple[Image.Image, int | None]]] = {
 }
 
 
+class _Unclosed:
+    """A file that stays open, as some plugins close theirs when they have read it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def _open_other(head: bytes, file: BinaryIO) -> Image.Image:
     """An image in one of the less usual formats, some of which have no mark of their own."""
     reason = why_not_read(file)
@@ -283,7 +296,7 @@ def _open_other(head: bytes, file: BinaryIO) -> Image.Image:
         ):
             continue
         try:
-            return _open_as(name, file)
+            return _open_as(name, cast(BinaryIO, _Unclosed(file)))
         except (SyntaxError, IndexError, TypeError, ValueError, KeyError, EOFError) as error:
             if accepts is not None:
                 problem = f"begins like a {name} image but is damaged or truncated: {error}"

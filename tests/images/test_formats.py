@@ -91,6 +91,21 @@ def test_less_usual_formats_are_read(kind: str) -> None:
     np.testing.assert_array_equal(np.asarray(open_image(saved(whole, kind))), np.asarray(whole))
 
 
+def ftex() -> bytes:
+    """A texture of 4 x 4 red pixels, not compressed: its plugin closes the file that it reads."""
+    head = struct.pack("<4siiiii", b"FTEX", 1, 4, 4, 1, 1)
+    return head + struct.pack("<iii", 1, 32, 48) + b"\xff\0\0" * 16
+
+
+def test_a_plugin_that_closes_its_file_does_not_cost_the_image(tmp_path: Path) -> None:
+    path = tmp_path / "a.ftu"
+    path.write_bytes(ftex())
+    with path.open("rb") as file:
+        found = open_image(file)
+        assert not file.closed
+    assert (found.size, found.getpixel((0, 0))) == ((4, 4), (255, 0, 0))
+
+
 @pytest.mark.parametrize("name", ["DSCF0005.MPO", "scan.j2k"])
 def test_files_of_cameras_and_scanners(name: str) -> None:
     assert Path(name).suffix.lower() in IMAGE_SUFFIXES
