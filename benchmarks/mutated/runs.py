@@ -217,7 +217,7 @@ def _place(value: Any, random: Random) -> tuple[Any, Any, str]:
 
 
 def _tensor(old: torch.Tensor, random: Random) -> Any:
-    with_nan = old.clone().float()
+    with_nan = old.clone(memory_format=torch.contiguous_format).float()
     if with_nan.numel():
         with_nan.view(-1)[0] = random.choice([float("nan"), float("inf")])
     return random.choice(

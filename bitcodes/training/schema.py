@@ -19,6 +19,7 @@ from bitcodes.models.weights import not_finite
 from bitcodes.wording import counted
 
 Count = Annotated[int, Field(ge=0, strict=True)]
+_Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
 FileName = Annotated[str, StringConstraints(pattern=r"^events\.out\.tfevents\.[^/\\]*$")]
 Weights = dict[str, torch.Tensor]
@@ -27,7 +28,7 @@ Weights = dict[str, torch.Tensor]
 class _Line(BaseModel):
     """A line of metrics.jsonl: an epoch."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
     epoch: Count
     step: Count
@@ -39,6 +40,8 @@ class _Line(BaseModel):
 
 
 class _Costs(BaseModel):
+    model_config = ConfigDict(strict=True)
+
     step: dict[Count, Seconds]
     reading: dict[Count, Seconds]
     epoch_end: dict[Count, Seconds]
@@ -47,10 +50,12 @@ class _Costs(BaseModel):
 class _Pace(BaseModel):
     """What a training with a deadline is planned with."""
 
+    model_config = ConfigDict(strict=True)
+
     costs: _Costs
     sizes: Annotated[list[Count], Field(min_length=1)]
     most_epochs: Count
-    bend: tuple[Count, Annotated[FiniteFloat, Field(ge=0, le=1)]] | None
+    bend: Annotated[tuple[Count, _Share], Field(strict=False)] | None  # a list in the file
     used: Seconds
     size: Count
     steps: Count
@@ -59,7 +64,7 @@ class _Pace(BaseModel):
 class CheckpointValues(BaseModel):
     """The values in a checkpoint; validating raises ValueError with the name of what is wrong."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="allow")
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="allow", strict=True)
 
     model: Weights
     loss: Weights
