@@ -33,7 +33,8 @@ def run_name(settings: "Settings") -> str:
     backbone = backbone_name(settings).replace("/", "-")
     frozen = "-frozen" if settings.freeze else ""
     data = as_utf8(settings.data.name).replace("\\x", "_")
-    return f"{data}-{backbone}-{settings.loss}-{settings.bits}{frozen}"
+    bits = f"{settings.bits}+{settings.instance_bits}" if settings.instance_bits else settings.bits
+    return f"{data}-{backbone}-{settings.loss}-{bits}{frozen}"
 
 
 def set_latest(run: Path) -> None:

@@ -128,6 +128,12 @@ class Settings(BaseModel, Generic[OrAuto]):
         "Length of a code. Longer codes find more and take more memory.",
         "128 for itq, itq-nn and lsh",
     )
+    instance_bits: Annotated[int, Field(ge=0, le=1023)] = Panel.GENERAL.setting(
+        0,
+        "Add this many bits, for example 64, that tell images of one class apart: codes have two "
+        "parts then, and a search puts the most similar images of a class first. They are fitted "
+        "to the training images at the end. 0 leaves them out.",
+    )
     image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = Panel.GENERAL.auto(
         "Side in pixels of the images that the network sees. Several sizes, for example 64,128, "
         "share the epochs equally: small images at the beginning make training faster.",
@@ -287,6 +293,14 @@ class Settings(BaseModel, Generic[OrAuto]):
             )
         if isinstance(sizes, list) and self.freeze:
             raise ValueError("'image_size': expected one size with 'freeze'; found several")
+        extra = self.instance_bits
+        if extra and self.loss.label_free:
+            raise ValueError(
+                f"'instance_bits': expected 0 with the loss {self.loss}; found {extra}"
+            )
+        if self.bits + extra > 1024:
+            total = f"{self.bits + extra:,}"
+            raise ValueError(f"'instance_bits': expected 1,024 with 'bits' at most; found {total}")
         meanings = {
             "freeze": "'freeze' (train no layer of the backbone)",
             "freeze_stages": f"'freeze_stages' (train all but the first {self.freeze_stages})",

@@ -64,7 +64,7 @@ def compat_figures(name: CompatName, evaluation: Evaluation) -> tuple[CompatFigu
                 "--features"
             )
         scores = np.nan_to_num(evaluation.scores["two_stage"])
-        radius = two_stage_radius(evaluation.bits)
+        radius = two_stage_radius(evaluation.class_bits)
         return (_figure(f"mAP, two-stage within {radius}", scores, scores, scores),)
     raise ConfigError(f"unknown way of counting '{name}'; known are {', '.join(NAMES)}")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.hamming.index import HammingIndex, to_ragged
+from bitcodes.hamming.measure import measure_of
 from bitcodes.hamming.rerank import Ranked, rerank_asymmetric, rerank_by_features
 from bitcodes.metrics.protocols import Labels, labels_of, relevance
 from bitcodes.metrics.ranking import average_precision, hits_at, mean_over_queries, or_none
@@ -77,7 +78,8 @@ def score_modes(
     order = np.random.default_rng(0).permutation(database.count)
     query_labels, labels = labels_of(queries, database)
     codes, shuffled_labels = database.codes[order], labels[order]
-    index = HammingIndex(codes, database.bits)
+    measure = measure_of(database)
+    index = HammingIndex(codes, database.bits, measure=measure)
     total, relevant = index.count(queries.codes[rows], shuffled_labels, query_labels[rows])
     answerable = np.flatnonzero(relevant.any(axis=1))
     rows, total, relevant = rows[answerable], total[answerable], relevant[answerable]
@@ -116,6 +118,7 @@ def score_modes(
         modes.append(mode("by features", rerank, labels))
     if outputs is not None:
         near_codes = near.offsets, near.rows, near.distances
-        rerank = partial(rerank_asymmetric, outputs[answerable], codes, database.bits, *near_codes)
+        weighed = measure.weigh(outputs[answerable])
+        rerank = partial(rerank_asymmetric, weighed, codes, database.bits, *near_codes)
         modes.append(mode("asymmetric, by hash outputs", rerank, shuffled_labels))
     return SearchModes(len(rows), shortlist, tuple(modes))

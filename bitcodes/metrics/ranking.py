@@ -127,6 +127,18 @@ def recall_within(total: ArrayLike, relevant: ArrayLike, radius: int) -> Floats:
     return _divide(relevant[:, : radius + 1].sum(axis=1), _most_hits(relevant, None))
 
 
+def decided_at(total: ArrayLike, rank: int) -> Floats:
+    """Whether the codes decide which items are the first `rank` ones, 1 or 0, (Q,).
+
+    They do not if the items at `rank` and at the next rank are equally near. NaN where there is no
+    next rank.
+    """
+    upto = np.cumsum(_checked(total, np.zeros_like(total))[0], axis=1)
+    last = (upto >= rank).argmax(axis=1)  # the distance of the item at `rank`
+    decided = upto[np.arange(len(upto)), last] == rank
+    return np.where(upto[:, -1] > rank, decided, np.nan)
+
+
 def precision_recall_curve(
     total: ArrayLike, relevant: ArrayLike, ranks: Sequence[int]
 ) -> tuple[Floats, Floats]:

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.pack import split_codes
 from bitcodes.codes.paths import escape
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.metrics.health import Health, code_health
 from bitcodes.metrics.intervals import bootstrap_intervals
 from bitcodes.metrics.modes import SearchModes
@@ -24,6 +26,7 @@ from bitcodes.metrics.ranking import (
     Floats,
     average_precision,
     average_precision_bounds,
+    decided_at,
     hits_at,
     mean_over_queries,
     or_none,
@@ -37,6 +40,8 @@ from bitcodes.wording import counted
 CUTOFFS = (1000, 5000)
 RANKS = (1, 10, 100, 1000)
 RADIUS = 2
+PAGE = 10
+"""How many results `search` shows by default: do the codes decide which?"""
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,9 @@ class Evaluation(ShownAsHtml):
     """Figure -> least and greatest mAP that an order of the items at equal distance can give."""
     classes: tuple[ClassScore, ...]
     total: Counts
-    """(queries, bits + 1): how many database items are at each distance."""
+    """(queries, D + 1): how many database items are at each distance."""
     relevant: Counts
-    """(queries, bits + 1): how many of them are relevant."""
+    """(queries, D + 1): how many of them are relevant."""
     health: Health
     """How well the codes of the database use their bits."""
     query_digest: str
@@ -88,6 +93,12 @@ class Evaluation(ShownAsHtml):
             f"<Evaluation: mAP {self.figures['map']:.4f}, {_queries(self.queries)} "
             f"against {counted(self.database, 'image')}, {counted(self.bits, 'bit')}>"
         )
+
+    @property
+    def class_bits(self) -> int:
+        """The class bits of the codes: all, unless the codes have two parts."""
+        parts = self.sets[1].parts
+        return self.bits if parts is None else parts.class_bits
 
     @property
     def figures(self) -> dict[str, float]:
@@ -135,11 +146,15 @@ def score_code_sets(
     `exclude_self` leaves the database row of a query's own file out of its results. `force` allows
     sets of different models. If both have features, the two-stage score is added. `two_stage`, that
     score per query from an earlier call on the same sets, saves most of the time. `about` and
-    `notes` become part of the result. Raises CodeSetError if the sets do not fit together.
+    `notes` become part of the result. Codes of two parts are ranked by the sum of both distances,
+    but what counts within a radius is counted by the class bits. Raises CodeSetError if the sets do
+    not fit together.
     """
     query_labels, labels = _check(queries, database, force)
-    index = HammingIndex(database)
-    total, relevant = index.count(queries.codes, labels, query_labels)
+    measure = measure_of(database)
+    total, relevant = HammingIndex(database, measure=measure).count(
+        queries.codes, labels, query_labels
+    )
 
     if exclude_self and None in (queries.root, database.root):
         raise CodeSetError(
@@ -147,11 +162,22 @@ def score_code_sets(
         )
     pairs = _self_pairs(queries, database)
     excluded = pairs if exclude_self else pairs[:0]
-    _remove_pairs(excluded, (queries, database), (query_labels, labels), (total, relevant))
+    both_labels = query_labels, labels
+    _remove_pairs(excluded, (queries, database), both_labels, (total, relevant), measure)
 
     remarks = list(notes)
     answerable = relevant.any(axis=1)
     scores = _ranking_scores(total, relevant)
+    class_queries, class_database = _class_parts(queries, database)
+    index = HammingIndex(class_database)
+    if measure.is_plain:
+        near = total, relevant
+    else:
+        near = index.count(class_queries.codes, labels, query_labels)
+        sets = class_queries, class_database
+        _remove_pairs(excluded, sets, both_labels, near, Measure(class_database.bits))
+        scores["map_class_bits"] = average_precision(*near)
+    scores |= _scores_within(*near)
     if two_stage is not None:
         scores["two_stage"] = np.array(two_stage, np.float64)
     elif queries.features is None or database.features is None:
@@ -159,8 +185,9 @@ def score_code_sets(
             "No two-stage score: it needs features in both code sets (encode --features)."
         )
     else:
-        arrays = (queries.codes, queries.features, database.features, query_labels, labels)
-        radius = two_stage_radius(queries.bits)
+        features = queries.features, database.features
+        arrays = (class_queries.codes, *features, *both_labels)
+        radius = two_stage_radius(class_queries.bits)
         scores["two_stage"] = two_stage_scores(index, *arrays, radius, exclude=excluded)
     for values in scores.values():
         values[~answerable] = np.nan
@@ -235,9 +262,26 @@ def _ranking_scores(total: Counts, relevant: Counts) -> dict[str, Floats]:
     size = total.sum(axis=1)
     for rank, hits in zip(RANKS, hits_at(total, relevant, RANKS).T, strict=True):
         scores[f"precision@{rank}"] = np.where(size >= rank, hits / rank, np.nan)
-    scores[f"precision_within_{RADIUS}"] = precision_within(total, relevant, RADIUS)
-    scores[f"recall_within_{RADIUS}"] = recall_within(total, relevant, RADIUS)
+    scores[f"decided@{PAGE}"] = decided_at(total, PAGE)
     return scores
+
+
+def _scores_within(total: Counts, relevant: Counts) -> dict[str, Floats]:
+    return {
+        f"precision_within_{RADIUS}": precision_within(total, relevant, RADIUS),
+        f"recall_within_{RADIUS}": recall_within(total, relevant, RADIUS),
+    }
+
+
+def _class_parts(queries: CodeSet, database: CodeSet) -> tuple[CodeSet, CodeSet]:
+    """Both sets with the class bits alone; the same ones if their codes have one part."""
+    parts = database.parts
+    if parts is None:
+        return queries, database
+    first = parts.class_bits
+    codes = (split_codes(each.codes, each.bits, first)[0] for each in (queries, database))
+    ours, theirs = (CodeSet.from_arrays(some, first) for some in codes)
+    return ours, theirs
 
 
 def _tie_ranges(total: Counts, relevant: Counts) -> dict[str, tuple[float, float]]:
@@ -299,11 +343,11 @@ def _remove_pairs(
     sets: tuple[CodeSet, CodeSet],
     labels: tuple[Labels, Labels],
     counts: tuple[Counts, Counts],
+    measure: Measure,
 ) -> None:
     """Remove the pairs from the histograms, in place."""
     query, row = pairs.T
-    difference = sets[0].codes[query] ^ sets[1].codes[row]
-    distances = np.bitwise_count(difference).sum(axis=1, dtype=np.int64)
+    distances = measure.between(sets[0].codes[query], sets[1].codes[row])
     ours, theirs = labels[0][query], labels[1][row]
     same = ours == theirs if ours.ndim == 1 else np.logical_and(ours, theirs).any(axis=1)
     np.subtract.at(counts[0], (query, distances), 1)

@@ -278,7 +278,7 @@ def _distance_figure(evaluations: Sequence[Evaluation], names: Sequence[str]) ->
         if len(evaluations) > 1:
             axes.set_title(name)
     rows[0].legend(loc="best", handlelength=1.6)
-    largest = max(evaluation.bits for evaluation in evaluations)
+    largest = max(evaluation.total.shape[1] for evaluation in evaluations) - 1
     rows[-1].set(xlim=(-0.5, largest + 0.5), xlabel="Hamming distance, bits")
     _whole_bits(rows[-1].xaxis)
     return figure

@@ -13,7 +13,7 @@ from bitcodes.metrics.comparison import Difference, evaluation_name
 from bitcodes.metrics.compat import CompatFigure
 from bitcodes.metrics.health import Health
 from bitcodes.metrics.modes import RANKS, SearchModes
-from bitcodes.metrics.scoring import RADIUS, ClassScore, Evaluation
+from bitcodes.metrics.scoring import PAGE, RADIUS, ClassScore, Evaluation
 from bitcodes.metrics.two_stage import POSITIONS, two_stage_radius
 from bitcodes.report.text import printable
 from bitcodes.wording import counted
@@ -95,7 +95,7 @@ def figure_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str, str]]:
     """The texts of each figure, for `FIGURE_COLUMNS`."""
     for name, value in evaluation.figures.items():
         interval, ties = evaluation.intervals[name], evaluation.tie_ranges.get(name, _NONE)
-        title = describe(name, evaluation.bits)
+        title = describe(name, evaluation.class_bits)
         yield title, figure_text(value), range_text(interval), range_text(ties)
 
 
@@ -104,6 +104,8 @@ def describe(name: str, bits: int | None = None) -> str:
     radius = "K/4" if bits is None else str(two_stage_radius(bits))
     names = {
         "map": "mAP, whole ranking",
+        "map_class_bits": "mAP, class bits alone",
+        f"decided@{PAGE}": f"first {PAGE} decided by the codes",
         f"precision_within_{RADIUS}": f"precision within radius {RADIUS}",
         f"recall_within_{RADIUS}": f"recall within radius {RADIUS}",
         "two_stage": f"two-stage (radius {radius}, {POSITIONS} kept)",

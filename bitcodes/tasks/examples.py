@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.hamming.measure import measure_of
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.tasks.results import QueryResult
 from bitcodes.tasks.search import search
@@ -61,7 +62,7 @@ def _example(evaluation: Evaluation, row: int) -> tuple[QueryResult, float]:
     queries, database = evaluation.sets
     limit = _EXAMPLE_HITS + int(evaluation.excluded_self)
     query = _part(queries, np.array([row]))
-    distances = np.bitwise_count(database.codes ^ query.codes).sum(axis=1)  # (N,)
+    distances = measure_of(database).between(database.codes, query.codes)  # (N,)
     order = np.random.default_rng(row).permutation(database.count)
     nearest = order[np.argsort(distances[order], kind="stable")[:limit]]
     result = search(query, _part(database, nearest), k=limit, force=True).queries[0]
@@ -78,4 +79,5 @@ def _part(code_set: CodeSet, rows: NDArray[np.int64]) -> CodeSet:
         labels=None if code_set.labels is None else code_set.labels[rows],
         class_names=code_set.class_names,
         root=code_set.root,
+        parts=code_set.parts,
     )

@@ -19,6 +19,7 @@ from bitcodes.sources.workers import default_workers
 from bitcodes.training.beginning import check, lists_of, remove_lists, run_folder
 from bitcodes.training.distributed import joined
 from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
+from bitcodes.training.instance import add_instance_bits, has_instance_bits
 from bitcodes.training.pacing import Deadline, Pacer
 from bitcodes.training.progress import Progress
 from bitcodes.training.resolving import resolve, resolve_to_fit
@@ -135,7 +136,8 @@ def finetune(
         before, folder = group.first_does(begin)
         dataset = read_dataset(folder)
         resolved, checkpoint, pacer = group.first_does(prepare)
-        if checkpoint is not None and _finished(resolved, checkpoint.history):
+        whole = not resolved.instance_bits or has_instance_bits(run)
+        if whole and checkpoint is not None and _finished(resolved, checkpoint.history):
             if group.first and (run / runs.MODEL_FILE).is_file():
                 export_trained(run / runs.MODEL_FILE, log)  # if it was killed before this
             return Finetuned(run, resolved, checkpoint.history, already=True)
@@ -149,6 +151,8 @@ def finetune(
             _make_newest(run, log)
         trainer.train(report)
         if group.first:
+            if resolved.instance_bits:
+                add_instance_bits(trainer)
             export_trained(run / runs.MODEL_FILE, log)
         return Finetuned(run, resolved, trainer.history, already=False)
 

@@ -159,8 +159,9 @@ class Trainer:
         self.log(
             f"{counted(len(self.train_rows), 'image')} to train on, "
             f"{validated}, {about}{counted(epochs, 'epoch')}, "
-            f"{' then '.join(map(str, sizes))} pixels, {counted(settings.bits, 'bit')}, "
-            f"on {self.device}"
+            f"{' then '.join(map(str, sizes))} pixels, {counted(settings.bits, 'bit')}"
+            + (f" and {settings.instance_bits} for instances" if settings.instance_bits else "")
+            + f", on {self.device}"
             + (f" and {self.group.size - 1} more" if self.group.size > 1 else "")
             + (f"; frozen: the first {counted(stages, 'stage')}" if stages else "")
             + (f"; a hidden layer of {settings.hidden:,}" if settings.hidden else "")

@@ -10,6 +10,7 @@ from bitcodes.codes.pack import pack_outputs
 from bitcodes.datasets.splits import hash_order
 from bitcodes.errors import DataError
 from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.measure import Measure
 from bitcodes.metrics.ranking import average_precision
 
 MAX_VALIDATION = 2000  # images held out
@@ -55,13 +56,15 @@ def ranking_score(
     labels: NDArray[np.uint8],
     ranked_outputs: NDArray[np.float32],
     ranked_labels: NDArray[np.uint8],
+    measure: Measure | None = None,
 ) -> tuple[float, float]:
     """Mean average precision of validation images, ranked against others, and its standard error.
 
     Hash outputs (Q, K) and labels (Q, C) of the validation images, (N, K) and (N, C) of the others.
-    At least one validation image has a relevant one; those without do not count.
+    They are ranked by `measure`, by default the Hamming distance. At least one validation image has
+    a relevant one; those without do not count.
     """
-    index = HammingIndex(pack_outputs(ranked_outputs), outputs.shape[1])
+    index = HammingIndex(pack_outputs(ranked_outputs), outputs.shape[1], measure=measure)
     total, relevant = index.count(pack_outputs(outputs), labels=ranked_labels, query_labels=labels)
     values = average_precision(total, relevant)
     values = values[~np.isnan(values)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bitcodes.metrics.ranking import (
     average_precision,
     average_precision_bounds,
+    decided_at,
     hits_at,
     mean_over_queries,
     precision_at,
@@ -189,6 +190,14 @@ def test_ap_is_exact_in_databases_of_a_hundred_million() -> None:
     harmonic = np.log(size) + np.euler_gamma + 1 / (2 * size)
     expected = (harmonic + (known - 1) / (size - 1) * (size - harmonic)) / size
     assert average_precision([[size]], [[known]])[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_whether_codes_decide_the_first_ranks_by_hand() -> None:
+    total = [[1, 2, 0, 1], [0, 3, 1, 0], [2, 0, 0, 0], [1, 1, 0, 2]]
+    np.testing.assert_array_equal(decided_at(total, 1), [1, 0, 0, 1])
+    np.testing.assert_array_equal(decided_at(total, 2), [0, 0, np.nan, 1])
+    np.testing.assert_array_equal(decided_at(total, 3), [1, 1, np.nan, 0])
+    np.testing.assert_array_equal(decided_at(total, 4), [np.nan] * 4)
 
 
 def test_wrong_shapes_and_ranks_are_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
+from bitcodes.codes.parts import Parts
 from bitcodes.errors import CodeSetError
 from bitcodes.metrics.compat import compat_figures
 from bitcodes.metrics.scoring import score_code_sets
@@ -163,3 +164,42 @@ def test_features_of_other_widths_are_refused() -> None:
     for queries, database, widths in ((one, other, "4 .* 5"), (other, one, "5 .* 4")):
         with pytest.raises(CodeSetError, match=f"features of {widths}: they are not of one model"):
             score_code_sets(queries, database)
+
+
+def test_codes_of_two_parts_are_ranked_by_the_sum_of_both() -> None:
+    rng = np.random.default_rng(3)
+    bits, labels = rng.integers(0, 2, (60, 12), np.uint8), rng.integers(0, 3, 60)
+    features = rng.random((60, 5))
+    names = [f"{row}.png" for row in range(60)]
+    parts = Parts(class_bits=5, instance_bits=7, class_weight=4)
+
+    def sets(bits: np.ndarray, parts: Parts | None) -> list[CodeSet]:
+        return [
+            code_set(bits[rows], labels[rows], features[rows], parts=parts)
+            for rows in (slice(0, 20), slice(20, 60))
+        ]
+
+    evaluation = score_code_sets(*sets(bits, parts))
+    # Repeating a class bit four times gives it the weight of four bits.
+    repeated = score_code_sets(*sets(np.hstack([bits[:, :5]] * 4 + [bits[:, 5:]]), None))
+    class_bits = score_code_sets(*sets(bits[:, :5], None))
+    figures = evaluation.figures
+    for name in ("map", "map@1000", "precision@1", "precision@10", "decided@10"):
+        assert figures[name] == pytest.approx(repeated.figures[name])
+    assert figures["map_class_bits"] == pytest.approx(class_bits.figures["map"])
+    for name in ("precision_within_2", "recall_within_2", "two_stage"):
+        assert figures[name] == pytest.approx(class_bits.figures[name])
+    assert "map_class_bits" not in class_bits.figures
+    assert (evaluation.bits, evaluation.class_bits) == (12, 5)
+    assert evaluation.total.shape == (20, 5 * 4 + 7 + 1)
+    assert evaluation.health.bits == 12
+
+    rooted = code_set(bits, labels, paths=names, root="/images", parts=parts)
+    some = code_set(bits[:9], labels[:9], paths=names[:9], root="/images", parts=parts)
+    without = score_code_sets(some, rooted, exclude_self=True)
+    for query in range(9):
+        others = np.delete(np.arange(60), query)
+        alone = [code_set(bits[rows], labels[rows], parts=parts) for rows in ([query], others)]
+        expected = score_code_sets(*alone)
+        for name in ("map", "map_class_bits", "precision_within_2"):
+            np.testing.assert_allclose(without.scores[name][query], expected.scores[name][0])

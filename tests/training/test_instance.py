@@ -1,0 +1,179 @@
+"""Instance bits: what they are fitted to, what a class bit weighs, and what becomes of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import make_settings
+
+from bitcodes import training
+from bitcodes.codes.pack import pack_bits
+from bitcodes.errors import ConfigError
+from bitcodes.models.checkpoint import load_model
+from bitcodes.models.onnx import OnnxModel
+from bitcodes.runs import load_settings
+from bitcodes.tasks.encode import encode
+from bitcodes.tasks.evaluate import evaluate
+from bitcodes.tasks.search import search
+from bitcodes.training import finetuning
+from bitcodes.training.instance import (
+    choose_weight,
+    class_directions,
+    fit_instances,
+    without,
+)
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 12 class bits and 8 instance bits, with its exported model."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return finetune(data, folder / "parts")
+
+
+def finetune(data: Path, run: Path, **values: Any) -> Path:
+    settings = make_settings(data, **{"instance_bits": 8, **values})
+    return training.finetune(settings, run, workers=0).run
+
+
+def test_directions_of_class_means_by_hand() -> None:
+    # Means at (0, 1, 5), (4, 1, 5) and (2, 1, 5): they differ along the first axis alone.
+    features = np.array([[0, 0, 5], [0, 2, 5], [4, 0, 4], [4, 2, 6], [2, 1, 5]], np.float32)
+    labels = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]], np.uint8)
+    directions = class_directions(features, labels)
+    np.testing.assert_allclose(np.abs(directions), [[1, 0, 0]], atol=1e-6)
+    left = without(features.astype(float), directions)
+    np.testing.assert_allclose(left, features * [0, 1, 1], atol=1e-5)
+
+
+def test_every_class_is_on_both_sides() -> None:
+    rng = np.random.default_rng(1)
+    classes = np.arange(90) % 3
+    features = 50 * rng.normal(size=(3, 12))[classes] + rng.normal(size=(90, 12))
+    planes = fit_instances(features.astype(np.float32), np.eye(3, dtype=np.uint8)[classes], 6, 0)
+    bits = features @ planes.weight.T + planes.bias > 0
+    for number in range(3):
+        share = bits[classes == number].mean(axis=0)
+        assert (share > 0.2).all() and (share < 0.8).all()
+
+
+def test_an_instance_bit_lies_across_what_classes_have_in_common() -> None:
+    # Two classes far apart along the first axis, both spread a little along the second.
+    rng = np.random.default_rng(0)
+    classes = np.repeat([0, 1], 50)
+    features = np.stack([100.0 * classes, rng.normal(size=100)], axis=1).astype(np.float32)
+    planes = fit_instances(features, np.eye(2, dtype=np.uint8)[classes], 1, 0)
+    bits = features @ planes.weight.T + planes.bias > 0  # (100, 1)
+    means = [features[classes == number, 1].mean() for number in (0, 1)]
+    above = features[:, 1] > np.array(means)[classes]
+    assert (bits[:, 0] == above).all() or (bits[:, 0] != above).all()
+
+
+def test_classes_of_one_image_each_are_told_apart_all_the_same() -> None:
+    features = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    planes = fit_instances(features, np.eye(6, dtype=np.uint8), 3, 0)
+    bits = features @ planes.weight.T + planes.bias > 0
+    assert len(np.unique(pack_bits(bits), axis=0)) > 2
+
+
+def test_the_least_weight_that_ranks_as_well() -> None:
+    labels = np.eye(2, dtype=np.uint8)[np.arange(40) % 2]
+    classes = np.where(labels[:, :1] == 1, 1.0, -1.0).repeat(2, axis=1)  # (40, 2)
+    chance = np.random.default_rng(0).choice([-1.0, 1.0], (40, 8))
+    outputs = np.concatenate([classes, chance], axis=1).astype(np.float32)
+    sets = outputs[:10], labels[:10], outputs[10:], labels[10:]
+    # Two class bits differ between classes: 2 w > 8 keeps all of one class ahead.
+    differ = (outputs[:10, None, 2:] * outputs[10:, 2:] < 0).sum(axis=2)
+    same = labels[:10] @ labels[10:].T == 1
+    spans = [
+        differ[q][same[q]].max() - differ[q][~same[q]].min() for q in range(10)
+    ]  # so much nearer an image of the other class can be by its instance bits
+    needed = max(spans) / 2
+    assert needed > 1
+    assert choose_weight(*sets, 8) == next(w for w in (1, 2, 4, 8) if w > needed or w == 8)
+    # Where class bits say nothing more, they need not weigh more.
+    useless = np.concatenate([chance[:, :2], chance], axis=1).astype(np.float32)
+    assert choose_weight(useless[:10], labels[:10], useless[10:], labels[10:], 8) == 1
+
+
+def test_class_bits_are_those_of_a_run_without_instance_bits(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain = load_model(finetune(data, tmp_path / "plain", instance_bits=0))
+    model = load_model(run)
+    assert plain.parts is None and plain.bits == 12
+    assert model.bits == 20 and model.parts is not None
+    assert (model.parts.class_bits, model.parts.instance_bits) == (12, 8)
+    for ours, theirs in zip(
+        model.hash_layer.parameters(), plain.hash_layer.parameters(), strict=True
+    ):
+        torch.testing.assert_close(ours[:12], theirs, rtol=0, atol=0)
+    assert model.fingerprint() != plain.fingerprint()
+    assert load_settings(run).instance_bits == 8
+
+
+def test_both_engines_encode_and_search_finds_an_image_itself(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    model, export = load_model(run), OnnxModel(run / "model.onnx")
+    assert export.parts == model.parts
+    assert export.fingerprint() == model.fingerprint()
+    sets = [
+        encode(engine, data / "database.txt", tmp_path / f"{name}.npy")
+        for name, engine in (("torch", model), ("onnx", export))
+    ]
+    assert sets[0].parts == sets[1].parts == model.parts
+    np.testing.assert_array_equal(sets[0].codes, sets[1].codes)
+    assert len(np.unique(sets[0].codes, axis=0)) > 24  # of 48
+    for query in search(sets[0], sets[0], k=3).queries:
+        assert query.hits[0].distance == 0
+
+
+def test_evaluate_ranks_by_both_parts(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parent)
+    figures = evaluate(run).figures
+    assert 0 < figures["map"] <= 1 and 0 < figures["map_class_bits"] <= 1
+
+
+def test_a_training_that_stopped_before_the_instance_bits_gets_them(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(finetuning, "add_instance_bits", stop)
+        finetune(data, tmp_path / "stopped")
+    assert load_model(tmp_path / "stopped").parts is None
+    again = finetune(data, tmp_path / "stopped")
+    assert load_model(again).fingerprint() == load_model(run).fingerprint()
+    settings = make_settings(data, instance_bits=8)
+    assert training.finetune(settings, again, workers=0).already
+
+
+def test_with_a_frozen_backbone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = finetune(data, tmp_path / "frozen", freeze=True, hidden=10, val=0)
+    parts = load_model(run).parts
+    assert parts is not None and parts.class_weight == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"loss": "itq"}, "'instance_bits': expected 0 with the loss itq; found 8"),
+        ({"bits": 1020}, "expected 1,024 with 'bits' at most; found 1,028"),
+    ],
+)
+def test_settings_that_do_not_go_together(data: Path, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_settings(data, instance_bits=8, **values)
