@@ -5,7 +5,8 @@
     python benchmarks/hamming.py grouped duplicates --codes codes.npy
 
 Parts: `cells` (the table of all peers), `largest` (our scan of 1e8 codes against the read
-bandwidth), `grouped` (distinct codes against rows), `cold` (the command from an empty shell),
+bandwidth), `grouped` (distinct codes against rows), `weighted` (codes of two parts against plain
+ones), `cold` (the command from an empty shell),
 `memory`, `duplicates`. Every time is the median of runs in this process, with the same number of
 threads for all; the distances of exact searches are compared. Needs faiss-cpu and usearch; what is
 not installed is left out. Writes benchmarks/results/<date>-hamming.md.
@@ -36,13 +37,15 @@ from machine import processor
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import to_lanes
+from bitcodes.codes.parts import Parts
 from bitcodes.codes.writer import save_code_set
 from bitcodes.hamming.duplicates import near_duplicates
 from bitcodes.hamming.index import HammingIndex, group
+from bitcodes.hamming.measure import Measure
 from bitcodes.machine import core_count
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PARTS = ("cells", "largest", "grouped", "cold", "memory", "duplicates")
+PARTS = ("cells", "largest", "grouped", "weighted", "cold", "memory", "duplicates")
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -462,6 +465,47 @@ def _save_and_load(codes: np.ndarray, bits: int) -> tuple[float, float]:
         saved = time.perf_counter()
         load_index(code_set)
         return saved - start, time.perf_counter() - saved
+
+
+def weighted(report: Report, options: argparse.Namespace) -> None:
+    """Codes of two parts, in both orders, against plain codes of as many bits."""
+    report.heading(f"Codes of two parts, the 10 nearest, load {os.getloadavg()[0]:.1f}")
+    rng = np.random.default_rng(7)
+    report.header(
+        "N", "class + instance bits", "Q", "plain", "order sum", "", "order class", "of plain"
+    )
+    for count in options.counts:
+        for class_bits, instance_bits in ((48, 64), (64, 64), (32, 32)):
+            bits = class_bits + instance_bits
+            # 10 classes, whose images differ in their instance bits.
+            halves = [
+                data.make(rng, count, part, max(options.queries))
+                for data, part in ((Data(10, 0.02), class_bits), (Data(), instance_bits))
+            ]
+            codes, queries = (np.concatenate(both, axis=1) for both in zip(*halves, strict=True))
+            parts = Parts(class_bits=class_bits, instance_bits=instance_bits, class_weight=4)
+            measures = {
+                "plain": Measure(bits),
+                "sum": Measure.summed(parts),
+                "class": Measure.class_first(parts),
+            }
+            indexes = {
+                name: HammingIndex(codes, bits, options.threads, measure)
+                for name, measure in measures.items()
+            }
+            for index in indexes.values():
+                index.compile()
+            for asked in options.queries:
+                works = {
+                    name: lambda index=index: index.search(queries[:asked], 10)  # noqa: B023
+                    for name, index in indexes.items()
+                }
+                plain, total, class_first = median_seconds_of_all(works).values()
+                report.row(
+                    *(f"{count:.0e}", f"{class_bits} + {instance_bits}", asked, shown(plain)),
+                    *(shown(total), f"{total / plain:.2f} x"),
+                    *(shown(class_first), f"{class_first / plain:.2f} x"),
+                )
 
 
 def cold(report: Report, options: argparse.Namespace) -> None:
