@@ -170,8 +170,8 @@ def test_with_a_frozen_backbone(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"loss": "itq"}, "'instance_bits': expected 0 with the loss itq; found 8"),
-        ({"bits": 1020}, "expected 1,024 with 'bits' at most; found 1,028"),
+        ({"loss": "itq"}, "instance_bits: expected 0 with the loss itq; found 8"),
+        ({"bits": 1020}, "expected 1,024 with bits at most; found 1,028"),
     ],
 )
 def test_settings_that_do_not_go_together(data: Path, values: dict[str, Any], message: str) -> None:
