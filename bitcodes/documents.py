@@ -5,6 +5,7 @@ are limited, so that a small file cannot take all memory or time.
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from bitcodes.errors import BitcodesError, first_line
 from bitcodes.files import open_regular
 
 MOST_BYTES = 1 << 24
+MOST_YAML_BYTES = 1 << 16
+"""The parser of YAML takes seconds for a megabyte."""
 DEEPEST = 50
 """Lists and mappings within each other."""
 
@@ -24,7 +27,8 @@ def read_bytes(path: Path, error: type[BitcodesError], most: int = MOST_BYTES) -
     """
     try:
         with open_regular(path) as file:
-            data = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, most) + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as problem:
@@ -47,7 +51,7 @@ def parse_json(data: bytes, path: Path, error: type[BitcodesError]) -> Any:
         raise _too_deep(path, error) from None
     except ValueError as problem:
         raise error(f"{path}: is not valid JSON: {first_line(problem)}") from None
-    _check_depth(value, path, error)
+    check_depth(value, path, error)
     return value
 
 
@@ -55,7 +59,7 @@ def read_yaml(path: Path, error: type[BitcodesError]) -> Any:
     """The value in a YAML file; see read_bytes. Aliases are refused, and 016 is text."""
     import yaml
 
-    text = _text(read_bytes(path, error), path, error)
+    text = _text(read_bytes(path, error, MOST_YAML_BYTES), path, error)
     try:
         return yaml.load(text, _loader())
     except RecursionError:
@@ -76,7 +80,8 @@ def _too_deep(path: Path, error: type[BitcodesError]) -> BitcodesError:
     return error(f"{path}: expected at most {DEEPEST} lists and mappings within each other")
 
 
-def _check_depth(value: Any, path: Path, error: type[BitcodesError]) -> None:
+def check_depth(value: Any, path: Path, error: type[BitcodesError]) -> None:
+    """Raise `error` if more than DEEPEST lists and mappings are within each other."""
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [

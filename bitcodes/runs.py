@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bitcodes.builtin import BUILT_IN, DEFAULT_BITS, LENGTHS, built_in_name
 from bitcodes.errors import ConfigError
-from bitcodes.files import atomic_write
+from bitcodes.files import atomic_write, open_regular
 from bitcodes.wording import as_utf8
 
 if TYPE_CHECKING:  # a search finds its model without them
@@ -23,6 +23,7 @@ LAST_MODEL_FILE = "last.safetensors"
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.jsonl"
 FITTED_CODES = "fitted.npy"  # the code set of the images that a label-free loss was fitted to
+_LONGEST = 4096  # bytes of a path
 LISTS = "lists"  # folder of the lists that finetune made of class folders
 
 
@@ -74,10 +75,17 @@ def _link(latest: Path, target: str) -> bool:
 
 
 def follow(path: Path) -> Path:
-    """The folder that a text file runs/latest names; any other path as it is."""
+    """The folder that a text file runs/latest names; any other path as it is.
+
+    Raises ConfigError for a file that is too long to be one.
+    """
     if path.name != LATEST or not path.is_file():
         return path
-    return path.parent / os.fsdecode(path.read_bytes()).strip()
+    with open_regular(path) as file:
+        name = file.read(_LONGEST + 1)
+    if len(name) > _LONGEST:
+        raise ConfigError(f"{path}: expected the name of a run, found {len(name):,} bytes and more")
+    return path.parent / os.fsdecode(name).strip()
 
 
 def choose_model(source: Path | str | None, bits: int | None = None) -> Path | str:
@@ -86,7 +94,7 @@ def choose_model(source: Path | str | None, bits: int | None = None) -> Path | s
     None is the newest run. If there is none, it is the built-in model, with codes of `bits` or of
     the default length.
     """
-    if source is None and follow(RUNS / LATEST).is_dir():
+    if source is None and os.path.isdir(follow(RUNS / LATEST)):  # noqa: PTH112 - never raises
         return resolve_run(None)
     if source in (None, BUILT_IN):
         return built_in_name(DEFAULT_BITS if bits is None else bits)
@@ -97,7 +105,7 @@ def choose_model(source: Path | str | None, bits: int | None = None) -> Path | s
 def resolve_run(run: Path | None) -> Path:
     """The run folder that `--run` means; None is the newest one. Raises ConfigError."""
     folder = follow(RUNS / LATEST if run is None else run)
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112 - never raises, whatever the name is
         return folder.resolve() if run is None else folder
     if run is not None:
         is_near = run.name.startswith("built-in")

@@ -10,7 +10,7 @@ import math
 import pickle
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,49 @@ def unpickle(content: bytes, expected: Expected, boxed: bool = False) -> Any:
 
 # The unpickler in C keeps what it remembers in an array, as long as the largest number that a file
 # names: twenty bytes could ask for gigabytes. The one in Python has a dict.
-class _Unpickler(pickle._Unpickler):  # type: ignore[misc, name-defined, unused-ignore]
+_Base: Any = pickle._Unpickler  # type: ignore[attr-defined, unused-ignore]
+
+
+class BoundedUnpickler(_Base):  # type: ignore[misc]
+    """An unpickler that takes no more time and memory than its pickle is long.
+
+    A tuple of the same two tuples, of the same two tuples and so on, is a few bytes for each level,
+    and its hash takes twice as long: so keys of dicts are looked at before they are hashed.
+    """
+
+    def _set_item(self) -> None:
+        _check_key(self.stack[-2])
+        super().load_setitem()
+
+    def _set_items(self) -> None:
+        for key in self.stack[::2]:
+            _check_key(key)
+        super().load_setitems()
+
+    def _dict(self) -> None:
+        for key in self.stack[::2]:
+            _check_key(key)
+        super().load_dict()
+
+    def _set(self) -> None:
+        raise RefusedPickle("a thing of the kind set")
+
+    def _buffer(self) -> None:  # its room is taken before it is read
+        raise RefusedPickle("a thing of the kind bytearray")
+
+    dispatch: ClassVar = {
+        **_Base.dispatch,
+        pickle.SETITEM[0]: _set_item,
+        pickle.SETITEMS[0]: _set_items,
+        pickle.DICT[0]: _dict,
+        pickle.EMPTY_SET[0]: _set,
+        pickle.ADDITEMS[0]: _set,
+        pickle.FROZENSET[0]: _set,
+        pickle.BYTEARRAY8[0]: _buffer,
+    }
+
+
+class _Unpickler(BoundedUnpickler):
     def find_class(self, module: str, name: str) -> "_StandIn":
         try:
             return _StandIn(_GLOBALS[module, name])
@@ -69,6 +111,11 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[misc, name-defined, unused-
 
     def persistent_load(self, key: Any) -> None:
         raise RefusedPickle("a reference to something outside it")
+
+
+def _check_key(key: Any) -> None:
+    if not isinstance(key, (bytes, str, int)):
+        raise RefusedPickle(f"a key of the kind {type(key).__name__.lstrip('_')}")
 
 
 class _StandIn:

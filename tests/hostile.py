@@ -29,13 +29,13 @@ def make_hostile_folder(folder: Path) -> dict[str, str | None]:
     open as an image, else a word of the reason why it cannot.
     """
     expected: dict[str, str | None] = {}
-    for make in (_odd, _odd_names, _truncated, _not_images, _damaged, _bombs):
+    for make in (odd, odd_names, truncated, not_images, damaged, bombs):
         for name, (content, reason) in make().items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             expected[name] = reason
-    expected.update(_special(folder))
+    expected.update(special(folder))
     return expected
 
 
@@ -80,7 +80,7 @@ def scan_bomb(side: int, scans: int) -> bytes:
     return flat[:start] + flat[start:-2] * scans + flat[-2:]
 
 
-def _odd() -> Files:
+def odd() -> Files:
     rgb = picture()
     gray16 = Image.fromarray(np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 50)
     floats = np.linspace(0, 1, WIDTH * HEIGHT, dtype=np.float32).reshape(HEIGHT, WIDTH)
@@ -168,7 +168,7 @@ def _odd() -> Files:
     return {name: (content, None) for name, content in files.items()}
 
 
-def _odd_names() -> Files:
+def odd_names() -> Files:
     names = [
         " begins with a space.jpg",
         "-rf.jpg",
@@ -195,7 +195,7 @@ def _odd_names() -> Files:
     return {f"names/{name}": (content, None) for name in names}
 
 
-def _truncated() -> Files:
+def truncated() -> Files:
     files: Files = {}
     kinds = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "webp": "WEBP", "tif": "TIFF"}
     kinds |= {"ppm": "PPM", "jp2": "JPEG2000"}
@@ -212,7 +212,7 @@ def _truncated() -> Files:
     return files
 
 
-def _not_images() -> Files:
+def not_images() -> Files:
     noise = random.Random(0).randbytes
     contents = {
         "text.jpg": b"This is not a picture.\n" * 100,
@@ -250,7 +250,7 @@ def _not_images() -> Files:
     return {f"not images/{name}": (content, "") for name, content in contents.items()}
 
 
-def _damaged() -> Files:
+def damaged() -> Files:
     good = saved(picture(), "PNG")
     data = good.index(b"IDAT")
     jpeg = saved(picture(), "JPEG")
@@ -301,7 +301,7 @@ def _damaged() -> Files:
     return {f"damaged/{name}": (content, "") for name, content in contents.items()}
 
 
-def _bombs() -> Files:
+def bombs() -> Files:
     claim = 100_000
     deflated = zlib.compress(bytes(2501 * 10_000))  # 200 Mpixel of one bit in 25 kB
     big_text = zlib.compress(bytes(8_000_000))
@@ -337,14 +337,14 @@ def _bombs() -> Files:
     return {f"bombs/{name}": entry for name, entry in contents.items()}
 
 
-def _special(folder: Path) -> dict[str, str | None]:
+def special(folder: Path) -> dict[str, str | None]:
     """Things that only a file system can hold: links, pipes, sockets, devices, locked files."""
     (folder / "special").mkdir()
     (folder / "special/target.png").write_bytes(saved(picture(), "PNG"))
     with (folder / "special/sparse gigabyte.jpg").open("wb") as file:
         file.truncate(2**30)
     os.mkfifo(folder / "special/pipe.jpg")
-    _bind(folder / "special/socket.png")
+    bind(folder / "special/socket.png")
     links: dict[str, tuple[str, str | None]] = {
         "link.png": ("target.png", None),
         "broken link.png": ("nowhere.png", "no such file"),
@@ -370,7 +370,7 @@ def _special(folder: Path) -> dict[str, str | None]:
     return expected
 
 
-def _bind(path: Path) -> None:
+def bind(path: Path) -> None:
     """Make a socket file; bound by a relative name, because a socket's path must be short."""
     here = os.open(".", os.O_RDONLY)
     try:

@@ -65,10 +65,15 @@ def save_as_python2(path: Path, layers: Layers) -> None:
 
 
 def save_pickle(path: Path, pickled: bytes) -> None:
+    """Any pickle in a .npy file."""
+    path.write_bytes(with_header(pickled))
+
+
+def with_header(pickled: bytes) -> bytes:
     """Any pickle behind the header that `np.save` gives to one object."""
     header = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
     header += b" " * (117 - len(header)) + b"\n"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + pickled)
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + pickled
 
 
 def _begin_array(out: io.BytesIO) -> None:

@@ -19,6 +19,7 @@ from bitcodes.codes.layout import SIDECARS, Layout, is_foreign
 from bitcodes.codes.pack import check_codes
 from bitcodes.codes.parts import Parts
 from bitcodes.codes.paths import PathList, RowNumbers, unescape
+from bitcodes.documents import read_bytes
 from bitcodes.errors import CodeSetError
 from bitcodes.wording import command, counted
 
@@ -314,7 +315,7 @@ def _open(layout: Layout, verify: bool | None) -> CodeSet:
     if "header" not in places:
         return _open_bare(layout, places)
     header_file = places["header"]
-    header = parse_header(columns.map_file(header_file)[:], header_file)
+    header = parse_header(read_bytes(header_file, CodeSetError), header_file)
     files: dict[str, _File] = {}
     for role, entry in header.files.items():
         if role not in places:

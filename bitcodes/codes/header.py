@@ -19,7 +19,9 @@ from pydantic import (
 
 from bitcodes.codes.parts import Parts
 from bitcodes.codes.paths import escape, unescape
+from bitcodes.documents import check_depth
 from bitcodes.errors import CodeSetError
+from bitcodes.wording import shortened
 
 FORMAT = "bitcodes/1"
 
@@ -95,21 +97,23 @@ def parse_header(data: bytes, file: Path) -> CodeSetHeader:
         fields = json.loads(data, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
         raise CodeSetError.damaged(file, f"expected a JSON header, found {error}") from None
+    check_depth(fields, file, CodeSetError)
     version = fields.get("format") if isinstance(fields, dict) else None
     if version != FORMAT:
         raise CodeSetError(
-            f'{file}: expected "format": "{FORMAT}", found {version!r}; use the version of '
+            f'{file}: expected "format": "{FORMAT}", found {_shown(version)}; use the version of '
             "bitcodes that wrote it, or rename it if it does not belong to the codes beside it"
         )
     checksum = fields.pop("crc32", None)
     if checksum != (actual := _checksum(fields)):
         raise CodeSetError.damaged(
-            file, f"expected fields with the CRC-32 {checksum}, found {actual}"
+            file, f"expected fields with the CRC-32 {_shown(checksum)}, found {actual}"
         )
     if fields.get("bit_order") != "msb":
         raise CodeSetError(
-            f'{file}: expected "bit_order": "msb", found {fields.get("bit_order")!r}; reorder the '
-            "codes with np.packbits(np.unpackbits(codes, axis=1, bitorder='little'), axis=1)"
+            f'{file}: expected "bit_order": "msb", found {_shown(fields.get("bit_order"))}; '
+            "reorder the codes with np.packbits(np.unpackbits(codes, axis=1, bitorder='little'), "
+            "axis=1)"
         )
     try:
         header = CodeSetHeader.model_validate_json(json.dumps(fields))
@@ -139,4 +143,8 @@ def _checksum(fields: Mapping[str, Any]) -> int:
 def _first(error: ValidationError) -> str:
     detail = error.errors()[0]
     place = ".".join(str(part) for part in detail["loc"]) or "header"
-    return f"{place}: {detail['msg']}, found {detail['input']!r}"
+    return f"{place}: {detail['msg']}, found {_shown(detail['input'])}"
+
+
+def _shown(value: object) -> str:
+    return shortened(repr(value))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from bitcodes.builtin import built_in_bits
+from bitcodes.documents import read_bytes
 from bitcodes.errors import CodeSetError
 from bitcodes.files import atomic_write, change_names, fsync_dir, replace
 from bitcodes.wording import shortened
@@ -153,11 +154,9 @@ class Layout:
     def read_commit(self) -> tuple[str, ...] | None:
         """The roles of the files of the set being committed, or None when no commit has begun."""
         try:
-            data = self.commit.read_bytes()
+            data = read_bytes(self.commit, CodeSetError)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError as error:
-            raise CodeSetError(f"{self.commit}: cannot be read: {error.strerror}") from error
         try:
             fields = json.loads(data)
             roles = fields["files"]

@@ -20,7 +20,7 @@ from bitcodes.codes.header import FileEntry
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.pack import code_bytes
 from bitcodes.errors import CodeSetError
-from bitcodes.files import atomic_write
+from bitcodes.files import atomic_write, open_regular
 
 _TEXTS = ("paths", "skipped")
 _ROLES = (*DTYPES, *_TEXTS)
@@ -194,7 +194,8 @@ def _records(journal: bytes, plan: bytes) -> Iterator[Record]:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except OSError:
         return b""
 

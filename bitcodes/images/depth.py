@@ -45,7 +45,9 @@ def gray_to_8_bits(image: Image.Image, of_16_bits: bool = False) -> Image.Image:
     is_unsigned = _number(tags.get(_SAMPLE_FORMAT, _UNSIGNED)) == _UNSIGNED
     if values.dtype == np.int32 and _number(tags.get(_BITS, 0)) == 32 and is_unsigned:
         values = values.view(np.uint32)
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    finite = values
+    if values.dtype.kind == "f" and not (is_finite := np.isfinite(values)).all():
+        finite = values[is_finite]
     if finite.size == 0:
         raise ImageError("no pixel has a finite value")
     finite = _without_filler(finite, tags.get(_NO_DATA))
@@ -119,9 +121,14 @@ def _scale(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     depth = int(high).bit_length()
     if values.dtype.kind in "iu" and low == 0 and depth in range(8, 17) and high == 2**depth - 1:
         return (values.clip(0, int(high)) >> (depth - 8)).astype(np.uint8)
-    real = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
-    scaled = (real - low) / (high - low or 1.0) * 255.0
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    scaled = np.empty(values.shape, np.uint8)
+    rows = max(1, _SAMPLES // values.shape[1])  # at a time: as real numbers they take much memory
+    for start in range(0, len(values), rows):
+        part = values[start : start + rows].astype(np.float64)
+        real = np.nan_to_num(part, nan=low, posinf=high, neginf=low)
+        real = (real - low) / (high - low or 1.0) * 255.0
+        scaled[start : start + rows] = np.clip(np.rint(real), 0, 255)
+    return scaled
 
 
 def _stated_range(

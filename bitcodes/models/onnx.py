@@ -147,7 +147,10 @@ class OnnxModel:
             _signature("features", "tensor(float)", (None, self.feature_dim)),
         ]
         arguments = [*self._open.get_inputs(), *self._open.get_outputs()]
-        actual = [_signature(each.name, each.type, each.shape) for each in arguments]
+        try:
+            actual = [_signature(each.name, each.type, each.shape) for each in arguments]
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{self._file}: its names are damaged: {error}") from None
         if actual != expected or len(self._open.get_inputs()) != 1:
             raise ModelError(
                 f"{self._file}: has other inputs and outputs than bitcodes exports: expected "

@@ -6,8 +6,6 @@ that Python can import; here it may name the few things below, and none of them 
 """
 
 import io
-import pickle
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.errors import ModelError
+from bitcodes.unpickle import BoundedUnpickler
 
 Arrays = Mapping[str, NDArray[Any]]
 """Tensors by name."""
@@ -41,6 +40,8 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def view(self, storages: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        if not all(type(n) is int for n in (self.offset, *self.shape, *self.strides)):
+            raise ValueError("a tensor whose sizes are no whole numbers")
         numbers = storages[self.storage.key]
         last = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
         if min((self.offset, *self.shape, *self.strides)) < 0 or (
@@ -53,15 +54,24 @@ class _Tensor:
         )
 
 
+class _Dict(dict[str, Any]):
+    """Stands for an OrderedDict, which gets its items later."""
+
+    def __init__(self, *items: object) -> None:
+        if items:
+            raise ValueError("it makes a dict of other things than its items")
+        super().__init__()
+
+
 _GLOBALS = {
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): _Dict,
     ("torch._utils", "_rebuild_tensor_v2"): lambda *parts: _Tensor(*parts[:4]),
     ("torch", "FloatStorage"): "<f4",
     ("torch", "LongStorage"): "<i8",
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(BoundedUnpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _GLOBALS:
             raise ValueError(f"it names {module}.{name}, which no file of weights needs")
@@ -91,6 +101,8 @@ def _read(content: bytes) -> Arrays:
     magic, version, _, tensors, keys = (_Unpickler(file).load() for _ in range(5))
     if (magic, version) != (_MAGIC, _VERSION):
         raise ValueError("expected the old format of PyTorch, version 1001")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError("expected the names of its storages")
     dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values()}
     storages = {}
     for key in keys:

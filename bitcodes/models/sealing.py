@@ -92,7 +92,7 @@ def _read(file: Path | str) -> bytes:
                     f"{file}: is too large for an ONNX model: expected at most {_LARGEST:,} bytes, "
                     f"found {size:,}"
                 )
-            return stream.read(_LARGEST)
+            return stream.read(min(os.fstat(stream.fileno()).st_size, _LARGEST))
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}") from None
 

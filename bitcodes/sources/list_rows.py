@@ -20,12 +20,10 @@ MAX_CLASSES = 100_000
 IMAGE_ENDS = tuple(sorted(IMAGE_SUFFIXES))
 """How names of images end, in lower case."""
 _SUFFIXES = "|".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
-# Something after an image's name that is neither the rest of a folder name nor another image name:
-# a label like cat, or one label too many.
-_BEYOND_SUFFIX = re.compile(rf"\.(?:{_SUFFIXES})[ \t]+((?!.*\.(?:{_SUFFIXES})$)[^/\\]+)$", re.I)
+_SUFFIX_AND_SPACE = re.compile(rf"\.(?:{_SUFFIXES})[ \t]+", re.I)
 _NUMBERS = r"[0-9]{1,9}(?:\s*[,;]\s*[0-9]{1,9})*"
 _WITH_COMMAS = re.compile(rf"(.*\.(?:{_SUFFIXES}))\s*[,;]\s*({_NUMBERS})", re.I)
-_QUOTED = re.compile(r"""(?:"((?:[^"]|"")+)"|'([^']+)')(?:\s*[,;]\s*|[ \t]+|$)([0-9,; \t]*)""")
+_QUOTED = re.compile(r"""(?:"((?:[^"]|"")+)"|'([^']+)')(?:[ \t,;]([0-9,; \t]*))?""")
 _HEADING = re.compile(r"\W?(?:path|file|file_?name|image|image_?(?:id|name|path)|img|name)\W", re.I)
 
 
@@ -55,10 +53,10 @@ class Row(NamedTuple):
             ending, path = repr(self.marked[1]), self.marked[0]
         else:
             path = self.text.rsplit(None, number)[0] if number else self.text
-            wrong = _BEYOND_SUFFIX.search(path)
+            wrong = _beyond_suffix(path)
             is_wrong, ending = wrong is not None or number != count, str(number)
-            if wrong:
-                ending = repr(" ".join([wrong[1], *self.labels[len(self.labels) - number :]]))
+            if wrong is not None:
+                ending = repr(" ".join([wrong, *self.labels[len(self.labels) - number :]]))
         if not is_wrong:
             return with_slashes(path)
         expected = f"{counted(count, 'label')}, each" if count else "no labels, or labels that are"
@@ -85,7 +83,7 @@ class Row(NamedTuple):
         """The path, and the last of the labels apart; or all labels, where they are marked."""
         if self.marked is not None:
             return [self.marked[0], *self.marked[1].split()]
-        return self.text.rsplit(None, 1)
+        return self.text.rsplit(None, 1) or [self.text]
 
     def _path_of_number(self, count: int, name: str) -> str:
         path, *rest = self.words
@@ -142,7 +140,7 @@ def find_layout(
     for row in rows:
         widths[len(row.labels)] += 1
         if len(row.labels) == 1:
-            has_more = has_more or _BEYOND_SUFFIX.search(row.words[0]) is not None
+            has_more = has_more or _beyond_suffix(row.words[0]) is not None
         number = row.number(any_name=labels == "index")
         numbers[None if number is None else max(number, 1)] += 1
     if not widths:
@@ -190,10 +188,23 @@ def _marked(text: str) -> tuple[str, str] | None:
     """Path and labels where quotes, or a comma after an image's name, tell them apart."""
     if text[0] in "\"'" and (match := _QUOTED.fullmatch(text)):
         path = match[1].replace('""', '"') if match[1] else match[2]
-        return path, " ".join(re.split(r"[,; \t]+", match[3].strip(",; \t")))
+        labels = (match[3] or "").strip(",; \t")
+        return path, " ".join(re.split(r"[,; \t]+", labels))
     if ("," in text or ";" in text) and (match := _WITH_COMMAS.fullmatch(text)):
         return match[1], " ".join(re.split(r"\s*[,;]\s*", match[2]))
     return None
+
+
+def _beyond_suffix(text: str) -> str | None:
+    """What follows an image's name and is neither a rest of a folder name nor another image name.
+
+    It is a label like cat, or one label too many.
+    """
+    if text.lower().endswith(IMAGE_ENDS):
+        return None
+    start = max(text.rfind("/"), text.rfind("\\")) + 1
+    match = _SUFFIX_AND_SPACE.search(text, start)
+    return text[match.end() :] if match and match.end() < len(text) else None
 
 
 def _all_labels(text: str) -> str:

@@ -22,6 +22,8 @@ from bitcodes.sources.list_rows import IMAGE_ENDS, find_layout, quoted, rows
 from bitcodes.sources.paths import quote_path
 from bitcodes.wording import counted, shortened
 
+MAX_LABELS = 1 << 30
+"""Images times classes in a list that is read into memory: a byte each."""
 _EXAMPLES = 3  # missing images named in a message
 
 Labels = npt.NDArray[np.uint8]
@@ -93,6 +95,11 @@ def parse_list(
     paths = [row.path(layout, name) for row in lines]
     if not columns:
         return ImageList(paths, None, root)
+    if len(paths) * columns > MAX_LABELS:
+        raise DataError(
+            f"{name}: {counted(len(paths), 'image')} with a label for each of {columns:,} classes "
+            f"are too many for memory: expected at most {MAX_LABELS:,} labels"
+        )
     digits = [row.digits(layout) for row in lines]
     classes = _Classes(columns)
     deque(map(classes.add, paths, digits), maxlen=0)
@@ -179,7 +186,7 @@ class _Classes:
 
     def __init__(self, columns: int) -> None:
         self._columns = columns
-        self._folders: dict[str, str] = {}  # by the labels of a class
+        self._folders: dict[int, str] = {}  # by the number of a class
         self._agree = True
         self.single = True  # each image has exactly one label, or none has any
 
@@ -189,11 +196,11 @@ class _Classes:
             self._agree &= self.single
             if self._agree:
                 folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120
-                self._agree = self._folders.setdefault(labels, folder) == folder
+                self._agree = self._folders.setdefault(labels.index("1"), folder) == folder
 
     def names(self) -> tuple[str, ...]:
         """A name for each class, or none at all."""
-        names = [self._folders[key] for key in sorted(self._folders, reverse=True)]  # 100, 010, 001
+        names = [self._folders[key] for key in sorted(self._folders)]
         if not self._agree or len(set(names)) != self._columns or "" in names:
             return ()
         return tuple(names)

@@ -8,6 +8,7 @@ from math import prod
 
 from bitcodes.errors import DataError
 from bitcodes.sources.paths import quote_path
+from bitcodes.wording import shortened
 
 MAX_NAMES = 1_000_000
 """More names than this in one argument are refused: nobody has as many archives."""
@@ -29,19 +30,17 @@ def expand(argument: str) -> Iterator[str]:
     ranges = list(_RANGE.finditer(argument))
     if not ranges or os.path.lexists(argument):
         return iter([argument])
-    numbers = []
+    numbers, name = [], quote_path(shortened(argument))
     for match in ranges:
         first, last = int(match[1]), int(match[2])
         if last < first:
-            raise DataError(
-                f"{quote_path(argument)}: expected a range that ascends, found {match[0]}"
-            )
+            raise DataError(f"{name}: expected a range that ascends, found {match[0]}")
         numbers.append(range(first, last + 1))
     count = prod(map(len, numbers))
     if count > MAX_NAMES:
         raise DataError(
-            f"{quote_path(argument)}: expected at most {MAX_NAMES:,} names, found a range of "
-            f"{count:,}"
+            f"{name}: expected at most {MAX_NAMES:,} names, found a range of "
+            f"{shortened(f'{count:,}', 30)}"
         )
     texts = [argument[start:end] for start, end in _gaps(ranges, len(argument))]
     widths = [len(match[1]) for match in ranges]

@@ -245,6 +245,8 @@ def _open_one(
     all_files: bool,
     labels: ListLabels,
 ) -> Source:
+    if not argument:
+        raise DataError("expected the name of an image, a folder, a list or an archive, found none")
     if argument == "-":
         lines = Spool(() if stdin is None else stdin)
         return _list(ListStream(lambda: lines, "standard input", Path(base), (), labels))

@@ -16,6 +16,8 @@ _MAGIC, _MAGIC_AT = b"ustar", 257
 _MAX_EXTENDED = 1 << 20
 """Bytes in an extended header, which holds a long name: no path is that long."""
 NO_END = "it ends without the zeros that end a tar: it may be cut short"
+_MAX_TRIES = 10_000
+"""Places that look like a header and are none, one after the other, before the rest is given up."""
 _EXTENDED = (
     *(tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
@@ -41,6 +43,7 @@ class _State:
     has_ended: bool = False  # the zeros that end an archive have come
     count: int = 0  # headers
     damage: int | None = None  # where it begins
+    tries: int = 0  # to go on behind it
     fields: dict[str, str] = field(default_factory=dict)  # of extended headers, for the next member
 
 
@@ -61,12 +64,15 @@ def tar_entries(tape: Tape) -> Iterator[TarEntry | str]:
         header = _header(block)
         if header is None or not _read_extended(tape, header, block, state):
             state.damage = start if state.damage is None else state.damage
+            state.tries += 1
+            if state.tries > _MAX_TRIES:
+                break
             tape.skip_to(max(start + 1, tape.position))
             tape.find(_MAGIC, _MAGIC_AT, _BLOCK)
             continue
         if state.damage is not None:
             yield f"it is damaged from byte {state.damage:,} to {start:,}: files may be lost there"
-        state.damage, state.has_ended = None, False
+        state.damage, state.has_ended, state.tries = None, False, 0
         state.count += 1
         if header.type in _EXTENDED:
             continue
@@ -99,7 +105,7 @@ def _ending(state: _State, tape: Tape) -> Iterator[str]:
 def _header(block: bytes) -> tarfile.TarInfo | None:
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except (tarfile.HeaderError, ValueError):
+    except (tarfile.HeaderError, ValueError, IndexError):
         return None
     return header if header.size >= 0 else None
 

@@ -20,6 +20,7 @@ _CHUNK = 1 << 18
 _UNIX = 3
 _WITH_BACKSLASHES = (0, 10, 11, 14)  # systems: DOS, NTFS, MVS, VFAT
 _LARGE = 0xFFFFFFFF  # the number is in the zip64 field
+_MAX_SEARCHES = 10  # to the end of the file, for what follows the bytes of a member
 _RATIO = 1032  # no deflated byte stands for more
 # Signature, system, flags, method, time, date, CRC-32, sizes, the lengths of what follows (name,
 # extra field, comment), attributes, and where the member's local header begins.
@@ -149,10 +150,12 @@ def _decode_name(name: bytes, flags: int) -> str:
 
 def _large(extra: bytes, *numbers: int) -> tuple[int, ...]:
     """Size, stored size and offset: those with no room in an entry are in its zip64 field."""
-    while _LARGE in numbers and len(extra) >= 4:
-        kind, length = struct.unpack_from("<HH", extra)
-        field, extra = extra[4 : 4 + length], extra[4 + length :]
+    start = 0
+    while _LARGE in numbers and start + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, start)
+        start += 4 + length
         if kind == 1:
+            field = extra[start - length : start]
             values = iter(struct.unpack_from(f"<{len(field) // 8}Q", field))
             return tuple(next(values, each) if each == _LARGE else each for each in numbers)
     return numbers
@@ -203,7 +206,9 @@ def _large_end(file: IO[bytes], said: int, locator: int) -> tuple[int, bytes]:
 
 def _unlisted(file: IO[bytes], position: int, end: int) -> Iterator[ZipEntry]:
     """The members from `position` on, by the headers before their bytes."""
-    while (found := _find(file, _LOCAL_MAGIC, position, end)) is not None:
+    finder = _Finder(file, end)
+    searches = _MAX_SEARCHES
+    while (found := finder.find(_LOCAL_MAGIC, position)) is not None:
         position = found
         file.seek(position)
         head = file.read(_LOCAL.size)
@@ -214,7 +219,9 @@ def _unlisted(file: IO[bytes], position: int, end: int) -> Iterator[ZipEntry]:
         size, stored = _large(file.read(lengths[1]), size, stored)
         start = position + _LOCAL.size + sum(lengths)
         if flags & _IS_BEHIND and not stored:
-            crc32, stored, size = _behind(file, start, end)
+            numbers = _behind(finder, start) if searches else None
+            searches -= numbers is None and searches > 0
+            crc32, stored, size = numbers or (0, end - start + 1, 0)  # it is cut short
         extent = Extent(position, stored, size, _dos_time(date, time), method, crc32)
         is_folder = name.endswith("/")
         entry = ZipEntry(name, is_folder, not is_folder, _refusal(flags, method), extent)
@@ -222,29 +229,44 @@ def _unlisted(file: IO[bytes], position: int, end: int) -> Iterator[ZipEntry]:
         position = start + stored if start + stored <= end else start
 
 
-def _behind(file: IO[bytes], start: int, end: int) -> tuple[int, int, int]:
+def _behind(finder: "_Finder", start: int) -> tuple[int, int, int] | None:
     """Checksum, stored size and size of the bytes that begin at `start`, from what follows them."""
     place = start
-    while (found := _find(file, _BEHIND_MAGIC, place, end)) is not None:
-        file.seek(found)
-        data = file.read(24).ljust(24, b"\0")
+    while (found := finder.find(_BEHIND_MAGIC, place)) is not None:
+        data = finder.read(found, 24).ljust(24, b"\0")
         for layout in ("<4xIII", "<4xIQQ"):
             crc32, stored, size = struct.unpack_from(layout, data)
             if stored == found - start:
                 return crc32, stored, size
         place = found + 1
-    return 0, end - start + 1, 0  # it is cut short
-
-
-def _find(file: IO[bytes], pattern: bytes, start: int, end: int) -> int | None:
-    """Where `pattern` comes next in a file."""
-    while start < end:
-        file.seek(start)
-        chunk = file.read(_CHUNK)
-        place = chunk.find(pattern)
-        if place >= 0:
-            return start + place
-        if len(chunk) < len(pattern):
-            return None
-        start += len(chunk) - len(pattern) + 1
     return None
+
+
+class _Finder:
+    """Looks for bytes in a file of `end` bytes, of which it keeps the last that it has read."""
+
+    def __init__(self, file: IO[bytes], end: int) -> None:
+        self._file, self._end = file, end
+        self._start, self._chunk = 0, b""
+
+    def read(self, start: int, count: int) -> bytes:
+        """Bytes of the file, fewer only at its end."""
+        place = start - self._start
+        if not 0 <= place <= len(self._chunk) - count:
+            self._file.seek(start)
+            self._start, self._chunk, place = start, self._file.read(max(count, _CHUNK)), 0
+        return self._chunk[place : place + count]
+
+    def find(self, pattern: bytes, start: int) -> int | None:
+        """Where `pattern` comes next."""
+        while start < self._end:
+            if not self.read(start, len(pattern)):
+                return None
+            place = self._chunk.find(pattern, start - self._start)
+            if place >= 0:
+                return self._start + place
+            following = self._start + len(self._chunk) - len(pattern) + 1
+            if following <= start:
+                return None
+            start = following
+        return None

@@ -13,6 +13,7 @@ import numpy as np
 from bitcodes.builtin import built_in_bits
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.columns import map_file, read_npy
 from bitcodes.codes.paths import escape
 from bitcodes.documents import read_json
 from bitcodes.errors import CodeSetError, ConfigError, DataError
@@ -251,7 +252,7 @@ def _read_record(file: Path) -> dict[str, Any]:
 def _read_scores(file: Path, queries: int) -> Floats | None:
     """Scores that an earlier evaluation stored; None if they are missing or do not fit."""
     try:
-        scores = np.load(file, allow_pickle=False)
-    except (OSError, ValueError):
+        scores = np.array(read_npy(map_file(file), file))
+    except (OSError, CodeSetError):
         return None
     return scores if scores.shape == (queries,) and scores.dtype == np.float64 else None

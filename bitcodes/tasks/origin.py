@@ -20,6 +20,7 @@ from bitcodes.codes.codeset import CodeSet, recorded_set
 from bitcodes.codes.layout import ORIGIN, Layout
 from bitcodes.codes.paths import escape, unescape
 from bitcodes.codes.writer import MakeOrigin
+from bitcodes.documents import read_json
 from bitcodes.errors import CodeSetError
 from bitcodes.files import atomic_write
 from bitcodes.sources.paths import is_remote, name_from_here, quote_path
@@ -140,13 +141,15 @@ def _to_bytes(layout: Layout, origins: Sequence[Origin], source: str | None) -> 
 def read_origins(code_set: CodeSet, codes: Path) -> tuple[Origin, ...]:
     """What a set was made from; empty if that is not known."""
     folder = Path(os.path.abspath(codes)).parent  # noqa: PTH100 - keeps links
+    file = Layout(codes).resolve().get(ORIGIN, origin_file(codes))
     try:
-        file = Layout(codes).resolve().get(ORIGIN, origin_file(codes))
-        value = json.loads(file.read_bytes())
+        value = read_json(file, CodeSetError)
         if value["format"] != FORMAT or value["source"] != code_set.header.source:
             return ()
         return tuple(_parse(entry, folder) for entry in value["encoded"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
+        return ()
+    except CodeSetError:  # it is no JSON, or no file
         return ()
 
 

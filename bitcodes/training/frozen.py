@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
-from bitcodes.errors import DataError, ImageError
+from bitcodes.codes.columns import map_file, read_npy
+from bitcodes.errors import CodeSetError, DataError, ImageError
 from bitcodes.files import UNWRITABLE, atomic_write
 from bitcodes.images.decode import open_image
 from bitcodes.models.hashing import HashModel
@@ -105,8 +106,8 @@ class FrozenFeatures:
         """The features in one file; None if it is missing or damaged."""
         shape = (min(_CHUNK, len(self.images) - start), self._model.backbone_dim)
         try:
-            part = np.load(self._path(start), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            part = read_npy(map_file(self._path(start)), self._path(start))
+        except (OSError, CodeSetError):
             return None
         return part if part.shape == shape and part.dtype == np.float32 else None
 

@@ -2,13 +2,13 @@
 
 import io
 import pickle
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from attacks.pickles import HOSTILE, MARK
 from predecessor import save_as_python2, save_as_python3, save_pickle
 
 from bitcodes.errors import ModelError
@@ -54,8 +54,6 @@ def test_what_python_2_saved_comes_back(tmp_path: Path) -> None:
 
 # -- hostile files --------------------------------------------------------------------------------
 
-MARK = "it_ran"  # the folder that a hostile file would make
-
 
 class Call:
     """Pickles as a call of any function."""
@@ -65,70 +63,6 @@ class Call:
 
     def __reduce__(self) -> Any:
         return self.called
-
-
-def hidden(payload: bytes) -> bytes:
-    """A pickle of a proper array of a dict, one value of which is `payload`'s."""
-    return (
-        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-        b"(K\x01)cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xff"
-        b"J\xff\xff\xff\xffK\x3ftb\x89]}U\x01a" + payload + b"satb."
-    )
-
-
-RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
-F4 = (
-    b"cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-)
-
-
-def array(state: bytes) -> bytes:
-    return RECONSTRUCT + b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R" + state + b"b"
-
-
-HOSTILE = {
-    "a system call": hidden(b"cos\nmkdir\nU\x06it_ran\x85R"),
-    "by the other opcode": hidden(b"(U\x06it_ranios\nmkdir\n"),
-    "by a third": hidden(b"(cos\nmkdir\nU\x06it_rano"),
-    "by a class": hidden(b"cpathlib\nPosixPath\nU\x06it_ran\x85\x81"),
-    "by a name on the stack": hidden(b"\x8c\x02os\x8c\x05mkdir\x93\x8c\x06it_ran\x85R"),
-    "eval": hidden(b"cbuiltins\neval\nU\x011\x85R"),
-    "getattr of numpy": hidden(b"cbuiltins\ngetattr\ncnumpy\nndarray\nU\x05dumps\x86R"),
-    "a dotted name": hidden(b"\x8c\x05numpy\x8c\x0fndarray.__new__\x93"),
-    "another of numpy's": hidden(b"cnumpy\nload\nU\x06it_ran\x85R"),
-    "numpy's own eval": hidden(b"cnumpy.f2py.capi_maps\ngetinit\n"),
-    "subclass of array": hidden(b"cnumpy\nmemmap\nU\x06it_ran\x85R"),
-    "a call of the class": hidden(b"cnumpy\nndarray\n(K\x02K\x02t\x85R"),
-    "a new one of the class": hidden(b"cnumpy\nndarray\nK\x02\x85\x81"),
-    "a change of the class": hidden(b"cnumpy\nndarray\n}U\x01xK\x01sb"),
-    "a change of the constructor": hidden(RECONSTRUCT + b"N}U\x0c__defaults__)s\x86b"),
-    "a persistent reference": hidden(b"Pit\n"),
-    "another persistent reference": hidden(b"U\x02itQ"),
-    "an extension": hidden(b"\x82\x01"),
-    "an object array": hidden(
-        array(b"(K\x01K\x01\x85" + F4.replace(b"f4", b"O8") + b"\x89](K\x01etb")[:-1]
-    ),
-    "text for bytes": hidden(array(b"(K\x01K\x01\x85" + F4 + b"\x89X\x04\x00\x00\x00abcdt")),
-    "more claimed than there is": hidden(
-        array(b"(K\x01\x8a\x08" + struct.pack("<q", 2**62) + b"\x85" + F4 + b"\x89U\x04abcdt")
-    ),
-    "less than nothing": hidden(array(b"(K\x01J\xff\xff\xff\xff\x85" + F4 + b"\x89U\x00t")),
-    "a dtype made of fields": hidden(
-        array(b"(K\x01K\x01\x85" + F4.replace(b"f4", b"V4") + b"\x89U\x04abcdt")
-    ),
-    "an array within its own state": hidden(array(b"2\x85")),
-    "a huge memory": b"\x80\x02Nr\xff\xff\xff\x7f.",
-    "a dict without an array": b"\x80\x02}.",
-    "nothing": b"",
-    "no end": b"\x80\x02}",
-    "a set": hidden(b"\x8f"),
-    "a list too deep": hidden(b"]]]]aaa"),
-    "endless depth": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
-    "a long number": hidden(b"L" + b"9" * 10_000 + b"L\n"),
-    "code in the encoding": hidden(
-        b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R"
-    ),
-}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
