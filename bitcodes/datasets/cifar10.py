@@ -130,6 +130,8 @@ def _gather(source: Path, folder: Path | None, progress: Progress | None) -> _Co
     total = sum(PER_CLASS.values()) * len(CLASSES)
     for member in members(source):
         parts, where = member.path.parts, f"{source}: {member.path}"
+        if not parts:
+            continue  # its name is that of the archive itself, or none
         if parts[-1] in _BATCHES:
             batches[parts[-1]] = _read_batch(member.read(), where)
         elif parts[-1] in LIST_NAMES.values():
