@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ def from_values(role: str, values: Sequence[Any], as_yaml: bool = False) -> Call
             value = rng.choice(values)
             for _ in range(rng.choice((1, 1, 2, 3))):
                 value = mutated_value(value, rng)
-            text = yaml.dump(value) if as_yaml else json.dumps(value)
+            text = json.dumps(value)  # YAML too
+            if as_yaml:
+                with suppress(RecursionError):  # too deep to be written as others write it
+                    text = yaml.dump(value)
             content = text.encode("utf-8", "surrogatepass")
             file.write_bytes(mutated(content, rng) if rng.random() < 0.4 else content)
             room.read(role, file)
