@@ -160,3 +160,8 @@ def test_the_command(
     assert command("info") == 0
     assert "class_bits 6, instance_bits 14, class_weight 4" in capsys.readouterr().out
     assert command("search", "queries.npy", "--order", "other") == 2
+    assert command("search", "queries.npy", "--order", "class", "--html", "page.html") == 0
+    hit = search(queries, database, order="class").queries[0].hits[0]
+    page = Path("page.html").read_text()
+    assert f"distance <b>{hit.distance}</b>, instance {hit.instance_distance}" in page
+    assert "bits apart" not in page
