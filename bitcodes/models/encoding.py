@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,17 @@ class EncodedBatch:
     features: NDArray[np.float32]  # (n, D), or (n, 0) if they are not to be kept
     stat: NDArray[np.int64]  # (n, 2): bytes and modification time in ns of the files
     skipped: tuple[tuple[int, str], ...]  # position in the batch, and the reason
+
+
+class Kept(NamedTuple):
+    """What is kept of a batch, and how many images are computed for it at least.
+
+    PyTorch rounds the features of an image otherwise in a batch of another size. With as many
+    images in each batch, an update gives the same features as one encode of all.
+    """
+
+    features: bool
+    at_least: int
 
 
 def encode_images(
@@ -87,6 +99,7 @@ def encode_batches(
     An image whose decoder kills the processes that read it is skipped. With 0 workers, this process
     is killed too; if it was, let the next one be `careful`: its first batch is read by another.
     """
+    kept = Kept(features, 0 if isinstance(model, OnnxModel) or not features else batch_size)
     if ray is None:
         batches = iter(batches)
         first = list(islice(batches, 2))
@@ -95,10 +108,10 @@ def encode_batches(
         if (careful and (workers != 0 or start_at_once())) or (is_small and start_at_once()):
             for batch, places in with_places(batches):
                 if places:
-                    yield batch, _encode_apart(model, decode, features, places)
+                    yield batch, _encode_apart(model, decode, kept, places)
                     break
-                yield batch, _encode_places(model, decode, features, places)
-    yield from _encode_all(model, batches, batch_size, decode, features, workers, ray)
+                yield batch, _encode_places(model, decode, kept, places)
+    yield from _encode_all(model, batches, batch_size, decode, kept, workers, ray)
 
 
 def _encode_all(
@@ -106,49 +119,52 @@ def _encode_all(
     batches: Iterable[AnyBatch],
     batch_size: int,
     decode: Decode,
-    features: bool,
+    kept: Kept,
     workers: int | None,
     ray: str | None,
 ) -> Iterator[tuple[AnyBatch, EncodedBatch]]:
     if ray is None and not isinstance(model, OnnxModel):
         workers = default_workers() if workers is None else workers
         reads = read_batches(batches, batch_size, model.preprocessing, decode, workers)
-        return ((batch, _encode(model, read, features)) for batch, read in reads)
+        return ((batch, _encode(model, read, kept)) for batch, read in reads)
     workers, batches = useful_workers(core_count() if workers is None else workers, batches)
     if isinstance(model, OnnxModel) and (workers or ray is not None):
         model = model.with_threads(1)
-    work = partial(_encode_places, model, decode, features)
+    work = partial(_encode_places, model, decode, kept)
     if ray is not None:
         return in_order_on_ray(work, with_places(batches), ray)
     rescue = None
     if workers and isinstance(model, OnnxModel):
         # Another one, so that processes which are started later do not inherit it open.
-        rescue = partial(_encode_apart, model.with_threads(1), decode, features)
+        rescue = partial(_encode_apart, model.with_threads(1), decode, kept)
     return in_order(work, with_places(batches), workers, memory_of, rescue)
 
 
 def _encode_places(
-    model: Encoder, decode: Decode, features: bool, places: Sequence[Place]
+    model: Encoder, decode: Decode, kept: Kept, places: Sequence[Place]
 ) -> EncodedBatch:
     """What a process does that both reads and computes."""
-    return _encode(model, read_batch(places, model.preprocessing, decode), features)
+    return _encode(model, read_batch(places, model.preprocessing, decode), kept)
 
 
 def _encode_apart(
-    model: Encoder, decode: Decode, features: bool, places: Sequence[Place]
+    model: Encoder, decode: Decode, kept: Kept, places: Sequence[Place]
 ) -> EncodedBatch:
     """`_encode_places` for a batch that may kill: other processes read it, this one computes."""
-    return _encode(model, read_apart(places, model.preprocessing, decode), features)
+    return _encode(model, read_apart(places, model.preprocessing, decode), kept)
 
 
-def _encode(model: Encoder, read: ReadBatch, features: bool) -> EncodedBatch:
+def _encode(model: Encoder, read: ReadBatch, kept: Kept) -> EncodedBatch:
     """What the model makes of a batch that was read."""
-    if len(read.pixels):
-        encoded = model.encode_batch(read.pixels)
+    count = len(read.pixels)
+    if count:
+        more = np.repeat(read.pixels[-1:], max(0, kept.at_least - count), axis=0)
+        encoded = model.encode_batch(np.concatenate([read.pixels, more]))
     else:
         encoded = Encoded(_no_rows(model.bits), _no_rows(model.feature_dim))
-    columns = encoded.features if features else encoded.features[:, :0]
-    return EncodedBatch(read.good, encoded.outputs, columns, read.stat, read.skipped)
+    features = encoded.features if kept.features else encoded.features[:, :0]
+    outputs, features = encoded.outputs[:count], features[:count]
+    return EncodedBatch(read.good, outputs, features, read.stat, read.skipped)
 
 
 def _no_rows(columns: int) -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ from bitcodes.errors import BitcodesError, CodeSetError, DataError, ImageError
 from bitcodes.files import lock
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.images.transforms import Preprocessing
+from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.encoding import encode_images
 from bitcodes.models.hashing import HashModel
@@ -510,6 +511,23 @@ def test_a_full_disk_is_an_error_that_leaves_what_is_done(
     (tmp_path / "whole").mkdir()
     encode(make_model(), tmp_path / "photos", tmp_path / "whole" / "codes.npy", **features)
     assert family(out) == family(tmp_path / "whole" / "codes.npy")
+
+
+def test_features_are_those_of_one_encode_of_all(tmp_path: Path) -> None:
+    """PyTorch rounds otherwise in batches of other sizes, in the last digit that features keep."""
+    photos, all_photos = tmp_path / "photos", tmp_path / "all"
+    photos.mkdir()
+    names = make_pictures(all_photos, 23)
+    torch.manual_seed(0)
+    backbone = "tf_efficientnet_lite0_stages"
+    model = HashModel(backbone, 24, find_backbone(backbone).preprocessing(96))
+    for count in (3, 4, 18, 23):
+        for name in names[:count]:
+            shutil.copy2(all_photos / name, photos / name)
+        grown = encode(model, photos, tmp_path / "grown.npy", features=True, batch_size=16)
+    whole = encode(model, all_photos, tmp_path / "whole.npy", features=True, batch_size=16)
+    assert grown.features is not None and whole.features is not None
+    assert np.array_equal(grown.features, whole.features)
 
 
 # -- reading ---------------------------------------------------------------------------------------
