@@ -98,6 +98,7 @@ def test_the_header_says_how_codes_were_made(tmp_path: Path) -> None:
         "reduced",
     )
     assert (header.root, header.run) == ("photos", "runs/one")  # moves with the folder
+    (tmp_path / "other").mkdir()
     elsewhere = encode(load_model(run), tmp_path / "photos", tmp_path / "other" / "codes.npy")
     assert elsewhere.header.root == str(tmp_path / "photos")
     assert elsewhere.header.run == str(run)
@@ -238,9 +239,9 @@ def test_a_set_follows_its_images_and_only_what_is_new_is_encoded(
     out = tmp_path / "codes.npy"
     encode(make_model(), photos, out, features=features)
     change(photos)
-    model, images = make_model(), []
+    model, images = make_model(), set()
     whole = model.encode_batch
-    model.encode_batch = lambda pixels: images.extend(pixels) or whole(pixels)  # type: ignore
+    model.encode_batch = lambda pixels: images.update(map(bytes, pixels)) or whole(pixels)  # type: ignore
     log: list[str] = []
     assert encode(model, photos, out, log=log.append, batch_size=2).count == count
     assert log == [told]
