@@ -100,7 +100,7 @@ def test_saved_index_is_found_and_says_when_it_is_stale(tmp_path):
     other = save_code_set(
         CodeSet.from_arrays(codes[::-1].copy(), 20), tmp_path / "codes.npy", force=True
     )
-    with pytest.raises(CodeSetError, match="other codes"):
+    with pytest.raises(CodeSetError, match="is outdated and not used"):
         load_index(other)
     notes = []
     assert type(open_index(other, note=notes.append)) is HammingIndex
@@ -113,7 +113,7 @@ def test_index_of_a_bare_file(tmp_path):
     save_index(group(codes, 16), CodeSet.open(tmp_path / "bare.npy"))
     assert load_index(CodeSet.open(tmp_path / "bare.npy")) is not None
     np.save(tmp_path / "bare.npy", codes[::-1])
-    with pytest.raises(CodeSetError, match="other codes"):
+    with pytest.raises(CodeSetError, match="is outdated and not used"):
         load_index(CodeSet.open(tmp_path / "bare.npy"))
 
 

@@ -164,7 +164,7 @@ def test_saved_tables_are_found_and_extended(tmp_path):
     assert_same(saved.search(codes[-9:], 20), HammingIndex(codes[:600], 20).search(codes[-9:], 20))
 
     grown = save_code_set(CodeSet.from_arrays(codes, 20), file, force=True)
-    with pytest.raises(CodeSetError, match="other codes"):
+    with pytest.raises(CodeSetError, match="is outdated and not used"):
         load_index(grown)
     index, done = update_index(grown)
     assert (done, len(index)) == ("updated", 900)
