@@ -4,7 +4,6 @@ import os
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from bitcodes.codes.layout import SIDECARS, Layout, is_foreign
 from bitcodes.codes.pack import check_codes
 from bitcodes.codes.parts import Parts
 from bitcodes.codes.paths import PathList, RowNumbers, unescape
+from bitcodes.codes.version import Version
 from bitcodes.documents import read_bytes
 from bitcodes.errors import CodeSetError
 from bitcodes.wording import command, counted
@@ -68,20 +68,9 @@ class CodeSet:
             target = path.resolve()
             if os.path.lexists(target.with_suffix(".json")):
                 layout = Layout(target)  # a link to the codes alone: the rest lies over there
-        while True:
-            before = _state(layout)
-            try:
-                code_set = _open(layout, verify)
-            except (CodeSetError, OSError) as error:
-                if _state(layout) != before:  # a writer's commit came between: look again
-                    continue
-                if isinstance(error, CodeSetError):
-                    raise
-                raise CodeSetError(
-                    f"{error.filename or path}: cannot be read: {error.strerror}"
-                ) from error
-            if _state(layout) == before:
-                return code_set
+        while (code_set := _open_between_commits(layout, verify)) is None:
+            pass
+        return code_set
 
     @staticmethod
     def from_arrays(
@@ -300,18 +289,28 @@ class _File:
         return pairs
 
 
-def _state(layout: Layout) -> list[object]:
-    """What changes while a writer commits: which commit and header there are, where files lie."""
-    identities: list[object] = [layout.resolve()]
-    for path in (layout.commit, layout.final("header")):
-        with suppress(OSError):
-            now = path.stat()
-            identities.append((path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns))
-    return identities
+def _open_between_commits(layout: Layout, verify: bool | None) -> CodeSet | None:
+    """Open the set; None if a writer changed it meanwhile: what was read may be of two versions."""
+    with Version(layout) as version:
+        places: dict[str, Path] | None = None
+        try:
+            places = layout.resolve()
+            code_set = _open(layout, places, verify)
+        except (CodeSetError, OSError) as error:
+            # Files of the version that is being committed move while it stays the same. The
+            # version is compared last: else these may be the places of the next one.
+            moved = places is not None and layout.resolve() != places
+            if moved or not version.is_current():
+                return None
+            if isinstance(error, CodeSetError):
+                raise
+            raise CodeSetError(
+                f"{error.filename or layout.codes}: cannot be read: {error.strerror}"
+            ) from error
+        return code_set if version.is_current() else None
 
 
-def _open(layout: Layout, verify: bool | None) -> CodeSet:
-    places = layout.resolve()
+def _open(layout: Layout, places: Mapping[str, Path], verify: bool | None) -> CodeSet:
     if "header" not in places:
         return _open_bare(layout, places)
     header_file = places["header"]

@@ -3,9 +3,11 @@
 import errno
 import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -266,14 +268,28 @@ def test_readers_leave_an_unfinished_commit_alone(tmp_path: Path) -> None:
     assert seen(out) == new
 
 
+def sets_of_two_versions() -> list[CodeSet]:
+    """Two sets whose files have the same sizes."""
+    return [
+        CodeSet.from_arrays(np.full((4, 2), 0, np.uint8), BITS, paths=["old"] * 4),
+        CodeSet.from_arrays(np.full((4, 2), 16, np.uint8), BITS, paths=["new"] * 4),
+    ]
+
+
+def version_read(out: Path) -> str:
+    """Which of the two versions a reader finds, and finds whole."""
+    # Without checksums, so that a mix would not be noticed.
+    found = CodeSet.open(out, verify=False)
+    kind = found.paths[0]
+    assert found.codes.tolist() == [[16 * (kind == "new")] * 2] * 4
+    return kind
+
+
 @FORKS
 @pytest.mark.posix
 def test_readers_beside_a_busy_writer_see_whole_sets(tmp_path: Path) -> None:
     out = tmp_path / "codes.npy"
-    sets = [
-        CodeSet.from_arrays(np.full((4, 2), 0, np.uint8), BITS, paths=["old"] * 4),
-        CodeSet.from_arrays(np.full((4, 2), 16, np.uint8), BITS, paths=["new"] * 4),
-    ]
+    sets = sets_of_two_versions()
     save_code_set(sets[0], out)
     child = os.fork()
     if not child:
@@ -282,12 +298,86 @@ def test_readers_beside_a_busy_writer_see_whole_sets(tmp_path: Path) -> None:
         os._exit(0)
     opened = {"old": 0, "new": 0}
     while os.waitpid(child, os.WNOHANG) == (0, 0):
-        # Without checksums, so that a mix would not be noticed: both kinds have the same sizes.
-        found = CodeSet.open(out, verify=False)
-        kind = found.paths[0]
-        assert found.codes.tolist() == [[16 * (kind == "new")] * 2] * 4
-        opened[kind] += 1
+        opened[version_read(out)] += 1
     assert min(opened.values()) > 0
+
+
+class PacedWriter(threading.Thread):
+    """Saves two sets in turn, and waits before every change of a name until it is to go on."""
+
+    CHANGES = ("open", "replace", "unlink", "mkdir", "rmdir")
+
+    def __init__(self, out: Path, patch: pytest.MonkeyPatch):
+        super().__init__(daemon=True)
+        self._out = out
+        self._go, self._waits = threading.Semaphore(0), threading.Semaphore(0)
+        self._ends = False
+        self.versions = 0
+        for name in self.CHANGES:
+            patch.setattr(os, name, self._paced(getattr(os, name)))
+
+    def _paced(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if threading.current_thread() is self and not self._ends:
+                self._waits.release()
+                self._go.acquire()
+            return real(*arguments, **named)
+
+        return call
+
+    def run(self) -> None:
+        sets = sets_of_two_versions()
+        while not self._ends:
+            save_code_set(sets[self.versions % 2], self._out, force=True)
+            self.versions += 1
+        self._waits.release()
+
+    def advance(self) -> None:
+        """Let it make one change."""
+        self._waits.acquire()
+        self._go.release()
+
+    def end(self) -> None:
+        """Let it finish its set."""
+        self._waits.acquire()
+        self._ends = True
+        self._go.release()
+        self.join()
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("seed", range(4))
+def test_a_writer_that_goes_on_between_any_two_looks_of_a_reader(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "codes.npy"
+    save_code_set(sets_of_two_versions()[1], out)
+    rng = random.Random(seed)
+    writer = PacedWriter(out, monkeypatch)
+    budget = [0]  # changes that the writer may make during one opening
+
+    def looks(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if threading.current_thread() is not writer and budget[0] and rng.random() < 0.3:
+                steps = min(budget[0], rng.choice((1, 1, 2, 5, 20)))
+                budget[0] -= steps
+                for _ in range(steps):
+                    writer.advance()
+            return real(*arguments, **named)
+
+        return call
+
+    for name in ("stat", "lstat", "open"):
+        monkeypatch.setattr(os, name, looks(getattr(os, name)))
+    writer.start()
+    opened = set()
+    for _ in range(150):
+        budget[0] = 60
+        opened.add(version_read(out))
+    budget[0] = 0
+    writer.end()
+    assert opened == {"old", "new"}
+    assert writer.versions > 20
 
 
 PACED_ENCODE = """
