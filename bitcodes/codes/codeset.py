@@ -198,7 +198,8 @@ class CodeSet:
         if bits != self.bits:
             raise CodeSetError(
                 f"{other} has codes of {counted(bits, 'bit')} and the database {self.name} of "
-                f"{self.bits}: they are not of one model"
+                f"{self.bits}: they are not of one model. Encode the images of one of them again "
+                "with the model of the other (--run)"
             )
         if None in (self.fingerprint, fingerprint) or self.fingerprint == fingerprint or force:
             return

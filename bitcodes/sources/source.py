@@ -258,7 +258,9 @@ def _open_one(
     except (OSError, ValueError):
         is_folder = False
         if not os.path.lexists(argument):
-            raise DataError(f"no such file or folder: {quote_path(shortened(argument))}") from None
+            where = "" if path.is_absolute() else f" in {shortened(str(Path.cwd()))}"
+            name = quote_path(shortened(argument))
+            raise DataError(f"no such file or folder: {name}{where}") from None
     full_path = absolute(path)
     if is_folder:
         return _open_folder(argument, full_path, all_files)

@@ -59,23 +59,33 @@ def open_queries(source: QuerySource, stdin: IO[bytes] | None = None) -> "ImageL
             raise ConfigError("queries are images, or one code set (.npy): give one kind")
         return CodeSet.open(names[0])
     for name in names:
-        _refuse_archive(name)
+        _refuse(name, "an archive", "a URL", "a model file")
     from bitcodes.sources.source import open_images
 
-    return open_images(names, stdin=stdin)
+    try:
+        return open_images(names, stdin=stdin)
+    except DataError:
+        for name in names:  # only now: the folder of a run may hold images
+            _refuse(name, "a run")
+        raise
 
 
-def _refuse_archive(name: str) -> None:
-    """Raise DataError for an archive or a URL, whose images are no files to search for."""
+def _refuse(name: str, *kinds: str) -> None:
+    """Raise DataError, with what to do, if `name` names one of these kinds, which are no query."""
     advice = command_for(name)
-    if advice is None or advice.kind not in ("an archive", "a URL"):
+    if advice is None or advice.kind not in kinds:
         return
-    codes = "queries.npy"
+    expected = f"{name}: expected images, folders, list files or a code set as queries; found "
+    if advice.kind in ("an archive", "a URL"):
+        codes = "queries.npy"
+        raise DataError(
+            f"{expected}{advice.kind}. Encode it, then search with its code set:",
+            f"  {command('encode', name, '-o', codes)}",
+            f"  {command('search', codes)}",
+        )
     raise DataError(
-        f"{name}: expected images, folders, list files or a code set as queries; found "
-        f"{advice.kind}. Encode it, then search with its code set:",
-        f"  {command('encode', name, '-o', codes)}",
-        f"  {command('search', codes)}",
+        f"{expected}{advice.kind}. To search for an image with this model: "
+        f"{command('search', 'PHOTO', '--run', name)}"
     )
 
 

@@ -202,6 +202,7 @@ def test_names_that_are_not_utf_8(data: Path, capsys: pytest.CaptureFixture[str]
     assert load_model(made).class_names == (r"caf\xe9", "tea")
     assert commands.run("evaluate", "--workers", 0) == 0
     assert commands.run("encode", odd, "--workers", 0) == 0
+    Path("my", odd).mkdir(parents=True)
     before = sorted(Path().rglob("*"))
     capsys.readouterr()
     for folder in (data, odd):

@@ -58,7 +58,9 @@ for stop in (60, 90):  # interrupted, then gone on with
             first = writer.commit()
 second = save_code_set(CodeSet.from_arrays(codes[::-1], 16), folder / "second.npy")
 second = save_code_set(CodeSet.from_arrays(codes, 16), folder / "second.npy", force=True)
-merge([second, second], folder / "merged.npy")
+names = [f"third/{row}.jpg" for row in range(90)]
+third = save_code_set(CodeSet.from_arrays(codes, 16, names), folder / "third.npy")
+merge([second, third], folder / "merged.npy")
 update_index(first, tables=True)
 index = HammingIndex(first, threads=2)
 np.save(folder / "found.npy", np.stack(index.search(codes[:20], 5)))
