@@ -88,7 +88,7 @@ QUERIES: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
     ),
     "list of what is gone": (
         lambda: write("list.txt", b"gone.png\n"),
-        ("list.txt: not there: 1 of 1 images", "line 1: 'gone.png'"),
+        ("list.txt: not there: 1 of 1 image", "line 1: 'gone.png'"),
     ),
     "empty list": (lambda: write("list.txt", b""), ("list.txt",)),
     "text named as an image": (
