@@ -143,6 +143,21 @@ def _announce_compiling() -> None:
     )
 
 
+def _take_names_as_utf_8() -> None:
+    """Start anew in Python's UTF-8 mode if the locale has another encoding, such as ISO-8859-1.
+
+    Names in lists, archives and code sets are UTF-8, and so are those of files: in the encoding of
+    the locale they would not be found. What is printed keeps that encoding. Windows and macOS name
+    files in UTF-8 by themselves.
+    """
+    is_set = os.environ.get("PYTHONUTF8") == "1"  # if it did not help, nothing will
+    if sys.getfilesystemencoding() == "utf-8" or is_set or os.name != "posix":
+        return
+    os.environ.setdefault("PYTHONIOENCODING", getattr(sys.stdout, "encoding", None) or "utf-8")
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, sys.orig_argv)
+
+
 def _shorten_waiting() -> None:
     """Set how torch's threads wait for each other, unless the user has; before torch is loaded.
 
@@ -173,6 +188,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
     from bitcodes.files import on_missing_protection
 
+    if arguments is None:
+        _take_names_as_utf_8()
     on_missing_protection(_print_note)
     _shorten_waiting()
     # Else Python looks at all objects for unreachable ones before it ends: a sixth of a search.

@@ -55,9 +55,11 @@ _PLAIN_LINE_SECONDS, _NOTEBOOK_SECONDS = 10.0, 0.2
 def print_json(value: Any) -> None:
     r"""Print one JSON document on stdout, plain: never coloured, never wrapped.
 
-    Control characters, also those above ASCII, are written as `\uXXXX`.
+    Control characters, also those above ASCII, are written as `\uXXXX`, and so is all but ASCII
+    where standard output has another encoding than UTF-8, which JSON needs.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    is_utf_8 = (sys.stdout.encoding or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
+    text = json.dumps(value, indent=2, ensure_ascii=not is_utf_8, allow_nan=False)
     lines = (CONTROLS.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
     sys.stdout.write("\n".join(lines) + "\n")
 
