@@ -1,6 +1,8 @@
 """Camera RAW files by the preview that the camera stored in them, with rawpy (LibRaw)."""
 
 import io
+import os
+from functools import cache
 from importlib.util import find_spec
 from pathlib import PurePath
 from typing import Any, BinaryIO
@@ -31,6 +33,7 @@ _TIFF = (b"II*\0", b"MM\0*")
 _SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 254, 259, 262, 330, 50706
 _SENSOR_COLOURS = (32803, 34892)  # colour filter array, linear raw
 _RAW_COMPRESSIONS = (32767, 32769, 34713, 65535)  # Sony, packed, Nikon, Pentax
+_THREADS = "OMP_NUM_THREADS"
 # LibRaw's flip, and EXIF's orientation for it.
 _ORIENTATIONS = {3: 3, 5: 8, 6: 6}
 
@@ -112,8 +115,24 @@ def _rawpy() -> Any:
     """The module that reads RAW files; ImageError without it."""
     if find_spec("rawpy") is None:
         raise ImageError(RAW_HINT)
-    import rawpy
+    return _single_threaded()
 
+
+@cache
+def _single_threaded() -> Any:
+    """Import rawpy so that its OpenMP library starts no threads.
+
+    A process that is forked after they have started waits for them for ever.
+    """
+    before = os.environ.get(_THREADS)
+    os.environ[_THREADS] = "1"  # the library reads it when it is loaded, and never again
+    try:
+        import rawpy
+    finally:
+        if before is None:
+            del os.environ[_THREADS]
+        else:
+            os.environ[_THREADS] = before
     return rawpy
 
 

@@ -26,8 +26,10 @@ def image_errors() -> Iterator[None]:
     """Turn whatever goes wrong with one image into an ImageError whose message is the reason."""
     try:
         with warnings.catch_warnings():
-            # Only Pillow's: if threads restore these filters in the wrong order, no harm is done.
+            # Only these: if threads restore these filters in the wrong order, no harm is done.
             warnings.filterwarnings("ignore", module=r"PIL\.")
+            # Of threads, in workers that are forked: see camera_raw, which lets it start none.
+            warnings.filterwarnings("ignore", "rawpy is being used", RuntimeWarning)
             yield
     except _PASSED_ON:
         raise
