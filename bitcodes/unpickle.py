@@ -24,6 +24,9 @@ _GLOBALS = {
 }
 
 
+_LONGEST_KEY = 10  # parts of a tuple
+
+
 class RefusedPickle(Exception):
     """The pickle holds something that it should not; the message says what."""
 
@@ -68,17 +71,17 @@ class BoundedUnpickler(_Base):  # type: ignore[misc]
     """
 
     def _set_item(self) -> None:
-        _check_key(self.stack[-2])
+        check_key(self.stack[-2])
         super().load_setitem()
 
     def _set_items(self) -> None:
         for key in self.stack[::2]:
-            _check_key(key)
+            check_key(key)
         super().load_setitems()
 
     def _dict(self) -> None:
         for key in self.stack[::2]:
-            _check_key(key)
+            check_key(key)
         super().load_dict()
 
     def _set(self) -> None:
@@ -113,9 +116,19 @@ class _Unpickler(BoundedUnpickler):
         raise RefusedPickle("a reference to something outside it")
 
 
-def _check_key(key: Any) -> None:
-    if not isinstance(key, (bytes, str, int)):
-        raise RefusedPickle(f"a key of the kind {type(key).__name__.lstrip('_')}")
+def encoded(text: object, encoding: object) -> bytes:
+    """What `_codecs.encode` makes: bytes, as Python 3 writes them in an old protocol."""
+    if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+        raise RefusedPickle("encoded text that is not latin1")
+    return text.encode("latin1")
+
+
+def check_key(key: Any) -> None:
+    """Raise RefusedPickle unless this is a key that is quickly hashed: no tuple in a tuple."""
+    parts = key if isinstance(key, tuple) and len(key) <= _LONGEST_KEY else (key,)
+    for part in parts:
+        if not isinstance(part, (bytes, str, int, float, type(None))):
+            raise RefusedPickle(f"a key of the kind {type(key).__name__.lstrip('_')}")
 
 
 class _StandIn:
@@ -130,10 +143,7 @@ class _StandIn:
         if self._name == "_reconstruct":
             return _Array()
         if self._name == "encode":
-            text, encoding = arguments
-            if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
-                raise RefusedPickle("encoded text that is not latin1")
-            return text.encode("latin1")
+            return encoded(*arguments)
         raise RefusedPickle(f"a call of numpy.{self._name}")
 
     def __setstate__(self, state: Any) -> None:

@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from bitcodes.errors import ModelError, first_line
+from bitcodes.models.torch_files import load_torch
+from bitcodes.unpickle import RefusedPickle
 
 Weights = dict[str, torch.Tensor]
 
@@ -18,7 +20,7 @@ _MOST_NAMES = 5  # in a message
 def read_weights(path: Path) -> Weights:
     """The tensors in a .safetensors or PyTorch file (.pth, .pt, .bin) by name.
 
-    PyTorch files are read with `weights_only=True`; if one holds a dict under "state_dict" or
+    PyTorch files are read by `load_torch`; if one holds a dict under "state_dict" or
     "model", that dict is the weights. From a model of bitcodes, returns the backbone's weights.
     Raises ModelError.
     """
@@ -68,11 +70,14 @@ def _backbone_in_safetensors(path: Path) -> Weights:
 
 def _read_pytorch(path: Path) -> Weights:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_torch(path)
     except Exception as error:  # torch, zipfile and pickle have many kinds
-        refused = isinstance(error, pickle.UnpicklingError)
-        problem = "is not a file of nothing but weights" if refused else "cannot be read"
-        raise ModelError(f"{path}: {problem}: {first_line(error)}") from None
+        problem, reason = "cannot be read", first_line(error)
+        if isinstance(error, (RefusedPickle, pickle.UnpicklingError)):
+            problem = "is not a file of nothing but weights"
+        if isinstance(error, RefusedPickle):
+            reason = f"it holds {reason}"
+        raise ModelError(f"{path}: {problem}: {reason}") from None
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

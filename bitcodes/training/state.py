@@ -14,15 +14,19 @@ from pydantic import ValidationError
 from bitcodes import runs
 from bitcodes.errors import ConfigError, DataError, ModelError, first_line
 from bitcodes.files import atomic_write
+from bitcodes.models.torch_files import load_torch
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import ImageList
 from bitcodes.training.schema import CheckpointValues
+from bitcodes.unpickle import RefusedPickle
+from bitcodes.wording import shortened
 
 _FILES = (
     *(runs.CHECKPOINT_FILE, runs.MODEL_FILE, runs.EXPORT_FILE, runs.LAST_MODEL_FILE),
     *(runs.METRICS_FILE, runs.CONFIG_FILE),
 )
 _CODES = Path(runs.FITTED_CODES).stem
+_LONGEST = 300  # characters of a reason
 
 
 @dataclass
@@ -58,12 +62,14 @@ def read_checkpoint(run: Path, lists: Path, train: ImageList) -> Checkpoint | No
     if not path.is_file():
         raise ModelError(f"{path}: expected a file, found a folder or a device")
     try:
+        values = load_torch(path)
         with zipfile.ZipFile(path) as file:  # torch does not compare the checksums in it
             if (name := file.testzip()) is not None:
                 raise ValueError(f"{name} in it is not as it was written")
-        values = torch.load(path, map_location="cpu", weights_only=True)
+    except RefusedPickle as refused:
+        raise unusable(path, f"it holds {refused}") from None
     except Exception as error:  # torch, zipfile and pickle have many kinds
-        reason = first_line(error)
+        reason = shortened(first_line(error), _LONGEST)
         raise ModelError(f"{path}: cannot be read ({reason}); start over with --fresh") from None
     try:
         CheckpointValues.model_validate(values)
@@ -84,7 +90,8 @@ def read_checkpoint(run: Path, lists: Path, train: ImageList) -> Checkpoint | No
 def unusable(path: Path, reason: object) -> ModelError:
     """The error for a checkpoint that training cannot go on from."""
     return ModelError(
-        f"{path}: is not a checkpoint that finetune can go on from ({reason}); "
+        f"{path}: is not a checkpoint that finetune can go on from "
+        f"({shortened(str(reason), _LONGEST)}); "
         "start over with --fresh"
     )
 

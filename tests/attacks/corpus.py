@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attacks import archives, arrays, documents, lists, models, pickles, pictures
 from attacks.attack import Attack, Attacks, write
-from attacks.readers import READERS, Room
+from attacks.readers import READERS, Room, load_torch_readers
 from attacks.watch import Check
 
 from bitcodes.errors import BitcodesError
@@ -26,10 +26,11 @@ def all_attacks() -> Attacks:
     return made
 
 
-def write_corpus(folder: Path) -> list[tuple[Path, Attack]]:
-    """Write every attack into a folder."""
+def write_corpus(folder: Path, attacks: Attacks | None = None) -> list[tuple[Path, Attack]]:
+    """Write attacks into a folder, by default every one of `all_attacks`."""
     files = []
-    for number, (name, attack) in enumerate(all_attacks().items()):
+    attacks = all_attacks() if attacks is None else attacks
+    for number, (name, attack) in enumerate(attacks.items()):
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
         file = folder / f"{number:04}-{slug}"
         write(attack, file)
@@ -50,8 +51,10 @@ def cases_of(files: list[tuple[Path, Attack]], every: bool = False) -> list[Case
     return cases
 
 
-def reading(folder: str) -> Check:
+def reading(folder: str, with_torch: bool = False) -> Check:
     """The check of a case, in a folder that it fills; see Room."""
+    if with_torch:
+        load_torch_readers()
     Path(folder).mkdir(exist_ok=True)
     room = Room(Path(tempfile.mkdtemp(dir=folder)))
 

@@ -207,6 +207,12 @@ def stored_arrays(file: Path) -> list[str]:
 # -- with torch ------------------------------------------------------------------------------------
 
 
+def load_torch_readers() -> None:
+    """Import what these readers import, before memory is limited."""
+    import bitcodes.models.checkpoint
+    import bitcodes.training.state  # noqa: F401
+
+
 def torch_weights(file: Path) -> list[str]:
     """Weights for torch."""
     from bitcodes.models.weights import read_weights

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from attacks.readers import load_torch_readers
 from attacks.watch import Check, Finding, findings
 from fuzz.targets import TARGETS, TORCH_TARGETS
 
@@ -15,8 +16,10 @@ Case = tuple[str, int]
 """A target and a seed."""
 
 
-def checking(folder: str) -> Callable[[Case], None]:
+def checking(folder: str, with_torch: bool) -> Callable[[Case], None]:
     """The check of cases of any target; each target is made when it is first used."""
+    if with_torch:
+        load_torch_readers()  # torch takes more memory than a file may
     checks: dict[str, Check] = {}
     targets = TARGETS | TORCH_TARGETS
 
@@ -30,9 +33,9 @@ def checking(folder: str) -> Callable[[Case], None]:
     return check
 
 
-def fuzz(folder: Path, cases: Iterable[Case]) -> Iterator[Finding | None]:
+def fuzz(folder: Path, cases: Iterable[Case], with_torch: bool = False) -> Iterator[Finding | None]:
     """Check each case, in a new folder for each process; see `findings`."""
-    yield from findings(checking, (str(folder),), cases, SECONDS, MEMORY)
+    yield from findings(checking, (str(folder), with_torch), cases, SECONDS, MEMORY)
 
 
 def seeds(name: str, first: int, count: int | None, minutes: float) -> Iterator[Case]:
@@ -57,7 +60,8 @@ def main(name: str, minutes: float, first: int, count: int | None) -> int:
     executions = failures = 0
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        for finding in fuzz(Path(folder), seeds(name, first, count, minutes)):
+        cases = seeds(name, first, count, minutes)
+        for finding in fuzz(Path(folder), cases, name in TORCH_TARGETS):
             executions += 1
             if finding is None:
                 continue
