@@ -5,6 +5,9 @@ from typing import Self
 
 from bitcodes.wording import shown
 
+_LONGEST = 5000  # characters of a line of a message: a path has up to 4,096
+_END = 200  # of which the last say what to do
+
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its kind if it has none."""
@@ -15,11 +18,18 @@ class BitcodesError(Exception):
     """What the user can put right; the message says what, where, expected, found, what to do.
 
     Each argument is a line of the message. Names and values in it may hold anything: control
-    characters are escaped.
+    characters are escaped, and lines of more than 5,000 characters lose their middle.
     """
 
     def __init__(self, *lines: object) -> None:
-        super().__init__("\n".join(map(shown, lines)))
+        super().__init__("\n".join(_bounded(shown(line)) for line in lines))
+
+
+def _bounded(line: str) -> str:
+    """A line of a message without its middle, if a name in it has any length."""
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[: _LONGEST - _END]}... ({len(line):,} characters) ...{line[-_END:]}"
 
 
 class FileInUseError(BitcodesError):

@@ -20,6 +20,13 @@ def test_an_error_has_a_line_for_each_argument() -> None:
     assert str(BitcodesError("a\x1b[2J\nb", "c")) == "a\\x1b[2J\\nb\nc"
 
 
+def test_an_error_keeps_the_beginning_and_the_end_of_long_lines() -> None:
+    first, second = str(BitcodesError("a" * 10**6 + "start over with --fresh", "b")).split("\n")
+    assert first.startswith("aaaa") and first.endswith("aastart over with --fresh")
+    assert "a... (1,000,023 characters) ...a" in first and len(first) < 5100 and second == "b"
+    assert str(BitcodesError("c" * 5000)) == "c" * 5000
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0, "0 images"), (1, "1 image"), (2, "2 images"), (2880, "2,880 images")],

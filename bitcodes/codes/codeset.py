@@ -3,7 +3,8 @@
 import os
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -241,11 +242,23 @@ class CodeSet:
         """Compare the content with the format, without the checksums; CodeSetError."""
         if isinstance(self.paths, PathList):
             self.paths.check()
-        check_codes(self.codes, self.bits)
-        if self.labels is not None:
-            columns.check_labels(self.labels, len(self.class_names))
-        if self.features is not None:
-            columns.check_features(self.features)
+        with self._of("codes"):
+            check_codes(self.codes, self.bits)
+        with self._of("labels"):
+            if self.labels is not None:
+                columns.check_labels(self.labels, len(self.class_names))
+        with self._of("features"):
+            if self.features is not None:
+                columns.check_features(self.features)
+
+    @contextmanager
+    def _of(self, role: str) -> Iterator[None]:
+        """Name the file of this role in an error."""
+        try:
+            yield
+        except CodeSetError as error:
+            where = "" if self.path is None else f"{Layout(self.path).final(role)}: "
+            raise CodeSetError(f"{where}{error}") from None
 
 
 def recorded_set(path: Path) -> CodeSet | None:

@@ -6,6 +6,7 @@ that Python can import; here it may name the few things below, and none of them 
 """
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,9 @@ class _Tensor:
             raise ValueError("a tensor whose sizes are no whole numbers")
         numbers = storages[self.storage.key]
         last = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
-        if min((self.offset, *self.shape, *self.strides)) < 0 or (
-            0 not in self.shape and self.offset + last >= len(numbers)
-        ):
+        is_inside = 0 in self.shape or self.offset + last < len(numbers)
+        is_larger = math.prod(self.shape) > len(numbers)
+        if min((self.offset, *self.shape, *self.strides)) < 0 or not is_inside or is_larger:
             raise ValueError(f"a tensor of shape {self.shape} does not fit its storage")
         strides = [step * numbers.itemsize for step in self.strides]
         return np.lib.stride_tricks.as_strided(

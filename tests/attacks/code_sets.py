@@ -191,6 +191,8 @@ RULES: dict[str, Change] = {
         "labels", lambda old: put(np.eye(2, dtype=np.uint8)[old], (0, 0), 2)
     ),
     "a column for no class": change_array("labels", lambda old: np.eye(3, dtype=np.uint8)[old]),
+    "labels in no columns": change_array("labels", lambda old: np.zeros((COUNT, 0), np.uint8)),
+    "features in no columns": change_array("features", lambda old: old[:, :0]),
     "a feature that is not finite": change_array("features", lambda old: put(old, (5, 1), np.nan)),
     "features of another dtype": change_array("features", lambda old: old.astype(np.float32)),
     "a stat of three columns": change_array("stat", lambda old: np.repeat(old[:, :1], 3, axis=1)),
@@ -204,7 +206,7 @@ RULES: dict[str, Change] = {
     ),
     "a skip without a reason": change_file("codes.skipped.txt", lambda old: old[:4] + b"\n"),
 }
-"""Each rule by its name in docs/code-format.md, and a set that breaks it."""
+"""Each rule by its name in docs/code-format.md, where its error is, and what breaks it."""
 
 
 # -- sets that are only odd, or more than that -----------------------------------------------------

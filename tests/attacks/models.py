@@ -246,6 +246,7 @@ def pths() -> dict[str, bytes]:
         "an ordered dict of tuples": pth(
             b"\x80\x02ccollections\nOrderedDict\n](" + tuples(60) + b"K\x01\x86e\x85R."
         ),
+        "a huge name": pth(b"\x80\x02c" + b"x" * 10**6 + b"\nx\n."),
         "no tensors": pth(b"\x80\x02}."),
         "another magic": pickle.dumps(1, 2) * 5,
         "nothing": b"",
@@ -255,4 +256,7 @@ def pths() -> dict[str, bytes]:
 def attacks() -> Attacks:
     """All of them."""
     weights = {f"pth with {name}": Attack("pth", data, "") for name, data in pths().items()}
+    said = {"a shape of 4 GB on one number": "does not fit", "a huge name": "1,000,0.. characters"}
+    for name, text in said.items():
+        weights[f"pth with {name}"] = weights[f"pth with {name}"]._replace(said=text)
     return _onnx() | _safetensors() | weights

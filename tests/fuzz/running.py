@@ -11,6 +11,8 @@ from fuzz.targets import TARGETS, TORCH_TARGETS
 
 SECONDS = 10.0
 MEMORY = 400 << 20
+PICTURE_MEMORY = 1 << 30
+"""A picture may have bitcodes.images.claims.MAX_PIXELS pixels of several bytes."""
 
 Case = tuple[str, int]
 """A target and a seed."""
@@ -33,9 +35,11 @@ def checking(folder: str, with_torch: bool) -> Callable[[Case], None]:
     return check
 
 
-def fuzz(folder: Path, cases: Iterable[Case], with_torch: bool = False) -> Iterator[Finding | None]:
+def fuzz(
+    folder: Path, cases: Iterable[Case], with_torch: bool = False, memory: int = MEMORY
+) -> Iterator[Finding | None]:
     """Check each case, in a new folder for each process; see `findings`."""
-    yield from findings(checking, (str(folder), with_torch), cases, SECONDS, MEMORY)
+    yield from findings(checking, (str(folder), with_torch), cases, SECONDS, memory)
 
 
 def seeds(name: str, first: int, count: int | None, minutes: float) -> Iterator[Case]:
@@ -61,7 +65,8 @@ def main(name: str, minutes: float, first: int, count: int | None) -> int:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         cases = seeds(name, first, count, minutes)
-        for finding in fuzz(Path(folder), cases, name in TORCH_TARGETS):
+        memory = PICTURE_MEMORY if name == "picture" else MEMORY
+        for finding in fuzz(Path(folder), cases, name in TORCH_TARGETS, memory):
             executions += 1
             if finding is None:
                 continue
