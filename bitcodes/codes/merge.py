@@ -56,7 +56,7 @@ def merge(
         for code_set in sets:
             prefix = _prefix(code_set, root)
             for path, reason in code_set.skipped:
-                writer.skip(_moved(path, prefix), reason)
+                writer.skip(_moved_skip(code_set, path, prefix), reason)
             for start in range(0, code_set.count, _ROWS):
                 stop = min(start + _ROWS, code_set.count)
                 if prefix:
@@ -178,6 +178,12 @@ def _moved(path: str, prefix: str) -> str:
         return path
     is_of_windows = (path[1:2] == ":" or path[:1] == "\\") and PureWindowsPath(path).is_absolute()
     return path if is_of_windows else f"{prefix}/{path}"
+
+
+def _moved_skip(code_set: CodeSet, path: str, prefix: str) -> str:
+    """The same of a skipped path; a damaged archive has its own name among those in it."""
+    root = Path(str(code_set.root_name))
+    return prefix if prefix and path == root.name and not root.is_dir() else _moved(path, prefix)
 
 
 def _source(sets: Sequence[CodeSet]) -> str | None:

@@ -46,8 +46,13 @@ def place_from_here(root: str | None, path: str) -> str:
     """Where an image lies, or the damaged archive `root` itself, as `name_from_here` names it."""
     if root is None:
         return path
+    return name_from_here(place(root, path))
+
+
+def place(root: str, path: str) -> str:
+    """Where an image lies, or the damaged archive `root` itself, which has its own name in it."""
     is_root = root.rpartition("/")[2] == path and not os.path.isdir(root)  # noqa: PTH112
-    return name_from_here(root if is_root else joined(root, path))
+    return root if is_root else joined(root, path)
 
 
 def quote_path(path: str) -> str:

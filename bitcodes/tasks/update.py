@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.sources.archives import is_archive
 from bitcodes.sources.item import GONE, Item
-from bitcodes.sources.paths import below, folder_of, joined, place_from_here
+from bitcodes.sources.paths import below, folder_of, joined, place, place_from_here
 from bitcodes.sources.reading import MAX_HELD, Batch, held_bytes
 from bitcodes.sources.source import Source
 
@@ -305,7 +305,7 @@ class Update:
         assert self.base is not None
         for path, reason in self.base.skipped:
             if self.base.root_name not in (None, self.root):
-                path = below(joined(str(self.base.root_name), path), str(self.root))
+                path = below(place(str(self.base.root_name), path), str(self.root))
             yield path, Skipped(path, reason)
 
 

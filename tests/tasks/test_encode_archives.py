@@ -12,6 +12,7 @@ from PIL import Image
 from tiny import make_model, make_pictures
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.merge import merge
 from bitcodes.codes.writer import CodeSetWriter, plan_of
 from bitcodes.errors import CodeSetError, DataError
 from bitcodes.sources.source import open_stream
@@ -200,6 +201,16 @@ def test_damage_is_said_recorded_and_strict_stops_at_it(here: Path) -> None:
             encode(make_model(), ["b.tar", "cut.tar"], strict, strict=True)
     alone = encode(make_model(), "cut.tar", "alone.npy")
     assert ("cut.tar", said[0]) in alone.skipped
+
+
+def test_a_damaged_archive_keeps_its_name_when_others_are_appended_or_merged(here: Path) -> None:
+    Path("cut.tar").write_bytes(Path("a.tar").read_bytes()[:3000])
+    encode(make_model(), "cut.tar", "web.npy")
+    encode(make_model(), "b.tar", "b.npy")
+    merged = merge([CodeSet.open("web.npy"), CodeSet.open("b.npy")], "merged.npy")
+    appended = encode(make_model(), "b.tar", "web.npy", append=True)
+    for made in (merged, appended):
+        assert [path for path, _ in made.skipped] == ["cut.tar/01.bmp", "cut.tar"]
 
 
 @pytest.mark.parametrize("name", ["none.tar", "none.zip"])
