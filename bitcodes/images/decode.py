@@ -13,6 +13,7 @@ from bitcodes.errors import ImageError
 from bitcodes.files import NotAFileError, open_regular
 from bitcodes.images.bare import bare, jpeg_process
 from bitcodes.images.camera_raw import raw_size
+from bitcodes.images.checksums import check_png
 from bitcodes.images.claims import MAX_PIXELS, check_scans, check_size
 from bitcodes.images.decoder_noise import held_back
 from bitcodes.images.depth import brighten_deep, gray_to_8_bits, is_deep
@@ -236,6 +237,10 @@ def _load(image: Image.Image) -> None:
             raise OSError(f"{error} (or a kind of JPEG 2000 that is not decoded here)") from error
     elif decoder == "jpeg":
         _load_jpeg(image)
+    elif decoder == "zip":
+        file: BinaryIO = image.fp  # type: ignore[attr-defined]
+        image.load()
+        check_png(file)
     elif decoder != "libtiff":
         image.load()
     else:
