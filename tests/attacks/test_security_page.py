@@ -19,3 +19,9 @@ def test_tests_that_it_names_exist() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py"))
     names = re.findall(r"`(test_\w+)`", PAGE)
     assert names and all(f"def {name}(" in text for name in names)
+
+
+def test_every_promise_names_its_tests() -> None:
+    promises = PAGE.split("## What is promised")[1].split("\n## ")[0].split("\n- **")[1:]
+    assert len(promises) > 6
+    assert all(re.search(r"\(`test_\w+`", promise) for promise in promises)

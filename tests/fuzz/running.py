@@ -9,10 +9,12 @@ from attacks.readers import load_torch_readers
 from attacks.watch import Check, Finding, findings
 from fuzz.targets import TARGETS, TORCH_TARGETS
 
+from bitcodes.images.claims import MAX_PIXELS
+
 SECONDS = 10.0
 MEMORY = 400 << 20
-PICTURE_MEMORY = 1 << 30
-"""A picture may have bitcodes.images.claims.MAX_PIXELS pixels of several bytes."""
+PICTURE_MEMORY = 14 * MAX_PIXELS
+"""Pixels of gray of 32 bits take so many bytes while they are decoded, others 8."""
 
 Case = tuple[str, int]
 """A target and a seed."""
