@@ -106,9 +106,9 @@ def encode(
     Images that cannot be read are skipped; codes.skipped.txt lists them with the reason. If the
     command is interrupted, run it again: it continues where it stopped.
 
-    An existing code set is updated: new and changed images are encoded, missing ones are removed.
-    That takes its own model, and must take the same encoding options. To replace it by codes of
-    another model, use --force. Without IMAGES, the code set is updated from all that it was made
+    An existing code set is updated with the model that made it: new and changed images are encoded,
+    missing ones are removed. The encoding options must be those of before. To replace it by codes
+    of another model, use --force. Without IMAGES, the code set is updated from all that it was made
     from. What was added with --append stays if IMAGES do not name it.
     """
     from bitcodes.cli.code_sets import CODES, codes_option, find_codes, note_set_above

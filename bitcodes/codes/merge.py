@@ -41,7 +41,7 @@ def merge(
     For `origin`, see CodeSetWriter.commit.
     """
     if not sets:
-        raise CodeSetError("no code sets to merge")
+        raise CodeSetError("no code sets to merge: name at least one")
     first = sets[0]
     for other in sets[1:]:
         _check_alike(first, other)
@@ -147,12 +147,16 @@ def _root(sets: Sequence[CodeSet]) -> str | None:
     if all("://" in name for name in roots) and (url := _common_url(roots)) is not None:
         return url
     if any(is_foreign(name) for name in roots):
-        raise CodeSetError(f"these code sets have roots that cannot be merged: {', '.join(roots)}")
+        raise CodeSetError(
+            f"these code sets have roots that cannot be merged: {', '.join(roots)}; their images "
+            "must lie on one server or on this system, so search these sets one by one"
+        )
     try:
         return with_slashes(os.path.commonpath(roots))
     except ValueError:  # on different drives of Windows
         raise CodeSetError(
-            f"these code sets have roots on different drives: {', '.join(roots)}"
+            f"these code sets have roots on different drives: {', '.join(roots)}; a merged set has "
+            "one root, so search these sets one by one"
         ) from None
 
 

@@ -48,7 +48,7 @@ def prepare_folder(
         raise DataError(f"no such folder: {source}")
     test = divided_folder(source)
     if test is not None and queries is not None:
-        raise DataError(f"{source} has its queries in {test}/: do not ask for a number of queries")
+        raise DataError(f"{source} has its queries in {test}/: leave out --queries")
     for amount in (queries, train):
         _check_amount(amount)
     request = {
@@ -186,7 +186,10 @@ def _trained(folder: Path, rest: list[int], train: float | None) -> list[int]:
 
 def _check_amount(amount: float | None) -> None:
     if amount is not None and not (0 < amount < 1 or (amount >= 1 and amount % 1 == 0)):
-        raise DataError(f"expected a share between 0 and 1 or a whole number, found {amount}")
+        raise DataError(
+            "--queries, --train: expected a share between 0 and 1 or a whole number, found "
+            f"{amount}"
+        )
 
 
 def _number(amount: float, of: int) -> int:

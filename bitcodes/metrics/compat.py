@@ -66,7 +66,7 @@ def compat_figures(name: CompatName, evaluation: Evaluation) -> tuple[CompatFigu
         scores = np.nan_to_num(evaluation.scores["two_stage"])
         radius = two_stage_radius(evaluation.class_bits)
         return (_figure(f"mAP, two-stage within {radius}", scores, scores, scores),)
-    raise ConfigError(f"unknown way of counting '{name}'; known are {', '.join(NAMES)}")
+    raise ConfigError(f"--compat: unknown way of counting '{name}'; known are {', '.join(NAMES)}")
 
 
 def average_precision_over_hits(

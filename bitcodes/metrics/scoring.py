@@ -240,11 +240,13 @@ def _check(queries: CodeSet, database: CodeSet, force: bool) -> tuple[Labels, La
         raise CodeSetError(
             f"the queries ({queries.name}) have the classes {_some(queries.class_names)} and the "
             f"database ({database.name}) {_some(database.class_names)}: "
-            "their labels do not mean the same"
+            "their labels do not mean the same; encode both with lists of one dataset"
         )
     for whose, code_set in (("queries", queries), ("database", database)):
         if code_set.count == 0:
-            raise CodeSetError(f"the {whose} ({code_set.name}) hold no codes")
+            raise CodeSetError(
+                f"the {whose} ({code_set.name}) hold no codes: name a set that has some"
+            )
     if queries.features is not None and database.features is not None:
         widths = queries.features.shape[1], database.features.shape[1]
         if widths[0] != widths[1]:

@@ -54,7 +54,9 @@ class OnnxModel:
             if self._norms.shape != (self.bits,) or not np.isfinite(self._norms).all():
                 raise ValueError(f"expected {counted(self.bits, 'finite norm')}")
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise ModelError(f"{file}: its description is damaged: {error!r}; export it") from None
+            raise ModelError(
+                f"{file}: its description is damaged: {error!r}; make it anew with bitcodes export"
+            ) from None
         self._check_signature()
 
     def __repr__(self) -> str:

@@ -68,7 +68,9 @@ def _result(ray: Any, reference: Any) -> Any:
         raise error.cause from None
     except ray.exceptions.RayError as error:
         reason = " ".join(str(error).split())[:300]
-        raise BitcodesError(f"the Ray cluster lost a batch for good: {reason}") from None
+        raise BitcodesError(
+            f"the Ray cluster lost a batch for good; run this again to continue: {reason}"
+        ) from None
 
 
 def _do(reference: list[Any], task: Any) -> Any:

@@ -292,7 +292,7 @@ def _open_remote(url: str) -> Source:
     if url.endswith("/"):
         source = Source(url, lambda: remote_files(url))
         if next(iter(source), None) is None:
-            raise DataError(f"no images below {url}")
+            raise DataError(f"no images below {url}; expected files such as {url}photo.jpg")
         return source
     folder, _, name = url.rpartition("/")
     image = Item(name, Remote(url, remote_stat(url)))
