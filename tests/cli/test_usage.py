@@ -99,7 +99,16 @@ NUMBERS = {
     "evaluate": ("--batch-size", "--workers"),
     "duplicates": ("--radius", "--threads"),
     "finetune": (
-        *("--bits", "--epochs", "--image-size", "--max-steps", "--batch-size", "--val", "--seed"),
+        *(
+            "--bits",
+            "--instance-bits",
+            "--epochs",
+            "--image-size",
+            "--max-steps",
+            "--batch-size",
+            "--val",
+            "--seed",
+        ),
         *("--summary-steps", "--hidden", "--workers", "--shift", "--zoom", "--rand-augment"),
         *("--freeze-stages", "--learning-rate", "--head-learning-rate", "--weight-decay"),
         *("--warm-up", "--momentum", "--dropout", "--label-smoothing", "--dither", "--ema"),
