@@ -8,25 +8,26 @@ from bitcodes.images.boxes import sizes
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded: they are mostly decompression bombs."""
+MAX_GRAY_32_PIXELS = MAX_PIXELS // 2
+"""The same for gray of 32 bits, of which a pixel takes 14 bytes on the way to 8 bits."""
 
 # A progressive JPEG repeats every pixel in each of its scans, and a scan can take a few bytes.
 _MAX_SCANNED_PIXELS = 4_000_000_000
 
 
 class TooLarge(Image.DecompressionBombError):
-    """An image has more than MAX_PIXELS pixels."""
+    """An image has too many pixels."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, most: int) -> None:
         super().__init__(
-            f"too large: {width:,} x {height:,}, more than {MAX_PIXELS:,} pixels "
-            "(a decompression bomb?)"
+            f"too large: {width:,} x {height:,}, more than {most:,} pixels (a decompression bomb?)"
         )
 
 
-def check_size(width: int, height: int) -> None:
-    """Raise TooLarge for images of more than MAX_PIXELS pixels."""
-    if width * height > MAX_PIXELS:  # Pillow's own limit may be lifted by the program
-        raise TooLarge(width, height)
+def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
+    """Raise TooLarge for images of more than `most` pixels."""
+    if width * height > most:  # Pillow's own limit may be lifted by the program
+        raise TooLarge(width, height, most)
 
 
 def check_boxes(file: BinaryIO) -> None:

@@ -14,7 +14,7 @@ from bitcodes.files import NotAFileError, open_regular
 from bitcodes.images.bare import bare, jpeg_process
 from bitcodes.images.camera_raw import raw_size
 from bitcodes.images.checksums import check_png
-from bitcodes.images.claims import MAX_PIXELS, check_scans, check_size
+from bitcodes.images.claims import MAX_GRAY_32_PIXELS, MAX_PIXELS, check_scans, check_size
 from bitcodes.images.decoder_noise import held_back
 from bitcodes.images.depth import brighten_deep, gray_to_8_bits, is_deep
 from bitcodes.images.exif import orientation_of
@@ -272,6 +272,8 @@ def _load_tiff(image: Image.Image) -> None:
 
 def _to_rgb(image: Image.Image, profile: object, is_of_16_bits: bool) -> Image.Image:
     if image.mode.startswith(("I", "F")):
+        if image.mode in ("I", "F") and not is_of_16_bits:
+            check_size(*image.size, MAX_GRAY_32_PIXELS)
         image = gray_to_8_bits(image, is_of_16_bits)
     if image.has_transparency_data:
         return lay_over(image, profile)

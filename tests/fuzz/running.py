@@ -13,8 +13,8 @@ from bitcodes.images.claims import MAX_PIXELS
 
 SECONDS = 10.0
 MEMORY = 400 << 20
-PICTURE_MEMORY = 14 * MAX_PIXELS
-"""Pixels of gray of 32 bits take so many bytes while they are decoded, others 8."""
+PICTURE_MEMORY = 8 * MAX_PIXELS
+"""A pixel takes up to 8 bytes while it is decoded; gray of 32 bits has half as many pixels."""
 
 Case = tuple[str, int]
 """A target and a seed."""

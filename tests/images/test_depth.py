@@ -8,7 +8,8 @@ import pytest
 from hostile import png, saved, tiff
 from PIL import Image, TiffImagePlugin
 
-from bitcodes.images.decode import open_image
+from bitcodes.errors import ImageError
+from bitcodes.images.decode import open_image, to_upright_rgb
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)
 
@@ -279,3 +280,12 @@ def test_stars_do_not_hide_what_is_between_them() -> None:
     found = np.asarray(open_image(content)).astype(int)[::-1, :, 0]  # its rows begin below
     assert found.shape == (320, 320)
     assert np.ptp(found[8:16, 8:16]) >= 240
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_gray_of_32_bits_has_fewer_pixels(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitcodes.images.decode.MAX_GRAY_32_PIXELS", 100)
+    assert to_upright_rgb(Image.new(mode, (10, 10))).size == (10, 10)
+    with pytest.raises(ImageError, match="too large: 11 x 10, more than 100 pixels"):
+        to_upright_rgb(Image.new(mode, (11, 10)))
+    assert to_upright_rgb(Image.new("I;16", (11, 10))).size == (11, 10)
