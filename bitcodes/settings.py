@@ -128,7 +128,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         "Length of a code. Longer codes find more and take more memory.",
         "128 for itq, itq-nn and lsh",
     )
-    instance_bits: Annotated[int, Field(ge=0, le=1023)] = Panel.GENERAL.setting(
+    instance_bits: Annotated[int, Field(ge=0, le=1023)] = Panel.MODEL.setting(
         0,
         "Add this many bits, for example 64, that tell images of one class apart: codes have two "
         "parts then, and a search puts the most similar images of a class first. They are fitted "

@@ -18,7 +18,7 @@ from bitcodes.settings import Panel, Settings
 from bitcodes.settings_file import explain
 
 _FIRST = (
-    *("folder", "data", "minutes", "bits", "instance_bits", "loss", "backbone", "epochs"),
+    *("folder", "data", "minutes", "bits", "loss", "backbone", "epochs"),
     *("image_size", "freeze", "run", "fresh"),
 )
 """The options that most people need, in the order of the help."""

@@ -72,7 +72,8 @@ def test_settings_of_a_folder_that_is_there(tmp_path: Path) -> None:
 
 
 def test_a_staged_folder_appears_at_the_end(tmp_path: Path) -> None:
-    out = tmp_path / "deep/er/out"
+    (tmp_path / "deep").mkdir()
+    out = tmp_path / "deep/out"
     with staged_folder(out) as folder:
         (folder / "a").touch()
         assert not out.exists()

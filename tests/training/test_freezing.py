@@ -1,5 +1,6 @@
 """Layers that learn and layers that stay; plain SGD, steps and dropout of a recipe."""
 
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,16 @@ def test_a_layer_that_is_not_there_is_named_with_those_that_are(data: Path) -> N
 
 
 def test_one_of_the_ways_to_freeze_is_chosen(data: Path) -> None:
-    whole, layer = "'freeze' trains no layer of the backbone", "'retrain' trains 3"
-    stages = "'freeze_stages' all but the first 2 stages"
+    whole, layer = "freeze (train no layer of the backbone)", "retrain (train only 3)"
+    stages = "freeze_stages (train all but the first 2)"
     for values, message in [
-        ({"freeze": True, "retrain": "3"}, f"{whole}, {layer}"),
-        ({"freeze_stages": 2, "retrain": "3"}, f"{stages}, {layer}"),
-        ({"freeze_stages": 2, "freeze": True}, f"{whole}, {stages}"),
+        ({"freeze": True, "retrain": "3"}, f"{whole} and {layer}"),
+        ({"freeze_stages": 2, "retrain": "3"}, f"{stages} and {layer}"),
+        ({"freeze_stages": 2, "freeze": True}, f"{whole} and {stages}"),
     ]:
-        with pytest.raises(ConfigError, match=f"settings: {message}: choose one"):
+        with pytest.raises(
+            ConfigError, match=re.escape(f"settings: {message} contradict each other; choose one")
+        ):
             make_settings(data, **values)
 
 
