@@ -256,7 +256,10 @@ def pths() -> dict[str, bytes]:
 def attacks() -> Attacks:
     """All of them."""
     weights = {f"pth with {name}": Attack("pth", data, "") for name, data in pths().items()}
-    said = {"a shape of 4 GB on one number": "does not fit", "a huge name": "1,000,0.. characters"}
+    said = {
+        "a shape of 4 GB on one number": "does not fit",
+        "a huge name": "is damaged, or no file of weights",
+    }
     for name, text in said.items():
         weights[f"pth with {name}"] = weights[f"pth with {name}"]._replace(said=text)
     return _onnx() | _safetensors() | weights
