@@ -134,6 +134,12 @@ def same_settings(settings: Settings, run: Path) -> Settings:
     """
     before = runs.load_settings(run)
     choices, values = before.to_dict(), settings.to_dict()
+    for name in ("epochs", "image_size"):
+        if choices[name] == "auto":  # which a run settles as it begins
+            raise ConfigError(
+                f"{run / runs.CONFIG_FILE}: {name}: expected a number, found 'auto', so this is "
+                "not the file that finetune wrote; start over with --fresh"
+            )
     # What was chosen automatically then is what automatic means now.
     values |= {key: choices[key] for key, value in values.items() if value == "auto"}
     if "max_steps" not in settings.model_fields_set and values["epochs"] == choices["epochs"]:

@@ -4,6 +4,7 @@ import errno
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -497,6 +498,15 @@ def test_other_settings_are_refused_with_a_list(data: Path) -> None:
     ]
     with pytest.raises(ConfigError, match=r"learning_rate: .* in the run"):
         finetune(make_settings(data, epochs=2, learning_rate=0.001))
+
+
+@pytest.mark.parametrize("name", ["epochs", "image_size"])
+def test_a_run_whose_settings_were_changed_is_one_error(data: Path, name: str) -> None:
+    finetune(make_settings(data, epochs=1))
+    config = Path("run/config.yaml")
+    config.write_text(re.sub(rf"(?m)^{name}: .*(\n- .*)*", f"{name}: auto", config.read_text()))
+    with pytest.raises(ConfigError, match=f"{name}: expected a number, found 'auto'.*--fresh"):
+        finetune(make_settings(data, epochs=2))
 
 
 def test_more_epochs_train_on_and_fewer_are_refused(data: Path) -> None:
