@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from enum import EnumType
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -12,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from bitcodes.documents import read_json, read_yaml
 from bitcodes.errors import ConfigError
-from bitcodes.wording import either, number_in_words, shortened
+from bitcodes.wording import closest, either, number_in_words, shortened
 
 _QUOTED = re.compile(r"'(\w+)'")
 
@@ -106,8 +105,8 @@ def _bounds(metadata: Iterable[Any]) -> dict[str, Any]:
 def _meant(key: str, known: Iterable[str]) -> str:
     """What a name that is unknown may stand for."""
     names = list(known)
-    close = get_close_matches(key.replace("-", "_"), names, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"known are {', '.join(names)}"
+    close = closest(key.replace("-", "_"), names)
+    return f"did you mean '{close}'?" if close else f"known are {', '.join(names)}"
 
 
 def _shown(value: object) -> str:

@@ -90,6 +90,10 @@ class BoundedUnpickler(_Base):  # type: ignore[misc]
     def _buffer(self) -> None:  # its room is taken before it is read
         raise RefusedPickle("a thing of the kind bytearray")
 
+    def get_extension(self, code: int) -> None:
+        """Refuse a number that stands for a class which the program has registered."""
+        raise RefusedPickle(f"extension {code}")
+
     dispatch: ClassVar = {
         **_Base.dispatch,
         pickle.SETITEM[0]: _set_item,
@@ -108,9 +112,6 @@ class _Unpickler(BoundedUnpickler):
             return _StandIn(_GLOBALS[module, name])
         except KeyError:
             raise RefusedPickle(ascii(f"{module}.{name}"[:80])) from None
-
-    def get_extension(self, code: int) -> None:
-        raise RefusedPickle(f"extension {code}")
 
     def persistent_load(self, key: Any) -> None:
         raise RefusedPickle("a reference to something outside it")

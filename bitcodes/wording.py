@@ -72,6 +72,13 @@ def shortened(text: str, length: int = 80) -> str:
     return text if len(text) <= length else f"{text[:length]}... ({len(text):,} characters)"
 
 
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """The name that a mistyped word may stand for, if there is one."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    return next(iter(get_close_matches(word, list(names), n=1)), None)
+
+
 def from_here(path: Path) -> Path:
     """A path as one names it from the working folder: relative if it lies below."""
     here = Path.cwd()

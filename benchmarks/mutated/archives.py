@@ -16,9 +16,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mutated import reference
 from mutated.bases import BITS, WORKERS, command, export
-from mutated.reference import read_plain
+from mutated.reference import read_plain, wrong_hits
 from mutated.trial import STREAMS, Output, Trial
 
 NAMES = [f"{number:02}.png" for number in range(6)]
@@ -101,11 +100,7 @@ def play(base: Path, trial: Trial) -> None:
 
     def searched(output: Output) -> str | None:
         mine = read_plain(trial.folder / "codes.npy")
-        every = reference.distances_between(known.bits[2:3], mine.bits)[0]
-        expected = reference.nearest(every, 3, None)
-        hits = output.json()["queries"][0]["results"]
-        actual = [(hit["distance"], hit["row"]) for hit in hits]
-        return None if actual == expected else f"expected {expected}, found {actual}"
+        return wrong_hits(output.json(), known.bits[2], mine.bits, 3)
 
     query = base / "photos/02.png"
     trial.command("search", query, "-k", 3, "--json", *WORKERS, check=searched)

@@ -12,9 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from mutated import reference
 from mutated.bases import BITS, WORKERS, command, export, export_no_more
-from mutated.reference import read_plain
+from mutated.reference import read_plain, wrong_hits
 from mutated.texts import CONTROLS, VALUES, changed_json
 from mutated.trial import Output, Trial
 
@@ -83,11 +82,7 @@ def play(base: Path, trial: Trial) -> None:
         shutil.copy(base / f"{name}.{suffix}", trial.folder / f"known.{suffix}")
 
     def searched(output: Output) -> str | None:
-        every = reference.distances_between(known.bits[2:3], known.bits)[0]
-        expected = reference.nearest(every, 3, None)
-        hits = output.json()["queries"][0]["results"]
-        actual = [(hit["distance"], hit["row"]) for hit in hits]
-        return None if actual == expected else f"expected {expected}, found {actual}"
+        return wrong_hits(output.json(), known.bits[2], known.bits, 3)
 
     query = base / "photos/02.png"
     words = ["search", query, "--codes", "known.npy", "--run", run, "-k", 3, "--json", *WORKERS]

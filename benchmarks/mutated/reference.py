@@ -161,6 +161,13 @@ def nearest(distances: Array, k: int | None, radius: int | None) -> list[tuple[i
     return pairs[:k]
 
 
+def wrong_hits(found: Any, query: Array, codes: Array, k: int) -> str | None:
+    """What is wrong with the JSON of a search by one query (K,) in codes (N, K), if anything."""
+    expected = nearest(distances_between(query[None], codes)[0], k, None)
+    actual = [(hit["distance"], hit["row"]) for hit in found["queries"][0]["results"]]
+    return None if actual == expected else f"expected {expected}, found {actual}"
+
+
 def expected_map(distances: Array, relevant: Array) -> float | None:
     """The mean AP over queries, ties counted by the mean over their orders; both (Q, N)."""
     scores = []

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from bitcodes.wording import command, either, shortened, shown
+from bitcodes.wording import closest, command, either, shortened, shown
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """What Typer raises for wrong usage; it has no public name there."""
@@ -33,8 +32,8 @@ class Commands(TyperGroup):
             return f"expected a command; found {instead}"
         problem = f"no such command: {shortened(name)}"
         names = self.list_commands(ctx)
-        if close := get_close_matches(name.lower(), names, n=1):
-            return f"{problem}; did you mean {close[0]}?"
+        if close := closest(name.lower(), names):
+            return f"{problem}; did you mean {close}?"
         return f"{problem}; expected {either(names)}"
 
     def instead_of_path(self, args: Sequence[str]) -> str | None:
@@ -58,8 +57,8 @@ def explain(error: Any, words: Sequence[str]) -> str:
 def _problem(error: Any) -> str:
     kind = type(error).__name__
     if kind == "NoSuchOption":
-        close = get_close_matches(error.option_name, error.possibilities or (), n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
+        close = closest(error.option_name, error.possibilities or ())
+        meant = f"; did you mean {close}?" if close else ""
         return f"no such option: {error.option_name}{meant}"
     if kind == "BadOptionUsage":
         is_flag = "does not take" in error.message

@@ -185,9 +185,6 @@ class _Unpickler(BoundedUnpickler):
             return _Name(full)
         raise RefusedPickle(ascii(full[:80]))
 
-    def get_extension(self, code: int) -> None:
-        raise RefusedPickle(f"extension {code}")
-
     def persistent_load(self, key: Any) -> _Storage:
         """The storage that a reference names: its kind, name, device and count of numbers."""
         form = key[:1] + key[5:] if isinstance(key, tuple) and len(key) > 4 else None

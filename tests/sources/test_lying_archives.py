@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from attacks.archives import patched
 from PIL import Image
 
 from bitcodes.errors import ImageError
@@ -145,17 +146,6 @@ def test_checksums_of_large_files_are_of_both_ends(
     assert len(stats) == 15
 
 
-def patched(data: bytes, *changes: tuple[bytes, int, bytes]) -> bytes:
-    """Bytes changed at a place behind each occurrence of a signature."""
-    content = bytearray(data)
-    for signature, offset, new in changes:
-        place = content.find(signature)
-        while place >= 0:
-            content[place + offset : place + offset + len(new)] = new
-            place = content.find(signature, place + 1)
-    return bytes(content)
-
-
 ENTRY = b"PK\1\2"
 HUGE = struct.pack("<HHQQQ", 1, 24, 2**63 - 1, 2**63 - 1, 2**64 - 1)
 ALL = b"\xff" * 4
@@ -184,7 +174,7 @@ def test_a_zip_whose_list_lies(
     content = file.read_bytes()
     if len(changes) == 4:  # the field is there already, with these numbers
         changes = changes[:3]
-    file.write_bytes(patched(content, *changes))
+    file.write_bytes(patched(content, changes))
     for items in (
         list(archive_images(str(file))),
         list(stream_images(io.BytesIO(file.read_bytes()), "a.zip")),
