@@ -20,6 +20,9 @@ SearchOrder = Literal["sum", "class"]
 Keep = Literal["first", "largest"]
 """Which image of a group of near-duplicates to keep: by path, or by pixels."""
 
+CopyKind = Literal["copy", "similar"]
+"""What the pixels of two near-duplicates say: one picture, changed; or another shot."""
+
 CompatName = Literal["deephash", "lin2015", "predecessor"]
 """Another project's way of counting figures."""
 

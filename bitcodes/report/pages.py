@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from bitcodes.metrics.comparison import Comparison
 from bitcodes.report.page import Thumbnails, as_html, render
-from bitcodes.tasks.duplicates import Duplicates
+from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.results import SearchResults
 from bitcodes.wording import counted
 

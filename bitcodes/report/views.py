@@ -21,8 +21,8 @@ from bitcodes.codes.paths import escape
 from bitcodes.report.links import linked
 from bitcodes.report.text import path_from_here, printable
 from bitcodes.sources.paths import quote_path
-from bitcodes.tasks.duplicates import Duplicates
 from bitcodes.tasks.export import Exported
+from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
 from bitcodes.tasks.results import Encoded, QueryResult, SearchResults, damage_in_words

@@ -86,6 +86,8 @@ def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "path": "d.png",
         "file": str(place / "photos" / "d.png"),
         "distance": 1,
+        "kind": None,
+        "score": None,
     }
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")

@@ -10,7 +10,8 @@ from PIL import Image
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
-from bitcodes.tasks.duplicates import Duplicates, find_duplicates
+from bitcodes.tasks.duplicates import find_duplicates
+from bitcodes.tasks.groups import Duplicates
 
 
 def pictures(folder: Path, **sides: int) -> None:
