@@ -9,7 +9,7 @@ import typer
 from bitcodes.choices import Protocol
 from bitcodes.cli.console import progress
 from bitcodes.cli.next_step import command, next_command
-from bitcodes.cli.options import argument, number, option
+from bitcodes.cli.options import argument, flag, number, option
 from bitcodes.cli.show import show
 from bitcodes.cli.usage import Commands
 
@@ -102,6 +102,35 @@ def folder(
     from bitcodes.datasets.class_folders import prepare_folder
 
     _finish(prepare_folder(source, out, queries, train, seed))
+
+
+@app.command()
+def lists(
+    source: Path = argument("SOURCE", "Folder with train.txt, test.txt and database.txt."),
+    out: Path = argument("OUT", "Data folder to write."),
+    root: Path | None = option(
+        "Folder with the images, from which paths are taken. If an image is not there, folders at "
+        "the beginning of its path are left out, one after another. Default: SOURCE and the "
+        "working folder."
+    ),
+    drop_queries: bool = flag(
+        "--drop-queries",
+        "Leave queries (the images of test.txt) out of train.txt and database.txt. By default, a "
+        "query in another list is an error.",
+    ),
+) -> None:
+    """Lists of other hashing projects: ImageNet-100, NUS-WIDE, MS-COCO or your own.
+
+    Reads lists in the layout of HashNet, DeepHash-pytorch and CSQ: a line per image with its path,
+    then a 0 or 1 for each class, or the class number. Writes only lists into OUT. The images stay
+    where they are.
+
+    If the numbers of images and classes are those of a published protocol, OUT gets its name, and
+    `evaluate` shows the figure of the papers first (mAP@1000 or mAP@5000).
+    """
+    from bitcodes.datasets.list_folders import prepare_lists
+
+    _finish(prepare_lists(source, out, root, drop_queries))
 
 
 @app.command()

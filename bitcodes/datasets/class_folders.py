@@ -1,17 +1,17 @@
 """Lists for images in class folders; the images stay where they are."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from bitcodes.datasets.dataset import LIST_NAMES, class_folders
+from bitcodes.datasets.dataset import class_folders
 from bitcodes.datasets.prepared import (
     DATA,
     Division,
     Prepared,
     check_settings,
-    make_folder,
+    listed_path,
+    write_around,
     write_dataset,
 )
 from bitcodes.datasets.splits import hash_order
@@ -66,20 +66,9 @@ def prepare_folder(
         settings["queries"] = test
     check_folder_of(folder, made=DATA)
     divisions, notes = _divide(source, test, out, settings)
-    is_new = not out.exists()
-    make_folder(out, folder)
-    old = _contents(out)
-    try:
-        description = write_dataset(out, divisions, settings)
-    except BaseException:
-        if is_new:
-            with suppress(OSError):  # something is in it
-                out.rmdir()
-        raise
-    state: Literal["new", "updated", "unchanged"] = "new"
-    if before is not None:
-        state = "unchanged" if _contents(out) == old else "updated"
-    return Prepared(folder, description, state, tuple(notes))
+    return write_around(
+        folder, before, lambda: write_dataset(out, divisions, settings), tuple(notes)
+    )
 
 
 def _settle(options: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,12 +111,12 @@ def _divide(
         rest = order[number:]
         rows = {"train": _trained(folder, rest, settings["train"]), "test": order[:number]}
         divisions[name] = division = {
-            key: [_listed(folder / paths[i], out) for i in sorted(indices)]
+            key: [listed_path(folder / paths[i], out) for i in sorted(indices)]
             for key, indices in {**rows, "database": rest}.items()
         }
         if test is not None:
             images = queries.get(name, [])
-            division["test"] = [_listed(source / test / name / path, out) for path in images]
+            division["test"] = [listed_path(source / test / name / path, out) for path in images]
     if not any(division["test"] for division in divisions.values()):
         raise DataError(
             f"{source}: each class has one image, and needs at least 2: one as a query, and one "
@@ -195,13 +184,3 @@ def _check_amount(amount: float | None) -> None:
 def _number(amount: float, of: int) -> int:
     """A share below 1 or a number, as a number."""
     return max(1, int(amount * of + 0.5)) if amount < 1 else int(amount)
-
-
-def _listed(path: Path, out: Path) -> str:
-    """A path as a list has it: relative inside `out`, else absolute; with forward slashes."""
-    return (path.relative_to(out) if path.is_relative_to(out) else path).as_posix()
-
-
-def _contents(folder: Path) -> list[bytes]:
-    files = [folder / name for name in LIST_NAMES.values()]
-    return [file.read_bytes() if file.exists() else b"" for file in files]

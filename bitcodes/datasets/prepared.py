@@ -1,7 +1,7 @@
 """Writing a data folder: whole or not at all, with its lists checked, once for its settings."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -157,6 +157,43 @@ def write_lists(
             write_list(new / name, *lists[key])
         write_json_atomic(new / DATASET_FILE, description)
     return description
+
+
+def write_around(
+    folder: Path,
+    before: Prepared | None,
+    write: Callable[[], dict[str, Any]],
+    notes: tuple[str, ...],
+) -> Prepared:
+    """The data folder `folder` after `write` has written its lists; the images lie elsewhere.
+
+    `before` is what `check_settings` found. A folder that is new vanishes if `write` fails.
+    """
+    out = folder.absolute()
+    is_new = not out.exists()
+    make_folder(out, folder)
+    old = _contents(out)
+    try:
+        description = write()
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # something is in it
+                out.rmdir()
+        raise
+    state: Literal["new", "updated", "unchanged"] = "new"
+    if before is not None:
+        state = "unchanged" if _contents(out) == old else "updated"
+    return Prepared(folder, description, state, notes)
+
+
+def _contents(folder: Path) -> list[bytes]:
+    files = [folder / name for name in LIST_NAMES.values()]
+    return [file.read_bytes() if file.exists() else b"" for file in files]
+
+
+def listed_path(path: Path, out: Path) -> str:
+    """A path as a list in `out` has it: relative inside `out`, else absolute; forward slashes."""
+    return (path.relative_to(out) if path.is_relative_to(out) else path).as_posix()
 
 
 def one_hot(classes: Sequence[int], number: int) -> Labels:

@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,6 +38,8 @@ from bitcodes.notebook import ShownAsHtml
 from bitcodes.wording import counted
 
 CUTOFFS = (1000, 5000)
+METRICS = ("map", *(f"map@{cutoff}" for cutoff in CUTOFFS))
+"""The figures that can be the main one of a data set."""
 RANKS = (1, 10, 100, 1000)
 RADIUS = 2
 PAGE = 10
@@ -90,9 +92,15 @@ class Evaluation(ShownAsHtml):
 
     def __repr__(self) -> str:
         return (
-            f"<Evaluation: mAP {self.figures['map']:.4f}, {_queries(self.queries)} "
+            f"<Evaluation: {self.metric.replace('map', 'mAP')} "
+            f"{self.figures[self.metric]:.4f}, {_queries(self.queries)} "
             f"against {counted(self.database, 'image')}, {counted(self.bits, 'bit')}>"
         )
+
+    @property
+    def metric(self) -> str:
+        """The main figure: what the data set says, else mAP over the whole ranking."""
+        return str(self.about.get("metric") or "map")
 
     @property
     def class_bits(self) -> int:
@@ -227,6 +235,12 @@ def score_code_sets(
         notes=tuple(remarks),
         sets=(queries, database),
     )
+
+
+def led_by(evaluation: Evaluation, metric: str) -> Evaluation:
+    """The evaluation with one of METRICS as its main figure, which comes first."""
+    scores = {metric: evaluation.scores[metric], **evaluation.scores}
+    return replace(evaluation, scores=scores, about={**evaluation.about, "metric": metric})
 
 
 def _queries(number: int) -> str:

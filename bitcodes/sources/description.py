@@ -1,6 +1,7 @@
 """dataset.json, which describes the lists of a prepared folder."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,17 @@ def recorded_names(folder: Path) -> tuple[str, ...]:
     """The class names that dataset.json in a folder gives, or none."""
     description = read_description(folder)
     return () if description is None else tuple(description["class_names"])
+
+
+def recorded_metric(folder: Path, known: Collection[str]) -> str | None:
+    """The figure that counts most for a data set, by dataset.json in its folder; None for none.
+
+    Raises DataError if it is not one of the `known` figures.
+    """
+    metric = (read_description(folder) or {}).get("metric")
+    if metric is not None and metric not in known:
+        raise DataError(
+            f'{folder / DATASET_FILE}: expected "metric" to be one of {", ".join(known)}; '
+            f"found {metric!r}"
+        )
+    return metric

@@ -20,8 +20,9 @@ from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.files import atomic_write, write_json_atomic
 from bitcodes.metrics.modes import score_modes
 from bitcodes.metrics.ranking import Floats
-from bitcodes.metrics.scoring import Evaluation, score_code_sets
+from bitcodes.metrics.scoring import METRICS, Evaluation, led_by, score_code_sets
 from bitcodes.runs import MODEL_FILE, RUNS, data_folder, load_settings
+from bitcodes.sources.description import recorded_metric
 from bitcodes.tasks.labelled_data import (
     LIST_FILES,
     LabelledData,
@@ -130,6 +131,12 @@ def _evaluate_run(
     """
     folder, identity = _place(run, data)
     lists, notes = lists_of(data, folder)
+    metric = recorded_metric(lists, METRICS)
+    if metric is not None:
+        notes.append(
+            f"The main figure of this dataset is {metric.replace('map', 'mAP')}; published tables "
+            "count it as --compat deephash does."
+        )
     sources = {**identity, **_digests(*(lists / name for name in LIST_FILES))}
     record = _read_record(folder / _RECORD)
     sets = _stored(folder) if record.get("made_from") == sources else None
@@ -167,7 +174,7 @@ def _evaluate_run(
             np.save(file, result.scores["two_stage"])
         made_of = headers | _digests(scores)
         write_json_atomic(folder / _RECORD, {**record, "two_stage_of": made_of})
-    return result
+    return result if metric is None else led_by(result, metric)
 
 
 def _place(run: Path | str, data: LabelledData) -> tuple[Path, dict[str, str | None]]:

@@ -54,6 +54,26 @@ def test_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("data/pets is updated: ")
 
 
+def test_lists(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "photos").mkdir()
+    (here / "lists").mkdir()
+    for key, names in {"train": "ab", "database": "abc", "test": "d"}.items():
+        lines = [f"D:\\photos\\{name}.jpg {i} {1 - i}" for i, name in enumerate(names[:2])]
+        lines += [f"/somewhere/photos/{name}.jpg 1 1" for name in names[2:]]
+        (here / f"lists/{key}.txt").write_text("\r\n".join(lines))
+        for name in names:
+            (here / f"photos/{name}.jpg").touch()
+    assert run("lists", "lists", "data/photos") == 0  # photos/ is in the working folder
+    shown = capsys.readouterr()
+    assert shown.out == (
+        "data/photos is ready: 2 images to train on, 1 query, 3 in the database, 2 classes "
+        "(protocol own lists)\n"
+    )
+    assert shown.err == "next: bitcodes finetune --data data/photos\n"
+    assert run("lists", "lists", "data/other", "--root", "lists") == 1
+    assert "error: " in (error := capsys.readouterr().err) and "not there: 6 of 6 lines" in error
+
+
 def test_cifar10_of_something_else(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "pets/cat").mkdir(parents=True)
     assert run("cifar10", "--source", "pets") == 1

@@ -103,6 +103,28 @@ def test_a_run_is_encoded_and_scored(place: Path) -> None:
         assert other.figures == pytest.approx(evaluation.figures, nan_ok=True)
 
 
+def test_the_main_figure_of_a_dataset_comes_first(place: Path) -> None:
+    plain = evaluate()
+    assert (next(iter(plain.figures)), plain.metric) == ("map", "map")
+    assert "metric" not in plain.to_dict()
+
+    file = place / "data/tiny/dataset.json"
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps({**description, "metric": "map@5000"}))
+    evaluation = evaluate()
+    assert list(evaluation.figures)[:2] == ["map@5000", "map"]
+    assert evaluation.figures == pytest.approx(plain.figures, nan_ok=True)
+    document = evaluation.to_dict()
+    assert document["metric"] == "map@5000"
+    assert next(iter(document["intervals"])) == "map@5000"
+    assert repr(evaluation).startswith("<Evaluation: mAP@5000 ")
+    assert "main figure of this dataset is mAP@5000" in evaluation.notes[0]
+
+    file.write_text(json.dumps({**description, "metric": "map@7"}))
+    with pytest.raises(BitcodesError, match="one of map, map@1000, map@5000; found 'map@7'"):
+        evaluate()
+
+
 def test_a_second_call_loads_no_torch(place: Path) -> None:
     evaluate()
     script = (
