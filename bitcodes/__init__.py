@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bitcodes.datasets.cifar10 import prepare_cifar10 as prepare_cifar10
     from bitcodes.datasets.class_folders import prepare_folder as prepare_folder
     from bitcodes.datasets.demo import prepare_demo as prepare_demo
+    from bitcodes.datasets.list_folders import prepare_lists as prepare_lists
     from bitcodes.errors import BitcodesError as BitcodesError
     from bitcodes.hamming.index import HammingIndex as HammingIndex
     from bitcodes.models.encoding import encode_images as encode_images
@@ -42,6 +43,7 @@ _PUBLIC = {
     "prepare_cifar10": "bitcodes.datasets.cifar10:prepare_cifar10",
     "prepare_demo": "bitcodes.datasets.demo:prepare_demo",
     "prepare_folder": "bitcodes.datasets.class_folders:prepare_folder",
+    "prepare_lists": "bitcodes.datasets.list_folders:prepare_lists",
     "progress": "bitcodes.cli.console:progress",
     "search": "bitcodes.tasks.search:search",
 }

@@ -82,7 +82,7 @@ def check_lists(folder: Path) -> None:
     if not folder.is_dir():
         raise DataError(
             f"there is no data folder {folder}; make one with `bitcodes prepare` "
-            "(cifar10, folder or demo), or name another one"
+            "(cifar10, folder, lists or demo), or name another one"
         )
     if missing := [name for name in LIST_NAMES.values() if not (folder / name).is_file()]:
         raise DataError(_unprepared(folder, missing))
@@ -113,7 +113,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 def _unprepared(folder: Path, missing: list[str]) -> str:
     classes = class_folders(folder)
     source, lists = quoted(folder), quoted(f"{folder}-lists")
-    advice = "; make a data folder with `bitcodes prepare` (cifar10, folder or demo)"
+    advice = "; make a data folder with `bitcodes prepare` (cifar10, folder, lists or demo)"
     if {"train", "test"} <= set(classes) and len(class_folders(folder / "train")) == 10:
         command = f"`bitcodes prepare cifar10 {source} --source {source}`"
         advice = (

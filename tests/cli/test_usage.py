@@ -41,7 +41,7 @@ def test_a_mistyped_command_is_recognised(
 def test_an_unknown_command_is_told_with_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys, "zzz").startswith("no such command: zzz; expected prepare, finetune, ")
     assert told(capsys, "prepare", "demos") == "no such command: demos; did you mean demo?"
-    assert told(capsys, "prepare", "zzz").endswith("expected cifar10, folder or demo")
+    assert told(capsys, "prepare", "zzz").endswith("expected cifar10, folder, lists or demo")
     assert told(capsys, "zzz" * 99).startswith("no such command: zzz")
 
 

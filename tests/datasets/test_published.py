@@ -1,5 +1,7 @@
 """Published divisions of data sets are recognised by their numbers."""
 
+from pathlib import Path
+
 import pytest
 
 from bitcodes.datasets.published import PUBLISHED, recognise
@@ -46,3 +48,11 @@ def test_other_numbers_are_named() -> None:
 def test_every_division_has_a_figure_that_evaluate_computes_and_a_name_of_its_own() -> None:
     assert {each.metric for each in PUBLISHED} <= set(METRICS)
     assert len({each.protocol for each in PUBLISHED}) == len(PUBLISHED)
+
+
+def test_the_table_of_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-8")
+    for each in PUBLISHED:
+        database = "not checked" if each.database is None else f"{each.database:,}"
+        numbers = f"{each.classes} | {each.train:,} | {each.test:,} | {database}"
+        assert f"| {each.protocol} | {numbers} | {each.metric.replace('map', 'mAP')} |" in text
