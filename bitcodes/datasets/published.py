@@ -58,7 +58,7 @@ PUBLISHED = (
     Published("NUS-WIDE-21 of CSQ", 21, 10_455, 2_040, None, "map@5000"),
     Published("NUS-WIDE-81 of HashNet", 81, 10_000, 5_000, None, "map@5000"),
     Published("MS-COCO of HashNet", 80, 10_000, 5_000, 117_218, "map@5000"),
-    Published("MS-COCO of HashNet, lists for Caffe", 80, 10_000, 5_000, 112_218, "map@5000"),
+    Published("MS-COCO of HashNet (lists for Caffe)", 80, 10_000, 5_000, 112_218, "map@5000"),
     Published("MS-COCO of CSQ", 80, 9_992, 5_000, None, "map@5000"),
 )
 
