@@ -4,9 +4,10 @@ The numbers are facts of these sources, counted in their lists where they have t
 
 - HashNet (Cao et al., ICCV 2017, https://arxiv.org/abs/1702.00758), lists of
   https://github.com/thuml/HashNet: ImageNet with 100 classes, 13,000 images to train on, 5,000
-  queries, 128,503 in the database; MS-COCO 2014 with 80 classes, 10,000, 5,000 and 112,218. That
-  database has all queries in it and no training image: the paper searches all of its 122,218 images
-  but the queries, which are 117,218. NUS-WIDE with 81 classes, 10,000 and 5,000.
+  queries, 128,503 in the database; NUS-WIDE with 81 classes, 10,000 and 5,000; MS-COCO 2014 with 80
+  classes, 10,000, 5,000 and 112,218. Its database of MS-COCO has all queries in it and no training
+  image (its issue 41 counts the same in its lists for PyTorch). The paper searches all images but
+  the queries: 82,081 + 40,137 images of MS-COCO have a class, less 5,000 queries are 117,218.
 - DeepHash-pytorch, lists and README of https://github.com/swuxyj/DeepHash-pytorch: the same numbers
   for ImageNet and MS-COCO; NUS-WIDE with 21 classes: 100 queries and 500 training images per class,
   2,100 and 10,500, of 195,834 images; all but the queries are searched, 193,734. In its copy
@@ -57,8 +58,8 @@ PUBLISHED = (
     Published("NUS-WIDE-21-m of DeepHash-pytorch", 21, 10_500, 2_100, None, "map@5000"),
     Published("NUS-WIDE-21 of CSQ", 21, 10_455, 2_040, None, "map@5000"),
     Published("NUS-WIDE-81 of HashNet", 81, 10_000, 5_000, None, "map@5000"),
-    Published("MS-COCO of HashNet", 80, 10_000, 5_000, 117_218, "map@5000"),
-    Published("MS-COCO of HashNet (lists for Caffe)", 80, 10_000, 5_000, 112_218, "map@5000"),
+    Published("MS-COCO of HashNet (paper)", 80, 10_000, 5_000, 117_218, "map@5000"),
+    Published("MS-COCO of HashNet (lists)", 80, 10_000, 5_000, 112_218, "map@5000"),
     Published("MS-COCO of CSQ", 80, 9_992, 5_000, None, "map@5000"),
 )
 

@@ -168,7 +168,7 @@ def test_running_it_again(images: Path, tmp_path: Path) -> None:
 
 
 def test_queries_in_the_database(images: Path, tmp_path: Path) -> None:
-    """As in HashNet's lists of MS-COCO for Caffe."""
+    """As in HashNet's lists of MS-COCO."""
     source = write(tmp_path / "coco", "/a/")
     with (source / "database.txt").open("a") as file:
         file.writelines(f"{line('/b/' + path, c)}\n" for path, c in SETS["test"].items())

@@ -17,8 +17,8 @@ def counts(train: int, test: int, database: int) -> dict[str, int]:
     [
         (100, (13_000, 5_000, 128_503), "ImageNet-100 of HashNet", "map@1000"),
         (21, (10_500, 2_100, 193_734), "NUS-WIDE-21 of DeepHash-pytorch", "map@5000"),
-        (80, (10_000, 5_000, 117_218), "MS-COCO of HashNet", "map@5000"),
-        (80, (10_000, 5_000, 112_218), "MS-COCO of HashNet (lists for Caffe)", "map@5000"),
+        (80, (10_000, 5_000, 117_218), "MS-COCO of HashNet (paper)", "map@5000"),
+        (80, (10_000, 5_000, 112_218), "MS-COCO of HashNet (lists)", "map@5000"),
     ],
 )
 def test_published_numbers(
