@@ -1,22 +1,12 @@
 """Search: queries and a code set -> the nearest images, ordered in one of three search modes."""
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bitcodes.callbacks import Note, Progress
 from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError, DataError
-from bitcodes.hamming.checking import BadIndexError
-from bitcodes.hamming.index import HammingIndex, Index, to_ragged
-from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
-from bitcodes.hamming.stored import open_index
-from bitcodes.tasks.ordering import Ordering
 from bitcodes.tasks.queries import (
     Queries,
     QuerySource,
@@ -24,11 +14,8 @@ from bitcodes.tasks.queries import (
     find_model,
     open_queries,
 )
-from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
-from bitcodes.wording import command
-
-K = 10
-SHORTLIST = 1000
+from bitcodes.tasks.results import Fine, SearchResults
+from bitcodes.tasks.searcher import Searcher, Terms
 
 
 def search(
@@ -99,162 +86,6 @@ def search(
             raise DataError("there are no queries: the code set of the queries is empty")
         prepared = Queries(source)
 
-    if k is None and radius is None:
-        k = K
     reranked: Fine | None = "features" if rerank else "outputs" if asymmetric else None
-    if reranked is not None and radius is None:
-        shortlist = max(shortlist or SHORTLIST, k or K)
-    ordering = Ordering.of(database, order)
-    index = open_index(database, threads, note, measure=ordering.measure)
-    bound = None if radius is None else ordering.within(radius)
-    arguments = (prepared, database, ordering, reranked, k, bound, shortlist)
-    try:
-        matches = _find(index, *arguments)
-        if not isinstance(index, HammingIndex):
-            _check(matches, prepared, database, ordering)
-    except (CodeSetError, IndexError, MemoryError, OverflowError, ValueError) as error:
-        if isinstance(index, HammingIndex):
-            raise
-        if note is not None:
-            note(
-                f"the index of {database.name} is damaged ({error}), so all codes are compared; "
-                f"build it again: {command('index', database.name)}"
-            )
-        by_row = HammingIndex(database, threads=threads, measure=ordering.measure)
-        matches = _find(by_row, *arguments)
-    return SearchResults(
-        codes=database.name,
-        bits=database.bits,
-        count=database.count,
-        k=k,
-        radius=radius,
-        shortlist=shortlist,
-        reranked=reranked,
-        queries=tuple(
-            _result(query, prepared.codes, matches, database, ordering)
-            for query in range(prepared.codes.count)
-        ),
-        skipped=prepared.skipped,
-        has_features=database.features is not None,
-        order=ordering.name,
-    )
-
-
-@dataclass(frozen=True)
-class _Matches:
-    """Ragged: query q owns offsets[q]:offsets[q + 1]."""
-
-    offsets: NDArray[np.int64]  # (Q + 1,)
-    rows: NDArray[np.int64]  # (M,)
-    distances: NDArray[np.int32]  # (M,)
-    scores: NDArray[np.float32] | None  # (M,) distances of features or hash outputs
-    more: NDArray[np.bool_]  # (Q,)
-    tied: NDArray[np.bool_]  # (Q,)
-    ties: int | None = None  # images as near as the last hit that are no hits, of one query
-
-
-def _check(matches: _Matches, queries: Queries, database: CodeSet, ordering: Ordering) -> None:
-    """Raise BadIndexError unless the rows that a saved index gave are at the distances it says."""
-    rows = matches.rows
-    if len(rows) and not (rows.min() >= 0 and rows.max() < database.count):
-        raise BadIndexError("it names rows that are not there")
-    query = np.repeat(np.arange(len(matches.offsets) - 1), np.diff(matches.offsets))
-    for start in range(0, len(rows), 1 << 16):
-        part = slice(start, start + (1 << 16))
-        pairs = database.codes[rows[part]], queries.codes.codes[query[part]]  # both (n, B)
-        if not np.array_equal(ordering.measure.between(*pairs), matches.distances[part]):
-            raise BadIndexError("its codes are not those of the set")
-
-
-def _find(
-    index: Index,
-    queries: Queries,
-    database: CodeSet,
-    ordering: Ordering,
-    reranked: Fine | None,
-    k: int | None,
-    radius: int | None,
-    shortlist: int | None,
-) -> _Matches:
-    codes = queries.codes.codes
-    limit = k if reranked is None else shortlist
-    tied = np.zeros(len(codes), np.bool_)
-    if radius is not None:
-        near = index.within(codes, radius, limit=k if reranked is None else None)
-    else:
-        assert limit is not None
-        # One more tells whether the next one is at the distance of the last.
-        distances, rows = index.search(codes, limit + 1)
-        tied = (distances[:, limit] >= 0) & (distances[:, limit] == distances[:, limit - 1])
-        near = to_ragged(distances[:, :limit], rows[:, :limit])
-    if reranked is None:
-        ties = None
-        if len(codes) == 1 and tied[0]:  # for many queries this would take as long again
-            within = index.within(codes, int(near.distances[-1]))
-            ties = len(within.rows) - len(near.rows)
-        return _Matches(near.offsets, near.rows, near.distances, None, near.more, tied, ties)
-    shortlisted = (near.offsets, near.rows, near.distances, k)
-    if reranked == "features":
-        assert queries.codes.features is not None and database.features is not None
-        ranked = rerank_by_features(queries.codes.features, database.features, *shortlisted)
-    else:
-        assert queries.outputs is not None
-        outputs = ordering.measure.weigh(queries.outputs)
-        ranked = rerank_asymmetric(outputs, database.codes, database.bits, *shortlisted)
-    cut = np.diff(ranked.offsets) < np.diff(near.offsets)
-    more = cut if radius is not None else np.zeros_like(cut)
-    return _Matches(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
-
-
-def _result(
-    query: int, queries: CodeSet, matches: _Matches, database: CodeSet, ordering: Ordering
-) -> QueryResult:
-    """The matches of one query, with their files and labels."""
-    names = database.class_names or queries.class_names
-    span = slice(int(matches.offsets[query]), int(matches.offsets[query + 1]))
-    rows = matches.rows[span].tolist()
-    distances = matches.distances[span].tolist()
-    scores = [None] * len(rows) if matches.scores is None else matches.scores[span].tolist()
-    files = [database.file(row) for row in rows]
-    labels = [_labels_of(database, row, names) for row in rows]
-    file = queries.file(query)
-    own = _labels_of(queries, query, queries.class_names or database.class_names)
-    if file is not None:
-        file = Path(os.path.abspath(file))  # noqa: PTH100 - keeps links
-    if not own and file is not None:
-        own = _known_labels(file, files, labels, names)
-    hits = tuple(
-        Hit(
-            rank=number + 1,
-            row=row,
-            path=database.paths[row],
-            file=files[number],
-            distance=ordering.shown(distances[number]),
-            similarity=ordering.similarity(distances[number]),
-            fine_distance=scores[number],
-            labels=labels[number],
-            relevant=not set(own).isdisjoint(labels[number]) if own and labels[number] else None,
-            instance_distance=ordering.instance_distance(distances[number]),
-        )
-        for number, row in enumerate(rows)
-    )
-    more, tied = bool(matches.more[query]), bool(matches.tied[query])
-    return QueryResult(queries.paths[query], file, own, hits, more, tied, matches.ties)
-
-
-def _labels_of(code_set: CodeSet, row: int, names: tuple[str, ...]) -> tuple[str, ...]:
-    labels = code_set.labels
-    if labels is None:
-        return ()
-    classes = [int(labels[row])] if labels.ndim == 1 else np.flatnonzero(labels[row]).tolist()
-    return tuple(names[c] if c < len(names) else str(c) for c in classes if c >= 0)
-
-
-def _known_labels(
-    file: Path, files: list[Path | None], labels: list[tuple[str, ...]], names: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Labels of a query without its own: those of its row in the database, else of its folder."""
-    for other, names_of_row in zip(files, labels, strict=True):
-        if other == file and names_of_row:
-            return names_of_row
-    return (file.parent.name,) if file.parent.name in names and any(labels) else ()
+    terms = Terms(k, radius, order, reranked, shortlist)
+    return Searcher(database, threads, note).search(prepared, terms)

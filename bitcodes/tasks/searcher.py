@@ -1,0 +1,268 @@
+"""A code set opened for searches: its indexes are loaded once, and stay for the next search."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.callbacks import Note
+from bitcodes.choices import SearchOrder
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.errors import CodeSetError
+from bitcodes.hamming.checking import BadIndexError
+from bitcodes.hamming.index import HammingIndex, Index, Within, to_ragged
+from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
+from bitcodes.hamming.stored import open_index
+from bitcodes.tasks.ordering import Ordering
+from bitcodes.tasks.queries import Queries
+from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
+from bitcodes.wording import command
+
+K = 10
+SHORTLIST = 1000
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a search is done: how many results, within which radius, in which order.
+
+    Without `k` and `radius`, these are the 10 nearest. `reranked` says what orders the `shortlist`
+    nearest (by default 1,000), or all within the radius.
+    """
+
+    k: int | None = None
+    radius: int | None = None
+    order: SearchOrder | None = None
+    reranked: Fine | None = None
+    shortlist: int | None = None
+
+    def completed(self) -> "Terms":
+        """The same with the defaults filled in."""
+        k = K if self.k is None and self.radius is None else self.k
+        shortlist = self.shortlist
+        if self.reranked is not None and self.radius is None:
+            shortlist = max(shortlist or SHORTLIST, k or K)
+        return Terms(k, self.radius, self.order, self.reranked, shortlist)
+
+
+class Searchable(Protocol):
+    """What finds codes: an index, or one of some rows of a set."""
+
+    def search(
+        self, queries: NDArray[np.uint8], k: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """As `Index.search`."""
+
+    def within(self, queries: NDArray[np.uint8], radius: int, limit: int | None = None) -> Within:
+        """As `Index.within`."""
+
+
+class Searcher:
+    """Searches one code set again and again; many threads may do so at once.
+
+    A saved index is used if it is good; else `note` is told why not.
+    """
+
+    def __init__(
+        self, database: CodeSet, threads: int | None = None, note: Note | None = None
+    ) -> None:
+        self.database = database
+        self._threads = threads
+        self._note = note
+        self._indexes: dict[SearchOrder | None, Index] = {}
+
+    def search(
+        self, queries: Queries, terms: Terms, only: NDArray[np.int64] | None = None
+    ) -> SearchResults:
+        """The nearest images of each query, among the rows `only` (in order) if these are given."""
+        terms = terms.completed()
+        database, prepared = self.database, queries.codes
+        ordering = Ordering.of(database, terms.order)
+        matches = self._matches(queries, ordering, terms, only)
+        return SearchResults(
+            codes=database.name,
+            bits=database.bits,
+            count=database.count if only is None else len(only),
+            k=terms.k,
+            radius=terms.radius,
+            shortlist=terms.shortlist,
+            reranked=terms.reranked,
+            queries=tuple(
+                _result(query, prepared, matches, database, ordering)
+                for query in range(prepared.count)
+            ),
+            skipped=queries.skipped,
+            has_features=database.features is not None,
+            order=ordering.name,
+        )
+
+    def index(self, ordering: Ordering) -> Index:
+        """The index for an ordering, opened at its first use."""
+        if ordering.name not in self._indexes:
+            self._indexes[ordering.name] = open_index(
+                self.database, self._threads, self._note, measure=ordering.measure
+            )
+        return self._indexes[ordering.name]
+
+    def _matches(
+        self, queries: Queries, ordering: Ordering, terms: Terms, only: NDArray[np.int64] | None
+    ) -> "_Matches":
+        database = self.database
+        if only is not None:
+            return _find(
+                _Some(database, only, ordering, self._threads), queries, database, ordering, terms
+            )
+        index = self.index(ordering)
+        try:
+            matches = _find(index, queries, database, ordering, terms)
+            if not isinstance(index, HammingIndex):
+                _check(matches, queries, database, ordering)
+        except (CodeSetError, IndexError, MemoryError, OverflowError, ValueError) as error:
+            if isinstance(index, HammingIndex):
+                raise
+            if self._note is not None:
+                self._note(
+                    f"the index of {database.name} is damaged ({error}), so all codes are "
+                    f"compared; build it again: {command('index', database.name)}"
+                )
+            by_row = HammingIndex(database, threads=self._threads, measure=ordering.measure)
+            self._indexes[ordering.name] = by_row
+            matches = _find(by_row, queries, database, ordering, terms)
+        return matches
+
+
+class _Some:
+    """An index of some rows of a set, which gives rows of the set."""
+
+    def __init__(
+        self, database: CodeSet, rows: NDArray[np.int64], ordering: Ordering, threads: int | None
+    ) -> None:
+        codes = np.ascontiguousarray(database.codes[rows])
+        self._rows = np.append(rows, -1)  # -1 stays what it is
+        self._index = HammingIndex(codes, database.bits, threads, ordering.measure)
+
+    def search(
+        self, queries: NDArray[np.uint8], k: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        distances, rows = self._index.search(queries, k)
+        return distances, self._rows[rows]
+
+    def within(self, queries: NDArray[np.uint8], radius: int, limit: int | None = None) -> Within:
+        near = self._index.within(queries, radius, limit)
+        return near._replace(rows=self._rows[near.rows])
+
+
+class _Matches(NamedTuple):
+    """Ragged: query q owns offsets[q]:offsets[q + 1]."""
+
+    offsets: NDArray[np.int64]  # (Q + 1,)
+    rows: NDArray[np.int64]  # (M,)
+    distances: NDArray[np.int32]  # (M,)
+    scores: NDArray[np.float32] | None  # (M,) distances of features or hash outputs
+    more: NDArray[np.bool_]  # (Q,)
+    tied: NDArray[np.bool_]  # (Q,)
+    ties: int | None = None  # images as near as the last hit that are no hits, of one query
+
+
+def _check(matches: _Matches, queries: Queries, database: CodeSet, ordering: Ordering) -> None:
+    """Raise BadIndexError unless the rows that a saved index gave are at the distances it says."""
+    rows = matches.rows
+    if len(rows) and not (rows.min() >= 0 and rows.max() < database.count):
+        raise BadIndexError("it names rows that are not there")
+    query = np.repeat(np.arange(len(matches.offsets) - 1), np.diff(matches.offsets))
+    for start in range(0, len(rows), 1 << 16):
+        part = slice(start, start + (1 << 16))
+        pairs = database.codes[rows[part]], queries.codes.codes[query[part]]  # both (n, B)
+        if not np.array_equal(ordering.measure.between(*pairs), matches.distances[part]):
+            raise BadIndexError("its codes are not those of the set")
+
+
+def _find(
+    index: Searchable, queries: Queries, database: CodeSet, ordering: Ordering, terms: Terms
+) -> _Matches:
+    codes, k = queries.codes.codes, terms.k
+    limit = k if terms.reranked is None else terms.shortlist
+    tied = np.zeros(len(codes), np.bool_)
+    if terms.radius is not None:
+        radius = ordering.within(terms.radius)
+        near = index.within(codes, radius, limit=k if terms.reranked is None else None)
+    else:
+        assert limit is not None
+        # One more tells whether the next one is at the distance of the last.
+        distances, rows = index.search(codes, limit + 1)
+        tied = (distances[:, limit] >= 0) & (distances[:, limit] == distances[:, limit - 1])
+        near = to_ragged(distances[:, :limit], rows[:, :limit])
+    if terms.reranked is None:
+        ties = None
+        if len(codes) == 1 and tied[0]:  # for many queries this would take as long again
+            within = index.within(codes, int(near.distances[-1]))
+            ties = len(within.rows) - len(near.rows)
+        return _Matches(near.offsets, near.rows, near.distances, None, near.more, tied, ties)
+    shortlisted = (near.offsets, near.rows, near.distances, k)
+    if terms.reranked == "features":
+        assert queries.codes.features is not None and database.features is not None
+        ranked = rerank_by_features(queries.codes.features, database.features, *shortlisted)
+    else:
+        assert queries.outputs is not None
+        outputs = ordering.measure.weigh(queries.outputs)
+        ranked = rerank_asymmetric(outputs, database.codes, database.bits, *shortlisted)
+    cut = np.diff(ranked.offsets) < np.diff(near.offsets)
+    more = cut if terms.radius is not None else np.zeros_like(cut)
+    return _Matches(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
+
+
+def _result(
+    query: int, queries: CodeSet, matches: _Matches, database: CodeSet, ordering: Ordering
+) -> QueryResult:
+    """The matches of one query, with their files and labels."""
+    names = database.class_names or queries.class_names
+    span = slice(int(matches.offsets[query]), int(matches.offsets[query + 1]))
+    rows = matches.rows[span].tolist()
+    distances = matches.distances[span].tolist()
+    scores = [None] * len(rows) if matches.scores is None else matches.scores[span].tolist()
+    files = [database.file(row) for row in rows]
+    labels = [_labels_of(database, row, names) for row in rows]
+    file = queries.file(query)
+    own = _labels_of(queries, query, queries.class_names or database.class_names)
+    if file is not None:
+        file = Path(os.path.abspath(file))  # noqa: PTH100 - keeps links
+    if not own and file is not None:
+        own = _known_labels(file, files, labels, names)
+    hits = tuple(
+        Hit(
+            rank=number + 1,
+            row=row,
+            path=database.paths[row],
+            file=files[number],
+            distance=ordering.shown(distances[number]),
+            similarity=ordering.similarity(distances[number]),
+            fine_distance=scores[number],
+            labels=labels[number],
+            relevant=not set(own).isdisjoint(labels[number]) if own and labels[number] else None,
+            instance_distance=ordering.instance_distance(distances[number]),
+        )
+        for number, row in enumerate(rows)
+    )
+    more, tied = bool(matches.more[query]), bool(matches.tied[query])
+    return QueryResult(queries.paths[query], file, own, hits, more, tied, matches.ties)
+
+
+def _labels_of(code_set: CodeSet, row: int, names: tuple[str, ...]) -> tuple[str, ...]:
+    labels = code_set.labels
+    if labels is None:
+        return ()
+    classes = [int(labels[row])] if labels.ndim == 1 else np.flatnonzero(labels[row]).tolist()
+    return tuple(names[c] if c < len(names) else str(c) for c in classes if c >= 0)
+
+
+def _known_labels(
+    file: Path, files: list[Path | None], labels: list[tuple[str, ...]], names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Labels of a query without its own: those of its row in the database, else of its folder."""
+    for other, names_of_row in zip(files, labels, strict=True):
+        if other == file and names_of_row:
+            return names_of_row
+    return (file.parent.name,) if file.parent.name in names and any(labels) else ()
