@@ -20,6 +20,10 @@ SearchOrder = Literal["sum", "class"]
 Keep = Literal["first", "largest"]
 """Which image of a group of near-duplicates to keep: by path, or by pixels."""
 
+Linkage = Literal["star", "complete", "chain"]
+"""What makes a group of near-duplicates: all near its best image, all near each other, or each near
+another."""
+
 CopyKind = Literal["copy", "similar"]
 """What the pixels of two near-duplicates say: one picture, changed; or another shot."""
 

@@ -1,6 +1,6 @@
 """`bitcodes duplicates`: groups of images with the same codes, or nearly the same."""
 
-from bitcodes.choices import Keep
+from bitcodes.choices import Keep, Linkage
 from bitcodes.cli.options import (
     CodesArgument,
     HtmlOption,
@@ -24,6 +24,16 @@ def duplicates(
         "with the most bytes, and of these the first by path. first: the first by path. Default: "
         "largest, or first if the code set does not say where its images are."
     ),
+    linkage: Linkage = option(
+        "What makes a group. star: every image is within the radius of the image to keep. "
+        "complete: of every other image. chain: of one other at least, so a row of similar shots "
+        "is one group. See docs/duplicates.md.",
+        default="star",
+    ),
+    max_group: int | None = option(
+        "Leave out groups of more images than this, such as blank pages. Default: no limit.",
+        **number(int, least=2),
+    ),
     json: JsonOption = False,
     html: HtmlOption = None,
     open_page: OpenOption = False,
@@ -36,9 +46,8 @@ def duplicates(
     bitcodes duplicates photos.npy --radius 2 --html duplicates.html
     ```
 
-    Two images are in one group if their codes are within the radius, directly or through a chain
-    of other images. With a radius above 0, a million images take about a minute. If the size of
-    an image is unknown, the first image of its group is kept, and a note says so.
+    Every image of a group is within the radius of the image to keep; --linkage changes that. If
+    the size of an image is unknown, the first image of its group is kept, and a note says so.
 
     When piped, prints one tab-separated line per image: group, keep or duplicate, distance to the
     image to keep, path.
@@ -51,7 +60,9 @@ def duplicates(
 
     codes = find_codes(codes)
     with progress("comparing codes") as report:
-        result = find_duplicates(codes, radius, keep, threads, report)
+        result = find_duplicates(
+            codes, radius, keep, threads, report, linkage=linkage, max_group=max_group
+        )
     show(result, json=json, html=html, open_page=open_page)
     if result.groups and not (json or html or open_page):
         next_command("duplicates", *codes_argument(codes), "--open")

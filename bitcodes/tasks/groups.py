@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bitcodes.choices import CopyKind, Keep
+from bitcodes.choices import CopyKind, Keep, Linkage
 from bitcodes.codes.paths import escape
 from bitcodes.wording import counted
 
@@ -12,6 +12,15 @@ _RULES: dict[Keep, str] = {
     "largest": "most pixels, then most bytes, then first by path",
     "first": "first by path",
 }
+_OF: dict[Linkage, str] = {
+    "star": " of the image to keep",
+    "complete": " of each other",
+    "chain": " of another image",
+}
+
+
+MEASURED = 100
+"""Images of a group whose distances from each other are told."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,9 @@ class Image:
     file: Path | None
     """Where the image is, if that is known."""
     distance: int
-    """Hamming distance to the image to keep; more than the radius through a chain."""
+    """Hamming distance to the image to keep; more than the radius only through a chain."""
+    distances: tuple[int, ...] = ()
+    """Hamming distances to the images before it in its group, up to MEASURED images."""
     kind: CopyKind | None = None
     """What the pixels say beside those of the image to keep; None if they were not compared."""
     score: float | None = None
@@ -48,6 +59,7 @@ class Duplicates:
     groups: tuple[tuple[Image, ...], ...]
     notes: tuple[str, ...] = ()
     """Files that were left out, or whose sizes are unknown."""
+    linkage: Linkage = "star"
 
     def __repr__(self) -> str:
         return f"<Duplicates: {self.describe()}>"
@@ -60,6 +72,8 @@ class Duplicates:
     def describe(self) -> str:
         """The number of groups and images, in one line."""
         within = "of equal codes" if self.radius == 0 else f"within distance {self.radius}"
+        if self.radius:
+            within += _OF[self.linkage]
         keep = f"; keep: {_RULES[self.keep]}" if self.groups else ""
         return (
             f"{counted(len(self.groups), 'group')} {within}: "

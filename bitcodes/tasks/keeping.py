@@ -4,14 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from bitcodes.choices import Keep
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import ImageError
 from bitcodes.sources.paths import quote_path
 from bitcodes.sources.system_names import is_system_path
-from bitcodes.tasks.groups import Image
 from bitcodes.wording import counted
 
 if TYPE_CHECKING:
@@ -61,59 +58,49 @@ def _pixels(place: "Place") -> int | None:
 
 
 class Chooser:
-    """Makes groups of files from groups of rows, and chooses the file of each that is kept.
+    """Makes files of rows, and says which of them are better to keep.
 
     A file that two rows name is one file. One that is gone is in no group: a copy of it could be
     the only one. Both are known only where the images lie in a folder, or an archive, that is
     there.
     """
 
-    def __init__(self, code_set: CodeSet, keep: Keep, groups: Sequence[Sequence[int]]) -> None:
+    def __init__(self, code_set: CodeSet, keep: Keep, rows: Iterable[Sequence[int]]) -> None:
         self._set = code_set
         self._keep = keep
         root = code_set.root
         self._measured: dict[Path, _Measure] | None = None
-        if groups and root is not None and root.exists():
-            files = (code_set.absolute_path(row) for group in groups for row in group)
+        if root is not None and root.exists():
+            files = (code_set.absolute_path(row) for some in rows for row in some)
             self._measured = dict(_measures(files, keep == "largest"))
         self._gone: list[str] = []
         self._doubled: list[tuple[str, str]] = []
         self._unmeasured: list[str] = []  # one for each group
 
-    def group(self, rows: Sequence[int]) -> tuple[Image, ...]:
-        """The images of a group, that to keep first; fewer than two are no duplicates."""
+    def best_first(self, rows: Sequence[int]) -> list[int]:
+        """The rows of a group whose files are there, a row per file, the one to keep first."""
         paths = {row: self._set.paths[row] for row in rows}
         measures: dict[int, _Measure] = {}
         if self._measured is not None:
             measures = self._files(paths, self._measured)
             paths = {row: paths[row] for row in sorted(measures)}
-        if len(paths) < 2:
-            return ()
-        best = self._best(paths, measures)
-        codes = self._set.codes[list(paths)] ^ self._set.codes[best]
-        distances = np.bitwise_count(codes).sum(axis=1, dtype=int).tolist()
-        images = [
-            Image(row, path, self._set.file(row), distance)
-            for (row, path), distance in zip(paths.items(), distances, strict=True)
-        ]
-        images.sort(key=lambda image: (image.row != best, image.distance, image.path, image.row))
-        return tuple(images)
+        return [] if len(paths) < 2 else self._ordered(paths, measures)
 
     def notes(self) -> Iterator[str]:
         """What a reader should know of files that were left out or not compared."""
         if self._gone:
             yield (
                 f"{counted(len(self._gone), 'image')} of groups left out: no longer there "
-                f"({_some(self._gone)}); `bitcodes encode` brings the set up to date"
+                f"({some(self._gone)}); `bitcodes encode` brings the set up to date"
             )
         if self._doubled:
             pairs = [f"{one} is {other}" for one, other in self._doubled]
             count = counted(len(pairs), "path leads", "paths lead")
-            yield f"{count} to a file that another path leads to, and counted once ({_some(pairs)})"
+            yield f"{count} to a file that another path leads to, and counted once ({some(pairs)})"
         if self._unmeasured:
             yield (
                 f"{counted(len(self._unmeasured), 'group')} with an image whose size is unknown "
-                f"({_some(self._unmeasured)}): there the first by path is kept, not the largest"
+                f"({some(self._unmeasured)}): there the first by path is kept, not the largest"
             )
 
     def _files(self, paths: dict[int, str], measured: dict[Path, _Measure]) -> dict[int, _Measure]:
@@ -131,7 +118,7 @@ class Chooser:
                 self._doubled.append((paths[row], paths[same]))
         return {row: there[row] for row in rows.values()}
 
-    def _best(self, paths: dict[int, str], measures: dict[int, _Measure]) -> int:
+    def _ordered(self, paths: dict[int, str], measures: dict[int, _Measure]) -> list[int]:
         sizes: dict[int, tuple[int, ...]] = dict.fromkeys(paths, ())
         if self._keep == "largest":
             unknown = [row for row in paths if row not in measures or measures[row].pixels is None]
@@ -139,8 +126,11 @@ class Chooser:
                 self._unmeasured.append(paths[unknown[0]])
             else:
                 sizes = {row: (-(one.pixels or 0), -one.bytes) for row, one in measures.items()}
-        return min(paths, key=lambda row: (is_system_path(paths[row]), sizes[row], paths[row], row))
+        return sorted(
+            paths, key=lambda row: (is_system_path(paths[row]), sizes[row], paths[row], row)
+        )
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
     return quote_path(names[0]) + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")

@@ -13,6 +13,7 @@ from bitcodes.cli.app import app
     ("values", "command", "option"),
     [
         (choices.Keep, "duplicates", "--keep"),
+        (choices.Linkage, "duplicates", "--linkage"),
         (choices.Engine, "encode", "--engine"),
         (choices.DType, "encode", "--dtype"),
         (choices.CompatName, "evaluate", "--compat"),

@@ -86,6 +86,7 @@ def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "path": "d.png",
         "file": str(place / "photos" / "d.png"),
         "distance": 1,
+        "distances": [1, 1],
         "kind": None,
         "score": None,
     }
@@ -100,7 +101,8 @@ def test_a_table_on_a_terminal(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(console, "out", terminal)
     assert run("duplicates", "--radius", 1) == 0
     shown = file.getvalue()
-    for word in ("2 groups within distance 1: 3 duplicates among 7 images", "keep", "photos/d.png"):
+    heading = "2 groups within distance 1 of the image to keep: 3 duplicates among 7 images"
+    for word in (heading, "keep", "photos/d.png"):
         assert word in shown
 
 

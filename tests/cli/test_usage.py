@@ -97,7 +97,7 @@ NUMBERS = {
     "search": ("-k", "--radius", "--shortlist", "--workers", "--threads"),
     "encode": ("--batch-size", "--workers", "--bits"),
     "evaluate": ("--batch-size", "--workers"),
-    "duplicates": ("--radius", "--threads"),
+    "duplicates": ("--radius", "--max-group", "--threads"),
     "finetune": (
         *(
             "--bits",

@@ -126,3 +126,27 @@ def test_an_unknown_size_is_never_guessed(tmp_path: Path) -> None:
 def test_without_the_images_rows_are_groups(tmp_path: Path) -> None:
     assert groups(duplicates(None, "a", "b")) == [["a", "b"]]
     assert groups(duplicates(tmp_path / "elsewhere", "a", "b")) == [["a", "b"]]
+
+
+def test_a_star_ends_at_the_radius_and_a_chain_does_not() -> None:
+    # Codes 0000, 0001, 0011, 0111: each a bit from the next. The first by path, c, is the second.
+    codes = np.array([[0x00], [0x10], [0x30], [0x70]], np.uint8)
+    code_set = CodeSet.from_arrays(codes, 4, ["d", "c", "f", "e"])
+    star = find_duplicates(code_set, 1)
+    assert [[(i.path, i.distance, i.distances) for i in group] for group in star.groups] == [
+        [("c", 0, ()), ("d", 1, (1,)), ("f", 1, (1, 2))]  # e is two bits from c
+    ]
+    assert "1 group within distance 1 of the image to keep: 2 duplicates" in star.describe()
+    assert groups(find_duplicates(code_set, 1, linkage="complete")) == [["c", "d"], ["e", "f"]]
+    chain = find_duplicates(code_set, 1, linkage="chain")
+    assert [(i.path, i.distance) for i in chain.groups[0]] == [
+        *(("c", 0), ("d", 1), ("f", 1), ("e", 2))
+    ]
+
+
+def test_groups_that_are_too_large_are_left_out() -> None:
+    codes = np.array([[0], [0], [0], [255], [255]], np.uint8)
+    code_set = CodeSet.from_arrays(codes, 8, list("abcde"))
+    result = find_duplicates(code_set, 1, max_group=2)
+    assert groups(result) == [["d", "e"]]
+    assert result.notes == ("1 group of more than 2 images left out ('a' and 2 more)",)
