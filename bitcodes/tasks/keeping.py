@@ -65,12 +65,12 @@ class Chooser:
     there.
     """
 
-    def __init__(self, code_set: CodeSet, keep: Keep, rows: Iterable[Sequence[int]]) -> None:
+    def __init__(self, code_set: CodeSet, keep: Keep, rows: Sequence[Sequence[int]]) -> None:
         self._set = code_set
         self._keep = keep
         root = code_set.root
         self._measured: dict[Path, _Measure] | None = None
-        if root is not None and root.exists():
+        if rows and root is not None and root.exists():
             files = (code_set.absolute_path(row) for some in rows for row in some)
             self._measured = dict(_measures(files, keep == "largest"))
         self._gone: list[str] = []
