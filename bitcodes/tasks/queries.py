@@ -89,6 +89,11 @@ def _refuse(name: str, *kinds: str) -> None:
     )
 
 
+def decode_of(database: CodeSet) -> "Decode":
+    """How the images of a set were decoded, as far as is known: queries are decoded alike."""
+    return "reduced" if database.header.decode == "reduced" else "full"
+
+
 def is_code_set(name: str) -> bool:
     """Whether a query's name is that of a code set."""
     return name.lower().endswith(".npy")

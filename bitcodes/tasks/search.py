@@ -10,6 +10,7 @@ from bitcodes.errors import CodeSetError, DataError
 from bitcodes.tasks.queries import (
     Queries,
     QuerySource,
+    decode_of,
     encode_queries,
     find_model,
     open_queries,
@@ -69,7 +70,7 @@ def search(
         prepared = encode_queries(
             source,
             find_model(database, run, device, force, note),
-            "reduced" if database.header.decode == "reduced" else "full",
+            decode_of(database),
             features=rerank,
             batch_size=batch_size,
             workers=workers,

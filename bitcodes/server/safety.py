@@ -1,0 +1,169 @@
+"""Who may ask, and what browsers may do with the answers: checked before anything else is done."""
+
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bitcodes.server.limits import MAX_BYTES
+from bitcodes.server.problems import problem
+
+COOKIE = "bitcodes-token"
+OPEN_PATHS = ("/healthz", "/readyz")
+"""What answers without a token."""
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = [
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"geolocation=(), microphone=(), camera=(self)"),
+]
+
+
+class Guard:
+    """ASGI middleware: refuses foreign hosts and origins, missing tokens and large bodies.
+
+    A name in the Host header must be localhost or one of `names`: a page of another site cannot
+    then pass for ours by a name that leads to this machine (DNS rebinding). Addresses cannot be
+    used so, and are allowed. A request that changes or uploads something must come from our page.
+    """
+
+    def __init__(self, app: ASGIApp, names: Iterable[str] = (), token: str | None = None) -> None:
+        self._app = app
+        self._names = {"localhost", *(name.lower().rstrip(".") for name in names)}
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refusal, or let the app answer, with the headers added."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_HEADERS]
+            await send(message)
+
+        headers = Headers(scope=scope)
+        refusal = self._host_problem(headers) or self._origin_problem(scope["method"], headers)
+        if refusal is not None:
+            await problem(*refusal)(scope, receive, with_headers)
+            return
+        if self._token is not None and scope["path"] not in OPEN_PATHS:
+            given = self._token_in_address(scope)
+            if given is not None and self._is_token(given):
+                await _remember(given, scope)(scope, receive, with_headers)
+                return
+            if not self._is_token(_bearer(headers)) and not self._is_token(_cookie(headers)):
+                detail = (
+                    "expected the token of the service, as `Authorization: Bearer TOKEN` or once "
+                    "as ?token=TOKEN in the address of the page"
+                )
+                refused = problem(401, detail, {"WWW-Authenticate": "Bearer"})
+                await refused(scope, receive, with_headers)
+                return
+        if not _length(headers) <= MAX_BYTES:
+            await problem(413, _too_large())(scope, receive, with_headers)
+            return
+        await self._app(scope, _bounded(receive), with_headers)
+
+    def _host_problem(self, headers: Headers) -> tuple[int, str] | None:
+        host = headers.get("host", "")
+        name = _name(host)
+        if name in self._names or _is_address(name):
+            return None
+        names = ", ".join(sorted(self._names))
+        return 421, f"Host: expected an address or {names}; found {host!r:.80} (--allow-host NAME)"
+
+    def _origin_problem(self, method: str, headers: Headers) -> tuple[int, str] | None:
+        origin = headers.get("origin")
+        if method in ("GET", "HEAD") and headers.get("sec-fetch-mode") != "cors":
+            return None
+        if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+            return 403, f"Origin: expected this service's own page; found {origin!r:.80}"
+        if origin is None and headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return 403, "expected a request of this service's own page; found one of another site"
+        return None
+
+    def _token_in_address(self, scope: Scope) -> str | None:
+        if scope["path"] != "/" or b"token=" not in scope["query_string"]:
+            return None
+        return parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0]
+
+    def _is_token(self, given: str | None) -> bool:
+        expected = self._token or ""
+        return given is not None and hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _remember(token: str, scope: Scope) -> RedirectResponse:
+    """Keep the token as a cookie, and take it out of the address."""
+    answer = RedirectResponse(scope.get("root_path", "") + "/", 303)
+    is_https = scope["scheme"] == "https"
+    answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_https)
+    return answer
+
+
+def _name(host: str) -> str:
+    """The host's name or address without the port."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _bearer(headers: Headers) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _cookie(headers: Headers) -> str | None:
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return None if morsel is None else morsel.value
+
+
+def _length(headers: Headers) -> float:
+    """The length of the body as the request says it; 0 if it does not."""
+    text = headers.get("content-length", "0")
+    return int(text) if text.isdecimal() else float("inf")
+
+
+def _too_large() -> str:
+    return f"the body of the request: expected at most {MAX_BYTES:,} bytes; found more"
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Receives a body up to its limit."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BYTES:
+            raise HTTPException(413, _too_large())
+        return message
+
+    return bounded
