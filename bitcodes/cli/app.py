@@ -28,6 +28,7 @@ SUMMARIES = {
     "encode": "Encode images: write a code set with their codes, paths and labels.",
     "search": "Find the images nearest to each query, exactly, by the Hamming distance of their "
     "codes.",
+    "serve": "Search in the browser and over HTTP.",
     "evaluate": "Measure retrieval quality: mAP, precision and recall, in total and per class.",
     "index": "Build the index of a code set, for faster searches with the same results.",
     "duplicates": "Find groups of near-duplicate images in a code set. No file is changed.",

@@ -21,30 +21,31 @@ class HowToSearch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    set: Text | None = Field(None, description="Name of the code set. Default: the first.")
+    set: Text | None = Field(default=None, description="Name of the code set. Default: the first.")
     k: Annotated[int, Field(ge=1, le=MAX_K)] | None = Field(
-        None,
+        default=None,
         description="Largest number of results per query. Default: 10; with radius, "
         f"{MAX_K:,}, and `more` says whether there are more.",
         examples=[10],
     )
     radius: Radius | None = Field(
-        None, description="Largest Hamming distance of a result.", examples=[12]
+        default=None, description="Largest Hamming distance of a result.", examples=[12]
     )
     order: SearchOrder | None = Field(
-        None,
+        default=None,
         description="For codes of two parts: `sum` orders by the weighted sum of class distance "
         "and instance distance; `class` by class distance, and by instance distance where that is "
         "equal. Default: sum.",
     )
     rerank: bool = Field(
-        False, description="Order the nearest images by the distance between features."
+        default=False, description="Order the nearest images by the distance between features."
     )
     asymmetric: bool = Field(
-        False, description="Order the nearest images by the real-valued hash outputs of the query."
+        default=False,
+        description="Order the nearest images by the real-valued hash outputs of the query.",
     )
     shortlist: Annotated[int, Field(ge=1, le=MAX_SHORTLIST)] | None = Field(
-        None,
+        default=None,
         description="Length of the shortlist: how many of the nearest images are re-ranked. "
         "Default: 1,000.",
     )
@@ -53,12 +54,12 @@ class HowToSearch(BaseModel):
         description="Only images with one of these labels.",
     )
     under: Text | None = Field(
-        None,
+        default=None,
         description="Only images whose path begins so, such as a folder.",
         examples=["holidays/"],
     )
     glob: Text | None = Field(
-        None,
+        default=None,
         description="Only images whose whole path matches: * stands for any characters, ? for one.",
         examples=["*.jpg"],
     )
@@ -80,7 +81,7 @@ class HowToSearch(BaseModel):
         )
         k = self.k or (K if self.radius is None else MAX_K)
         shortlist = MAX_SHORTLIST if self.radius is not None and reranked else self.shortlist
-        return Terms(k, self.radius, self.order, reranked, shortlist)
+        return Terms(k, self.radius, self.order, reranked, shortlist, counts_ties=False)
 
     def filter(self) -> Filter:
         """Which images the search is among."""

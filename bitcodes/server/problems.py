@@ -96,10 +96,6 @@ def install(app: FastAPI) -> None:
     async def _full(request: Request, error: FullError) -> JSONResponse:
         return problem(503, "too many searches wait already; try again", {"Retry-After": "1"})
 
-    @app.exception_handler(TimeoutError)
-    async def _late(request: Request, error: TimeoutError) -> JSONResponse:
-        return problem(503, "it took too long; try again", {"Retry-After": "5"})
-
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> JSONResponse:
         return problem(500, "a fault of the service; its log says more")

@@ -1,5 +1,6 @@
 """Who may ask, and what browsers may do with the answers: checked before anything else is done."""
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bitcodes.server.limits import MAX_BYTES
+from bitcodes.server.limits import MAX_BYTES, MAX_SECONDS
 from bitcodes.server.problems import problem
 
 COOKIE = "bitcodes-token"
@@ -77,7 +78,21 @@ class Guard:
         if not _length(headers) <= MAX_BYTES:
             await problem(413, _too_large())(scope, receive, with_headers)
             return
-        await self._app(scope, _bounded(receive), with_headers)
+        has_begun = False
+
+        async def noticed(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await with_headers(message)
+
+        try:
+            async with asyncio.timeout(MAX_SECONDS):
+                await self._app(scope, _bounded(receive), noticed)
+        except TimeoutError:
+            if has_begun:
+                raise
+            late = problem(503, "it took too long; try again", {"Retry-After": "5"})
+            await late(scope, receive, with_headers)
 
     def _host_problem(self, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -100,7 +115,8 @@ class Guard:
     def _token_in_address(self, scope: Scope) -> str | None:
         if scope["path"] != "/" or b"token=" not in scope["query_string"]:
             return None
-        return parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0]
+        fields: dict[str, list[str]] = parse_qs(scope["query_string"].decode("latin-1"))
+        return fields["token"][0] if "token" in fields else None
 
     def _is_token(self, given: str | None) -> bool:
         expected = self._token or ""

@@ -6,18 +6,16 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bitcodes.callbacks import Note
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.version import Version
 from bitcodes.errors import BitcodesError
-from bitcodes.tasks.duplicates import Duplicates, find_duplicates
+from bitcodes.tasks.duplicates import RADIUS_SHARE, find_duplicates
+from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.ordering import Ordering
 from bitcodes.tasks.rows import Filter, Rows
-from bitcodes.tasks.searcher import Searcher
+from bitcodes.tasks.searcher import Searcher, Selection
 
 if TYPE_CHECKING:  # codes need neither Pillow nor a model
     from bitcodes.models.encoder import Encoder
@@ -36,21 +34,26 @@ class OpenSet:
         self.version = f"{zlib.crc32(database.header.model_dump_json().encode()):08x}"
         """Differs from that of another content; in addresses and caches."""
         self._threads = threads
-        self._selected: OrderedDict[Filter, NDArray[np.int64]] = OrderedDict()
+        self._selected: OrderedDict[Filter, Selection] = OrderedDict()
         self._duplicates: OrderedDict[int | None, Duplicates] = OrderedDict()
         self._lock, self._comparing = Lock(), Lock()
+
+    @property
+    def duplicate_radius(self) -> int:
+        """The radius within which images are near-duplicates by default."""
+        return self.database.bits // RADIUS_SHARE
 
     def warm(self) -> None:
         """Load the index, so that the next search need not."""
         self.searcher.index(Ordering.of(self.database)).compile()
 
-    def select(self, condition: Filter) -> NDArray[np.int64] | None:
+    def select(self, condition: Filter) -> Selection | None:
         """The rows that a filter leaves, in order; None for all. See Rows.select."""
         if not condition:
             return None
         with self._lock:
             if condition not in self._selected:
-                self._selected[condition] = self.rows.select(condition)
+                self._selected[condition] = Selection(self.rows.select(condition))
                 if len(self._selected) > _KEPT:
                     self._selected.popitem(last=False)
             return self._selected[condition]

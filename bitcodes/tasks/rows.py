@@ -105,6 +105,15 @@ class Rows:
         return order, hashes[order]
 
 
+def labels_of(code_set: CodeSet, row: int, names: Sequence[str]) -> tuple[str, ...]:
+    """The labels of a row by `names`, or numbers where there are none; empty where unknown."""
+    labels = code_set.labels
+    if labels is None:
+        return ()
+    classes = [int(labels[row])] if labels.ndim == 1 else np.flatnonzero(labels[row]).tolist()
+    return tuple(names[c] if c < len(names) else str(c) for c in classes if c >= 0)
+
+
 def _no_label(name: str, known: Sequence[str]) -> str:
     if close := closest(name, known):
         return f"there is no label {shortened(repr(name), 40)}; did you mean {close!r}?"

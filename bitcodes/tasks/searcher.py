@@ -1,7 +1,7 @@
 """A code set opened for searches: its indexes are loaded once, and stay for the next search."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ from bitcodes.hamming.stored import open_index
 from bitcodes.tasks.ordering import Ordering
 from bitcodes.tasks.queries import Queries
 from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
+from bitcodes.tasks.rows import labels_of
 from bitcodes.wording import command
 
 K = 10
@@ -38,6 +39,9 @@ class Terms:
     order: SearchOrder | None = None
     reranked: Fine | None = None
     shortlist: int | None = None
+    """With a radius, the most images that are re-ranked; None for all within it."""
+    counts_ties: bool = True
+    """Whether images as near as the last result of a single query are counted."""
 
     def completed(self) -> "Terms":
         """The same with the defaults filled in."""
@@ -45,7 +49,7 @@ class Terms:
         shortlist = self.shortlist
         if self.reranked is not None and self.radius is None:
             shortlist = max(shortlist or SHORTLIST, k or K)
-        return Terms(k, self.radius, self.order, self.reranked, shortlist)
+        return replace(self, k=k, shortlist=shortlist)
 
 
 class Searchable(Protocol):
@@ -75,9 +79,9 @@ class Searcher:
         self._indexes: dict[SearchOrder | None, Index] = {}
 
     def search(
-        self, queries: Queries, terms: Terms, only: NDArray[np.int64] | None = None
+        self, queries: Queries, terms: Terms, only: "Selection | None" = None
     ) -> SearchResults:
-        """The nearest images of each query, among the rows `only` (in order) if these are given."""
+        """The nearest images of each query, among the rows of `only` if it is given."""
         terms = terms.completed()
         database, prepared = self.database, queries.codes
         ordering = Ordering.of(database, terms.order)
@@ -85,7 +89,7 @@ class Searcher:
         return SearchResults(
             codes=database.name,
             bits=database.bits,
-            count=database.count if only is None else len(only),
+            count=database.count if only is None else len(only.rows),
             k=terms.k,
             radius=terms.radius,
             shortlist=terms.shortlist,
@@ -108,13 +112,12 @@ class Searcher:
         return self._indexes[ordering.name]
 
     def _matches(
-        self, queries: Queries, ordering: Ordering, terms: Terms, only: NDArray[np.int64] | None
+        self, queries: Queries, ordering: Ordering, terms: Terms, only: "Selection | None"
     ) -> "_Matches":
         database = self.database
         if only is not None:
-            return _find(
-                _Some(database, only, ordering, self._threads), queries, database, ordering, terms
-            )
+            some = only.index(database, ordering, self._threads)
+            return _find(some, queries, database, ordering, terms)
         index = self.index(ordering)
         try:
             matches = _find(index, queries, database, ordering, terms)
@@ -134,15 +137,28 @@ class Searcher:
         return matches
 
 
-class _Some:
+class Selection:
+    """Some rows of a set, in order, to search among."""
+
+    def __init__(self, rows: NDArray[np.int64]) -> None:
+        self.rows = rows
+        self._indexes: dict[SearchOrder | None, _IndexOfSome] = {}
+
+    def index(self, database: CodeSet, ordering: Ordering, threads: int | None) -> "_IndexOfSome":
+        """The index of these rows for an ordering, made at its first use."""
+        if ordering.name not in self._indexes:
+            codes = np.ascontiguousarray(database.codes[self.rows])
+            by_row = HammingIndex(codes, database.bits, threads, ordering.measure)
+            self._indexes[ordering.name] = _IndexOfSome(by_row, self.rows)
+        return self._indexes[ordering.name]
+
+
+class _IndexOfSome:
     """An index of some rows of a set, which gives rows of the set."""
 
-    def __init__(
-        self, database: CodeSet, rows: NDArray[np.int64], ordering: Ordering, threads: int | None
-    ) -> None:
-        codes = np.ascontiguousarray(database.codes[rows])
+    def __init__(self, index: HammingIndex, rows: NDArray[np.int64]) -> None:
+        self._index = index
         self._rows = np.append(rows, -1)  # -1 stays what it is
-        self._index = HammingIndex(codes, database.bits, threads, ordering.measure)
 
     def search(
         self, queries: NDArray[np.uint8], k: int
@@ -188,7 +204,7 @@ def _find(
     tied = np.zeros(len(codes), np.bool_)
     if terms.radius is not None:
         radius = ordering.within(terms.radius)
-        near = index.within(codes, radius, limit=k if terms.reranked is None else None)
+        near = index.within(codes, radius, limit)
     else:
         assert limit is not None
         # One more tells whether the next one is at the distance of the last.
@@ -197,7 +213,7 @@ def _find(
         near = to_ragged(distances[:, :limit], rows[:, :limit])
     if terms.reranked is None:
         ties = None
-        if len(codes) == 1 and tied[0]:  # for many queries this would take as long again
+        if terms.counts_ties and len(codes) == 1 and tied[0]:  # for many it would take as long
             within = index.within(codes, int(near.distances[-1]))
             ties = len(within.rows) - len(near.rows)
         return _Matches(near.offsets, near.rows, near.distances, None, near.more, tied, ties)
@@ -209,7 +225,7 @@ def _find(
         assert queries.outputs is not None
         outputs = ordering.measure.weigh(queries.outputs)
         ranked = rerank_asymmetric(outputs, database.codes, database.bits, *shortlisted)
-    cut = np.diff(ranked.offsets) < np.diff(near.offsets)
+    cut = near.more | (np.diff(ranked.offsets) < np.diff(near.offsets))
     more = cut if terms.radius is not None else np.zeros_like(cut)
     return _Matches(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
 
@@ -224,9 +240,9 @@ def _result(
     distances = matches.distances[span].tolist()
     scores = [None] * len(rows) if matches.scores is None else matches.scores[span].tolist()
     files = [database.file(row) for row in rows]
-    labels = [_labels_of(database, row, names) for row in rows]
+    labels = [labels_of(database, row, names) for row in rows]
     file = queries.file(query)
-    own = _labels_of(queries, query, queries.class_names or database.class_names)
+    own = labels_of(queries, query, queries.class_names or database.class_names)
     if file is not None:
         file = Path(os.path.abspath(file))  # noqa: PTH100 - keeps links
     if not own and file is not None:
@@ -248,14 +264,6 @@ def _result(
     )
     more, tied = bool(matches.more[query]), bool(matches.tied[query])
     return QueryResult(queries.paths[query], file, own, hits, more, tied, matches.ties)
-
-
-def _labels_of(code_set: CodeSet, row: int, names: tuple[str, ...]) -> tuple[str, ...]:
-    labels = code_set.labels
-    if labels is None:
-        return ()
-    classes = [int(labels[row])] if labels.ndim == 1 else np.flatnonzero(labels[row]).tolist()
-    return tuple(names[c] if c < len(names) else str(c) for c in classes if c >= 0)
 
 
 def _known_labels(

@@ -1,0 +1,213 @@
+"""The routes under /v1: searches, images and their thumbnails, duplicates, information."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from bitcodes.errors import DataError
+from bitcodes.server import answers, limits
+from bitcodes.server.openapi import POST_SEARCH, PROBLEMS, example
+from bitcodes.server.parameters import HowToSearch, Radius, Row, Search, Text
+from bitcodes.server.service import ImageJob, PictureJob, SearchJob, Service, picture_tag
+from bitcodes.tasks.live_set import LiveSet, OpenSet
+from bitcodes.tasks.single_queries import (
+    SingleQuery,
+    check_reranking,
+    query_of_code,
+    query_of_row,
+)
+from bitcodes.version import __version__
+from bitcodes.wording import counted
+
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
+SetName: TypeAlias = Annotated[Text | None, Query(alias="set", description="Name of the code set.")]
+
+
+@router.get("/search", summary="Search by rows, paths or codes", responses=example("search"))
+async def search(request: Request, search: Annotated[Search, Query()]) -> Response:
+    """The images nearest to each query, exactly, by the Hamming distance of their codes."""
+    return await _search_by_name(_service(request), search)
+
+
+@router.post("/search", summary="Search by images, or by a JSON document", **POST_SEARCH)
+async def search_by_image(request: Request, how: Annotated[HowToSearch, Query()]) -> Response:
+    """The images nearest to each of those uploaded: one as the body, or several as a form.
+
+    A JSON document holds the parameters of `GET /v1/search`.
+    """
+    service = _service(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        try:
+            search = Search.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise RequestValidationError(error.errors()) from None
+        return await _search_by_name(service, search)
+    live = service.find(how.set)
+    opened = live.current
+    images = await _images(request, kind)
+    jobs = (ImageJob(live, opened, data) for data in images)
+    tasks = [asyncio.ensure_future(service.images.submit(job)) for job in jobs]
+    try:
+        queries = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return await _search(service, live, opened, how, queries)
+
+
+@router.get("/images/{row}", summary="One image of the set", responses=example("image"))
+async def image(request: Request, row: Row, name: SetName = None) -> Response:
+    """The path, labels and code of a row."""
+    live, opened = _row(request, row, name)
+    return JSONResponse(answers.image(live, opened, row))
+
+
+@router.get(
+    "/images/{row}/thumbnail",
+    summary="A small picture of an image",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not changed"}},
+)
+async def thumbnail(
+    request: Request,
+    row: Row,
+    size: Literal["small", "medium", "large"] = "small",
+    version: Annotated[
+        Text | None, Query(description="Version of the set: the answer can be kept for a day.")
+    ] = None,
+    name: SetName = None,
+) -> Response:
+    """A JPEG file that fits 160, 320 or 1024 pixels, without the metadata of the image."""
+    _, opened = _row(request, row, name)
+    tag = picture_tag(opened, row, size)
+    is_fixed = version == opened.version
+    headers = {
+        "ETag": f'"{tag}"',
+        "Cache-Control": "private, max-age=86400" if is_fixed else "private, no-cache",
+    }
+    if f'"{tag}"' in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    job = PictureJob(opened, row, limits.SIZES[size])
+    data = await _service(request).thumbnail(job, tag)
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+@router.get(
+    "/images/{row}/duplicates", summary="Near-duplicates of an image", responses=example("search")
+)
+async def duplicates_of(
+    request: Request, row: Row, radius: Radius | None = None, name: SetName = None
+) -> Response:
+    """The images within the radius of a row, itself included. Default: an eighth of the bits."""
+    live, opened = _row(request, row, name)
+    how = HowToSearch(radius=opened.duplicate_radius if radius is None else radius)
+    query = query_of_row(opened.database, row)
+    return await _search(_service(request), live, opened, how, [query])
+
+
+@router.get("/duplicates", summary="Groups of near-duplicates", responses=example("duplicates"))
+async def duplicates(
+    request: Request,
+    radius: Radius | None = None,
+    offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=limits.MAX_GROUPS)] = 50,
+    name: SetName = None,
+) -> Response:
+    """Groups of images within the radius, directly or by a chain; the first of each is to keep.
+
+    If finding them takes longer than a request may, the answer is 503, and a later request gets
+    them.
+    """
+    service = _service(request)
+    live = service.find(name)
+    opened = live.current
+    result = await service.duplicates(opened, radius)
+    part = slice(offset, offset + limit)
+    return JSONResponse(answers.grouped(live, opened, result, part))
+
+
+@router.get("/info", summary="The sets of the service", responses=example("info"))
+async def info(request: Request) -> Response:
+    """What each set holds, and the limits of requests."""
+    service = _service(request)
+    sets = [await asyncio.to_thread(answers.described, live) for live in service.sets.values()]
+    bounds = {
+        "bytes": limits.MAX_BYTES,
+        "pixels": limits.MAX_PIXELS,
+        "queries": limits.MAX_QUERIES,
+        "k": limits.MAX_K,
+    }
+    return JSONResponse({"bitcodes": __version__, "sets": sets, "limits": bounds})
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _row(request: Request, row: int, name: str | None) -> tuple[LiveSet, OpenSet]:
+    """The set of a request, and its present version. DataError if it has no such row."""
+    live = _service(request).find(name)
+    opened = live.current
+    query_of_row(opened.database, row)
+    return live, opened
+
+
+async def _search_by_name(service: Service, search: Search) -> Response:
+    if not 1 <= search.count <= limits.MAX_QUERIES:
+        expected = f"expected 1 to {limits.MAX_QUERIES} queries: row, path, hex or base64"
+        raise DataError(f"{expected}; found {search.count}")
+    live = service.find(search.set)
+    opened = live.current
+    database = opened.database
+    rows = list(search.row)
+    if search.path:
+        paths = [answers.path_in(path) for path in search.path]
+        rows += await asyncio.to_thread(lambda: [opened.rows.of_path(path) for path in paths])
+    queries = [query_of_row(database, row) for row in rows]
+    queries += [query_of_code(database, text, "hex") for text in search.hex]
+    queries += [query_of_code(database, text, "base64") for text in search.base64]
+    return await _search(service, live, opened, search, queries)
+
+
+async def _search(
+    service: Service,
+    live: LiveSet,
+    opened: OpenSet,
+    how: HowToSearch,
+    queries: Sequence[SingleQuery],
+) -> Response:
+    terms = how.terms()
+    for query in queries:
+        check_reranking(opened.database, query, terms.reranked)
+    condition = how.filter()
+    only = await asyncio.to_thread(opened.select, condition) if condition else None
+    start = time.perf_counter()
+    results = await service.searches.submit(SearchJob(opened, terms, only, queries))
+    milliseconds = 1000 * (time.perf_counter() - start)
+    headers = {"Server-Timing": f"search;dur={milliseconds:.1f}"}
+    return JSONResponse(answers.found(live, opened, results, queries), headers=headers)
+
+
+async def _images(request: Request, kind: str) -> list[bytes]:
+    """The images in the body of a request. DataError if there are none, or too many."""
+    if kind != "multipart/form-data":
+        data = await request.body()
+        if not data:
+            raise DataError("the body of the request: expected an image; found nothing")
+        return [data]
+    async with request.form(max_files=limits.MAX_QUERIES, max_fields=limits.MAX_QUERIES) as form:
+        parts: list[Any] = [part for _, part in form.multi_items()]
+        images = [await part.read() for part in parts if isinstance(part, UploadFile)]
+    if not images or len(images) != len(parts):
+        found = counted(len(parts) - len(images), "part") + " without a file name"
+        raise DataError(f"the form: expected images as files; found {found}")
+    return images

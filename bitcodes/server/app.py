@@ -1,0 +1,110 @@
+"""The application: the routes, the page, and what stands before them."""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, Response
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bitcodes.callbacks import Note
+from bitcodes.server import problems
+from bitcodes.server.api import router
+from bitcodes.server.metrics import Metrics
+from bitcodes.server.problems import problem
+from bitcodes.server.safety import Guard
+from bitcodes.server.service import Service
+from bitcodes.tasks.live_set import LiveSet
+from bitcodes.version import __version__
+
+_PAGE = Path(__file__).parent / "page"
+
+
+def create_app(
+    sets: Sequence[LiveSet], names: Iterable[str], token: str | None, note: Note
+) -> FastAPI:
+    """The service of some code sets, as an ASGI application.
+
+    `names` are those that the Host header may have beside addresses and localhost; `token` is what
+    each request must carry, if it is not None. `note` gets lines for the log.
+    """
+    service = Service(sets, note)
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPI(
+        title="bitcodes",
+        version=__version__,
+        description="Search images by the Hamming distance of their codes.",
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        middleware=[
+            Middleware(Timed, metrics=service.metrics),
+            Middleware(Guard, names=names, token=token),
+        ],
+    )
+    app.state.service = service
+    problems.install(app)
+    app.include_router(router)
+
+    @app.get("/healthz", include_in_schema=False)
+    async def _healthy() -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def _ready() -> Response:
+        if not service.is_ready:
+            return problem(503, "the code set is not open yet", {"Retry-After": "1"})
+        return Response("ready\n", media_type="text/plain")
+
+    @app.get("/metrics", include_in_schema=False)
+    async def _metrics() -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @app.get("/", include_in_schema=False)
+    async def _page() -> Response:
+        return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    app.mount("/page", StaticFiles(directory=_PAGE))
+    return app
+
+
+class Timed:
+    """ASGI middleware: measures how long requests take, by route and status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and the time to the metrics."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            seconds = time.perf_counter() - start
+            self._metrics.seconds.labels(route, str(status)).observe(seconds)

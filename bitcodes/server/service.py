@@ -1,0 +1,238 @@
+"""What the service holds: the sets, the batches that requests are put together in, the pictures."""
+
+import asyncio
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Lock
+
+from bitcodes.callbacks import Note
+from bitcodes.errors import BitcodesError, DataError
+from bitcodes.machine import core_count
+from bitcodes.server import limits
+from bitcodes.server.batching import Batcher
+from bitcodes.server.metrics import Metrics
+from bitcodes.tasks.groups import Duplicates
+from bitcodes.tasks.live_set import LiveSet, OpenSet
+from bitcodes.tasks.pictures import picture, picture_stat
+from bitcodes.tasks.results import SearchResults
+from bitcodes.tasks.searcher import Selection, Terms
+from bitcodes.tasks.single_queries import SingleQuery, encode_pictures, together
+from bitcodes.wording import either, shortened
+
+_EVERY = 0.5
+"""Seconds between looks at the files of the sets."""
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """The queries of one request, and how and where to search."""
+
+    opened: OpenSet
+    terms: Terms
+    only: Selection | None
+    queries: Sequence[SingleQuery]
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One image to encode for a search in a set."""
+
+    live: LiveSet
+    opened: OpenSet
+    data: bytes
+
+
+@dataclass(frozen=True)
+class PictureJob:
+    """One thumbnail to make."""
+
+    opened: OpenSet
+    row: int
+    size: int
+
+
+class Service:
+    """Answers requests about some code sets; used inside one event loop, between start and stop."""
+
+    searches: Batcher[SearchJob, SearchResults]
+    images: Batcher[ImageJob, SingleQuery]
+    pictures: Batcher[PictureJob, bytes]
+
+    def __init__(self, sets: Sequence[LiveSet], note: Note) -> None:
+        self.sets = {live.name: live for live in sets}
+        self.metrics = Metrics()
+        self.is_ready = False
+        self._note = note
+        self._kept = _Kept(limits.CACHED_BYTES)
+        self._comparing = ThreadPoolExecutor(1, thread_name_prefix="bitcodes-duplicates")
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Load the indexes and begin to take requests."""
+        batches, waiting = self.metrics.batches, self.metrics.waiting
+
+        def observe(kind: str) -> partial[None]:
+            return partial(_observe, batches.labels(kind))
+
+        self.searches = Batcher(
+            search_together,
+            most=limits.MAX_SCAN,
+            waiting=limits.MAX_WAITING,
+            observe=observe("search"),
+        )
+        self.images = Batcher(
+            encode_together,
+            most=limits.MAX_BATCH,
+            waiting=limits.MAX_WAITING,
+            threads=core_count(),
+            observe=observe("image"),
+        )
+        self.pictures = Batcher(
+            self._make_pictures, most=1, waiting=limits.MAX_WAITING, threads=core_count()
+        )
+        waiting.labels("search").set_function(lambda: len(self.searches))
+        waiting.labels("image").set_function(lambda: len(self.images))
+        for live in self.sets.values():
+            self.metrics.codes.labels(live.name).set_function(partial(_count, live))
+            await asyncio.to_thread(live.current.warm)
+        self._tasks = [asyncio.create_task(self._watch())]
+        self.is_ready = True
+
+    async def stop(self) -> None:
+        """End what start began."""
+        self.is_ready = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for batcher in (self.searches, self.images, self.pictures):
+            await batcher.close()
+        self._comparing.shutdown(wait=False, cancel_futures=True)
+        for live in self.sets.values():
+            live.close()
+
+    def find(self, name: str | None) -> LiveSet:
+        """The set of this name, by default the first. DataError if there is none."""
+        if name is None:
+            return next(iter(self.sets.values()))
+        if name not in self.sets:
+            raise DataError(f"set: expected {either(self.sets)}; found {shortened(repr(name), 40)}")
+        return self.sets[name]
+
+    async def thumbnail(self, job: PictureJob, tag: str) -> bytes:
+        """A thumbnail as a JPEG file, from memory if it was made before."""
+        data = self._kept.get(tag)
+        if data is None:
+            data = await self.pictures.submit(job)
+            self._kept.put(tag, data)
+        return data
+
+    async def duplicates(self, opened: OpenSet, radius: int | None) -> Duplicates:
+        """The groups of duplicates; one request at a time finds them, and goes on if it is late."""
+        finding = asyncio.get_running_loop().run_in_executor(
+            self._comparing, opened.duplicates, radius
+        )
+        return await asyncio.shield(finding)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            for live in self.sets.values():
+                if await asyncio.to_thread(live.refresh):
+                    self.metrics.reopened.labels(live.name).inc()
+                    self._note(f"{live.path} has changed: it was opened again")
+
+    def _make_pictures(self, jobs: Sequence[PictureJob]) -> list[bytes | Exception]:
+        return [_picture(job) for job in jobs]
+
+
+def picture_tag(opened: OpenSet, row: int, size: str) -> str:
+    """What tells one thumbnail from any other: of another set, or of a file that has changed."""
+    stat = picture_stat(opened.database, row)
+    name = f"{opened.database.name} {opened.version} {row} {stat}"
+    return f"{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}-{row}-{size}"
+
+
+def search_together(jobs: Sequence[SearchJob]) -> list[SearchResults | Exception]:
+    """Do the searches of several requests: one scan for all that search alike."""
+    alike: dict[object, list[int]] = {}
+    for number, job in enumerate(jobs):
+        alike.setdefault((id(job.opened), job.terms, id(job.only)), []).append(number)
+    results: list[SearchResults | Exception] = [DataError("not searched")] * len(jobs)
+    for numbers in alike.values():
+        job = jobs[numbers[0]]
+        database, terms = job.opened.database, job.terms
+        queries = [query for number in numbers for query in jobs[number].queries]
+        try:
+            prepared = together(database, queries, terms.reranked)
+            found = job.opened.searcher.search(prepared, terms, job.only)
+        except Exception as error:
+            for number in numbers:
+                results[number] = error
+            continue
+        start = 0
+        for number in numbers:
+            stop = start + len(jobs[number].queries)
+            results[number] = replace(found, queries=found.queries[start:stop])
+            start = stop
+    return results
+
+
+def encode_together(jobs: Sequence[ImageJob]) -> list[SingleQuery | Exception]:
+    """Encode the images of several requests in one batch, or one for each version of a set."""
+    results: list[SingleQuery | Exception] = [DataError("not encoded")] * len(jobs)
+    alike: dict[int, list[int]] = {}
+    for number, job in enumerate(jobs):
+        alike.setdefault(id(job.opened), []).append(number)
+    for numbers in alike.values():
+        job = jobs[numbers[0]]
+        encoded: Sequence[SingleQuery | BitcodesError]
+        try:
+            model = job.live.model(job.opened)
+            images = [jobs[number].data for number in numbers]
+            encoded = encode_pictures(model, job.opened.database, images, limits.MAX_PIXELS)
+        except BitcodesError as error:
+            encoded = [error] * len(numbers)
+        for number, result in zip(numbers, encoded, strict=True):
+            results[number] = result
+    return results
+
+
+def _picture(job: PictureJob) -> bytes | Exception:
+    try:
+        return picture(job.opened.database, job.row, job.size)
+    except BitcodesError as error:
+        return error
+
+
+def _count(live: LiveSet) -> int:
+    return live.current.database.count
+
+
+def _observe(histogram: object, size: int) -> None:
+    histogram.observe(size)  # type: ignore[attr-defined]
+
+
+class _Kept:
+    """The last used values, up to so many bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._size = most, 0
+        self._values: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: str) -> bytes | None:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: str, value: bytes) -> None:
+        with self._lock:
+            self._size += len(value) - len(self._values.pop(key, b""))
+            self._values[key] = value
+            while self._size > self._most:
+                self._size -= len(self._values.popitem(last=False)[1])
