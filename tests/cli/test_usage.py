@@ -98,6 +98,7 @@ NUMBERS = {
     "encode": ("--batch-size", "--workers", "--bits"),
     "evaluate": ("--batch-size", "--workers"),
     "duplicates": ("--radius", "--max-group", "--threads"),
+    "serve": ("--port", "--threads"),
     "finetune": (
         *(
             "--bits",
