@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.tasks.duplicates import find_duplicates
 from bitcodes.tasks.search import search
 
 
@@ -105,10 +106,14 @@ def test_duplicates_of_a_row_and_groups(client: TestClient, database: CodeSet) -
     answer = client.get("/v1/images/5/duplicates?radius=6").json()["queries"][0]
     expected = nearest(database, database.codes[5], list(range(24)))
     assert hits(answer) == [hit for hit in expected if hit[0] <= 6]
-    groups = client.get("/v1/duplicates?radius=5&limit=1").json()
-    assert len(groups["groups"]) == 1 < groups["total"]
-    again = client.get("/v1/duplicates?radius=5&offset=1").json()
-    assert again["groups"] and groups["groups"][0] not in again["groups"]
+    groups = find_duplicates(database, 7).groups
+    assert len(groups) > 1
+    for offset, limit in ((0, 1), (1, 50)):
+        part = client.get(f"/v1/duplicates?radius=7&offset={offset}&limit={limit}").json()
+        assert part["total"] == len(groups)
+        rows = [[image["row"] for image in images] for images in part["groups"]]
+        expected = groups[offset : offset + limit]
+        assert rows == [[image.row for image in images] for images in expected]
 
 
 def test_information_of_the_set(client: TestClient) -> None:
