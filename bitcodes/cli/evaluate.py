@@ -13,6 +13,7 @@ from bitcodes.cli.options import (
     flag,
     option,
     output,
+    page,
 )
 
 
@@ -48,7 +49,7 @@ def evaluate(
     report: Path | None = option(
         "Write a page with figures, curves, bit statistics, and the best and worst queries: one "
         "file for any browser.",
-        callback=output,
+        callback=page,
     ),
     plots: Path | None = option(
         "Write plots for papers into this folder, each as PDF, SVG and PNG: precision and recall, "

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from bitcodes.files import check_folder_of
+from bitcodes.report.writing import check_page
 from bitcodes.wording import number_in_words, shortened
 
 _MOST = 10**9
@@ -50,6 +51,13 @@ def output(path: Path | None) -> Path | None:
     return path
 
 
+def page(path: Path | None) -> Path | None:
+    """The path of a page to write, checked before the work: the callback of its option."""
+    if path is not None:
+        check_page(path)
+    return output(path)
+
+
 def argument(metavar: str, help: str, default: Any = ..., **details: Any) -> Any:
     """An argument of a command, as the default of its parameter; required without a default."""
     return typer.Argument(default, metavar=metavar, help=help, **details)
@@ -83,7 +91,7 @@ OpenOption = Annotated[
 ]
 HtmlOption = Annotated[
     Path | None,
-    typer.Option(help="Write a page with thumbnails: one file for any browser.", callback=output),
+    typer.Option(help="Write a page with thumbnails: one file for any browser.", callback=page),
 ]
 DeviceOption = Annotated[
     str,

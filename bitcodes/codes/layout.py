@@ -9,6 +9,7 @@ with `resolve`; only a writer that holds the lock finishes it, with `finish`.
 import errno
 import json
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from pathlib import Path, PureWindowsPath
 from bitcodes.builtin import built_in_bits
 from bitcodes.documents import read_bytes
 from bitcodes.errors import CodeSetError
-from bitcodes.files import atomic_write, change_names, fsync_dir, replace
+from bitcodes.files import atomic_write, change_names, fsync_dir, open_regular, replace
 from bitcodes.wording import shortened
 
 # What each file of a set holds -> how its name goes on after the stem.
@@ -39,6 +40,7 @@ ORIGIN = "origin"
 _SUFFIXES = {**SUFFIXES, ORIGIN: ".origin.json"}  # of all files that a commit may list
 _MAX_NAME = 255  # bytes of a name in a folder, on all file systems in use
 COMMIT_FORMAT = "bitcodes-commit/1"
+_START_OF_CODES = rb"\x93NUMPY[^\n]*'descr': '[|<>=]u1'[^\n]*'shape': \(\d+, *\d+\)"
 
 
 def is_foreign(path: str) -> bool:
@@ -73,6 +75,27 @@ class Layout:
         longest = f".{self.codes.stem}.features.npy.{'0' * 16}.tmp"
         if len(os.fsencode(longest)) > _MAX_NAME:
             raise self._too_long(", with what is added to it,")
+
+    def check_replaceable(self) -> None:
+        """Raise CodeSetError if a file that is no part of a set has the name of codes or header.
+
+        Damaged sets, and codes alone (uint8 of two dimensions), may be replaced; others never.
+        """
+        if self.is_described:
+            return
+        header, codes = self.final("header"), self.final("codes")
+        start = _start_of(codes)
+        is_foreign = start and not re.match(_START_OF_CODES, start)
+        if is_foreign or _start_of(header):
+            raise CodeSetError(
+                f"{codes if is_foreign else header} is there already and is no part of a code set, "
+                "so it is not replaced; write to another name, or move it away"
+            )
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the header is there, maybe damaged."""
+        return b'"bitcodes/' in _start_of(self.final("header"))
 
     def _check_name(self) -> None:
         try:
@@ -217,3 +240,12 @@ def _commit_bytes(roles: Sequence[str]) -> bytes:
     fields = {"format": COMMIT_FORMAT, "files": list(roles)}
     crc = zlib.crc32(json.dumps(fields, separators=(",", ":")).encode())
     return json.dumps({**fields, "crc32": crc}, indent=2).encode() + b"\n"
+
+
+def _start_of(file: Path) -> bytes:
+    """The first bytes of a file; none if there is no file that can be read."""
+    try:
+        with open_regular(file) as stream:
+            return stream.read(4096)
+    except OSError:
+        return b""

@@ -121,6 +121,7 @@ class CodeSetWriter:
         return self
 
     def _refuse_existing(self) -> None:
+        self._layout.check_replaceable()
         finals = [self._layout.final(role) for role in SUFFIXES]
         existing = [path.name for path in finals if os.path.lexists(path)]
         if existing and not self._force:

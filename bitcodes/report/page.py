@@ -16,11 +16,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from bitcodes.errors import ConfigError, ImageError
+from bitcodes.errors import ImageError
 from bitcodes.images.decode import open_image
 from bitcodes.images.thumbnails import thumbnail, thumbnail_jpeg
 from bitcodes.report.text import printable
-from bitcodes.report.writing import write_whole
+from bitcodes.report.writing import check_page, write_whole
 from bitcodes.sources.item import File, Place
 from bitcodes.sources.members import find_places
 from bitcodes.wording import counted
@@ -46,10 +46,9 @@ def as_html(value: object) -> object:
 def write_page(page: str, file: Path) -> None:
     """Write a page whole or not at all into a folder that is there; raises BitcodesError.
 
-    The name ends in .html or .htm: a slip of the hand must not replace a photograph.
+    It replaces an older page, and no other file.
     """
-    if file.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"{file}: expected the name of a page, which ends in .html")
+    check_page(file)
     write_whole(page.encode("utf-8"), file, "page")
 
 

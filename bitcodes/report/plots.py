@@ -28,7 +28,7 @@ from bitcodes.metrics.ranking import precision_recall_curve
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.report.tables import class_rows, run_letters, run_names
 from bitcodes.report.text import printable
-from bitcodes.report.writing import write_whole
+from bitcodes.report.writing import check_replaceable, write_whole
 
 FORMATS = ("pdf", "svg", "png")
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -42,7 +42,12 @@ _POINTS = 120
 _BIT_STEPS = (1, 2, 4, 8, 10)
 _LONGEST_NAME = 44
 _LONGEST_CLASS_NAME = 32
-_NO_DATES: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+_CREATOR = "bitcodes"
+_METADATA: dict[str, dict[str, Any]] = {  # the same plot gives the same file: no dates
+    "pdf": {"Creator": _CREATOR, "CreationDate": None},
+    "svg": {"Creator": _CREATOR, "Date": None},
+    "png": {"Software": _CREATOR},
+}
 _FALLBACK_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -101,7 +106,7 @@ def write_plots(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
 
     Returns the files. Each is written whole or not at all; the same evaluations give the same
     files. `folder` is made if it is not there, but not the folder that it lies in. Raises
-    BitcodesError if a file cannot be written.
+    BitcodesError if a file cannot be written, or would replace one that bitcodes did not make.
     """
     check_folder_of(folder)
     try:
@@ -114,12 +119,12 @@ def write_plots(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
     letters = run_letters(evaluations)
     for evaluation, letter in zip(evaluations, letters, strict=True):
         plots += bit_plots(evaluation, f"-{letter}" if len(evaluations) > 1 else "")
-    files = []
-    for plot in plots:
-        for suffix in FORMATS:
-            files.append(folder / f"{plot.name}.{suffix}")
-            write_whole(saved(plot, suffix), files[-1], "plot")
-    return files
+    files = {folder / f"{plot.name}.{form}": (plot, form) for plot in plots for form in FORMATS}
+    for file in files:
+        check_replaceable(file, "plot", _CREATOR.encode())
+    for file, (plot, form) in files.items():
+        write_whole(saved(plot, form), file, "plot")
+    return [*files]
 
 
 def saved(plot: Plot, suffix: str, **settings: Any) -> bytes:
@@ -130,7 +135,7 @@ def saved(plot: Plot, suffix: str, **settings: Any) -> bytes:
     buffer = io.BytesIO()
     with _drawing(**settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        plot.figure.savefig(buffer, format=suffix, dpi=300, metadata=_NO_DATES.get(suffix))
+        plot.figure.savefig(buffer, format=suffix, dpi=300, metadata=_METADATA.get(suffix))
     return buffer.getvalue()
 
 

@@ -40,10 +40,8 @@ def in_words(model: Path | str, bits: int, own_set: Path | None) -> str:
             f"{line}, because it made {own_set}; the newest run makes another set: "
             f"--run {RUNS / LATEST} -o OTHER.npy"
         )
-    if is_built_in:
-        line += (
-            "; with labels, `bitcodes finetune --data FOLDER` makes a better one for these images"
-        )
+    if is_built_in and own_set is None:
+        line += "; with labels, `bitcodes finetune --data FOLDER` may make a better one"
     return line
 
 

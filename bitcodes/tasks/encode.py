@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet, recorded_set
-from bitcodes.codes.layout import is_foreign
+from bitcodes.codes.layout import Layout, is_foreign
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
 from bitcodes.errors import CodeSetError, DataError
@@ -110,7 +110,8 @@ def encode(
         return existing
     if existing is not None and not force:
         target.check_shares_images(update, out)
-    with _writer(out, target, update) as writer:
+    may_replace = force or existing is not None or Layout(out).is_described
+    with _writer(out, target, update, may_replace) as writer:
         if writer.dropped:
             dropped = counted(writer.dropped, "image")
             log(f"starting over without the {dropped} encoded before: images or settings changed")
@@ -241,7 +242,7 @@ def _same(source: Source, update: Update) -> str:
     return f"the same model and the same {images}{left_out}"
 
 
-def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
+def _writer(out: Path, target: _Target, update: Update, force: bool) -> CodeSetWriter:
     model, base = target.model, update.base
     if base is not None:
         target.features = base.features is not None
@@ -264,7 +265,7 @@ def _writer(out: Path, target: _Target, update: Update) -> CodeSetWriter:
         dtype=model.dtype,
         decode=target.decode,
         source=update.digest,
-        force=True,  # what may be replaced was looked at before
+        force=force,
     )
 
 
@@ -355,6 +356,7 @@ def _labels(
 
 def _existing(out: Path, force: bool) -> CodeSet | None:
     """The set that is there; a damaged one counts as none when it may be replaced."""
+    Layout(out).check_replaceable()
     if not os.path.lexists(out):
         return None
     try:

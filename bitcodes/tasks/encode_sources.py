@@ -8,6 +8,7 @@ from bitcodes.builtin import BUILT_IN
 from bitcodes.callbacks import Note, Progress
 from bitcodes.choices import DType, Engine, ListLabels
 from bitcodes.codes.codeset import CodeSet, recorded_set
+from bitcodes.codes.layout import Layout
 from bitcodes.errors import CodeSetError, ConfigError
 from bitcodes.models.encoding import BATCH_SIZE
 from bitcodes.models.engines import load_encoder
@@ -70,6 +71,7 @@ def encode_sources(
         if log is not None:
             log(line)
 
+    Layout(out).check_replaceable()
     if images:
         origin = Origin.of(images, root, part, all_files, labels)
         source = open_stream(images, root, stdin, all_files=all_files, labels=labels)

@@ -1,6 +1,7 @@
 """Writing a code set in batches: what is staged, what is continued, what is refused."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
@@ -165,16 +167,52 @@ def test_all_skipped(out: Path) -> None:
     assert (written.count, written.skipped) == (0, [("a", "b")])
 
 
-@pytest.mark.parametrize("name", ["codes.npy", "codes.json", "codes.labels.npy"])
-def test_what_exists_is_not_replaced_unasked(out: Path, name: str) -> None:
-    (out.parent / name).write_text("theirs")
+def as_npy(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("codes.npy", as_npy(np.zeros((3, 2), np.uint8))),  # codes alone
+        ("codes.npy", b""),
+        ("codes.json", b'{"format": "bitcodes/1", "bits": 1'),  # damaged
+        ("codes.labels.npy", b"theirs"),
+    ],
+)
+def test_what_exists_is_not_replaced_unasked(out: Path, name: str, theirs: bytes) -> None:
+    (out.parent / name).write_bytes(theirs)
     with (
         pytest.raises(CodeSetError, match=rf"exists already \({name}\).*--force"),
         CodeSetWriter(out, bits=BITS),
     ):
         pass
-    assert contents(out.parent) == {name: b"theirs"}
+    assert contents(out.parent) == {name: theirs}
     assert write(out, range(1), force=True).count == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("codes.npy", b"theirs"),
+        ("codes.npy", as_npy(np.zeros((3, 2), np.float32))),
+        ("codes.npy", as_npy(np.zeros((3, 2, 2), np.uint8))),
+        ("codes.json", b'{"mine": 1}'),
+    ],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_no_code_set_is_never_replaced(
+    out: Path, name: str, theirs: bytes, force: bool
+) -> None:
+    (out.parent / name).write_bytes(theirs)
+    with (
+        pytest.raises(CodeSetError, match=rf"{name} is there already and is no part of a code set"),
+        CodeSetWriter(out, bits=BITS, force=force),
+    ):
+        pass
+    assert contents(out.parent) == {name: theirs}
 
 
 def test_replacing_keeps_the_old_until_the_commit(out: Path) -> None:

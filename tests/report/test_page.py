@@ -76,4 +76,13 @@ def test_a_page_replaces_nothing_but_pages(tmp_path: Path) -> None:
         with pytest.raises(BitcodesError, match=r"ends in \.html"):
             write_page("<p>page</p>", file)
     assert photo.read_bytes() == b"a photograph"
+    notes = tmp_path / "notes.html"
+    notes.write_text("<p>my notes on bitcodes</p>")
+    with pytest.raises(BitcodesError, match=r"notes\.html .* was not made by bitcodes"):
+        write_page("<p>page</p>", notes)
+    assert notes.read_text() == "<p>my notes on bitcodes</p>"
+    ours = page.render("base.html", title="A", notes=[])
+    for content in (ours, ours.replace("A", "B"), "<p>page</p>"):
+        write_page(content, tmp_path / "page.html")
+        assert (tmp_path / "page.html").read_text(encoding="utf-8") == content
     write_page("<p>page</p>", tmp_path / "PAGE.HTM")

@@ -58,6 +58,12 @@ def test_each_plot_is_written_in_each_format(two: list[Evaluation], tmp_path: Pa
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
     assert b"/Type3" not in files[0].read_bytes()  # such fonts are refused by publishers
 
+    assert write_plots(two[:1], tmp_path / "plots") == files  # they may be replaced
+    files[2].write_bytes(START[".png"])
+    with pytest.raises(BitcodesError, match=rf"{files[2].name} .* was not made by bitcodes"):
+        write_plots(two[:1], tmp_path / "plots")
+    assert files[2].read_bytes() == START[".png"]
+
     files = write_plots(two, tmp_path / "two")
     stems = list(dict.fromkeys(file.stem for file in files))
     assert stems == [*NAMES, *(f"bit-{w}-{r}" for r in "AB" for w in ("balance", "correlation"))]

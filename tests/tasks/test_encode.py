@@ -332,10 +332,21 @@ def test_files_of_others_are_not_overwritten(photos: Path, tmp_path: Path) -> No
     with pytest.raises(CodeSetError, match="no header"):
         encode(make_model(), photos, out)
     out.write_bytes(b"something else")
-    with pytest.raises(CodeSetError, match=r"codes\.npy"):
-        encode(make_model(), photos, out)
-    assert out.read_bytes() == b"something else"
-    assert encode(make_model(), photos, out, force=True).count == 23
+    annotations = tmp_path / "photos.json"
+    annotations.write_bytes(b"{}")
+    for name, file in (("codes.npy", out), ("photos.npy", annotations)):
+        for force in (False, True):
+            with pytest.raises(CodeSetError, match=f"{file.name} is there already and is no part"):
+                encode(make_model(), photos, tmp_path / name, force=force)
+    assert (out.read_bytes(), annotations.read_bytes()) == (b"something else", b"{}")
+
+    (tmp_path / "more.features.npy").write_bytes(b"features")
+    with pytest.raises(CodeSetError, match=r"exists already \(more\.features\.npy\)"):
+        encode(make_model(), photos, tmp_path / "more.npy")
+    (tmp_path / "more.features.npy").unlink()
+    assert encode(make_model(), photos, tmp_path / "more.npy").count == 23
+    (tmp_path / "more.npy").unlink()  # the header says that the rest was a code set
+    assert encode(make_model(), photos, tmp_path / "more.npy").count == 23
 
 
 def test_two_encodes_of_one_output_do_not_meet(photos: Path, tmp_path: Path) -> None:
