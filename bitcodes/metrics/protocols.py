@@ -1,4 +1,4 @@
-"""What counts as relevant: the same class, or a shared label."""
+"""What counts as relevant: the same class, or a shared label; and which rows are a sample."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,11 @@ def relevance(query_labels: Labels, labels: Labels) -> NDArray[np.bool_]:
     if query_labels.ndim == 1:
         return np.asarray(query_labels[:, None] == labels)
     return np.asarray(query_labels.astype(np.float32) @ labels.astype(np.float32).T > 0)
+
+
+def spread_rows(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of `count` rows, spread evenly: of a list sorted by class, as many of each."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
 def _as_sets(classes: Labels, width: int, whose: str) -> NDArray[np.uint8]:

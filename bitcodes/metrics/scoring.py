@@ -20,6 +20,7 @@ from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.metrics.health import Health, code_health
 from bitcodes.metrics.intervals import bootstrap_intervals
 from bitcodes.metrics.modes import SearchModes
+from bitcodes.metrics.orders import OrderScores
 from bitcodes.metrics.protocols import Labels, labels_of
 from bitcodes.metrics.ranking import (
     Counts,
@@ -42,6 +43,9 @@ METRICS = ("map", *(f"map@{cutoff}" for cutoff in CUTOFFS))
 """The figures that can be the main one of a data set."""
 RANKS = (1, 10, 100, 1000)
 RADIUS = 2
+Sets = tuple[CodeSet, CodeSet]
+"""Queries and database."""
+
 PAGE = 10
 """How many results `search` shows by default: do the codes decide which?"""
 
@@ -85,10 +89,12 @@ class Evaluation(ShownAsHtml):
     """Origin of the codes, as far as known: files, fingerprint, run, data, protocol."""
     notes: tuple[str, ...]
     """What a reader of the figures should know, one sentence each."""
-    sets: tuple[CodeSet, CodeSet]
+    sets: Sets
     """The code sets: queries, database."""
     stages: SearchModes | None = None
     """The search modes compared, if requested."""
+    orders: OrderScores | None = None
+    """What each order is worth inside the classes, if requested."""
 
     def __repr__(self) -> str:
         return (
@@ -134,6 +140,7 @@ class Evaluation(ShownAsHtml):
             "tie_ranges": _json_ranges(self.tie_ranges),
             "classes": [{**vars(entry), "map": or_none(entry.map)} for entry in self.classes],
             "stages": None if self.stages is None else self.stages.to_dict(),
+            "orders": None if self.orders is None else self.orders.to_dict(),
             "codes": self.health.to_dict(),
             "notes": list(self.notes),
         }
@@ -356,7 +363,7 @@ def _query_digest(queries: CodeSet, query_labels: Labels) -> str:
 
 def _remove_pairs(
     pairs: NDArray[np.int64],
-    sets: tuple[CodeSet, CodeSet],
+    sets: Sets,
     labels: tuple[Labels, Labels],
     counts: tuple[Counts, Counts],
     measure: Measure,

@@ -13,6 +13,7 @@ from bitcodes.metrics.comparison import Difference, evaluation_name
 from bitcodes.metrics.compat import CompatFigure
 from bitcodes.metrics.health import Health
 from bitcodes.metrics.modes import RANKS, SearchModes
+from bitcodes.metrics.orders import NEIGHBOURS, OrderScores
 from bitcodes.metrics.scoring import PAGE, RADIUS, ClassScore, Evaluation
 from bitcodes.metrics.two_stage import POSITIONS, two_stage_radius
 from bitcodes.report.text import printable
@@ -22,6 +23,10 @@ _MOST_CLASSES = 40
 _CLASSES_SHOWN = 20
 _NONE = (math.nan, math.nan)
 FIGURE_COLUMNS = ("figure", "value", "95 % interval", "range of ties")
+ORDER_COLUMNS = (
+    *("order", "mAP", "copy@1", f"copy recall@{NEIGHBOURS}", f"in class@{NEIGHBOURS}"),
+    *(f"first {NEIGHBOURS} decided", "distinct codes"),
+)
 
 
 def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
@@ -35,6 +40,10 @@ def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
     if evaluation.stages is not None:
         yield Text()
         yield _mode_table(evaluation.stages)
+    if evaluation.orders is not None:
+        yield Text()
+        yield _order_table(evaluation.orders)
+        yield Text(orders_note(evaluation.orders), style="dim")
     if len(evaluation.classes) > 1:
         yield Text()
         yield from _class_table(evaluation.classes)
@@ -72,6 +81,10 @@ def comparison_tables(
         if evaluation.stages is not None:
             yield Text(f"\n{letter}", "bold")
             yield _mode_table(evaluation.stages)
+        if evaluation.orders is not None:
+            yield Text(f"\n{letter}", "bold")
+            yield _order_table(evaluation.orders)
+            yield Text(orders_note(evaluation.orders), style="dim")
     yield Text()
     for letter, evaluation in zip(letters, evaluations, strict=True):
         for note in (f"{health_text(evaluation.health)}.", *evaluation.notes):
@@ -168,6 +181,22 @@ def run_letters(evaluations: Sequence[Evaluation]) -> list[str]:
     return [chr(ord("A") + number) for number in range(len(evaluations))]
 
 
+def order_rows(orders: OrderScores) -> Iterator[tuple[str, ...]]:
+    """The texts of each order, for `ORDER_COLUMNS`."""
+    for score in orders.scores:
+        figures = score.map, score.copy_at_1, score.copy_recall, score.in_class, score.decided
+        yield score.name, *map(figure_text, figures), f"{score.distinct:,}"
+
+
+def orders_note(orders: OrderScores) -> str:
+    """What the figures of orders were measured with, in a sentence or two."""
+    return (
+        f"Copies: {counted(orders.originals, 'image')} of the database, each "
+        f"{', '.join(orders.changes[:-1])} and {orders.changes[-1]}. In class: "
+        f"{counted(orders.queries, 'query', 'queries')}, by the features of the built-in model."
+    )
+
+
 def class_rows(classes: Sequence[ClassScore]) -> tuple[Sequence[ClassScore], str]:
     """The classes to show, the lowest if there are very many, and a remark on the others."""
     if len(classes) <= _MOST_CLASSES:
@@ -192,6 +221,13 @@ def _mode_table(modes: SearchModes) -> Table:
         values = map(figure_text, mode.precision)
         speed = f"{mode.queries_per_second:,.0f}"
         table.add_row(mode.name, Text(figure_text(mode.map), "bold"), *values, speed)
+    return table
+
+
+def _order_table(orders: OrderScores) -> Table:
+    table = _table(*ORDER_COLUMNS)
+    for row in order_rows(orders):
+        table.add_row(*row)
     return table
 
 

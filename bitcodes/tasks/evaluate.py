@@ -2,16 +2,16 @@
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bitcodes.builtin import built_in_bits
-from bitcodes.callbacks import Progress
+from bitcodes.callbacks import Steps
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.columns import map_file, read_npy
 from bitcodes.codes.paths import escape
@@ -19,8 +19,9 @@ from bitcodes.documents import read_json
 from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.files import atomic_write, write_json_atomic
 from bitcodes.metrics.modes import score_modes
+from bitcodes.metrics.protocols import spread_rows
 from bitcodes.metrics.ranking import Floats
-from bitcodes.metrics.scoring import METRICS, Evaluation, led_by, score_code_sets
+from bitcodes.metrics.scoring import METRICS, Evaluation, Sets, led_by, score_code_sets
 from bitcodes.runs import MODEL_FILE, RUNS, data_folder, load_settings
 from bitcodes.sources.description import recorded_metric
 from bitcodes.tasks.labelled_data import (
@@ -34,12 +35,6 @@ from bitcodes.version import __version__
 from bitcodes.wording import counted
 
 # Encoding is imported only if images must be encoded: scoring stored codes needs no torch.
-
-Steps = Callable[[str], AbstractContextManager[Progress]]
-"""Description of a step -> a context that yields the function to call with its progress."""
-
-Sets = tuple[CodeSet, CodeSet]
-"""Queries and database."""
 
 _PARTS = ("queries", "database")
 _RECORD, _TWO_STAGE = "evaluated.json", "two_stage.npy"
@@ -55,6 +50,7 @@ def evaluate(
     database: CodeSet | Path | str | None = None,
     exclude_self: bool = False,
     stages: bool = False,
+    copies: int = 0,
     force: bool = False,
     device: str = "auto",
     batch_size: int = 64,
@@ -72,7 +68,9 @@ def evaluate(
 
     `exclude_self` leaves each query's own file out of its results. `force` allows code sets of
     different models. `stages` also compares the search modes on a sample of the queries: plain,
-    re-ranked and, for a run, asymmetric.
+    re-ranked and, for a run, asymmetric. `copies` also measures each order of results inside the
+    classes, with as many images of the database and as many queries: are copies of the images
+    found, and images that look like the query? It needs the images, and so a model.
 
     `progress` is called for each step, as `bitcodes.progress` is. Raises BitcodesError or a child
     of it if something is missing or does not fit together.
@@ -82,11 +80,22 @@ def evaluate(
             "the search modes are compared with each query's own file in the database: "
             "use --stages or --exclude-self, not both"
         )
+    if copies and (exclude_self or queries is not None or database is not None):
+        other = "--exclude-self" if exclude_self else "--queries and --database"
+        raise ConfigError(
+            f"--copies encodes copies of images of the database: name a run, without {other}"
+        )
     model = None
     if queries is None and database is None:
         model, images = run_and_data(run, data)
-        encode = partial(_encode, model, device, batch_size, workers, progress)
+        encode = partial(_encode, device, batch_size, workers, progress)
         result = _evaluate_run(model, images, exclude_self, encode)
+        if copies:
+            from bitcodes.tasks.order_trial import JUDGE, try_orders
+
+            judge = _encoded(JUDGE, images, encode).sets
+            orders = try_orders(result.sets, judge, model, copies, device, progress)
+            result = replace(result, orders=orders)
     elif queries is None or database is None:
         raise ConfigError("queries and database go together: name both code sets, or neither")
     elif run is not None or data is not None:
@@ -100,8 +109,7 @@ def evaluate(
 def _with_modes(evaluation: Evaluation, run: Path | str | None, device: str) -> Evaluation:
     """The evaluation with its search modes, for queries spread evenly over the list."""
     queries, database = evaluation.sets
-    count = min(queries.count, _MODE_QUERIES)
-    rows = np.linspace(0, queries.count - 1, count).round().astype(np.int64)
+    rows = spread_rows(queries.count, _MODE_QUERIES)
     outputs = None
     if run is not None:
         from bitcodes.models.encoding import encode_images
@@ -116,18 +124,24 @@ def _open(code_set: CodeSet | Path | str) -> CodeSet:
     return code_set if isinstance(code_set, CodeSet) else CodeSet.open(code_set)
 
 
-def _evaluate_run(
-    run: Path | str,
-    data: LabelledData,
-    exclude_self: bool,
-    encode: Callable[[Path, Path], tuple[Sets, str | None]],
-) -> Evaluation:
-    """Evaluate a run on data with labels; use what an earlier evaluation stored in the run.
+class _Encoded(NamedTuple):
+    """Queries and database of some data, encoded in a folder."""
 
-    `encode` makes the code sets of the lists in a folder in another, and says their protocol. A
-    record holds what identifies the model and the lists that the codes were made from. While these
-    are the same, neither the model nor torch is loaded. The slow two-stage scores are stored too,
-    with digests of their file and of the headers of the code sets.
+    folder: Path
+    sets: Sets
+    notes: list[str]
+    record: dict[str, Any]
+
+
+Encode = Callable[[Path | str, Path, Path], tuple[Sets, str | None]]
+"""Model, folder of the lists, folder to write to -> the code sets, and the lists' protocol."""
+
+
+def _encoded(run: Path | str, data: LabelledData, encode: Encode) -> _Encoded:
+    """Queries and database of the data, encoded by the model, or as an earlier call left them.
+
+    A record holds what identifies the model and the lists that the codes were made from. While
+    these are the same, neither the model nor torch is loaded.
     """
     folder, identity = _place(run, data)
     lists, notes = lists_of(data, folder)
@@ -141,10 +155,21 @@ def _evaluate_run(
     record = _read_record(folder / _RECORD)
     sets = _stored(folder) if record.get("made_from") == sources else None
     if sets is None:
-        sets, protocol = encode(lists, folder)
+        sets, protocol = encode(run, lists, folder)
         record = {"made_from": sources, "protocol": protocol}
         write_json_atomic(folder / _RECORD, record)
+    return _Encoded(folder, sets, notes, record)
 
+
+def _evaluate_run(
+    run: Path | str, data: LabelledData, exclude_self: bool, encode: Encode
+) -> Evaluation:
+    """Evaluate a run on data with labels; use what an earlier evaluation stored in the run.
+
+    The slow two-stage scores are stored too, with digests of their file and of the headers of the
+    code sets.
+    """
+    folder, sets, notes, record = _encoded(run, data, encode)
     headers = _digests(*(folder / f"{part}.json" for part in _PARTS))
     headers["bitcodes"] = __version__
     scores = folder / _TWO_STAGE
@@ -194,11 +219,11 @@ def _place(run: Path | str, data: LabelledData) -> tuple[Path, dict[str, str | N
 
 
 def _encode(
-    run: Path | str,
     device: str,
     batch_size: int,
     workers: int | None,
     progress: Steps | None,
+    run: Path | str,
     lists: Path,
     folder: Path,
 ) -> tuple[Sets, str | None]:
@@ -211,8 +236,9 @@ def _encode(
     model = load_encoder(run, device)
     make_place(folder)
     sets = []
+    whose = "" if built_in_bits(run) is None else " by the built-in model"
     for part, images in zip(_PARTS, (dataset.test, dataset.database), strict=True):
-        with progress(f"encoding {part}") if progress else nullcontext() as report:
+        with progress(f"encoding {part}{whose}") if progress else nullcontext() as report:
             code_set = encode(
                 model,
                 images,

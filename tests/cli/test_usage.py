@@ -96,9 +96,9 @@ def test_info_says_what_else_is_and_which_command_takes_it(
 NUMBERS = {
     "search": ("-k", "--radius", "--shortlist", "--workers", "--threads"),
     "encode": ("--batch-size", "--workers", "--bits"),
-    "evaluate": ("--batch-size", "--workers"),
     "duplicates": ("--radius", "--max-group", "--threads"),
     "serve": ("--port", "--threads"),
+    "evaluate": ("--copies", "--batch-size", "--workers"),
     "finetune": (
         *(
             "--bits",
