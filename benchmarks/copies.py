@@ -9,7 +9,6 @@ being the original's, it counts as one in their number. Runs are kept in data/co
 """
 
 import argparse
-import io
 import platform
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bitcodes.images.changes import cropped, mirrored, recompressed
 from bitcodes.images.decode import open_image
 from bitcodes.models.checkpoint import load_model
 from bitcodes.models.encoding import encode_images
@@ -32,34 +32,13 @@ from bitcodes.training import finetune
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def cropped(image: Image.Image) -> Image.Image:
-    """80 % of either side, from a corner: the copy shows 64 % of the picture."""
-    return image.crop((0, 0, round(0.8 * image.width), round(0.8 * image.height)))
-
-
 def reduced(image: Image.Image) -> Image.Image:
     """A quarter of either side."""
     return image.resize((max(1, image.width // 4), max(1, image.height // 4)))
 
 
-def recompressed(image: Image.Image) -> Image.Image:
-    """JPEG of quality 20."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=20)
-    return Image.open(buffer).convert("RGB")
-
-
-def mirrored(image: Image.Image) -> Image.Image:
-    """Left and right exchanged."""
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-
-
-CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "cropped": cropped,
-    "reduced": reduced,
-    "recompressed": recompressed,
-    "mirrored": mirrored,
-}
+CHANGES = {"cropped": cropped, "reduced": reduced, "recompressed": recompressed}
+CHANGES["mirrored"] = mirrored
 
 
 def main() -> None:

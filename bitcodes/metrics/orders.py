@@ -116,8 +116,15 @@ class OrderTrial:
         precision, decided = self._ranked(index, queries)
         own = recalls(index, database, copies, self.originals[:, None], (1, NEIGHBOURS))
         agreement = recalls(index, database, queries[self.asked], self.near, (NEIGHBOURS,))
-        figures = (precision, *own.T, *agreement.T, decided)
-        return OrderScore(name, *map(mean_over_queries, figures), len(np.unique(database, axis=0)))
+        return OrderScore(
+            name,
+            map=mean_over_queries(precision),
+            copy_at_1=mean_over_queries(own[:, 0]),
+            copy_recall=mean_over_queries(own[:, 1]),
+            in_class=mean_over_queries(agreement),
+            decided=mean_over_queries(decided),
+            distinct=len(np.unique(database, axis=0)),
+        )
 
     def _ranked(self, index: HammingIndex, queries: Codes) -> tuple[Floats, Floats]:
         """Average precision of each query (Q,), and whether its first items are decided (Q,)."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.datasets.class_folders import prepare_folder
-from bitcodes.errors import BitcodesError, ConfigError
+from bitcodes.errors import BitcodesError, ConfigError, DataError
 from bitcodes.runs import MODEL_FILE, set_latest
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import write_list
@@ -292,6 +292,56 @@ def test_stages_of_a_run_include_the_asymmetric_one(place: Path) -> None:
     assert (stages.queries, stages.shortlist) == (6, 1000)
     with pytest.raises(ConfigError, match="--stages or --exclude-self"):
         evaluate(stages=True, exclude_self=True)
+
+
+def test_copies_and_neighbours_of_each_order(place: Path) -> None:
+    from bitcodes.images.changes import CHANGES
+    from bitcodes.images.decode import open_image
+    from bitcodes.models.encoding import encode_images
+
+    done = evaluate(copies=4, workers=0)
+    orders = done.orders
+    assert orders is not None
+    assert (orders.originals, orders.queries) == (4, 4)
+    assert orders.changes == ("cropped", "blurred", "recompressed", "mirrored")
+    (score,) = orders.scores
+    assert score.map == pytest.approx(done.figures["map"])
+    assert score.decided == pytest.approx(done.figures["decided@10"])
+    assert score.distinct == done.health.distinct
+
+    database = CodeSet.open(place / "runs/tiny/evaluation/database.npy")
+    stored = np.unpackbits(database.codes, axis=1)
+    first = []
+    for change in CHANGES.values():
+        for row in (0, 6, 11, 17):
+            copy = change(open_image(database.absolute_path(row)))
+            bits = encode_images("runs/tiny", [copy]).outputs > 0
+            distances = (stored != bits).sum(axis=1)
+            nearest = np.flatnonzero(distances == distances.min()).tolist()
+            first.append((row in nearest) / len(nearest))
+    assert score.copy_at_1 == pytest.approx(np.mean(first))
+    assert score.copy_at_1 <= score.copy_recall <= 1
+
+    assert 0 < score.in_class <= 1
+    built_in = CodeSet.open(place / "runs/built-in-128/evaluation-tiny/database.npy")
+    assert list(built_in.paths) == list(database.paths)
+    by_built_in = evaluate("built-in", copies=4, workers=0).orders
+    assert by_built_in is not None
+    assert by_built_in.scores[0].name == "Hamming distance"
+
+
+def test_copies_need_a_model_and_the_images(place: Path) -> None:
+    evaluate(workers=0)
+    folder = place / "runs/tiny/evaluation"
+    sets = {"queries": folder / "queries.npy", "database": folder / "database.npy"}
+    with pytest.raises(ConfigError, match="name a run, without --queries and --database"):
+        evaluate(**sets, copies=4)
+    with pytest.raises(ConfigError, match="without --exclude-self"):
+        evaluate(exclude_self=True, copies=4)
+    evaluate("built-in", workers=0)
+    (place / "data/tiny/images/06.png").unlink()  # the first of the database
+    with pytest.raises(DataError, match=r"06.png: .*--copies changes images of the database"):
+        evaluate(copies=4, workers=0)
 
 
 def test_unreadable_images_are_mentioned(place: Path) -> None:
