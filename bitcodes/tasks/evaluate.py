@@ -128,6 +128,8 @@ class _Encoded(NamedTuple):
     """Queries and database of some data, encoded in a folder."""
 
     folder: Path
+    lists: Path
+    """The folder of the lists, and of dataset.json."""
     sets: Sets
     notes: list[str]
     record: dict[str, Any]
@@ -145,12 +147,6 @@ def _encoded(run: Path | str, data: LabelledData, encode: Encode) -> _Encoded:
     """
     folder, identity = _place(run, data)
     lists, notes = lists_of(data, folder)
-    metric = recorded_metric(lists, METRICS)
-    if metric is not None:
-        notes.append(
-            f"The main figure of this dataset is {metric.replace('map', 'mAP')}; published tables "
-            "count it as --compat deephash does."
-        )
     sources = {**identity, **_digests(*(lists / name for name in LIST_FILES))}
     record = _read_record(folder / _RECORD)
     sets = _stored(folder) if record.get("made_from") == sources else None
@@ -158,7 +154,7 @@ def _encoded(run: Path | str, data: LabelledData, encode: Encode) -> _Encoded:
         sets, protocol = encode(run, lists, folder)
         record = {"made_from": sources, "protocol": protocol}
         write_json_atomic(folder / _RECORD, record)
-    return _Encoded(folder, sets, notes, record)
+    return _Encoded(folder, lists, sets, notes, record)
 
 
 def _evaluate_run(
@@ -169,7 +165,13 @@ def _evaluate_run(
     The slow two-stage scores are stored too, with digests of their file and of the headers of the
     code sets.
     """
-    folder, sets, notes, record = _encoded(run, data, encode)
+    folder, lists, sets, notes, record = _encoded(run, data, encode)
+    metric = recorded_metric(lists, METRICS)
+    if metric is not None:
+        notes.append(
+            f"The main figure of this dataset is {metric.replace('map', 'mAP')}; published tables "
+            "count it as --compat deephash does."
+        )
     headers = _digests(*(folder / f"{part}.json" for part in _PARTS))
     headers["bitcodes"] = __version__
     scores = folder / _TWO_STAGE
