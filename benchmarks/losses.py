@@ -21,18 +21,21 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bitcodes.losses import LOSSES, LossName
+from bitcodes.metrics.unseen import UNSEEN_FIGURES
+from bitcodes.report.tables import describe
 from bitcodes.runs import CONFIG_FILE, LAST_MODEL_FILE, MODEL_FILE
 from bitcodes.settings import Settings, backbone_name
 from bitcodes.training.validation import kept_epoch
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BITCODES = [sys.executable, "-m", "bitcodes"]
-PROTOCOLS = ("full", "low-data", "low-data-54k", "unseen-1", "unseen-2", "unseen-3")
+PROTOCOLS = ("full", "low-data", "low-data-54k", "coarse", "unseen-1", "unseen-2", "unseen-3")
 
 
 @dataclass(frozen=True)
@@ -177,13 +180,11 @@ def report(cells: list[Cell]) -> str:
     for protocol, backbone in dict.fromkeys((cell.protocol, cell.backbone) for cell in cells):
         part = [cell for cell in cells if (cell.protocol, cell.backbone) == (protocol, backbone)]
         lines += ["", f"## {protocol}, {backbone}"]
-        lines += [
-            "",
-            "Tie-aware mAP over the whole ranking:",
-            "",
-            *table(part, lambda kept: figure_of(kept, "map")),
-        ]
-        lines += ["", "mAP@1000:", "", *table(part, lambda kept: figure_of(kept, "map@1000"))]
+        names = {"map": "Tie-aware mAP over the whole ranking", "map@1000": "mAP@1000"}
+        if protocol.startswith("unseen"):
+            names = {name: describe(name) for name in UNSEEN_FIGURES}
+        for name, title in names.items():
+            lines += ["", f"{title}:", "", *table(part, partial(figure_of, name=name))]
         lines += ["", "Minutes of training, and the epoch kept:", "", *table(part, time_of)]
     example = cells[0]
     lines += [

@@ -30,5 +30,5 @@ CopyKind = Literal["copy", "similar"]
 CompatName = Literal["deephash", "lin2015", "predecessor"]
 """Another project's way of counting figures."""
 
-Protocol = Literal["full", "low-data", "low-data-54k", "unseen"]
+Protocol = Literal["full", "low-data", "low-data-54k", "coarse", "unseen"]
 """How CIFAR-10 is divided."""

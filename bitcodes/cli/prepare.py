@@ -56,9 +56,9 @@ def cifar10(
         "How to divide the images. full: train on the 50,000 training images and search them; "
         "query with the 10,000 test images. low-data: per class, 100 of the 6,000 images are "
         "queries and 500 are for training; search all 59,000 images that are no queries. "
-        "low-data-54k: the same, but do not search the training images. unseen: train on 500 "
-        "images per class of seven classes; query and search the other three classes. Default: "
-        "full."
+        "low-data-54k: the same, but do not search the training images. coarse: as full, but "
+        "train on two classes, animals and vehicles. unseen: train on 500 images per class of "
+        "seven classes; query and search as full. Default: full."
     ),
     split: int | None = option(
         "With the protocol unseen: which three classes are not trained on. No class is in two "

@@ -31,7 +31,7 @@ from bitcodes.datasets.splits import hash_order
 from bitcodes.documents import parse_json
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
-from bitcodes.sources.description import DATASET_FILE, read_description
+from bitcodes.sources.description import DATASET_FILE, TRAIN_NAMES, UNSEEN, read_description
 from bitcodes.sources.lists import ImageList, parse_list, single_labels
 from bitcodes.sources.paths import quote_path
 from bitcodes.unpickle import Expected, RefusedPickle, unpickle
@@ -40,6 +40,7 @@ from bitcodes.wording import command, counted, either, shortened
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
 PER_CLASS = {"train": 5000, "test": 1000}
 LOW_DATA = {"train": 500, "test": 100}
+VEHICLES = ("airplane", "automobile", "ship", "truck")
 
 UNSEEN_SPLITS = (1, 2, 3)
 
@@ -69,10 +70,11 @@ def prepare_cifar10(
     queries, trains on 500 and searches all but the queries, 59,000; "low-data-54k" leaves the
     training images out of the database. SHA-256 of seed, class and index decides which ones. None
     keeps the lists of a source that has lists.
-    "unseen" trains on 500 images of each of seven classes, queries with the test images of the
-    other three and searches their training images: Sablayrolles et al., ICASSP 2017,
-    https://arxiv.org/abs/1609.06753. `split`, 1 (the default), 2 or 3, says which three; no class
-    is unseen in two splits.
+    "coarse" is "full", but trains on two classes, animals and vehicles.
+    "unseen" trains on 500 images of each of seven classes; queries and database are those of
+    "full", and "unseen_classes" in dataset.json names the other three classes: Sablayrolles et al.,
+    ICASSP 2017, https://arxiv.org/abs/1609.06753. `split`, 1 (the default), 2 or 3, says which
+    three; no class is unseen in two splits.
     Raises DataError for a source that is damaged, incomplete or not CIFAR-10.
     """
     out, source = Path(out), None if source is None else Path(source)
@@ -197,14 +199,15 @@ def _write_lists(
     unseen: list[str] = []
     if protocol == "unseen":
         settings["split"] = split or 1
-        unseen = unseen_classes(settings["split"])
-    divisions = {}
-    for name, pool in zip(CLASSES, _pools(folder, content), strict=True):
-        if name in unseen:  # queried and searched as in the full protocol
-            divisions[name] = {**_choose(pool, name, "full", seed), "train": []}
-        else:
-            divisions[name] = _choose(pool, name, settings["protocol"], seed)
-    return write_dataset(folder, divisions, settings)
+        settings[UNSEEN] = unseen = unseen_classes(settings["split"])
+    divisions = {
+        name: _choose(pool, name, settings["protocol"], seed)
+        for name, pool in zip(CLASSES, _pools(folder, content), strict=True)
+    }
+    for name in unseen:
+        divisions[name]["train"] = []
+    coarse = ["vehicle" if name in VEHICLES else "animal" for name in CLASSES]
+    return write_dataset(folder, divisions, settings, coarse if protocol == "coarse" else None)
 
 
 def unseen_classes(split: int) -> list[str]:
@@ -217,12 +220,14 @@ def _choose(
     pool: Mapping[str, list[str]], name: str, protocol: str, seed: int
 ) -> dict[str, list[str]]:
     """Divide the images of one class, in halves train and test, among the lists."""
-    if protocol == "full":
-        return {"train": pool["train"], "test": pool["test"], "database": pool["train"]}
-    is_unseen = protocol == "unseen"  # of which these classes are trained on, and no more
-    paths = pool["train"] if is_unseen else [*pool["train"], *pool["test"]]
+    full = {"train": pool["train"], "test": pool["test"], "database": pool["train"]}
+    if protocol in ("full", "coarse"):
+        return full
+    paths = pool["train"] if protocol == "unseen" else [*pool["train"], *pool["test"]]
     order = hash_order(seed, name, [str(index) for index in range(len(paths))])
-    queries = 0 if is_unseen else LOW_DATA["test"]
+    if protocol == "unseen":
+        return {**full, "train": [paths[i] for i in sorted(order[: LOW_DATA["train"]])]}
+    queries = LOW_DATA["test"]
     others = queries + LOW_DATA["train"]
     database = {"low-data": order[queries:], "low-data-54k": order[others:]}.get(protocol, [])
     division = {"train": order[queries:others], "test": order[:queries], "database": database}
@@ -256,7 +261,10 @@ def _labelled(folder: Path, content: _Content) -> Iterable[tuple[str, int]]:
             "`bitcodes prepare folder`"
         )
     labels: dict[str, int] = {}
-    for key, images in _own_lists(folder, content).items():
+    lists = _own_lists(folder, content)
+    if TRAIN_NAMES in _description(content):
+        del lists["train"]  # its labels are other classes
+    for key, images in lists.items():
         one_hot = images.labels
         classes = None if one_hot is None else single_labels(one_hot)
         if classes is None or one_hot is None or one_hot.shape[1] != len(CLASSES):
@@ -278,12 +286,22 @@ def _keep_lists(folder: Path, content: _Content, seed: int) -> dict[str, Any]:
     own = _own_lists(folder, content).items()
     lists = {key: (images.paths, images.labels) for key, images in own}
     settings = {"name": "cifar10", "protocol": "own lists", "seed": seed}
+    description = _description(content)
+    kept = {
+        key: description[key]
+        for key in ("protocol", "seed", "split", TRAIN_NAMES, UNSEEN)
+        if key in description
+    }
+    return write_lists(folder, lists, description.get("class_names", CLASSES), settings | kept)
+
+
+def _description(content: _Content) -> dict[str, Any]:
+    """What the dataset.json of a source says; nothing if it has none."""
     described = f"{content.source}/{DATASET_FILE}"
     description = parse_json(content.description or b"{}", Path(described), DataError)
     if not isinstance(description, dict):
         raise DataError(f"{described}: expected an object with names and values")
-    kept = {key: description[key] for key in ("protocol", "seed", "split") if key in description}
-    return write_lists(folder, lists, description.get("class_names", CLASSES), settings | kept)
+    return description
 
 
 def _own_lists(folder: Path, content: _Content) -> dict[str, ImageList]:

@@ -9,11 +9,11 @@ from typing import Any
 from bitcodes.datasets.changing import finish_change
 from bitcodes.errors import DataError
 from bitcodes.images.decode import IMAGE_SUFFIXES
-from bitcodes.sources.description import DATASET_FILE, read_description
+from bitcodes.sources.description import DATASET_FILE, TRAIN_LIST, TRAIN_NAMES, read_description
 from bitcodes.sources.lists import ImageList, read_list
 from bitcodes.wording import counted, quoted
 
-LIST_NAMES = {"train": "train.txt", "test": "test.txt", "database": "database.txt"}
+LIST_NAMES = {"train": TRAIN_LIST, "test": "test.txt", "database": "database.txt"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,6 +24,8 @@ class Dataset:
     test: ImageList
     database: ImageList
     class_names: tuple[str, ...]
+    train_class_names: tuple[str, ...]
+    """The same, unless training has classes of its own."""
     protocol: str | None
 
     def __repr__(self) -> str:
@@ -42,23 +44,35 @@ def read_dataset(folder: Path) -> Dataset:
     """
     check_lists(folder)
     lists = {key: read_list(folder / name) for key, name in LIST_NAMES.items()}
-    columns = [0 if part.labels is None else part.labels.shape[1] for part in lists.values()]
-    if len(set(columns)) > 1 or 0 in columns:
-        pairs = zip(LIST_NAMES.values(), columns, strict=True)
-        numbers = ", ".join(f"{name} has {number}" for name, number in pairs)
-        raise DataError(
-            f"{folder}: expected the same number of labels in all lists, found: {numbers}"
-        )
     description = read_description(folder) or {}
+    _check_labels(folder, lists, TRAIN_NAMES in description)
     _check_counts(folder, lists, description)
+    train = lists["train"].class_names
     # A list may miss a class and so have no names.
     names = {part.class_names for part in lists.values()} - {()}
+    if TRAIN_NAMES in description:
+        names -= {train}
+    class_names = names.pop() if len(names) == 1 else ()
     protocol = description.get("protocol")
     return Dataset(
         **lists,
-        class_names=names.pop() if len(names) == 1 else (),
+        class_names=class_names,
+        train_class_names=train if TRAIN_NAMES in description else class_names,
         protocol=protocol if isinstance(protocol, str) else None,
     )
+
+
+def _check_labels(folder: Path, lists: Mapping[str, ImageList], train_differs: bool) -> None:
+    """Raise DataError if lists have no labels, or other numbers of them."""
+    columns = {
+        key: 0 if part.labels is None else part.labels.shape[1] for key, part in lists.items()
+    }
+    alike = [number for key, number in columns.items() if key != "train" or not train_differs]
+    if len(set(alike)) > 1 or 0 in columns.values():
+        numbers = ", ".join(f"{LIST_NAMES[key]} has {number}" for key, number in columns.items())
+        raise DataError(
+            f"{folder}: expected the same number of labels in all lists, found: {numbers}"
+        )
 
 
 def _check_counts(

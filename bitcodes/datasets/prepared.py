@@ -14,7 +14,7 @@ from bitcodes.datasets.changing import changed_together, remove_left
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.errors import BitcodesError, DataError
 from bitcodes.files import check_folder_of, lock, write_json_atomic
-from bitcodes.sources.description import DATASET_FILE, read_description
+from bitcodes.sources.description import DATASET_FILE, TRAIN_NAMES, read_description
 from bitcodes.sources.lists import Labels, write_list
 from bitcodes.wording import as_utf8, counted
 
@@ -117,17 +117,26 @@ def _locked(out: Path) -> Iterator[Path]:
 
 
 def write_dataset(
-    folder: Path, classes: Mapping[str, Division], settings: Mapping[str, object]
+    folder: Path,
+    classes: Mapping[str, Division],
+    settings: Mapping[str, object],
+    trained_as: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Write train.txt, test.txt, database.txt and dataset.json, all or none; returns the last.
 
+    `trained_as` gives a name for each class under which it is trained on, if that is another one.
     Raises DataError if a query (test) is also in train or database, or if a list is empty.
     """
     lists = {}
+    names = {key: [*classes] for key in LIST_NAMES}
+    if trained_as is not None:
+        names["train"] = [*trained_as]
+        settings = {**settings, TRAIN_NAMES: [*dict.fromkeys(trained_as)]}
     for key in LIST_NAMES:
         parts = [division[key] for division in classes.values()]
-        numbers = [number for number, part in enumerate(parts) for _ in part]
-        lists[key] = [*chain(*parts)], one_hot(numbers, len(classes))
+        places = {name: place for place, name in enumerate(dict.fromkeys(names[key]))}
+        numbers = [places[name] for name, part in zip(names[key], parts, strict=True) for _ in part]
+        lists[key] = [*chain(*parts)], one_hot(numbers, len(places))
     return write_lists(folder, lists, [*classes], settings)
 
 

@@ -118,6 +118,10 @@ def describe(name: str, bits: int | None = None) -> str:
     names = {
         "map": "mAP, whole ranking",
         "map_class_bits": "mAP, class bits alone",
+        "map_unseen_among_unseen": "mAP, unseen classes among themselves",
+        "map_unseen_among_all": "mAP, unseen classes among all",
+        "map_seen_among_seen": "mAP, seen classes among themselves",
+        "map_seen_among_all": "mAP, seen classes among all",
         f"decided@{PAGE}": f"first {PAGE} decided by the codes",
         f"precision_within_{RADIUS}": f"precision within radius {RADIUS}",
         f"recall_within_{RADIUS}": f"recall within radius {RADIUS}",

@@ -69,7 +69,7 @@ def read_list(file: Path, root: Path | None = None, check_exists: bool = True) -
     """
     base = Path(file.parent if root is None else root).absolute()
     content = b"".join(file_lines(file)())
-    images = parse_list(content, str(file), base, recorded_names(file.parent))
+    images = parse_list(content, str(file), base, recorded_names(file))
     missing = _missing(images) if check_exists else []
     if missing:
         images = replace(images, paths=[_there(str(base), path) for path in images.paths])

@@ -266,7 +266,7 @@ def _open_one(
         return _open_folder(argument, full_path, all_files)
     if path.suffix.lower() in LIST_SUFFIXES:
         list_root = (path.parent if root is None else root).absolute()
-        names = recorded_names(path.parent)
+        names = recorded_names(path)
         return _list(ListStream(file_lines(path), str(path), list_root, names, labels))
     if is_archive(path.name):
         version = archive_version(full_path)

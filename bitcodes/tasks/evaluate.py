@@ -22,8 +22,9 @@ from bitcodes.metrics.modes import score_modes
 from bitcodes.metrics.protocols import spread_rows
 from bitcodes.metrics.ranking import Floats
 from bitcodes.metrics.scoring import METRICS, Evaluation, Sets, led_by, score_code_sets
+from bitcodes.metrics.unseen import with_unseen
 from bitcodes.runs import MODEL_FILE, RUNS, data_folder, load_settings
-from bitcodes.sources.description import recorded_metric
+from bitcodes.sources.description import recorded_metric, recorded_unseen
 from bitcodes.tasks.labelled_data import (
     LIST_FILES,
     LabelledData,
@@ -201,6 +202,8 @@ def _evaluate_run(
             np.save(file, result.scores["two_stage"])
         made_of = headers | _digests(scores)
         write_json_atomic(folder / _RECORD, {**record, "two_stage_of": made_of})
+    if unseen := recorded_unseen(lists):
+        result = with_unseen(result, unseen)
     return result if metric is None else led_by(result, metric)
 
 

@@ -12,7 +12,7 @@ from bitcodes.datasets.class_folders import prepare_folder
 from bitcodes.errors import ConfigError, ModelError
 from bitcodes.files import check_folder_of
 from bitcodes.settings import Settings
-from bitcodes.sources.description import recorded_names
+from bitcodes.sources.description import TRAIN_LIST, recorded_names
 from bitcodes.wording import as_utf8
 
 
@@ -63,7 +63,7 @@ def lists_of(run: Path, settings: Settings, resuming: bool, log: Note) -> Path:
     if contents(settings.data) == Contents.LISTS:
         return settings.data
     prepared = prepare_folder(settings.data, own)
-    for line in describe_classes(settings.data, recorded_names(own), own):
+    for line in describe_classes(settings.data, recorded_names(own / TRAIN_LIST), own):
         log(line)
     for note in prepared.notes:
         log(note)

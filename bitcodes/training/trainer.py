@@ -74,7 +74,7 @@ class Trainer:
         self.device = self.group.device(choose_device(settings.device))
         if self.device.type == "cpu":
             keep_freed_memory()
-        classes = self.dataset.class_names
+        classes = self.dataset.train_class_names
         self.learner = Learner(settings, classes, self.labels, self.device, self.group)
         rows = rows_of(self.labels, settings.val, settings.seed)
         self.train_rows, self.val_rows, self.ranked_rows = rows

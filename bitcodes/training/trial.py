@@ -74,7 +74,9 @@ class _Trial:
         self.settings, self.train, self.workers = settings, dataset.train, workers
         self.labels: NDArray[np.uint8] = dataset.train.labels
         self.device = choose_device(settings.device)
-        self.learner = Learner(settings, dataset.class_names, self.labels, self.device, Group())
+        self.learner = Learner(
+            settings, dataset.train_class_names, self.labels, self.device, Group()
+        )
         rows = rows_of(self.labels, settings.val, settings.seed)
         self.train_rows, self.val_rows, self.ranked_rows = rows
         self.batch_size = min(settings.batch_size, len(self.train_rows))

@@ -166,8 +166,9 @@ def test_unseen_classes(split: int | None, tmp_path: Path) -> None:
     )
     unseen = set(unseen_classes(split or 1))
     assert len(unseen) == 3
-    assert queries == dict.fromkeys(unseen, TEST)
-    assert database == dict.fromkeys(unseen, TRAIN)
+    assert done.description["unseen_classes"] == unseen_classes(split or 1)
+    assert queries == dict.fromkeys(CLASSES, TEST)
+    assert database == dict.fromkeys(CLASSES, TRAIN)
     assert train == dict.fromkeys(set(CLASSES) - unseen, 3)
     assert {path.split("/")[0] for path in dataset.train.paths} == {"train"}
     for name in set(CLASSES) - unseen:
@@ -176,13 +177,39 @@ def test_unseen_classes(split: int | None, tmp_path: Path) -> None:
         assert chosen == {f"train/{name}/{i:04}.jpg" for i in order[:3]}
 
 
+def test_coarse_classes_are_trained_on(tmp_path: Path) -> None:
+    out, source = tmp_path / "out", as_folder(tmp_path / "s", images())
+    done = prepare_cifar10(out, source, "coarse")
+    assert done.description["train_class_names"] == ["vehicle", "animal"]
+    dataset = read_dataset(out)
+    assert dataset.class_names == dataset.test.class_names == CLASSES
+    assert dataset.train_class_names == dataset.train.class_names == ("vehicle", "animal")
+    full = prepare_cifar10(tmp_path / "full", source)
+    assert full.description["counts"] == done.description["counts"]
+    for name in ("test.txt", "database.txt"):
+        assert (out / name).read_text() == (tmp_path / "full" / name).read_text()
+    vehicles = {"airplane", "automobile", "ship", "truck"}
+    for path, label in zip(dataset.train.paths, dataset.train.labels.tolist(), strict=True):
+        assert label == ([1, 0] if path.split("/")[1] in vehicles else [0, 1])
+    # It is a source too, as it is or in another protocol, also without class folders.
+    again = prepare_cifar10(tmp_path / "again", out)
+    assert again.description["train_class_names"] == ["vehicle", "animal"]
+    assert read_dataset(tmp_path / "again").train.labels.shape == (50, 2)
+    flat = tmp_path / "flat"
+    prepare_cifar10(flat, as_folder(tmp_path / "numbered", thulab()), "coarse")
+    other = prepare_cifar10(tmp_path / "other", flat, "full")
+    assert "train_class_names" not in other.description
+    assert read_dataset(tmp_path / "other").train.labels.shape == (50, 10)
+
+
 def test_the_splits_of_unseen_classes(tmp_path: Path) -> None:
     unseen = [name for split in cifar10.UNSEEN_SPLITS for name in unseen_classes(split)]
     assert len(set(unseen)) == 9
     out, source = tmp_path / "out", as_folder(tmp_path / "s", images())
     prepare_cifar10(out, source, "unseen", split=2)
     assert prepare_cifar10(out, source, "unseen").state == "unchanged"
-    assert prepare_cifar10(tmp_path / "copy", out).description["split"] == 2
+    copy = prepare_cifar10(tmp_path / "copy", out).description
+    assert (copy["split"], copy["unseen_classes"]) == (2, unseen_classes(2))
     with pytest.raises(DataError, match="split 2, not 3"):
         prepare_cifar10(out, source, "unseen", split=3)
     with pytest.raises(DataError, match="expected a split of 1, 2 or 3 with"):

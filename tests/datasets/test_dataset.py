@@ -58,6 +58,24 @@ def test_lists_of_a_data_folder_must_agree(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+def test_training_may_have_classes_of_its_own(tmp_path: Path) -> None:
+    make_dataset(tmp_path)
+    (tmp_path / "train.txt").write_text("a.png 1 0 0\nb.png 0 0 1\n")
+    names = {"class_names": ["cat", "dog"], "train_class_names": ["red", "green", "blue"]}
+    (tmp_path / "dataset.json").write_text(json.dumps(names))
+    dataset = read_dataset(tmp_path)
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.train_class_names == ("red", "green", "blue")
+    (tmp_path / "test.txt").write_text("c.png 0 1 0\n")
+    with pytest.raises(DataError, match=r"test.txt"):
+        read_dataset(tmp_path)
+    for key in ("train_class_names", "unseen_classes"):
+        for wrong in ("cat", [1], None):
+            (tmp_path / "dataset.json").write_text(json.dumps({**names, key: wrong}))
+            with pytest.raises(DataError, match=f'"{key}" to be a list of names'):
+                read_dataset(tmp_path)
+
+
 def test_a_folder_that_is_not_prepared_yet_says_how(tmp_path: Path) -> None:
     def message(folder: Path) -> str:
         with pytest.raises(DataError) as caught:

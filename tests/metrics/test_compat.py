@@ -53,6 +53,7 @@ def test_ap_over_hits_equals_every_order_enumerated(items: Items, k: int) -> Non
     assert high[0] == pytest.approx(max(scores))
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 50))
 def test_without_ties_the_two_projects_and_ours_agree(ranking: list[bool], k: int) -> None:
     total, relevant = histograms(list(enumerate(ranking)), len(ranking))

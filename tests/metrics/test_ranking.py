@@ -83,6 +83,7 @@ def test_hits_equal_every_order_enumerated(items: Items, k: int) -> None:
         assert np.isnan(recall)
 
 
+@settings(deadline=None)
 @given(small_databases, st.integers(0, FARTHEST))
 def test_within_a_radius_counts_the_ball(items: Items, radius: int) -> None:
     total, relevant = histograms(items)

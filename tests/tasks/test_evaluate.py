@@ -294,6 +294,22 @@ def test_stages_of_a_run_include_the_asymmetric_one(place: Path) -> None:
         evaluate(stages=True, exclude_self=True)
 
 
+def test_classes_that_training_has_not_seen(place: Path) -> None:
+    file = place / "data/tiny/dataset.json"
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps({**about, "unseen_classes": ["light"]}))
+    done = evaluate(workers=0)
+    for name, numbers in (("seen", [0]), ("unseen", [1])):
+        expected = np.isin(done.sets[0].labels, numbers)
+        found = ~np.isnan(done.scores[f"map_{name}_among_all"])
+        np.testing.assert_array_equal(found, expected)
+        # Its only class is all there is among themselves.
+        assert done.figures[f"map_{name}_among_{name}"] == pytest.approx(1)
+    file.write_text(json.dumps({**about, "unseen_classes": ["gray"]}))
+    with pytest.raises(DataError, match='"class_names" in "unseen_classes"; found \'gray\''):
+        evaluate(workers=0)
+
+
 def test_copies_and_neighbours_of_each_order(place: Path) -> None:
     from bitcodes.images.changes import CHANGES
     from bitcodes.images.decode import open_image

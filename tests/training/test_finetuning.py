@@ -297,6 +297,23 @@ def test_images_of_several_labels_and_of_none(tmp_path: Path, loss: str) -> None
     assert done.history[-1]["val_map"] > 0.5
 
 
+def test_training_on_classes_of_its_own(data: Path, tmp_path: Path) -> None:
+    """Trained on gray against colours, scored by all four colours."""
+    shutil.copytree(data, tmp_path / "coarse")
+    images = read_list(data / "train.txt")
+    assert images.labels is not None
+    is_gray = images.labels[:, 3:]
+    write_list(tmp_path / "coarse/train.txt", images.paths, np.hstack([1 - is_gray, is_gray]))
+    file = tmp_path / "coarse/dataset.json"
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps({**about, "train_class_names": ["colour", "gray"]}))
+    done = finetune(make_settings(tmp_path / "coarse"))
+    assert load_model(done.run).class_names == ("colour", "gray")
+    evaluation = evaluate("run", workers=0)
+    assert [entry.name for entry in evaluation.classes] == about["class_names"]
+    assert evaluation.figures["map"] > 0.25
+
+
 def test_a_batch_larger_than_the_dataset(data: Path) -> None:
     done = finetune(make_settings(data, batch_size=500))
     assert [line["step"] for line in done.history] == [1, 2, 3]
