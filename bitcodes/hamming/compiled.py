@@ -96,7 +96,7 @@ def _nearest(
     if threads == 1 or query_count * lanes.size < THREADED_FROM:
         if query_count < _SLICED_FROM:
             bounded = min(radius, measure.largest)
-            few = lanes, _rows(queries), k, bounded, room, measure.shifts
+            few = lanes, _rows(queries), k, bounded, room, measure.terms
             return cast(Keys, scan.nearest_of_few(*few))
         return search_alone(queries)
     if query_count >= _QUERIES * threads and code_count <= _FEW_CODES:
@@ -193,7 +193,7 @@ def _ranges(queries: Lanes, lanes: Lanes, ends: NDArray[np.int64], measure: Meas
     def count(some: slice, others: Histograms, relevant: Histograms) -> None:
         first, last = np.ascontiguousarray(ends[:, some])
         if measure.largest > _SLICED_COUNT_UP_TO:
-            arguments = _rows(queries[:, some]), first, last, others, relevant, measure.shifts
+            arguments = _rows(queries[:, some]), first, last, others, relevant, measure.terms
             counting.count_ranges(lanes, *arguments)
             return
         counting.count_ranges_sliced(
@@ -212,13 +212,13 @@ def _shared(
     queries: Lanes, lanes: Lanes, query_labels: Labels, labels: Labels, measure: Measure
 ) -> _Counter:
     """Counts codes; those that share a label with the query, (N, C) and (Q, C), are relevant."""
-    rows, words = _rows(queries), measure.shifts
+    rows, terms = _rows(queries), measure.terms
     masks = to_lanes(pack_bits(labels != 0), labels.shape[1])  # (V, N)
     query_masks = _rows(to_lanes(pack_bits(query_labels != 0), labels.shape[1]))  # (Q, V)
     label_words = (0,) * len(masks)
 
     def count(some: slice, others: Histograms, relevant: Histograms) -> None:
-        arguments = masks, query_masks[some], others, relevant, words, label_words
+        arguments = masks, query_masks[some], others, relevant, terms, label_words
         counting.count_shared(lanes, rows[some], *arguments)
 
     return count
@@ -238,8 +238,9 @@ class _Scan:
             counts=np.zeros(count, np.int64),
             nearer=np.zeros(count, np.int64),
             histograms=np.zeros((count if k else 0, measure.largest + 1), np.int32),
+            spans=np.zeros((count if k else 0, measure.largest // scan.SPAN + 1), np.int32),
         )
-        arguments: list[Any] = [_rows(queries), self._candidates, k, measure.shifts]
+        arguments: list[Any] = [_rows(queries), self._candidates, k, measure.terms]
         if count < _SLICED_FROM:
             self._scan: Callable[..., int] = scan.scan
         else:
@@ -306,7 +307,7 @@ def _patterns(queries: Lanes, places: NDArray[np.int64]) -> NDArray[np.uint16]:
 @cache
 def _places(measure: Measure) -> NDArray[np.int64]:
     """The planes of each part, and behind them the zero plane, up to a multiple of 3."""
-    zero = 64 * len(measure.shifts)
+    zero = 64 * measure.lane_count
     padded = [(places, np.full(-len(places) % 3, zero)) for places in measure.places]
     return np.concatenate([array for pair in padded for array in pair])
 

@@ -3,21 +3,35 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.codes.pack import pack_bits, split_codes, to_lanes
+from bitcodes.codes.pack import code_lanes, pack_bits, split_codes, to_lanes
 from bitcodes.codes.parts import Parts
 from bitcodes.errors import CodeSetError
 
 
 @cache
-def bit_places(bits: int) -> NDArray[np.int64]:
-    """Where the bits of a code lie in its lanes (K,): 64 times the word, and the place there."""
-    ones = to_lanes(pack_bits(np.ones((1, bits), np.bool_)), bits)  # (W, 1)
+def bit_places(bits: int, first: int = 0, stop: int | None = None) -> NDArray[np.int64]:
+    """Where the bits `first` to `stop` (default: all) of a code of `bits` bits lie in its lanes.
+
+    64 times the lane, and the place there; in the order of places.
+    """
+    some = np.zeros((1, bits), np.bool_)
+    some[:, first:stop] = True
+    ones = to_lanes(pack_bits(some), bits)  # (W, 1)
     return np.flatnonzero(ones >> np.arange(64, dtype=np.uint64) & np.uint64(1))
+
+
+class Term(NamedTuple):
+    """A term of a distance: popcount((lane ^ other lane) & mask) << shift."""
+
+    lane: int
+    mask: np.uint64
+    shift: int
 
 
 @dataclass(frozen=True)
@@ -71,21 +85,39 @@ class Measure:
         return [(self.bits - self.instance_bits, shift), (self.instance_bits, 0)]
 
     @cached_property
-    def shifts(self) -> tuple[int, ...]:
-        """The binary logarithm of the weight of each lane: a part begins with a lane of its own."""
-        return tuple(shift for bits, shift in self.parts for _ in range(-(-bits // 64)))
+    def lane_count(self) -> int:
+        """W, the lanes of a code: as many as plain codes of as many bits have."""
+        return code_lanes(self.bits)
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms whose sum is the distance: one for each lane that a part has bits in."""
+        terms = []
+        for places, (_, shift) in zip(self.places, self.parts, strict=True):
+            lanes, bits = np.divmod(places, 64)
+            for lane in np.unique(lanes):
+                ones = np.uint64(1) << bits[lanes == lane].astype(np.uint64)
+                terms.append(Term(int(lane), np.bitwise_or.reduce(ones), shift))
+        return tuple(terms)
 
     @cached_property
     def places(self) -> list[NDArray[np.int64]]:
         """Where the bits of each part lie in the lanes; see `bit_places`."""
-        starts = np.cumsum([0] + [-(-bits // 64) * 64 for bits, _ in self.parts])
-        return [
-            bit_places(bits) + start for (bits, _), start in zip(self.parts, starts, strict=False)
-        ]
+        sizes = [bits for bits, _ in self.parts]
+        if self._has_lanes_in_common:
+            first = sizes[0]
+            return [bit_places(self.bits, 0, first), bit_places(self.bits, first)]
+        starts = np.cumsum([0] + [64 * code_lanes(bits) for bits in sizes])
+        return [bit_places(bits) + start for bits, start in zip(sizes, starts, strict=False)]
+
+    @property
+    def _has_lanes_in_common(self) -> bool:
+        """Whether both parts have bits in one lane; if there is room, each has its own lanes."""
+        return sum(code_lanes(bits) for bits, _ in self.parts) > self.lane_count
 
     def lanes(self, codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
         """Arrange packed codes (N, B) for searching: (W, N) uint64; see `to_lanes`."""
-        if self.is_plain:
+        if self.is_plain or self._has_lanes_in_common:
             return to_lanes(codes, self.bits)
         (first, _), (second, _) = self.parts
         head, tail = split_codes(codes, self.bits, first)
@@ -102,7 +134,7 @@ class Measure:
 
     def between(self, codes: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The distances (N,) of packed codes (N, B) from others (N, B), row by row."""
-        return lane_distances(self.lanes(codes), self.lanes(others), self.shifts).astype(np.int64)
+        return lane_distances(self.lanes(codes), self.lanes(others), self.terms).astype(np.int64)
 
 
 def measure_of(code_set: CodeSet) -> Measure:
@@ -112,12 +144,12 @@ def measure_of(code_set: CodeSet) -> Measure:
 
 
 def lane_distances(
-    lanes: NDArray[np.uint64], others: NDArray[np.uint64], shifts: Sequence[int]
+    lanes: NDArray[np.uint64], others: NDArray[np.uint64], terms: Sequence[Term]
 ) -> NDArray[np.unsignedinteger]:
     """Distances of lanes (W, ...) and others (W, ...), whose shapes are broadcast."""
-    kind = np.uint32 if any(shifts) else np.uint16
+    kind = np.uint32 if any(term.shift for term in terms) else np.uint16
     total = np.zeros(np.broadcast_shapes(lanes.shape[1:], others.shape[1:]), kind)
-    for one, other, shift in zip(lanes, others, shifts, strict=True):
-        ones = np.bitwise_count(one ^ other)
+    for lane, mask, shift in terms:
+        ones = np.bitwise_count((lanes[lane] ^ others[lane]) & mask)
         total += ones.astype(kind) << shift if shift else ones
     return total

@@ -134,7 +134,7 @@ def _blocks(
             here = slice(top, min(top + height, queries.shape[1]))
             rows = slice(left, min(left + width, count))
             some = queries[:, here, None]  # (W, q, 1)
-            yield here, rows, lane_distances(some, lanes[:, None, rows], measure.shifts)
+            yield here, rows, lane_distances(some, lanes[:, None, rows], measure.terms)
 
 
 def equal_runs(lanes: Lanes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -13,19 +13,19 @@ _HISTOGRAM_BLOCK = 1 << 14
 
 
 @kernel
-def _count_rows(lanes, start, stop, queries, query, histogram, words):
+def _count_rows(lanes, start, stop, queries, query, histogram, terms):
     """Add the distances of codes `start` to `stop` to `histogram` (4, D), whose rows take turns.
 
     Turns keep an addition from waiting for the one before it to the same distance.
     """
     quarter = (stop - start) // 4
     for row in range(start, start + quarter):
-        histogram[0, distance_from(lanes, row, queries, query, words)] += 1
-        histogram[1, distance_from(lanes, row + quarter, queries, query, words)] += 1
-        histogram[2, distance_from(lanes, row + 2 * quarter, queries, query, words)] += 1
-        histogram[3, distance_from(lanes, row + 3 * quarter, queries, query, words)] += 1
+        histogram[0, distance_from(lanes, row, queries, query, terms)] += 1
+        histogram[1, distance_from(lanes, row + quarter, queries, query, terms)] += 1
+        histogram[2, distance_from(lanes, row + 2 * quarter, queries, query, terms)] += 1
+        histogram[3, distance_from(lanes, row + 3 * quarter, queries, query, terms)] += 1
     for row in range(start + 4 * quarter, stop):
-        histogram[0, distance_from(lanes, row, queries, query, words)] += 1
+        histogram[0, distance_from(lanes, row, queries, query, terms)] += 1
 
 
 @kernel
@@ -38,13 +38,13 @@ def _add(histogram, first, totals):
 
 
 @kernel
-def count_ranges(lanes, queries, first, last, others, relevant, words):
+def count_ranges(lanes, queries, first, last, others, relevant, terms):
     """Add histograms of relevant codes to `relevant` (Q, K + 1), of the others to `others`.
 
     The codes relevant to a query are `first[query]` to `last[query]`: sorted by class, relevance
     costs nothing.
     """
-    histogram = np.zeros((4, largest_distance(words) + 1), np.uint32)
+    histogram = np.zeros((4, largest_distance(terms) + 1), np.uint32)
     count = lanes.shape[1]
     for block in range(0, count, _HISTOGRAM_BLOCK):
         end = min(block + _HISTOGRAM_BLOCK, count)
@@ -52,10 +52,10 @@ def count_ranges(lanes, queries, first, last, others, relevant, words):
             left = min(max(first[query], block), end)
             right = min(max(last[query], left), end)
             if right > left:
-                _count_rows(lanes, left, right, queries, query, histogram, words)
+                _count_rows(lanes, left, right, queries, query, histogram, terms)
                 _add(histogram, 0, relevant[query])
-            _count_rows(lanes, block, left, queries, query, histogram, words)
-            _count_rows(lanes, right, end, queries, query, histogram, words)
+            _count_rows(lanes, block, left, queries, query, histogram, terms)
+            _count_rows(lanes, right, end, queries, query, histogram, terms)
             _add(histogram, 0, others[query])
 
 
@@ -116,12 +116,12 @@ def count_ranges_sliced(
 
 
 @kernel
-def count_shared(lanes, queries, labels, query_labels, others, relevant, words, label_words):
+def count_shared(lanes, queries, labels, query_labels, others, relevant, terms, label_words):
     """`count_ranges` where the relevant codes are those that share a label with the query.
 
     `labels` (V, N) and `query_labels` (Q, V) are uint64, a bit per label.
     """
-    distances = largest_distance(words) + 1
+    distances = largest_distance(terms) + 1
     # The histogram of the codes without a shared label, then that of those with one.
     histogram = np.zeros((4, 2 * distances), np.uint32)
     count = lanes.shape[1]
@@ -132,7 +132,7 @@ def count_shared(lanes, queries, labels, query_labels, others, relevant, words, 
                 shared = np.uint64(0)
                 for word in range(len(label_words)):
                     shared |= labels[word, row] & query_labels[query, word]
-                place = distance_from(lanes, row, queries, query, words)
+                place = distance_from(lanes, row, queries, query, terms)
                 if shared:
                     place += distances
                 histogram[row & 3, place] += 1

@@ -18,23 +18,28 @@ from bitcodes.hamming.plain import MISSING, ROW_BITS
 _PART = 64
 """Codes of a block that are looked at again at a time, if one of them may be near enough."""
 
+SPAN = 64
+"""Distances that a falling bound passes at once where no more than k codes lie below them."""
+
 
 @inlined_kernel
-def distance_from(lanes, row, queries, query, words):
-    """The distance of a code from a query; the items of `words` are the shifts of the words."""
+def distance_from(lanes, row, queries, query, terms):
+    """The distance of a code from a query: the sum of its `terms`."""
     place = np.uint64(row)  # signed, it could be negative, and a loop over it is not vectorised
     distance = 0
-    for word in range(len(words)):
-        distance += popcount(lanes[word, place] ^ queries[query, word]) << words[word]
+    for term in range(len(terms)):
+        lane, mask, shift = terms[term]
+        distance += popcount((lanes[lane, place] ^ queries[query, lane]) & mask) << shift
     return distance
 
 
 @inlined_kernel
-def largest_distance(words):
-    """A distance that no two codes exceed."""
+def largest_distance(terms):
+    """The largest distance of two codes."""
     largest = 0
-    for word in range(len(words)):
-        largest += 64 << words[word]
+    for term in range(len(terms)):
+        _, mask, shift = terms[term]
+        largest += popcount(mask) << shift
     return largest
 
 
@@ -51,6 +56,8 @@ class Candidates(NamedTuple):
     """(Q,) how many there are nearer than the bound, for the k nearest."""
     histograms: NDArray[np.int32]
     """(Q, D + 1) how many there were at each distance, for the k nearest."""
+    spans: NDArray[np.int32]
+    """(Q, D // SPAN + 1) the same for every SPAN distances: bounds fall far if parts are weighed."""
 
 
 @kernel
@@ -71,7 +78,7 @@ def _cut_back(query, k, bounds, keys, counts, nearer):
 @kernel
 def share_bounds(candidates, best):
     """Lower the bounds of `candidates` to `best` (Q,), those of all threads, and the other way."""
-    bounds, _, _, nearer, histograms = candidates
+    bounds, _, _, nearer, histograms, _ = candidates
     for query in range(len(best)):
         best[query] = min(best[query], bounds[query])
         # At the k-th distance of another thread, an earlier row can still win.
@@ -86,7 +93,7 @@ def sort_nearest(candidates, k):
 
     By counting distances, for candidates are in the order of rows already; few are compared.
     """
-    bounds, keys, counts, nearer, histograms = candidates
+    bounds, keys, counts, nearer, histograms, _ = candidates
     nearest = np.full((len(bounds), k), MISSING, np.int64)
     places = np.empty(histograms.shape[1] + 1, np.int64)
     for query in range(len(bounds)):
@@ -109,8 +116,23 @@ def sort_nearest(candidates, k):
     return nearest
 
 
+@inlined_kernel
+def _lower_bound(query, k, bounds, nearer, histograms, spans):
+    """Lower the bound of a query until fewer than k candidates are nearer."""
+    bound, count = bounds[query], nearer[query]
+    while count >= k:
+        span = bound // SPAN - 1
+        if bound % SPAN == 0 and count - spans[query, span] >= k:
+            bound -= SPAN
+            count -= spans[query, span]
+        else:
+            bound -= 1
+            count -= histograms[query, bound]
+    bounds[query], nearer[query] = bound, count
+
+
 @kernel
-def keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
+def keep(hits, size, query, k, bounds, keys, counts, nearer, histograms, spans):
     """Note the first `size` keys of `hits`; the bound falls as soon as k codes are nearer.
 
     (Candidates come one by one, for numba counts references to the arrays of a tuple at each use.)
@@ -125,52 +147,52 @@ def keep(hits, size, query, k, bounds, keys, counts, nearer, histograms):
         if k == 0:
             continue
         histograms[query, distance] += 1
+        spans[query, distance // SPAN] += 1
         nearer[query] += 1
-        while nearer[query] >= k:
+        if nearer[query] >= k:
             # The k-th is nearer than the bound; a later row at its distance loses against it.
-            bounds[query] -= 1
-            nearer[query] -= histograms[query, bounds[query]]
+            _lower_bound(query, k, bounds, nearer, histograms, spans)
         if counts[query] == keys.shape[1]:
             _cut_back(query, k, bounds, keys, counts, nearer)
 
 
 @inlined_kernel
-def _least(lanes, start, stop, queries, query, words):
+def _least(lanes, start, stop, queries, query, terms):
     """The least distance of the codes `start` to `stop`."""
-    least = largest_distance(words) + 1
+    least = largest_distance(terms) + 1
     for row in range(start, stop):
-        least = min(least, distance_from(lanes, row, queries, query, words))
+        least = min(least, distance_from(lanes, row, queries, query, terms))
     return least
 
 
 @inlined_kernel
-def _find_one_by_one(lanes, start, stop, queries, query, bound, hits, size, words):
+def _find_one_by_one(lanes, start, stop, queries, query, bound, hits, size, terms):
     """Add the keys of the codes `start` to `stop` below the bound to the `size` of `hits`."""
     for row in range(start, stop):
-        distance = distance_from(lanes, row, queries, query, words)
+        distance = distance_from(lanes, row, queries, query, terms)
         hits[size] = (distance << ROW_BITS) | row
         size += distance < bound
     return size
 
 
 @kernel
-def find(lanes, start, stop, queries, query, bound, hits, likely, words):
+def find(lanes, start, stop, queries, query, bound, hits, likely, terms):
     """Write the keys of the codes `start` to `stop` below the bound in `hits`; return how many.
 
     A tuple `likely` that is not empty tells that there are some: where there are none, one minimum
     of all is fastest.
     """
     size = 0
-    if len(likely) == 0 and _least(lanes, start, stop, queries, query, words) >= bound:
+    if len(likely) == 0 and _least(lanes, start, stop, queries, query, terms) >= bound:
         return size
     parts = (stop - start) // _PART
     for part in range(parts):
         first = start + part * _PART  # a part's length is known when it is compiled
-        if _least(lanes, first, first + _PART, queries, query, words) < bound:
+        if _least(lanes, first, first + _PART, queries, query, terms) < bound:
             last = first + _PART
-            size = _find_one_by_one(lanes, first, last, queries, query, bound, hits, size, words)
+            size = _find_one_by_one(lanes, first, last, queries, query, bound, hits, size, terms)
     first = start + parts * _PART
-    return _find_one_by_one(lanes, first, stop, queries, query, bound, hits, size, words)
+    return _find_one_by_one(lanes, first, stop, queries, query, bound, hits, size, terms)
 
 
 @kernel
@@ -198,8 +220,8 @@ def prefetch_block(lanes, block, part, parts):
 
 
 @kernel
-def _scan(lanes, start, stop, queries, candidates, k, likely, words):
-    bounds, keys, counts, nearer, histograms = candidates
+def _scan(lanes, start, stop, queries, candidates, k, likely, terms):
+    bounds, keys, counts, nearer, histograms, spans = candidates
     hits = np.empty(BLOCK, np.int64)
     for block in range(start, stop, BLOCK):
         if finished(k, bounds, keys, counts):
@@ -207,14 +229,14 @@ def _scan(lanes, start, stop, queries, candidates, k, likely, words):
         for query in range(len(queries)):
             prefetch_block(lanes, block + BLOCK, query, len(queries))
             end = min(block + BLOCK, stop)
-            size = find(lanes, block, end, queries, query, bounds[query], hits, likely, words)
+            size = find(lanes, block, end, queries, query, bounds[query], hits, likely, terms)
             if size:
-                keep(hits, size, query, k, bounds, keys, counts, nearer, histograms)
+                keep(hits, size, query, k, bounds, keys, counts, nearer, histograms, spans)
     return stop
 
 
 @kernel
-def scan(lanes, start, stop, queries, candidates, k, words):
+def scan(lanes, start, stop, queries, candidates, k, terms):
     """Keep the codes `start` to `stop` that are below the bounds of `candidates` there.
 
     With `k`, bounds fall to the k-th distance. With k = 0 they stay, and the scan ends early when
@@ -222,12 +244,12 @@ def scan(lanes, start, stop, queries, candidates, k, words):
     """
     # In no special order, a code is among the k nearest of the n so far in k of n cases.
     border = min(max(start, 2 * k * BLOCK), stop)
-    _scan(lanes, start, border, queries, candidates, k, (0,), words)
-    return _scan(lanes, border, stop, queries, candidates, k, (), words)
+    _scan(lanes, start, border, queries, candidates, k, (0,), terms)
+    return _scan(lanes, border, stop, queries, candidates, k, (), terms)
 
 
 @kernel
-def nearest_of_few(lanes, queries, k, radius, room, words):
+def nearest_of_few(lanes, queries, k, radius, room, terms):
     """The k least keys (Q, k) of few queries in one call, MISSING where there are fewer.
 
     For small searches, in which Python would take longer than the scan.
@@ -236,7 +258,8 @@ def nearest_of_few(lanes, queries, k, radius, room, words):
     bounds = np.full(count, radius + 1, np.int64)
     keys = np.empty((count, room), np.int64)
     counts, nearer = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    histograms = np.zeros((count, largest_distance(words) + 1), np.int32)
-    candidates = Candidates(bounds, keys, counts, nearer, histograms)
-    scan(lanes, 0, lanes.shape[1], queries, candidates, k, words)
+    histograms = np.zeros((count, largest_distance(terms) + 1), np.int32)
+    spans = np.zeros((count, histograms.shape[1] // SPAN + 1), np.int32)
+    candidates = Candidates(bounds, keys, counts, nearer, histograms, spans)
+    scan(lanes, 0, lanes.shape[1], queries, candidates, k, terms)
     return sort_nearest(candidates, k)

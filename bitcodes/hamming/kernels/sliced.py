@@ -44,7 +44,7 @@ def slice_block(lanes, start, planes, places, tables, first_group):
 
 
 @kernel
-def scan_sliced(lanes, start, stop, queries, candidates, k, words, slicing):
+def scan_sliced(lanes, start, stop, queries, candidates, k, terms, slicing):
     """`scan` for many queries; `slicing` is what `find_near` and `slice_block` need.
 
     Of that, `planes` and `tables` are scratch.
@@ -52,7 +52,7 @@ def scan_sliced(lanes, start, stop, queries, candidates, k, words, slicing):
     places, patterns, planes, tables, parts, columns = slicing
     highest = 1 << len(columns)  # the highest bound that the adders can tell
     near = np.zeros(WORDS, np.uint64)
-    bounds, keys, counts, nearer, histograms = candidates
+    bounds, keys, counts, nearer, histograms, spans = candidates
     hits = np.empty(BLOCK, np.int64)
     for block in range(start, stop, BLOCK):
         if finished(k, bounds, keys, counts):
@@ -68,7 +68,7 @@ def scan_sliced(lanes, start, stop, queries, candidates, k, words, slicing):
             size = 0
             if bound > highest or not whole:
                 end = min(block + BLOCK, stop)
-                size = find(lanes, block, end, queries, query, bound, hits, (0,), words)
+                size = find(lanes, block, end, queries, query, bound, hits, (0,), terms)
             elif find_near(tables, patterns, query, bound, near, parts, columns):
                 some = np.uint64(0)  # bit r: one of the codes 8 r to 8 r + 7
                 for word in near:
@@ -80,9 +80,9 @@ def scan_sliced(lanes, start, stop, queries, candidates, k, words, slicing):
                     while eight:
                         row = block + WORDS * place + lowest_one(eight)
                         eight &= eight - np.uint64(1)
-                        distance = distance_from(lanes, row, queries, query, words)
+                        distance = distance_from(lanes, row, queries, query, terms)
                         hits[size] = (distance << ROW_BITS) | row
                         size += 1
             if size:
-                keep(hits, size, query, k, bounds, keys, counts, nearer, histograms)
+                keep(hits, size, query, k, bounds, keys, counts, nearer, histograms, spans)
     return stop
