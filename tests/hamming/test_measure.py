@@ -82,6 +82,7 @@ def test_searches_equal_the_reference(
     bits, queries = draw_bits(rng, count, size), draw_bits(rng, 3, size)
     measure = Measure(size, instance_bits, weight)
     packed = pack_bits(bits)
+    assert len(measure.lanes(packed)) == measure.lane_count == -(-size // 64)  # as plain codes
     index: Index = HammingIndex(packed, size, measure=measure)
     if grouped:
         index = GroupedIndex(group_rows(packed, size), size, measure=measure)
