@@ -57,7 +57,7 @@ class Candidates(NamedTuple):
     histograms: NDArray[np.int32]
     """(Q, D + 1) how many there were at each distance, for the k nearest."""
     spans: NDArray[np.int32]
-    """(Q, D // SPAN + 1) the same for every SPAN distances: bounds fall far if parts are weighed."""
+    """(Q, D // SPAN + 1) the same for every SPAN distances: weighted, bounds fall far."""
 
 
 @kernel
