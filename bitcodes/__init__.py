@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bitcodes.tasks.encode import encode as encode
     from bitcodes.tasks.evaluate import evaluate as evaluate
     from bitcodes.tasks.search import search as search
+    from bitcodes.tasks.select import select as select
     from bitcodes.training.finetuning import finetune as finetune
 
     duplicates = find_duplicates
@@ -46,6 +47,7 @@ _PUBLIC = {
     "prepare_lists": "bitcodes.datasets.list_folders:prepare_lists",
     "progress": "bitcodes.cli.console:progress",
     "search": "bitcodes.tasks.search:search",
+    "select": "bitcodes.tasks.select:select",
 }
 __all__ = ["__version__", *_PUBLIC]
 

@@ -36,6 +36,7 @@ ALLOWED = {
     "info codes.npy": CODES,
     "search query.npy": CODES,
     "duplicates codes.npy": CODES,
+    "select codes.npy": CODES,
     "index codes.npy": WRITING,
     "merge codes.npy query.npy -o merged.npy": WRITING | {"PIL"},
     "search photo.png": IMAGES,

@@ -8,6 +8,7 @@ from bitcodes.metrics.comparison import Comparison
 from bitcodes.report.page import Thumbnails, as_html, render
 from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.results import SearchResults
+from bitcodes.tasks.select import Selection
 from bitcodes.wording import counted
 
 # More would make a page too large for a phone. Each page says what it leaves out.
@@ -65,6 +66,22 @@ def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> s
         images_per_group=per_group,
         notes=[f"Smaller groups that are not shown: {hidden:,}."] if hidden else [],
         thumbnail=Thumbnails(image.file for _, group in groups for image in group[:per_group]),
+        pixels=_PIXELS,
+    )
+
+
+@page.register
+def selection_page(selection: Selection, title: str = "Selected images") -> str:
+    """A page with the images of a selection as thumbnails, in their order."""
+    images = selection.images[:MAX_IMAGES]
+    hidden = len(selection.images) - len(images)
+    return render(
+        "selection.html",
+        title=title,
+        selection=selection,
+        images=images,
+        notes=[f"Not shown: {counted(hidden, 'more image')}."] if hidden else [],
+        thumbnail=Thumbnails(image.file for image in images),
         pixels=_PIXELS,
     )
 

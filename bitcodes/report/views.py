@@ -26,6 +26,7 @@ from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
 from bitcodes.tasks.results import Encoded, QueryResult, SearchResults, damage_in_words
+from bitcodes.tasks.select import Selection
 from bitcodes.wording import CONTROLS, counted
 
 _SKIPPED_SHOWN, _DAMAGES_SHOWN = 5, 10
@@ -142,6 +143,27 @@ heading.register(Duplicates, Duplicates.describe)
 @remarks.register
 def _(result: Duplicates) -> Iterable[str]:
     return result.notes
+
+
+@tables.register
+def _(selection: Selection) -> Iterator[RenderableType]:
+    yield Text(selection.describe(), style="dim")
+    table = _table(_number("number"), _number("distance"))
+    for number, image in enumerate(selection.images, 1):
+        name = path_from_here(image.path, image.file)
+        distance = "" if image.distance is None else f"{image.distance}"
+        table.add_row(f"{number}", distance, linked(name, image.file))
+    yield Text()
+    yield table
+
+
+@lines.register
+def _(selection: Selection) -> Iterator[str]:
+    for image in selection.images:
+        yield _line(path_from_here(image.path, image.file))
+
+
+heading.register(Selection, Selection.describe)
 
 
 @tables.register

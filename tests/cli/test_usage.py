@@ -118,6 +118,7 @@ NUMBERS = {
     "prepare cifar10": ("--split", "--seed"),
     "prepare folder": ("--queries", "--train", "--seed"),
     "prepare demo": ("--seed",),
+    "select": ("-n",),
 }
 
 
@@ -167,6 +168,7 @@ OUTPUTS = (
     ("search", "photos/00.png", "--html", "none/x.html"),
     ("search", "photos/00.png", "--copy-to", "none/x"),
     ("duplicates", "--html", "none/x.html"),
+    ("select", "--html", "none/x.html"),
     ("evaluate", "--queries", "codes.npy", "--database", "codes.npy", "--report", "none/x.html"),
     ("evaluate", "--queries", "codes.npy", "--database", "codes.npy", "--plots", "none/x"),
     ("export", "none/x.onnx"),
