@@ -32,3 +32,6 @@ CompatName = Literal["deephash", "lin2015", "predecessor"]
 
 Protocol = Literal["full", "low-data", "low-data-54k", "coarse", "unseen"]
 """How CIFAR-10 is divided."""
+
+TableFormat = Literal["table", "markdown", "latex", "csv"]
+"""How a table of runs is printed: for a terminal, or as text for a document or a program."""

@@ -1,9 +1,12 @@
 """`bitcodes evaluate`: retrieval figures of runs, or of two stored code sets."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-from bitcodes.choices import CompatName
+import typer
+
+from bitcodes.choices import CompatName, TableFormat
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
@@ -16,6 +19,19 @@ from bitcodes.cli.options import (
     output,
     page,
 )
+from bitcodes.errors import ConfigError
+
+
+def _columns(text: str | None) -> str | None:
+    """The value of --columns, names with commas; raises BadParameter unless columns have them."""
+    if text is not None:
+        from bitcodes.report.run_table import check_columns
+
+        try:
+            check_columns(text.split(","))
+        except ConfigError as error:
+            raise typer.BadParameter(str(error)) from None
+    return text
 
 
 def evaluate(
@@ -65,6 +81,18 @@ def evaluate(
         "precision at k, distances, mAP by class, and the use of the bits.",
         callback=output,
     ),
+    table_format: TableFormat | None = option(
+        "Print a table with a row per run: for a terminal, or as text in Markdown, LaTeX or CSV. "
+        "Default: a table for several runs, and all figures of a single one.",
+        "--format",
+    ),
+    columns: str | None = option(
+        "Columns of that table, with commas: run, data, protocol, backbone, loss, bits, queries, "
+        "database, and figures by their names in --json. FIGURE_interval and FIGURE_difference "
+        "are its 95 % interval and its difference from the first run.",
+        metavar="NAME,...",
+        callback=_columns,
+    ),
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = 64,
     workers: WorkersOption = None,
@@ -77,6 +105,7 @@ def evaluate(
 
     ```
     bitcodes evaluate
+    bitcodes evaluate runs/* --format latex
     bitcodes evaluate runs/first built-in --report compared.html
     bitcodes evaluate --queries queries.npy --database codes.npy
     ```
@@ -89,13 +118,17 @@ def evaluate(
     arbitrary, so each figure is the mean over all possible orders. docs/metrics.md defines every
     figure.
     """
-    from bitcodes.cli.console import progress
+    if json and (table_format or columns):
+        raise typer.BadParameter("it goes without --format and --columns", param_hint="--json")
+    from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show
     from bitcodes.metrics.comparison import compare
     from bitcodes.report import evaluation_views  # noqa: F401 - for `show`
+    from bitcodes.report.run_table import RunTable
     from bitcodes.tasks import evaluate as task
+    from bitcodes.tasks.several_runs import several_runs
 
-    sources: list[str | None] = [*(runs or []), *([run] if run else [])]
+    sources: Sequence[str | None] = several_runs([*(runs or []), *([run] if run else [])], note)
     evaluations = [
         task.evaluate(
             source,
@@ -118,10 +151,17 @@ def evaluate(
         # It would warn of a home folder that is read-only, where it cannot keep a list of fonts.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if plots is not None:
-        from bitcodes.cli.console import note
         from bitcodes.report.plots import FORMATS, write_plots
 
         files = write_plots(result.evaluations, plots)
         names = ", ".join(dict.fromkeys(file.stem for file in files))
         note(f"{plots}: {names}; each as {', '.join(FORMATS)}")
-    show(result, json=json, html=report)
+    if report is not None:
+        from bitcodes.cli.browser import write_and_open
+
+        write_and_open(result, report, open_page=False)
+    if table_format is not None or columns is not None:
+        chosen = () if columns is None else columns.split(",")
+        show(RunTable.of(result, chosen, table_format or "table"))
+    else:
+        show(result, json=json)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from bitcodes.metrics.ranking import (
     hits_at,
     mean_over_queries,
     or_none,
+    precision_recall_curve,
     precision_within,
     recall_within,
 )
@@ -48,6 +49,14 @@ Sets = tuple[CodeSet, CodeSet]
 
 PAGE = 10
 """How many results `search` shows by default: do the codes decide which?"""
+_POINTS = 120  # of curves
+FIGURES = (
+    *("map", *(f"map@{cutoff}" for cutoff in CUTOFFS)),
+    *(f"precision@{rank}" for rank in RANKS),
+    *(f"decided@{PAGE}", "map_class_bits"),
+    *(f"precision_within_{RADIUS}", f"recall_within_{RADIUS}", "two_stage"),
+)
+"""The names of all figures; an evaluation has those that its codes and features allow."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,20 @@ class ClassScore:
     name: str
     queries: int
     map: float
+
+
+class Curves(NamedTuple):
+    """Mean precision and mean recall over the queries after each of some ranks, all (R,)."""
+
+    ranks: NDArray[np.int64]
+    precision: Floats
+    recall: Floats
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """A JSON-ready form."""
+        means = {"precision": self.precision, "recall": self.recall}
+        values = {name: list(map(or_none, mean.tolist())) for name, mean in means.items()}
+        return {"ranks": self.ranks.tolist(), **values}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +148,15 @@ class Evaluation(ShownAsHtml):
         intervals = bootstrap_intervals(np.stack(list(self.scores.values()), axis=1)).tolist()
         return {name: (low, high) for name, (low, high) in zip(self.scores, intervals, strict=True)}
 
+    @cached_property
+    def curves(self) -> Curves:
+        """Mean precision and mean recall at up to 120 ranks, evenly spread over their logarithms.
+
+        NaN if nothing in the database is relevant to any query.
+        """
+        ranks = np.unique(np.geomspace(1, self.database, _POINTS).round().astype(np.int64))
+        return Curves(ranks, *precision_recall_curve(self.total, self.relevant, ranks.tolist()))
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready summary, with None for figures that do not exist."""
         return {
@@ -138,6 +170,7 @@ class Evaluation(ShownAsHtml):
             "figures": {name: or_none(value) for name, value in self.figures.items()},
             "intervals": _json_ranges(self.intervals),
             "tie_ranges": _json_ranges(self.tie_ranges),
+            "curves": self.curves.to_dict(),
             "classes": [{**vars(entry), "map": or_none(entry.map)} for entry in self.classes],
             "stages": None if self.stages is None else self.stages.to_dict(),
             "orders": None if self.orders is None else self.orders.to_dict(),

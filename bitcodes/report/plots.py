@@ -24,7 +24,6 @@ from numpy.typing import ArrayLike
 
 from bitcodes.errors import BitcodesError
 from bitcodes.files import check_folder_of
-from bitcodes.metrics.ranking import precision_recall_curve
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.report.tables import class_rows, run_letters, run_names
 from bitcodes.report.text import printable
@@ -38,7 +37,6 @@ INK, QUIET, GRID, GREY = "#1a1a1a", "#4d4d4d", "#dddddd", "#969696"
 
 _LINES = ("-", (0, (4, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1, 1.2)))
 _WIDTH, _HEIGHT = 3.4, 2.35  # inches
-_POINTS = 120
 _BIT_STEPS = (1, 2, 4, 8, 10)
 _LONGEST_NAME = 44
 _LONGEST_CLASS_NAME = 32
@@ -233,14 +231,10 @@ def _curves(
     """A line for each run: mean precision over the rank, or over mean recall."""
     figure, (axes,) = _figure()
     for number, evaluation in enumerate(evaluations):
-        ranks = np.geomspace(1, evaluation.database, _POINTS).round().astype(int)
-        ranks = np.unique(ranks)
-        precision, recall = precision_recall_curve(
-            evaluation.total, evaluation.relevant, ranks.tolist()
-        )
+        curves = evaluation.curves
         axes.plot(
-            ranks if over_ranks else recall,
-            precision,
+            curves.ranks if over_ranks else curves.recall,
+            curves.precision,
             color=_colour(number),
             linestyle=_LINES[number % len(_LINES)],
             solid_capstyle="round",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,7 @@ def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
     for name, value, *ranges in figure_rows(evaluation):
         table.add_row(name, Text(value, "bold"), *ranges)
     yield table
-    if evaluation.stages is not None:
-        yield Text()
-        yield _mode_table(evaluation.stages)
-    if evaluation.orders is not None:
-        yield Text()
-        yield _order_table(evaluation.orders)
-        yield Text(orders_note(evaluation.orders), style="dim")
+    yield from order_tables(evaluation)
     if len(evaluation.classes) > 1:
         yield Text()
         yield from _class_table(evaluation.classes)
@@ -60,39 +55,15 @@ def evaluation_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
     )
 
 
-def comparison_tables(
-    evaluations: Sequence[Evaluation], differences: Sequence[dict[str, Difference]]
-) -> Iterable[RenderableType]:
-    """Evaluations side by side; `differences` are those of the others from the first."""
-    letters = run_letters(evaluations)
-    for letter, evaluation in zip(letters, evaluations, strict=True):
-        yield Text.assemble((letter, "bold"), "  ", "; ".join(reversed(heading(evaluation))))
-    others = (column for x in letters[1:] for column in (x, f"{x} - A, 95 % interval"))
-    table = _table("figure", "A", *others)
-    for name in evaluations[0].scores:
-        cells = [Text(figure_text(evaluations[0].figures[name]), "bold")]
-        for evaluation, by_name in zip(evaluations[1:], differences, strict=True):
-            cells.append(Text(figure_text(evaluation.figures.get(name, math.nan)), "bold"))
-            cells.append(_difference(by_name[name]) if name in by_name else Text())
-        table.add_row(describe(name), *cells)
-    yield Text()
-    yield table
-    for letter, evaluation in zip(letters, evaluations, strict=True):
-        if evaluation.stages is not None:
-            yield Text(f"\n{letter}", "bold")
-            yield _mode_table(evaluation.stages)
-        if evaluation.orders is not None:
-            yield Text(f"\n{letter}", "bold")
-            yield _order_table(evaluation.orders)
-            yield Text(orders_note(evaluation.orders), style="dim")
-    yield Text()
-    for letter, evaluation in zip(letters, evaluations, strict=True):
-        for note in (f"{health_text(evaluation.health)}.", *evaluation.notes):
-            yield Text.assemble((letter, "bold"), "  ", printable(note))
-    yield Text(
-        "Differences are means over the same queries, coloured if the interval excludes zero.",
-        style="dim",
-    )
+def order_tables(evaluation: Evaluation) -> Iterable[RenderableType]:
+    """The search modes and the orders compared, if any."""
+    if evaluation.stages is not None:
+        yield Text()
+        yield _mode_table(evaluation.stages)
+    if evaluation.orders is not None:
+        yield Text()
+        yield _order_table(evaluation.orders)
+        yield Text(orders_note(evaluation.orders), style="dim")
 
 
 def compat_table(title: str, figures: Sequence[CompatFigure]) -> Table:
@@ -160,14 +131,25 @@ def health_text(health: Health) -> str:
 
 def heading(evaluation: Evaluation) -> list[str]:
     """What was evaluated, in a few short lines."""
+    sizes, *others = setting(evaluation)
+    run = evaluation.about.get("run")
+    lines = [
+        f"{sizes}, {counted(evaluation.bits, 'bit')}",
+        *([] if run is None else [f"run {run}"]),
+    ]
+    return [*map(printable, lines), *others]
+
+
+def setting(evaluation: Evaluation) -> list[str]:
+    """What a model was evaluated on, in a few short lines."""
     about = evaluation.about
     lines = [
         f"{counted(evaluation.queries, 'query', 'queries')} against "
-        f"{counted(evaluation.database, 'image')}, {counted(evaluation.bits, 'bit')}"
+        f"{counted(evaluation.database, 'image')}"
     ]
     if about.get("run") is not None:
         protocol = f" (protocol {about['protocol']})" if about.get("protocol") else ""
-        lines += [f"run {about['run']}", f"data {about['data']}{protocol}"]
+        lines.append(f"data {about['data']}{protocol}")
     elif about.get("query_codes") is not None:
         lines += [f"queries {about['query_codes']}", f"database {about['database_codes']}"]
     return [printable(line) for line in lines]
@@ -181,8 +163,10 @@ def run_names(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def run_letters(evaluations: Sequence[Evaluation]) -> list[str]:
-    """A letter for each, to head the columns of a comparison."""
-    return [chr(ord("A") + number) for number in range(len(evaluations))]
+    """A letter for each, to head the columns of a comparison; after Z come AA, AB and so on."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    several = map("".join, chain(alphabet, product(alphabet, repeat=2)))
+    return list(islice(several, len(evaluations)))
 
 
 def order_rows(orders: OrderScores) -> Iterator[tuple[str, ...]]:
@@ -210,11 +194,19 @@ def class_rows(classes: Sequence[ClassScore]) -> tuple[Sequence[ClassScore], str
     return lowest, f"The {len(lowest)} lowest of {len(classes):,} classes; --json lists them all."
 
 
+def plain_table(names: Sequence[str], are_numbers: Sequence[bool]) -> Table:
+    """A table without lines; columns of numbers stand at their right."""
+    columns = (
+        Column(name, justify="right" if right else "left", overflow="fold")
+        for name, right in zip(names, are_numbers, strict=True)
+    )
+    look: Any = {"box": None, "pad_edge": False, "header_style": "bold", "padding": (0, 2, 0, 0)}
+    return Table(*columns, **look)
+
+
 def _table(first: str, *numbers: str) -> Table:
     """A table without lines: a column of names, then columns of numbers."""
-    columns = (Column(name, justify="right") for name in numbers)
-    look: Any = {"box": None, "pad_edge": False, "header_style": "bold", "padding": (0, 2, 0, 0)}
-    return Table(first, *columns, **look)
+    return plain_table([first, *numbers], [False] + [True] * len(numbers))
 
 
 def _mode_table(modes: SearchModes) -> Table:
@@ -244,8 +236,3 @@ def _class_table(classes: Sequence[ClassScore]) -> Iterable[RenderableType]:
     yield table
     if remark:
         yield Text(remark)
-
-
-def _difference(difference: Difference) -> Text:
-    style = ("green" if difference.low > 0 else "red") if difference.clear else ""
-    return Text(difference_text(difference), style)

@@ -183,6 +183,7 @@ def _evaluate_run(
         about={
             "run": escape(str(run)),
             "data": escape(str(data.named)),
+            "loss": None if isinstance(run, str) else str(load_settings(run).loss),
             "protocol": said if isinstance(said := record.get("protocol"), str) else None,
         },
         notes=[
