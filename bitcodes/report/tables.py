@@ -77,10 +77,20 @@ def compat_table(title: str, figures: Sequence[CompatFigure]) -> Table:
 
 def figure_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str, str]]:
     """The texts of each figure, for `FIGURE_COLUMNS`."""
-    for name, value in evaluation.figures.items():
+    for name in figures_within(evaluation):
+        value = evaluation.figures[name]
         interval, ties = evaluation.intervals[name], evaluation.tie_ranges.get(name, _NONE)
         title = describe(name, evaluation.class_bits)
         yield title, figure_text(value), range_text(interval), range_text(ties)
+
+
+def figures_within(evaluation: Evaluation) -> list[str]:
+    """The figures to show: without those at a rank that the database does not reach.
+
+    Such a mAP is that of the whole ranking, and there is no such precision.
+    """
+    ranks = {name: int(name.partition("@")[2] or 0) for name in evaluation.scores}
+    return [name for name, rank in ranks.items() if rank < evaluation.database]
 
 
 def describe(name: str, bits: int | None = None) -> str:

@@ -15,15 +15,16 @@ def several_runs(names: Sequence[str], log: Note) -> list[str]:
     Folders without a model of finetune are left out if others are named, and `log` is told: code
     sets of the built-in model lie in runs/ too. Raises ConfigError if no run is left.
     """
-    runs = {_place(name): name for name in reversed(names)}  # of several names, the first
-    kept = [name for name in names if runs[_place(name)] == name]
-    if len(names) == 1:
-        return kept
-    reasons = {name: _lack(name) for name in kept}
+    if len(names) < 2:
+        return list(names)
+    runs: dict[object, str] = {}
+    for name in names:
+        runs.setdefault(_place(name), name)
+    reasons = {name: _lack(name) for name in runs.values()}
     for name, reason in reasons.items():
         if reason is not None:
             log(f"{name} left out: {reason}")
-    if not (kept := [name for name in kept if reasons[name] is None]):
+    if not (kept := [name for name, reason in reasons.items() if reason is None]):
         raise ConfigError("none of these folders holds a run; train one with `bitcodes finetune`")
     return kept
 

@@ -104,6 +104,24 @@ def test_plots_are_written_and_named(
     assert "cannot make the folder" in capsys.readouterr().err
 
 
+def test_tables_in_formats(stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    queries, database = stored
+    sets = ("--queries", queries, "--database", database)
+    assert run(*sets, "--format", "csv", "--columns", "bits,map") == 0
+    names, values = capsys.readouterr().out.splitlines()
+    assert (names, values[:6]) == ("bits,map", "16,0.9")
+    assert run(*sets, "--columns", "bits,map", "--report", queries.with_name("page.html")) == 0
+    shown = capsys.readouterr()
+    assert shown.out.split()[:3] == ["bits", "mAP", "16"] and "page.html" in shown.err
+
+    assert run(*sets, "--columns", "bits,mpa") == 2
+    assert "found 'mpa'; did you mean map?" in capsys.readouterr().err
+    assert run(*sets, "--format", "json") == 2
+    assert "expected table, markdown, latex or csv; found 'json'" in capsys.readouterr().err
+    assert run(*sets, "--format", "csv", "--json") == 2
+    assert "--json: it goes without --format and --columns" in capsys.readouterr().err
+
+
 def test_wrong_use_is_explained(
     stored: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
