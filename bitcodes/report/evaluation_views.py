@@ -12,7 +12,7 @@ from bitcodes.report.run_table import RunTable, as_printed
 from bitcodes.report.tables import (
     compat_table,
     evaluation_tables,
-    mode_table,
+    order_tables,
     run_names,
     setting,
 )
@@ -42,9 +42,10 @@ def comparison_tables(comparison: Comparison) -> Iterator[RenderableType]:
     yield Text()
     yield from as_printed(RunTable.of(comparison))
     for evaluation, name in zip(evaluations, run_names(evaluations), strict=True):
-        if evaluation.stages is not None:
+        tables = list(order_tables(evaluation))
+        if tables:
             yield Text(f"\n{printable(name)}", "bold")
-            yield mode_table(evaluation.stages)
+            yield from tables[1:]
     yield Text()
     yield from _told_once(evaluations, [evaluation.notes for evaluation in evaluations])
     yield Text(
