@@ -48,7 +48,7 @@ def farthest_first(
     lanes = measure.lanes(codes)
     least = np.full(len(codes), measure.largest + 1, np.int32)
     majority = measure.lanes(_majority(codes, measure.bits))
-    row = int(lane_distances(lanes, majority, measure.shifts).argmin())
+    row = int(lane_distances(lanes, majority, measure.terms).argmin())
     step = _step(lanes, least, measure, count)
     rows, distances = [], [-1]
     for number in range(count):
@@ -66,7 +66,7 @@ def _step(lanes: Lanes, least: NDArray[np.int32], measure: Measure, count: int) 
     """The step for this much work: compiled if it is worth it and can be."""
 
     def plainly(row: int) -> int:
-        distances = lane_distances(lanes, lanes[:, row, None], measure.shifts)
+        distances = lane_distances(lanes, lanes[:, row, None], measure.terms)
         np.minimum(least, distances.astype(np.int32), out=least)
         return int(least.argmax())
 
@@ -74,7 +74,7 @@ def _step(lanes: Lanes, least: NDArray[np.int32], measure: Measure, count: int) 
         from bitcodes.hamming.kernels.farthest import take_farthest
 
         code = np.ascontiguousarray(lanes[None, :, row])  # (1, W)
-        return int(take_farthest(lanes, code, least, measure.shifts))
+        return int(take_farthest(lanes, code, least, measure.terms))
 
     if count * len(least) <= PLAIN_LIMIT:
         return plainly

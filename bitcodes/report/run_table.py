@@ -14,7 +14,8 @@ from rich.text import Text
 from bitcodes.choices import TableFormat
 from bitcodes.errors import ConfigError
 from bitcodes.metrics.comparison import Comparison, Difference
-from bitcodes.metrics.scoring import FIGURES, RADIUS, Evaluation
+from bitcodes.metrics.scoring import FIGURES, PAGE, RADIUS, Evaluation
+from bitcodes.metrics.unseen import UNSEEN_FIGURES
 from bitcodes.report.tables import (
     difference_text,
     figure_text,
@@ -30,7 +31,6 @@ COUNTS = ("bits", "queries", "database")
 INTERVAL, DIFFERENCE = "_interval", "_difference"
 """Behind a figure's name: its 95 % interval; its difference from the first run."""
 
-_USUAL = ("run", "bits", "map", "map_difference", "precision@10", f"precision_within_{RADIUS}")
 _TITLES = {
     "map": "mAP",
     "map_class_bits": "mAP of class bits",
@@ -62,8 +62,10 @@ class RunTable:
     ) -> "RunTable":
         """These columns of the evaluations, or without any the usual ones."""
         evaluations = comparison.evaluations
-        several = len(evaluations) > 1
-        names = columns or [name for name in _USUAL if several or not name.endswith(DIFFERENCE)]
+        metric = evaluations[0].metric
+        differences = [f"{metric}{DIFFERENCE}"] if len(evaluations) > 1 else []
+        others = f"precision@{PAGE}", f"precision_within_{RADIUS}"
+        names = columns or ("run", "bits", metric, *differences, *others)
         runs = zip(evaluations, run_names(evaluations), [{}, *comparison.differences], strict=True)
         rows = (tuple(_cell(name, *run) for name in names) for run in runs)
         return cls(tuple(names), tuple(rows), form)
@@ -87,13 +89,14 @@ class RunTable:
 def check_columns(names: Iterable[str]) -> None:
     """Raise ConfigError unless each is the name of a column."""
     about = [*TEXTS, *COUNTS]
-    known = [*about, *(f"{name}{end}" for name in FIGURES for end in ("", INTERVAL, DIFFERENCE))]
+    figures = [*FIGURES, *UNSEEN_FIGURES]
+    known = [*about, *(f"{name}{end}" for name in figures for end in ("", INTERVAL, DIFFERENCE))]
     for name in names:
         if name not in known:
             close = closest(name, known)
             meant = f"; did you mean {close}?" if close else ""
             raise ConfigError(
-                f"expected names of {', '.join([*about, *FIGURES])}, or of these figures with "
+                f"expected names of {', '.join([*about, *figures])}, or of these figures with "
                 f"{INTERVAL} or {DIFFERENCE} behind them; found {name!r}{meant}"
             )
 

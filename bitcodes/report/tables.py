@@ -87,10 +87,11 @@ def figure_rows(evaluation: Evaluation) -> Iterator[tuple[str, str, str, str]]:
 def figures_within(evaluation: Evaluation) -> list[str]:
     """The figures to show: without those at a rank that the database does not reach.
 
-    Such a mAP is that of the whole ranking, and there is no such precision.
+    Such a mAP is that of the whole ranking, and there is no such precision. The main figure stays.
     """
     ranks = {name: int(name.partition("@")[2] or 0) for name in evaluation.scores}
-    return [name for name, rank in ranks.items() if rank < evaluation.database]
+    size, metric = evaluation.database, evaluation.metric
+    return [name for name, rank in ranks.items() if rank < size or name == metric]
 
 
 def describe(name: str, bits: int | None = None) -> str:

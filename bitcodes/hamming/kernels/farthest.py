@@ -7,7 +7,7 @@ from bitcodes.hamming.kernels.scan import distance_from
 
 
 @kernel
-def take_farthest(lanes, code, least, words):
+def take_farthest(lanes, code, least, terms):
     """Lower `least` (N,) to the distances from `code` (1, W); return the first row of the largest.
 
     A block is searched for its row only if it has a larger distance than all before.
@@ -17,7 +17,7 @@ def take_farthest(lanes, code, least, words):
         stop = min(start + BLOCK, len(least))
         most = -1
         for row in range(start, stop):
-            distance = min(least[row], distance_from(lanes, row, code, 0, words))
+            distance = min(least[row], distance_from(lanes, row, code, 0, terms))
             least[row] = distance
             most = max(most, distance)
         if most > largest:
