@@ -10,6 +10,7 @@ being the original's, it counts as one in their number. Runs are kept in data/co
 
 import argparse
 import platform
+import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -75,7 +76,7 @@ def main() -> None:
             shares = [found(part, codes) for part in copies]
             row = [loss, bits, done.settings.image_size, f"{seconds:.1f}"]
             rows.append([*row, *(f"{share:.3f}" for share in shares)])
-            print(rows[-1])
+            print(rows[-1], file=sys.stderr)
     columns = ["loss", "bits", "pixels", "seconds to fit", *CHANGES]
     lines = [
         f"# Copies of photographs found by codes without labels, {date.today():%Y-%m-%d}",
@@ -90,6 +91,7 @@ def main() -> None:
         f"|{' --- |' * len(columns)}",
         *(f"| {' | '.join(map(str, row))} |" for row in rows),
     ]
+    print("\n".join(lines))
     arguments.out.write_text("\n".join(lines) + "\n")
 
 

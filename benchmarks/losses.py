@@ -2,28 +2,33 @@
 
     python benchmarks/losses.py [WORK] [--source cifar10-images.tar.xz] [--losses csq ortho ...]
         [--bits 16 32 ...] [--backbones NAME ...] [--protocols low-data unseen-1 ...]
+        [--rows loss ...] [--columns bits ...] [--figures map ...] [--mean]
         [--out TABLE.md] [finetune options]
 
 Anything else is handed to `bitcodes finetune`, such as --epochs 10 --image-size 64. WORK (default:
 data/losses) keeps data, runs and, in cells/, a file of figures a cell: interrupted, the same call
 goes on; called with more losses or bits, it adds them. The table, with the commands that repeat any
-cell of it, is written anew after each cell (default: benchmarks/results/<date>-losses.md).
+cell of it, is written anew after each cell (default: benchmarks/results/<date>-losses.md). One more
+table goes to standard output at the end: a line for each of --rows, a column for each of --columns
+and figure. With --mean, its lines are in the order of their means.
 """
 
 import argparse
 import hashlib
 import itertools
 import json
+import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bitcodes.losses import LOSSES, LossName
@@ -68,7 +73,7 @@ class Cell:
 
     def evaluate(self) -> list[str]:
         """The words after `bitcodes` that score it."""
-        return ["evaluate", f"runs/{self.name}", "--json"]
+        return ["evaluate", f"runs/{self.name}"]
 
 
 def main() -> None:
@@ -79,6 +84,11 @@ def main() -> None:
     parser.add_argument("--bits", nargs="+", type=int, default=[16, 32, 48, 64])
     parser.add_argument("--backbones", nargs="+", default=["auto"])
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=["low-data"])
+    sides = [field.name for field in fields(Cell)][:4]
+    parser.add_argument("--rows", nargs="+", choices=sides, default=["loss"])
+    parser.add_argument("--columns", nargs="*", choices=sides, default=["bits"])
+    parser.add_argument("--figures", nargs="+", default=["map"])
+    parser.add_argument("--mean", action="store_true")
     default = RESULTS / f"{date.today():%Y-%m-%d}-losses.md"
     parser.add_argument("--out", type=Path, default=default)
     arguments, options = parser.parse_known_args()
@@ -97,6 +107,8 @@ def main() -> None:
         fill(cell)
         out.write_text(report(cells))
     print(f"written: {out}", file=sys.stderr)
+    shape = arguments.rows, arguments.columns, arguments.figures, arguments.mean
+    print("\n".join(pivoted(cells, *shape)))
 
 
 def named(backbone: str, loss: Any) -> str:
@@ -121,7 +133,7 @@ def fill(cell: Cell) -> None:
     file = figures_file(cell)
     if file.exists():
         return
-    if subprocess.run([*BITCODES, *cell.finetune()]).returncode:
+    if subprocess.run([*BITCODES, *cell.finetune()], stdout=sys.stderr).returncode:
         print(f"{cell.name}: finetune failed: left out", file=sys.stderr)
         return
     figures = evaluated(cell.evaluate())
@@ -144,9 +156,14 @@ def fill(cell: Cell) -> None:
 
 
 def evaluated(words: list[str]) -> dict[str, Any] | None:
-    """What an `evaluate --json` measures; None if it fails."""
-    done = subprocess.run([*BITCODES, *words], stdout=subprocess.PIPE, text=True)
-    return None if done.returncode else json.loads(done.stdout)["figures"]
+    """What an `evaluate` measures, also as papers count it; None if it fails."""
+    command = [*BITCODES, *words, "--json", "--compat", "deephash"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        return None
+    result = json.loads(done.stdout)
+    papers = {figure["name"]: figure["value"] for figure in result["compat"]["deephash"]}
+    return {**result["figures"], **papers}
 
 
 def last_evaluated(run: Path) -> dict[str, Any] | None:
@@ -157,7 +174,7 @@ def last_evaluated(run: Path) -> dict[str, Any] | None:
     last.mkdir(exist_ok=True)
     shutil.copy(run / CONFIG_FILE, last)
     shutil.copy(run / LAST_MODEL_FILE, last / MODEL_FILE)
-    return evaluated(["evaluate", str(last), "--json"])
+    return evaluated(["evaluate", str(last)])
 
 
 def figures_file(cell: Cell) -> Path:
@@ -195,6 +212,45 @@ def report(cells: list[Cell]) -> str:
         f"    bitcodes evaluate runs/{example.name}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def pivoted(
+    cells: list[Cell], rows: list[str], columns: list[str], figures: list[str], mean: bool
+) -> list[str]:
+    """Figures of all cells: a line for each value of `rows`, a column for each of `columns`.
+
+    Both are names of fields of a cell. `mean` adds the mean of a line, and sorts the lines by it.
+    """
+
+    def place(cell: Cell, sides: list[str]) -> tuple[str, ...]:
+        texts = {**vars(cell), "bits": f"{cell.bits} bits"}
+        return tuple(texts[side] for side in sides)
+
+    kept = {(place(cell, rows), place(cell, columns)): kept_figures(cell) for cell in cells}
+    tops = dict.fromkeys(top for _, top in kept)
+    several = len(figures) > 1 or not columns
+    header = [", ".join([*top, *[describe(f)] * several]) for top in tops for f in figures]
+    lines = [
+        (left, [kept.get((left, top), {}).get(name, math.nan) for top in tops for name in figures])
+        for left in dict.fromkeys(left for left, _ in kept)
+    ]
+    if mean:
+        header.append("mean")
+        lines = [(left, [*values, fmean(values)]) for left, values in lines]
+        lines.sort(key=lambda line: (math.isnan(line[1][-1]), -line[1][-1]))
+    texts = [[*rows, *header], ["---"] * (len(rows) + len(header))]
+    for left, values in lines:
+        texts.append([*left, *("" if math.isnan(value) else f"{value:.3f}" for value in values)])
+    return [f"| {' | '.join(line)} |" for line in texts]
+
+
+def kept_figures(cell: Cell) -> dict[str, float]:
+    """What was measured of a cell, and the minutes of its training; nothing if it is not filled."""
+    if not (file := figures_file(cell)).exists():
+        return {}
+    kept = json.loads(file.read_text())
+    figures = {**kept["figures"], "minutes": kept["minutes"]}
+    return {name: math.nan if value is None else value for name, value in figures.items()}
 
 
 def figure_of(kept: dict[str, Any], name: str) -> str:

@@ -1,7 +1,9 @@
 """The evaluation page and tables: whole, escaped, needing nothing from anywhere."""
 
 import io
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from rich.console import Console
 
 from bitcodes.metrics.comparison import compare, paired_differences
 from bitcodes.metrics.compat import compat_figures
+from bitcodes.metrics.orders import OrderScore, OrderScores
 from bitcodes.report.evaluation_page import evaluation_page
 from bitcodes.report.evaluation_views import comparison_tables
 from bitcodes.report.tables import compat_table, evaluation_tables
@@ -32,6 +35,38 @@ def shown(parts: object) -> str:
     for part in parts:  # type: ignore[attr-defined]
         console.print(part)
     return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_orders_in_tables_and_pages(folder: Path) -> None:
+    scores = (
+        OrderScore("class", 0.9, 0.25, 0.5, 0.125, math.nan, 12),
+        OrderScore("sum", 0.875, 0.75, 1, 0.3, 1, 1234),
+    )
+    orders = OrderScores(("cropped", "mirrored"), 50, 1, scores)
+    result = replace(small_evaluation(folder), orders=orders)
+    note = (
+        "Copies: 50 images of the database, each cropped and mirrored. In class: 1 query, by the "
+        "features of the built-in model."
+    )
+    other = paired_differences(result, result)
+    for text in (
+        shown(evaluation_tables(result)),
+        shown(comparison_tables([result, result], [other])),
+        evaluation_page([result]),
+        evaluation_page([result, result], [other]),
+    ):
+        assert note in text
+        for part in ("copy recall@10", "in class@10", "0.8750", "0.7500", "1,234"):
+            assert part in text
+    assert result.to_dict()["orders"]["orders"][0] == {
+        "name": "class",
+        "map": 0.9,
+        "copy@1": 0.25,
+        "copy_recall@10": 0.5,
+        "in_class@10": 0.125,
+        "decided@10": None,
+        "distinct_codes": 12,
+    }
 
 
 def test_a_page_of_one_evaluation(folder: Path) -> None:
