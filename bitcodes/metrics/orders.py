@@ -57,7 +57,7 @@ class OrderScore:
             "name": self.name,
             "map": or_none(self.map),
             "copy@1": or_none(self.copy_at_1),
-            f"copy_recall@{NEIGHBOURS}": or_none(self.copy_recall),
+            f"copy@{NEIGHBOURS}": or_none(self.copy_recall),
             f"in_class@{NEIGHBOURS}": or_none(self.in_class),
             f"decided@{NEIGHBOURS}": or_none(self.decided),
             "distinct_codes": self.distinct,

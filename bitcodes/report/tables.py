@@ -25,8 +25,8 @@ _CLASSES_SHOWN = 20
 _NONE = (math.nan, math.nan)
 FIGURE_COLUMNS = ("figure", "value", "95 % interval", "range of ties")
 ORDER_COLUMNS = (
-    *("order", "mAP", "copy@1", f"copy recall@{NEIGHBOURS}", f"in class@{NEIGHBOURS}"),
-    *(f"first {NEIGHBOURS} decided", "distinct codes"),
+    *("order", "mAP", "copy@1", f"copy@{NEIGHBOURS}", f"in class@{NEIGHBOURS}"),
+    *(f"decided@{NEIGHBOURS}", "distinct"),
 )
 
 

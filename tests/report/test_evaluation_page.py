@@ -56,13 +56,13 @@ def test_orders_in_tables_and_pages(folder: Path) -> None:
         evaluation_page([result, result], [other]),
     ):
         assert note in text
-        for part in ("copy recall@10", "in class@10", "0.8750", "0.7500", "1,234"):
+        for part in ("copy@10", "in class@10", "0.8750", "0.7500", "1,234"):
             assert part in text
     assert result.to_dict()["orders"]["orders"][0] == {
         "name": "class",
         "map": 0.9,
         "copy@1": 0.25,
-        "copy_recall@10": 0.5,
+        "copy@10": 0.5,
         "in_class@10": 0.125,
         "decided@10": None,
         "distinct_codes": 12,
