@@ -51,7 +51,7 @@ def test_orders_in_tables_and_pages(folder: Path) -> None:
     other = paired_differences(result, result)
     for text in (
         shown(evaluation_tables(result)),
-        shown(comparison_tables([result, result], [other])),
+        shown(comparison_tables(compare([result, result]))),
         evaluation_page([result]),
         evaluation_page([result, result], [other]),
     ):
