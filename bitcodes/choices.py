@@ -35,3 +35,6 @@ Protocol = Literal["full", "low-data", "low-data-54k", "coarse", "unseen"]
 
 TableFormat = Literal["table", "markdown", "latex", "csv"]
 """How a table of runs is printed: for a terminal, or as text for a document or a program."""
+
+LogFormat = Literal["text", "json"]
+"""How the service writes its log: for people, or one JSON document per line."""

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import typer
 
+from bitcodes.choices import LogFormat
 from bitcodes.cli.options import ThreadsOption, argument, flag, number, option
 
 
 def serve(
     codes: list[Path] | None = argument(
         "CODES",
-        "Code sets to search. Default: the nearest codes.npy, in the working folder or a folder "
-        "above.",
+        "Code sets to search; or one folder of images, which the page offers to encode into "
+        "codes.npy. Default: the nearest codes.npy, in the working folder or a folder above.",
         default=None,
     ),
     host: str = option(
@@ -39,11 +40,16 @@ def serve(
         "that encoded the code set."
     ),
     threads: ThreadsOption = None,
+    log_format: LogFormat = option(
+        "text shows messages; json writes one JSON document per message and per request.",
+        default="text",
+    ),
 ) -> None:
     """Search in the browser and over HTTP.
 
     ```
     bitcodes serve --open
+    bitcodes serve photos/
     bitcodes serve photos.npy holidays.npy --port 8080
     ```
 
@@ -71,8 +77,9 @@ def serve(
         run=run,
         threads=threads,
         note=note,
+        log_format=log_format,
     )
-    note(f"{server.url_with_token}: open it in a browser; Ctrl-C ends the service")
+    server.note(f"{server.url_with_token}: open it in a browser; Ctrl-C ends the service")
     if open_page:
         webbrowser.open(server.url_with_token)
     server.run()

@@ -50,15 +50,48 @@ def grouped(live: LiveSet, opened: OpenSet, result: Duplicates, part: slice) -> 
 
 def image(live: LiveSet, opened: OpenSet, row: int) -> dict[str, Any]:
     """What the set knows of the image of a row."""
-    database = opened.database
+    code = opened.database.codes[row].tobytes().hex()
+    return {"codes": live.name, "version": opened.version, **_entry(opened, row), "code": code}
+
+
+def images(
+    live: LiveSet, opened: OpenSet, rows: Sequence[int], offset: int, total: int
+) -> dict[str, Any]:
+    """Some images of `total` ones, from `offset` on."""
     return {
         "codes": live.name,
         "version": opened.version,
-        "row": row,
-        "path": escape(database.paths[row]),
-        "labels": [escape(label) for label in labels_of(database, row, database.class_names)],
-        "code": database.codes[row].tobytes().hex(),
+        "total": total,
+        "offset": offset,
+        "images": [_entry(opened, row) for row in rows],
     }
+
+
+def clustered(live: LiveSet, opened: OpenSet, name: str, most: int) -> dict[str, Any]:
+    """A cluster: its parts with some images of each, and its own first images."""
+    cluster, parts = opened.cluster(name)
+    return {
+        "codes": live.name,
+        "version": opened.version,
+        "of": cluster.name,
+        "count": len(cluster.rows),
+        "clusters": [
+            {
+                "name": part.name,
+                "count": len(part.rows),
+                "images": [_entry(opened, row) for row in part.examples],
+            }
+            for part in parts
+        ],
+        "images": [_entry(opened, row) for row in cluster.rows[:most].tolist()],
+    }
+
+
+def _entry(opened: OpenSet, row: int) -> dict[str, Any]:
+    database = opened.database
+    labels = labels_of(database, row, database.class_names)
+    path = escape(database.paths[row])
+    return {"row": row, "path": path, "labels": [escape(label) for label in labels]}
 
 
 def path_in(text: str) -> str:

@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from bitcodes.errors import DataError
 from bitcodes.server import answers, limits
 from bitcodes.server.openapi import POST_SEARCH, PROBLEMS, example
-from bitcodes.server.parameters import HowToSearch, Radius, Row, Search, Text
+from bitcodes.server.parameters import HowToSearch, Part, Radius, Row, Search, Text
 from bitcodes.server.service import ImageJob, PictureJob, SearchJob, Service, picture_tag
 from bitcodes.tasks.live_set import LiveSet, OpenSet
 from bitcodes.tasks.single_queries import (
@@ -27,6 +27,7 @@ from bitcodes.version import __version__
 from bitcodes.wording import counted
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
+_ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"description": "It has begun"}}
 SetName: TypeAlias = Annotated[Text | None, Query(alias="set", description="Name of the code set.")]
 
 
@@ -61,6 +62,18 @@ async def search_by_image(request: Request, how: Annotated[HowToSearch, Query()]
         for task in tasks:
             task.cancel()
     return await _search(service, live, opened, how, queries)
+
+
+@router.get("/images", summary="Images of the set", responses=example("images"))
+async def images(request: Request, part: Annotated[Part, Query()]) -> Response:
+    """The images that a filter leaves, in the order of their rows."""
+    live = _service(request).find(part.set)
+    opened = live.current
+    condition = part.filter()
+    only = await asyncio.to_thread(opened.select, condition) if condition else None
+    rows = range(opened.database.count) if only is None else only.rows.tolist()
+    some = rows[part.offset : part.offset + part.limit]
+    return JSONResponse(answers.images(live, opened, some, part.offset, len(rows)))
 
 
 @router.get("/images/{row}", summary="One image of the set", responses=example("image"))
@@ -134,6 +147,21 @@ async def duplicates(
     return JSONResponse(answers.grouped(live, opened, result, part))
 
 
+@router.get("/clusters", summary="Clusters of the set", responses=example("clusters"))
+async def clusters(
+    request: Request,
+    of: Annotated[Text, Query(description="Name of the cluster. Default: the whole set.")] = "",
+    name: SetName = None,
+) -> Response:
+    """A cluster of images with like codes: the clusters in it, and its images nearest the middle.
+
+    The clusters of a version of a set are always the same.
+    """
+    live = _service(request).find(name)
+    answer = await asyncio.to_thread(answers.clustered, live, live.current, of, limits.MAX_SHOWN)
+    return JSONResponse(answer)
+
+
 @router.get("/info", summary="The sets of the service", responses=example("info"))
 async def info(request: Request) -> Response:
     """What each set holds, and the limits of requests."""
@@ -145,7 +173,19 @@ async def info(request: Request) -> Response:
         "queries": limits.MAX_QUERIES,
         "k": limits.MAX_K,
     }
-    return JSONResponse({"bitcodes": __version__, "sets": sets, "limits": bounds})
+    preparing = None if service.preparing is None else service.preparing.describe()
+    answer = {"bitcodes": __version__, "sets": sets, "preparing": preparing, "limits": bounds}
+    return JSONResponse(answer)
+
+
+@router.post("/encode", summary="Encode the folder", status_code=202, responses=_ACCEPTED)
+async def encode(request: Request) -> Response:
+    """Encode the folder that the service was started with; `GET /v1/info` tells how far it is."""
+    service = _service(request)
+    if service.preparing is None:
+        raise DataError("there is no folder to encode: the code set is there")
+    service.preparing.begin(service.use)
+    return JSONResponse(service.preparing.describe(), 202)
 
 
 def _service(request: Request) -> Service:

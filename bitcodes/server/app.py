@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response
@@ -14,7 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bitcodes.callbacks import Note
 from bitcodes.server import problems
 from bitcodes.server.api import router
+from bitcodes.server.logs import Access
 from bitcodes.server.metrics import Metrics
+from bitcodes.server.preparing import Preparing
 from bitcodes.server.problems import problem
 from bitcodes.server.safety import Guard
 from bitcodes.server.service import Service
@@ -25,14 +28,20 @@ _PAGE = Path(__file__).parent / "page"
 
 
 def create_app(
-    sets: Sequence[LiveSet], names: Iterable[str], token: str | None, note: Note
+    sets: Sequence[LiveSet],
+    names: Iterable[str],
+    token: str | None,
+    note: Note,
+    preparing: Preparing | None = None,
+    access: Access | None = None,
 ) -> FastAPI:
     """The service of some code sets, as an ASGI application.
 
     `names` are those that the Host header may have beside addresses and localhost; `token` is what
     each request must carry, if it is not None. `note` gets lines for the log.
+    `access` gets the facts of each request; `preparing` is what makes a set that is not there yet.
     """
-    service = Service(sets, note)
+    service = Service(sets, note, preparing)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -51,7 +60,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         middleware=[
-            Middleware(Timed, metrics=service.metrics),
+            Middleware(Timed, metrics=service.metrics, access=access),
             Middleware(Guard, names=names, token=token),
         ],
     )
@@ -77,16 +86,26 @@ def create_app(
     async def _page() -> Response:
         return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 
-    app.mount("/page", StaticFiles(directory=_PAGE))
+    app.mount("/page", _PageFiles(directory=_PAGE))
     return app
+
+
+class _PageFiles(StaticFiles):
+    """The files of the page; a browser asks each time whether they have changed."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
 
 
 class Timed:
     """ASGI middleware: measures how long requests take, by route and status."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, access: Access | None) -> None:
         self._app = app
         self._metrics = metrics
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the time to the metrics."""
@@ -108,3 +127,6 @@ class Timed:
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - start
             self._metrics.seconds.labels(route, str(status)).observe(seconds)
+            if self._access is not None:
+                facts = {"method": scope["method"], "route": route, "status": status}
+                self._access({"level": "info", **facts, "ms": round(1000 * seconds, 1)})

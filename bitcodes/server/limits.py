@@ -23,7 +23,9 @@ MAX_SCAN = 256
 MAX_BATCH = 8
 """Images that are put together into one batch of the encoder."""
 MAX_GROUPS = 200
-"""Groups of duplicates in one answer."""
+"""Groups of duplicates, or images without a search, in one answer."""
+MAX_SHOWN = 60
+"""Images of a cluster in an answer."""
 CACHED_BYTES = 64 << 20
 """Bytes of thumbnails that are kept in memory."""
 SIZES = {"small": 160, "medium": 320, "large": 1024}

@@ -41,12 +41,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status, (meaning, detail) in _MEANINGS.items()
 }
 
+_ENTRY = {"row": 17, "path": "holidays/beach.jpg", "labels": ["sea"]}
 _IMAGE = {
     "codes": "photos",
     "version": "9f2c01ab",
-    "row": 17,
-    "path": "holidays/beach.jpg",
-    "labels": ["sea"],
+    **_ENTRY,
     "code": "8f00d1e2a3b4c5d6",
 }
 _HIT = {
@@ -114,6 +113,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
                 "duplicate_radius": 8,
             }
         ],
+        "preparing": None,
         "limits": {"bytes": 33554432, "pixels": 64000000, "queries": 64, "k": 1000},
     },
     "clusters": {
@@ -121,7 +121,15 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
         "version": "9f2c01ab",
         "of": "",
         "count": 2880,
-        "clusters": [{"name": "0", "count": 130, "rows": [17, 40, 3]}],
+        "clusters": [{"name": "0", "count": 130, "images": [_ENTRY]}],
+        "images": [_ENTRY],
+    },
+    "images": {
+        "codes": "photos",
+        "version": "9f2c01ab",
+        "total": 2880,
+        "offset": 17,
+        "images": [_ENTRY],
     },
 }
 

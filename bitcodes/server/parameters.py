@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from bitcodes.choices import SearchOrder
-from bitcodes.server.limits import MAX_K, MAX_QUERIES, MAX_SHORTLIST, MAX_TEXT
+from bitcodes.server.limits import MAX_GROUPS, MAX_K, MAX_QUERIES, MAX_SHORTLIST, MAX_TEXT
 from bitcodes.tasks.results import Fine
 from bitcodes.tasks.rows import Filter
 from bitcodes.tasks.searcher import K, Terms
@@ -16,12 +16,46 @@ Row = Annotated[int, Field(ge=0, le=2**53)]
 Radius = Annotated[int, Field(ge=0, le=1 << 20)]
 
 
-class HowToSearch(BaseModel):
-    """Where and how to search, whatever the query is."""
+class Among(BaseModel):
+    """Which images are meant: of which set, with which labels and paths."""
 
     model_config = ConfigDict(extra="forbid")
 
     set: Text | None = Field(default=None, description="Name of the code set. Default: the first.")
+    label: Several = Field(
+        default_factory=list,
+        description="Only images with one of these labels.",
+    )
+    under: Text | None = Field(
+        default=None,
+        description="Only images whose path begins so, such as a folder.",
+        examples=["holidays/"],
+    )
+    glob: Text | None = Field(
+        default=None,
+        description="Only images whose whole path matches: * stands for any characters, ? for one.",
+        examples=["*.jpg"],
+    )
+
+    def filter(self) -> Filter:
+        """Which images are meant."""
+        return Filter(tuple(sorted(set(self.label))), self.under, self.glob)
+
+
+class Part(Among):
+    """A part of the images, in their order."""
+
+    offset: Annotated[int, Field(ge=0, le=2**53)] = Field(
+        default=0, description="How many images come before."
+    )
+    limit: Annotated[int, Field(ge=1, le=MAX_GROUPS)] = Field(
+        default=50, description="Largest number of images."
+    )
+
+
+class HowToSearch(Among):
+    """Where and how to search, whatever the query is."""
+
     k: Annotated[int, Field(ge=1, le=MAX_K)] | None = Field(
         default=None,
         description="Largest number of results per query. Default: 10; with radius, "
@@ -49,20 +83,6 @@ class HowToSearch(BaseModel):
         description="Length of the shortlist: how many of the nearest images are re-ranked. "
         "Default: 1,000.",
     )
-    label: Several = Field(
-        default_factory=list,
-        description="Only images with one of these labels.",
-    )
-    under: Text | None = Field(
-        default=None,
-        description="Only images whose path begins so, such as a folder.",
-        examples=["holidays/"],
-    )
-    glob: Text | None = Field(
-        default=None,
-        description="Only images whose whole path matches: * stands for any characters, ? for one.",
-        examples=["*.jpg"],
-    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -82,10 +102,6 @@ class HowToSearch(BaseModel):
         k = self.k or (K if self.radius is None else MAX_K)
         shortlist = MAX_SHORTLIST if self.radius is not None and reranked else self.shortlist
         return Terms(k, self.radius, self.order, reranked, shortlist, counts_ties=False)
-
-    def filter(self) -> Filter:
-        """Which images the search is among."""
-        return Filter(tuple(sorted(set(self.label))), self.under, self.glob)
 
 
 class Search(HowToSearch):

@@ -8,14 +8,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import uvicorn
 
 from bitcodes.callbacks import Note
+from bitcodes.choices import LogFormat
 from bitcodes.errors import BitcodesError, ConfigError
 from bitcodes.server.app import create_app
+from bitcodes.server.logs import listeners
+from bitcodes.server.preparing import Preparing, set_of
 from bitcodes.tasks.live_set import LiveSet
 from bitcodes.wording import shown
 
@@ -28,6 +32,9 @@ log = logging.getLogger("bitcodes.server")
 
 class Server:
     """A service of some code sets that listens at `host` and `port`; 0 is any free port.
+
+    `codes` may be one folder of images: if the code set `out` is not theirs, the page offers to
+    encode them into it.
 
     `token` is what requests must carry; None: nothing if `host` is this machine alone, else a new
     random token. `allow_hosts` are names that clients may call the service by, beside addresses and
@@ -45,10 +52,22 @@ class Server:
         allow_hosts: Iterable[str] = (),
         run: Path | str | None = None,
         threads: int | None = None,
+        out: Path = Path("codes.npy"),
         note: Note = log.info,
+        log_format: LogFormat = "text",
     ) -> None:
-        paths = [codes] if isinstance(codes, Path | str) else codes
-        sets = [LiveSet(Path(path), run=run, threads=threads, note=note) for path in paths]
+        note, access = listeners(log_format, note)
+        self.note = note
+        open_set = partial(LiveSet, run=run, threads=threads, note=note)
+        paths = [Path(codes)] if isinstance(codes, Path | str) else list(map(Path, codes))
+        preparing = None
+        if any(path.is_dir() for path in paths):
+            if len(paths) > 1:
+                raise ConfigError("expected code sets, or one folder of images; found both")
+            folder, paths = paths[0], [out]
+            if not set_of(folder, out):
+                preparing, paths = Preparing(folder, out, open_set, note), []
+        sets = [open_set(path) for path in paths]
         names = [live.name for live in sets]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ConfigError(
@@ -60,7 +79,7 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self.host = host
         named = [*allow_hosts, host, socket.gethostname()]
-        app = create_app(sets, named, self.token, note)
+        app = create_app(sets, named, self.token, note, preparing, access)
         config = uvicorn.Config(
             app,
             log_config=None,

@@ -15,6 +15,7 @@ from bitcodes.machine import core_count
 from bitcodes.server import limits
 from bitcodes.server.batching import Batcher
 from bitcodes.server.metrics import Metrics
+from bitcodes.server.preparing import Preparing
 from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.live_set import LiveSet, OpenSet
 from bitcodes.tasks.pictures import picture, picture_stat
@@ -62,8 +63,11 @@ class Service:
     images: Batcher[ImageJob, SingleQuery]
     pictures: Batcher[PictureJob, bytes]
 
-    def __init__(self, sets: Sequence[LiveSet], note: Note) -> None:
+    def __init__(
+        self, sets: Sequence[LiveSet], note: Note, preparing: Preparing | None = None
+    ) -> None:
         self.sets = {live.name: live for live in sets}
+        self.preparing = preparing
         self.metrics = Metrics()
         self.is_ready = False
         self._note = note
@@ -96,10 +100,16 @@ class Service:
         )
         waiting.labels("search").set_function(lambda: len(self.searches))
         waiting.labels("image").set_function(lambda: len(self.images))
-        for live in self.sets.values():
-            self.metrics.codes.labels(live.name).set_function(partial(_count, live))
-            await asyncio.to_thread(live.current.warm)
+        for live in list(self.sets.values()):
+            await asyncio.to_thread(self.use, live)
         self._tasks = [asyncio.create_task(self._watch())]
+
+    def use(self, live: LiveSet) -> None:
+        """Answer requests about a set from now on, when its index is loaded."""
+        live.current.warm()
+        self.metrics.codes.labels(live.name).set_function(partial(_count, live))
+        self.sets[live.name] = live
+        self.preparing = None
         self.is_ready = True
 
     async def stop(self) -> None:
@@ -108,6 +118,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.preparing is not None:
+            await asyncio.to_thread(self.preparing.stop)
         for batcher in (self.searches, self.images, self.pictures):
             await batcher.close()
         self._comparing.shutdown(wait=False, cancel_futures=True)
@@ -116,6 +128,8 @@ class Service:
 
     def find(self, name: str | None) -> LiveSet:
         """The set of this name, by default the first. DataError if there is none."""
+        if not self.sets:
+            raise DataError("there is no code set yet: the page of the service offers to make it")
         if name is None:
             return next(iter(self.sets.values()))
         if name not in self.sets:
@@ -140,7 +154,7 @@ class Service:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_EVERY)
-            for live in self.sets.values():
+            for live in list(self.sets.values()):
                 if await asyncio.to_thread(live.refresh):
                     self.metrics.reopened.labels(live.name).inc()
                     self._note(f"{live.path} has changed: it was opened again")

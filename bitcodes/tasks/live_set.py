@@ -2,6 +2,7 @@
 
 import zlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.version import Version
 from bitcodes.errors import BitcodesError
+from bitcodes.tasks.clusters import Cluster, Clusters
 from bitcodes.tasks.duplicates import RADIUS_SHARE, find_duplicates
 from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.ordering import Ordering
@@ -36,6 +38,7 @@ class OpenSet:
         self._threads = threads
         self._selected: OrderedDict[Filter, Selection] = OrderedDict()
         self._duplicates: OrderedDict[int | None, Duplicates] = OrderedDict()
+        self._clusters = Clusters(database)
         self._lock, self._comparing = Lock(), Lock()
 
     @property
@@ -57,6 +60,11 @@ class OpenSet:
                 if len(self._selected) > _KEPT:
                     self._selected.popitem(last=False)
             return self._selected[condition]
+
+    def cluster(self, name: str) -> tuple[Cluster, Sequence[Cluster]]:
+        """A cluster of the set by name, and its parts; see Clusters.find."""
+        with self._lock:
+            return self._clusters.find(name)
 
     def duplicates(self, radius: int | None) -> Duplicates:
         """The groups of near-duplicates; for a radius that was asked for before, at once."""
