@@ -16,7 +16,6 @@ from bitcodes.callbacks import Note
 from bitcodes.server import problems
 from bitcodes.server.api import router
 from bitcodes.server.logs import Access
-from bitcodes.server.metrics import Metrics
 from bitcodes.server.preparing import Preparing
 from bitcodes.server.problems import problem
 from bitcodes.server.safety import Guard
@@ -60,7 +59,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         middleware=[
-            Middleware(Timed, metrics=service.metrics, access=access),
+            Middleware(Timed, service=service, access=access),
             Middleware(Guard, names=names, token=token),
         ],
     )
@@ -100,11 +99,14 @@ class _PageFiles(StaticFiles):
 
 
 class Timed:
-    """ASGI middleware: measures how long requests take, by route and status."""
+    """ASGI middleware: measures how long requests take, by route and status.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, access: Access | None) -> None:
+    When the service ends, each answer closes its connection: so no later request is cut off.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, access: Access | None) -> None:
         self._app = app
-        self._metrics = metrics
+        self._service = service
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,6 +121,8 @@ class Timed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self._service.is_ending:
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
         try:
@@ -126,7 +130,7 @@ class Timed:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - start
-            self._metrics.seconds.labels(route, str(status)).observe(seconds)
+            self._service.metrics.seconds.labels(route, str(status)).observe(seconds)
             if self._access is not None:
                 facts = {"method": scope["method"], "route": route, "status": status}
                 self._access({"level": "info", **facts, "ms": round(1000 * seconds, 1)})

@@ -1,5 +1,6 @@
 """Running the service: in the foreground, or beside a notebook or a test."""
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -20,14 +21,35 @@ from bitcodes.errors import BitcodesError, ConfigError
 from bitcodes.server.app import create_app
 from bitcodes.server.logs import listeners
 from bitcodes.server.preparing import Preparing, set_of
+from bitcodes.server.service import Service
 from bitcodes.tasks.live_set import LiveSet
 from bitcodes.wording import shown
 
 _GRACE = 10
 """Seconds that requests get to end when the service stops."""
+_DRAINING = 1.0
+"""Seconds that clients get to use their connections once more before they are closed."""
 _BACKLOG = 1024
 
 log = logging.getLogger("bitcodes.server")
+
+
+class _Server(uvicorn.Server):
+    """Ends without cutting off a request: first clients are told to close their connections."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no connection, let those that are used end with an answer, then end the rest."""
+        self._service.is_ending = True
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + _DRAINING
+        while self.server_state.connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
 
 
 class Server:
@@ -91,7 +113,7 @@ class Server:
             backlog=_BACKLOG,
             h11_max_incomplete_event_size=1 << 16,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config, app.state.service)
         self._thread: threading.Thread | None = None
 
     @property

@@ -69,7 +69,7 @@ class Service:
         self.sets = {live.name: live for live in sets}
         self.preparing = preparing
         self.metrics = Metrics()
-        self.is_ready = False
+        self.is_ready = self.is_ending = False
         self._note = note
         self._kept = _Kept(limits.CACHED_BYTES)
         self._comparing = ThreadPoolExecutor(1, thread_name_prefix="bitcodes-duplicates")
