@@ -8,7 +8,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -81,21 +81,7 @@ class Server:
         note, access = listeners(log_format, note)
         self.note = note
         open_set = partial(LiveSet, run=run, threads=threads, note=note)
-        paths = [Path(codes)] if isinstance(codes, Path | str) else list(map(Path, codes))
-        preparing = None
-        if any(path.is_dir() for path in paths):
-            if len(paths) > 1:
-                raise ConfigError("expected code sets, or one folder of images; found both")
-            folder, paths = paths[0], [out]
-            if not set_of(folder, out):
-                preparing, paths = Preparing(folder, out, open_set, note), []
-        sets = [open_set(path) for path in paths]
-        names = [live.name for live in sets]
-        if doubled := {name for name in names if names.count(name) > 1}:
-            raise ConfigError(
-                f"two code sets are named {doubled.pop()!r}: expected names that differ, as "
-                "requests call the sets by them; rename one"
-            )
+        sets, preparing = _open_sets(codes, out, open_set, note)
         self.token = secrets.token_urlsafe(16) if token is None and not _is_local(host) else token
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
@@ -184,6 +170,31 @@ def start(
     )
     server.start_thread()
     return server
+
+
+def _open_sets(
+    codes: Sequence[Path | str] | Path | str,
+    out: Path,
+    open_set: Callable[[Path], LiveSet],
+    note: Note,
+) -> tuple[list[LiveSet], Preparing | None]:
+    """The sets to begin with, and what makes the set of a folder that has none."""
+    paths = [Path(codes)] if isinstance(codes, Path | str) else list(map(Path, codes))
+    preparing = None
+    if any(path.is_dir() for path in paths):
+        if len(paths) > 1:
+            raise ConfigError("expected code sets, or one folder of images; found both")
+        folder, paths = paths[0], [out]
+        if not set_of(folder, out):
+            preparing, paths = Preparing(folder, out, open_set, note), []
+    sets = [open_set(path) for path in paths]
+    names = [live.name for live in sets]
+    if doubled := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(
+            f"two code sets are named {doubled.pop()!r}: expected names that differ, as requests "
+            "call the sets by them; rename one"
+        )
+    return sets, preparing
 
 
 def _is_local(host: str) -> bool:

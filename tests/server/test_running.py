@@ -72,8 +72,10 @@ def test_a_set_that_breaks_stays_as_it_was(tmp_path: Path) -> None:
     store(tmp_path / "one.npy", 5)
     app = app_of(tmp_path / "one.npy")
     with TestClient(app, "http://localhost") as client:
+        header = (tmp_path / "one.json").read_bytes()
         (tmp_path / "one.json").write_text("{")
         assert not app.state.service.sets["one"].refresh()
+        (tmp_path / "one.json").write_bytes(header)
         assert client.get("/v1/search?row=1").status_code == 200
         store(tmp_path / "one.npy", 6)
         path = ""
