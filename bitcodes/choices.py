@@ -27,6 +27,9 @@ another."""
 CopyKind = Literal["copy", "similar"]
 """What the pixels of two near-duplicates say: one picture, changed; or another shot."""
 
+LinkKind = Literal["hard", "symbolic"]
+"""A second name of a file, or a file that names another."""
+
 CompatName = Literal["deephash", "lin2015", "predecessor"]
 """Another project's way of counting figures."""
 

@@ -226,6 +226,16 @@ def _remove_left(temporary: Path) -> bool:
     return is_left
 
 
+def remove_left_beside(path: Path) -> None:
+    """Remove the temporary files that killed processes left as they wrote `path`."""
+    name = f".{path.name}."
+    with suppress(OSError):
+        for file in path.parent.iterdir():
+            middle = file.name.removeprefix(name).removesuffix(".tmp")
+            if file.name == f"{name}{middle}.tmp" and middle.isdecimal():
+                _remove_left(file)
+
+
 def _lock(descriptor: int) -> bool | None:
     """Lock an open file as long as it is open; False: another process has, None: nothing can."""
     if not (_POSIX and _CAN_LOCK):

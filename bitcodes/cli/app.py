@@ -31,7 +31,8 @@ SUMMARIES = {
     "serve": "Search in the browser and over HTTP.",
     "evaluate": "Measure retrieval quality: mAP, precision and recall, in total and per class.",
     "index": "Build the index of a code set, for faster searches with the same results.",
-    "duplicates": "Find groups of near-duplicate images in a code set. No file is changed.",
+    "duplicates": "Find groups of near-duplicate images in a code set. Without --yes, no file is "
+    "changed.",
     "select": "Select images that are unlike each other, for labelling or a gallery.",
     "merge": "Join code sets of one model into one.",
     "info": "Describe a code set, a run or a model. Verify the checksums of a code set.",

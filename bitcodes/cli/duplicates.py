@@ -1,15 +1,23 @@
 """`bitcodes duplicates`: groups of images with the same codes, or nearly the same."""
 
-from bitcodes.choices import Keep, Linkage
+from pathlib import Path
+
+import typer
+
+from bitcodes.choices import Keep, Linkage, LinkKind
 from bitcodes.cli.options import (
     CodesArgument,
     HtmlOption,
     JsonOption,
     OpenOption,
     ThreadsOption,
+    flag,
     number,
     option,
+    output,
 )
+
+_ACTING = "Acting on duplicates"
 
 
 def duplicates(
@@ -38,12 +46,40 @@ def duplicates(
     html: HtmlOption = None,
     open_page: OpenOption = False,
     threads: ThreadsOption = None,
+    list_file: Path | None = option(
+        "Write the paths of all images but those to keep, as a list file.",
+        "--list",
+        metavar="FILE",
+        callback=output,
+        rich_help_panel=_ACTING,
+    ),
+    move_to: Path | None = option(
+        "Move all images but those to keep into this folder, under the paths that they have in "
+        "the code set. It must not lie in a folder that was encoded.",
+        metavar="DIR",
+        callback=output,
+        rich_help_panel=_ACTING,
+    ),
+    link: LinkKind | None = option(
+        "Leave a link to the image to keep in place of each image moved. Default: leave nothing.",
+        rich_help_panel=_ACTING,
+    ),
+    undo: Path | None = option(
+        "Move the images back that --move-to moved. It names its undo file, DIR/undo-1.json.",
+        metavar="FILE",
+        rich_help_panel=_ACTING,
+    ),
+    yes: bool = flag(
+        "--yes", "Do it. By default, --move-to and --undo only print what they would do.", _ACTING
+    ),
 ) -> None:
-    """Find groups of near-duplicate images in a code set. No file is changed.
+    """Find groups of near-duplicate images in a code set. Without --yes, no file is changed.
 
     ```
     bitcodes duplicates
     bitcodes duplicates photos.npy --radius 2 --html duplicates.html
+    bitcodes duplicates --move-to ../duplicates --yes
+    bitcodes duplicates --undo ../duplicates/undo-1.json --yes
     ```
 
     Every image of a group is within the radius of the image to keep; --linkage changes that. If
@@ -53,16 +89,39 @@ def duplicates(
     image to keep, path.
     """
     from bitcodes.cli.code_sets import codes_argument, find_codes
-    from bitcodes.cli.console import progress
+    from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
     from bitcodes.tasks.duplicates import find_duplicates
+    from bitcodes.wording import counted
+
+    if undo is not None and move_to is not None:
+        raise typer.BadParameter("use it or --move-to, not both", param_hint="--undo")
+    if undo is not None:
+        from bitcodes.tasks.acting import undo_moves
+
+        show(undo_moves(undo, yes), json=json)
+        return
+    if move_to is None and (yes or link is not None):
+        name = "--yes" if yes else "--link"
+        raise typer.BadParameter("it needs --move-to", param_hint=name)
+    if move_to is not None and (html is not None or open_page):
+        raise typer.BadParameter("use it or a page, not both", param_hint="--move-to")
 
     codes = find_codes(codes)
     with progress("comparing codes") as report:
         result = find_duplicates(
             codes, radius, keep, threads, report, linkage=linkage, max_group=max_group
         )
+    if list_file is not None:
+        from bitcodes.tasks.acting import list_duplicates
+
+        note(f"{list_file}: {counted(list_duplicates(result, list_file), 'image')}")
+    if move_to is not None:
+        from bitcodes.tasks.acting import move_duplicates
+
+        show(move_duplicates(result, codes, move_to, link, yes), json=json)
+        return
     show(result, json=json, html=html, open_page=open_page)
     if result.groups and not (json or html or open_page):
         next_command("duplicates", *codes_argument(codes), "--open")

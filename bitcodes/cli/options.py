@@ -18,9 +18,9 @@ def option(help: str, *names: str, default: Any = None, **details: Any) -> Any:
     return typer.Option(default, *names, help=help, **details)
 
 
-def flag(name: str, help: str) -> Any:
-    """An option without a value, off by default."""
-    return typer.Option(False, name, help=help)
+def flag(name: str, help: str, panel: str | None = None) -> Any:
+    """An option without a value, off by default; `panel` is the part of the help it stands in."""
+    return typer.Option(False, name, help=help, rich_help_panel=panel)
 
 
 def number(kind: type[int] | type[float], least: float, most: float | None = None) -> Any:

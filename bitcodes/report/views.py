@@ -25,9 +25,10 @@ from bitcodes.tasks.export import Exported
 from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
+from bitcodes.tasks.moves import Moves
 from bitcodes.tasks.results import Encoded, QueryResult, SearchResults, damage_in_words
 from bitcodes.tasks.select import Selection
-from bitcodes.wording import CONTROLS, counted
+from bitcodes.wording import CONTROLS, counted, from_here
 
 _SKIPPED_SHOWN, _DAMAGES_SHOWN = 5, 10
 _SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
@@ -143,6 +144,34 @@ heading.register(Duplicates, Duplicates.describe)
 @remarks.register
 def _(result: Duplicates) -> Iterable[str]:
     return result.notes
+
+
+@tables.register
+def _(moves: Moves) -> Iterator[RenderableType]:
+    yield Text(moves.describe(), style="dim")
+    if moves.moves and not moves.is_done:
+        table = Table("image", "to", "kept", box=None, pad_edge=False, header_style="dim")
+        for names in _names_of_moves(moves):
+            table.add_row(*map(printable, names))
+        yield Text()
+        yield table
+
+
+@lines.register
+def _(moves: Moves) -> Iterator[str]:
+    """The fields: where an image is or was, where it goes or went, the image that is kept."""
+    for names in _names_of_moves(moves):
+        yield _line(*names)
+
+
+def _names_of_moves(moves: Moves) -> Iterator[list[str]]:
+    for move in moves.moves:
+        ends = (move.target, move.source) if moves.is_undo else (move.source, move.target)
+        yield [str(from_here(path)) for path in (*ends, move.kept)]
+
+
+heading.register(Moves, Moves.describe)
+remarks.register(Moves, Moves.remarks)
 
 
 @tables.register

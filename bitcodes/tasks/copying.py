@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from itertools import count
@@ -43,13 +43,14 @@ class Copies:
         yield f"copied {counted(self.count, 'image')} to {self.folder}"
 
 
-def check_folder(folder: Path, codes: Path) -> None:
-    """Raise ConfigError if `folder` is no place for copies of images of the set `codes`.
+def check_folder(folder: Path, codes: Path, name: str = "--copy-to") -> None:
+    """Raise ConfigError if `folder` is no place for images of the set `codes`.
 
-    It is none if it is a file, or lies in a folder of which the next encode would take the copies.
+    It is none if it is a file, or lies in a folder of which the next encode would take the images.
+    `name` is the option that named it.
     """
     if os.path.lexists(folder) and not folder.is_dir():
-        raise ConfigError(f"--copy-to {folder}: expected a folder, found a file")
+        raise ConfigError(f"{name} {folder}: expected a folder, found a file")
     target = Path(os.path.realpath(folder))
     for place, all_files in _encoded_folders(codes):
         real = Path(os.path.realpath(place))
@@ -58,8 +59,8 @@ def check_folder(folder: Path, codes: Path) -> None:
         inside = target.relative_to(real).parts
         if all_files or not any(map(is_system_name, inside)):
             raise ConfigError(
-                f"--copy-to {folder} lies in {name_from_here(str(place))}, which was encoded: the "
-                "next encode would take the copies for new images; name a folder outside of it"
+                f"{name} {folder} lies in {name_from_here(str(place))}, which was encoded: the "
+                "next encode would take its files for new images; name a folder outside of it"
             )
 
 
@@ -133,7 +134,7 @@ def _copy(place: Place, target: Path) -> None:
 
 def _write(source: bytes | BufferedReader, target: Path) -> Path:
     """Write a copy, whole or not at all, under the first name that is free; returns that."""
-    names = iter(_names(target))
+    names = iter(numbered_names(target))
     name = target
 
     def rename(temporary: Path, target: Path) -> None:
@@ -154,7 +155,8 @@ def _write(source: bytes | BufferedReader, target: Path) -> Path:
     return name
 
 
-def _names(target: Path) -> Iterable[Path]:
+def numbered_names(target: Path) -> Iterator[Path]:
+    """The path itself, then "name (2).jpg" and so on beside it."""
     yield target
     for number in count(2):
         yield target.with_name(f"{target.stem} ({number}){target.suffix}")

@@ -14,6 +14,7 @@ from bitcodes.cli.app import app
     [
         (choices.Keep, "duplicates", "--keep"),
         (choices.Linkage, "duplicates", "--linkage"),
+        (choices.LinkKind, "duplicates", "--link"),
         (choices.Engine, "encode", "--engine"),
         (choices.DType, "encode", "--dtype"),
         (choices.CompatName, "evaluate", "--compat"),

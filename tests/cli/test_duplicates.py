@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,60 @@ def test_index_with_tables_grows_with_the_set(
     assert run("index") == 0
     assert "up to date" in capsys.readouterr().out
     assert not list((place / "codes.index").glob("table-*"))
+
+
+def with_stat(place: Path) -> None:
+    """The set of `place` with sizes and times, as encode writes it, and without what is gone."""
+    code_set = CodeSet.open("codes.npy")
+    names = list(code_set.paths)[:-1]
+    status = [(place / "photos" / name).stat() for name in names]
+    stat = [(one.st_size, one.st_mtime_ns) for one in status]
+    codes = np.array(code_set.codes[:-1])
+    new = CodeSet.from_arrays(codes, 20, names, stat=stat, root=place / "photos")
+    save_code_set(new, "codes.npy", force=True)
+
+
+def test_duplicates_are_moved_and_moved_back(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_stat(place)
+    before = sorted(path.name for path in (place / "photos").iterdir())
+    words = ("duplicates", "--radius", 0, "--move-to", "moved")
+    assert run(*words) == 0
+    shown = capsys.readouterr()
+    lines = [f"photos/{a}.png\tmoved/{a}.png\tphotos/{b}.png" for a, b in ("ba", "ce")]
+    assert shown.out.splitlines() == [line.replace("/", os.sep) for line in lines]
+    assert "2 images to move to moved; nothing was moved yet: add --yes to do it" in shown.err
+    assert not Path("moved").exists()
+    assert run(*words, "--yes", "--json", "--list", "rest.txt") == 0
+    document = json.loads(capsys.readouterr().out)
+    undo = document["undo_file"]
+    assert document["done"] and len(document["moves"]) == 2
+    assert sorted(path.name for path in Path("moved").iterdir()) == [
+        "b.png",
+        "c.png",
+        "undo-1.json",
+    ]
+    assert len(Path("rest.txt").read_text().splitlines()) == 2
+    assert run("duplicates", "--undo", undo) == 0
+    assert "2 images to move back from moved" in capsys.readouterr().err
+    assert run("duplicates", "--undo", undo, "--yes") == 0
+    assert "moved 2 images back from moved" in capsys.readouterr().err
+    assert sorted(path.name for path in (place / "photos").iterdir()) == before
+    assert not Path("moved").exists()
+
+
+def test_acting_needs_the_options_that_go_together(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, problem in (
+        (("--yes",), "--yes: it needs --move-to"),
+        (("--link", "hard"), "--link: it needs --move-to"),
+        (("--undo", "u.json", "--move-to", "d"), "--undo: use it or --move-to, not both"),
+        (("--open", "--move-to", "d"), "--move-to: use it or a page, not both"),
+        (("--link", "soft"), "--link: expected hard or symbolic; found 'soft'"),
+    ):
+        assert run("duplicates", *words) == 2
+        assert capsys.readouterr().err.startswith(f"error: {problem}\n")
+    assert run("duplicates", "--undo", "none.json") == 1
+    assert "none.json: there is no such file; expected the undo file" in capsys.readouterr().err

@@ -168,6 +168,8 @@ OUTPUTS = (
     ("search", "photos/00.png", "--html", "none/x.html"),
     ("search", "photos/00.png", "--copy-to", "none/x"),
     ("duplicates", "--html", "none/x.html"),
+    ("duplicates", "--move-to", "none/x"),
+    ("duplicates", "--list", "none/x.txt"),
     ("select", "--html", "none/x.html"),
     ("evaluate", "--queries", "codes.npy", "--database", "codes.npy", "--report", "none/x.html"),
     ("evaluate", "--queries", "codes.npy", "--database", "codes.npy", "--plots", "none/x"),
