@@ -201,3 +201,18 @@ def test_the_command_ends_gracefully_and_logs_json(stored: Path) -> None:
     assert set(results) == {200}
     assert "Traceback" not in rest
     assert '"route": "/v1/search"' in rest and '"status": 200' in rest
+
+
+def test_the_client_of_the_document_runs(
+    stored: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
+    (client,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "query.jpg").write_bytes((stored.parent / "warm/04.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    with server.start(stored) as running:
+        exec(client.replace("http://localhost:8000", running.url.rstrip("/")), {})
+    assert capsys.readouterr().out.splitlines()[0] == "0 warm/04.png"
