@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bitcodes.datasets.list_folders import prepare_lists as prepare_lists
     from bitcodes.errors import BitcodesError as BitcodesError
     from bitcodes.hamming.index import HammingIndex as HammingIndex
+    from bitcodes.losses.base import HashLoss as HashLoss
+    from bitcodes.models.backbone import Backbone as Backbone
     from bitcodes.models.encoding import encode_images as encode_images
     from bitcodes.models.engines import load_model as load_model
     from bitcodes.settings import Settings as Settings
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
 # Public name -> where it is. Loaded on first use (PEP 562): importing bitcodes needs neither torch
 # nor numba.
 _PUBLIC = {
+    "Backbone": "bitcodes.models.backbone:Backbone",
     "BitcodesError": "bitcodes.errors:BitcodesError",
     "CodeSet": "bitcodes.codes.codeset:CodeSet",
+    "HashLoss": "bitcodes.losses.base:HashLoss",
     "HammingIndex": "bitcodes.hamming.index:HammingIndex",
     "Settings": "bitcodes.settings:Settings",
     "duplicates": "bitcodes.tasks.duplicates:find_duplicates",

@@ -31,11 +31,12 @@ def run_name(settings: "Settings") -> str:
     """The default name of a run: made from the settings, so that the same command finds it."""
     from bitcodes.settings import backbone_name
 
-    backbone = backbone_name(settings).replace("/", "-")
+    backbone = backbone_name(settings).rpartition(":")[2].replace("/", "-")
+    loss = settings.loss.rpartition(":")[2]  # of package.module:Class, the class
     frozen = "-frozen" if settings.freeze else ""
     data = as_utf8(settings.data.name).replace("\\x", "_")
     bits = f"{settings.bits}+{settings.instance_bits}" if settings.instance_bits else settings.bits
-    return f"{data}-{backbone}-{settings.loss}-{bits}{frozen}"
+    return f"{data}-{backbone}-{loss}-{bits}{frozen}"
 
 
 def set_latest(run: Path) -> None:

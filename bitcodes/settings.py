@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, Literal, Never, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,8 +22,9 @@ from pydantic.config import JsonDict
 from typing_extensions import TypeVar
 
 from bitcodes.errors import ConfigError
+from bitcodes.extensions import installed, is_place
 from bitcodes.files import atomic_write
-from bitcodes.losses import LossName, families
+from bitcodes.losses import NO_ARGUMENTS, LossName, families
 from bitcodes.settings_file import expectation, explain
 from bitcodes.wording import counted
 
@@ -35,6 +37,7 @@ _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=0)]
 _Number = Annotated[int, Field(ge=1)]
+_ARGUMENTS = re.compile(r"[^\W\d]\w*=[^,=]+(,[^\W\d]\w*=[^,=]+)*")
 _LAYERS = re.compile(r"[\w.]+(,[\w.]+)*")
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:\d+)?")
 
@@ -86,6 +89,17 @@ class Panel(StrEnum):
         return self.setting("auto", meaning, choice, metavar)
 
 
+def _own_loss(name: str) -> str:
+    """The place of a loss of the user's, whose name may be that of an entry point."""
+    place = name if is_place(name) else installed("loss").get(name)
+    if place is None:
+        raise ValueError("neither package.module:Class nor an installed loss")
+    return place
+
+
+OwnLoss = Annotated[str, "package.module:Class", AfterValidator(_own_loss)]
+
+
 class Settings(BaseModel, Generic[OrAuto]):
     """Everything that decides what a run learns; saved with it as config.yaml.
 
@@ -103,7 +117,8 @@ class Settings(BaseModel, Generic[OrAuto]):
     )
     backbone: str = Panel.GENERAL.auto(
         "Pretrained network to start from: alexnet, or a network of torchvision or timm, for "
-        "example torchvision/resnet50 or timm/vit_small_patch16_224.",
+        "example torchvision/resnet50 or timm/vit_small_patch16_224. One of your own: "
+        "package.module:function.",
         "tf_efficientnet_lite0_stages, EfficientNet-Lite0 with the features of all its stages; for "
         "itq, itq-nn and lsh tf_efficientnet_lite0_trunk, with those of the last stage",
         metavar="NAME",
@@ -120,8 +135,16 @@ class Settings(BaseModel, Generic[OrAuto]):
         "0 leaves it out.",
         "1024 for tf_efficientnet_lite0_stages and with --freeze, else 0",
     )
-    loss: LossName = Panel.GENERAL.setting(
-        LossName.CSQ, f"Loss to minimise. {families()}", metavar="NAME"
+    loss: Annotated[LossName | OwnLoss, Field(union_mode="left_to_right")] = Panel.GENERAL.setting(
+        LossName.CSQ,
+        f"Loss to minimise. {families()} One of your own: package.module:Class.",
+        metavar="NAME",
+    )
+    loss_args: str = Panel.OPTIMIZATION.setting(
+        NO_ARGUMENTS,
+        "Arguments of the loss, for example margin=0.4,scale=10 for ortho.",
+        "the values of the papers",
+        metavar="NAME=VALUE,...",
     )
     bits: Annotated[int, Field(ge=1, le=1024)] = Panel.GENERAL.setting(
         48,
@@ -276,6 +299,13 @@ class Settings(BaseModel, Generic[OrAuto]):
             raise ValueError("expected none or names of layers with commas, such as fc6,fc7")
         return value
 
+    @field_validator("loss_args")
+    @classmethod
+    def _check_arguments(cls, value: str) -> str:
+        if value != NO_ARGUMENTS and not _ARGUMENTS.fullmatch(value):
+            raise ValueError("expected none or name=value with commas, such as margin=0.4,scale=10")
+        return value
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, value: str) -> str:
@@ -293,8 +323,12 @@ class Settings(BaseModel, Generic[OrAuto]):
             )
         if isinstance(sizes, list) and self.freeze:
             raise ValueError("'image_size': expected one size with 'freeze'; found several")
+        if self.loss_args != NO_ARGUMENTS and self.label_free:
+            raise ValueError(
+                f"'loss_args': expected none with the loss {self.loss}; found {self.loss_args}"
+            )
         extra = self.instance_bits
-        if extra and self.loss.label_free:
+        if extra and self.label_free:
             raise ValueError(
                 f"'instance_bits': expected 0 with the loss {self.loss}; found {extra}"
             )
@@ -335,6 +369,11 @@ class Settings(BaseModel, Generic[OrAuto]):
         except ValidationError as error:
             raise ConfigError(*explain(error, where, cls.model_fields)) from None
 
+    @property
+    def label_free(self) -> bool:
+        """Whether the loss fits codes without labels and without training."""
+        return isinstance(self.loss, LossName) and self.loss.label_free
+
     def size_in(self: "ResolvedSettings", epoch: int) -> int:
         """The image size in an epoch, from 0; -1 is the last one: the size of the model."""
         sizes = self.image_size if isinstance(self.image_size, list) else [self.image_size]
@@ -368,5 +407,5 @@ def backbone_name(settings: Settings) -> str:
     """The backbone of these settings: "auto" depends on whether the loss trains it."""
     if settings.backbone != "auto":
         return settings.backbone
-    variant = "trunk" if settings.loss.label_free else "stages"
+    variant = "trunk" if settings.label_free else "stages"
     return f"tf_efficientnet_lite0_{variant}"

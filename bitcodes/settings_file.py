@@ -84,8 +84,9 @@ def _parts(annotation: Any, metadata: Iterable[Any]) -> Iterator[str]:
         yield number_in_words(annotation, **_bounds(metadata))
     elif annotation in (bool, str, Path):
         yield {bool: "true or false", str: "text", Path: "a path"}[annotation]
-    elif hasattr(annotation, "__metadata__"):  # Annotated
-        yield from _parts(get_args(annotation)[0], annotation.__metadata__)
+    elif hasattr(annotation, "__metadata__"):  # Annotated, perhaps with words of its own
+        words = [entry for entry in annotation.__metadata__ if isinstance(entry, str)]
+        yield from words or _parts(get_args(annotation)[0], annotation.__metadata__)
     else:  # a union
         for part in get_args(annotation):
             yield from _parts(part, ())

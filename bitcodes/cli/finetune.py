@@ -122,7 +122,7 @@ def finetune(
 
 def _summary(result: "Finetuned") -> str:
     """What training did, in a line."""
-    label_free = result.settings.loss.label_free
+    label_free = result.settings.label_free
     if result.already and label_free:
         return f"{result.run} is finished: nothing to do. Start over with --fresh."
     if result.already:

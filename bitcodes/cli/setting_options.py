@@ -1,7 +1,7 @@
 """The options of `bitcodes finetune` that come from the declarations of its settings."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from enum import EnumType, StrEnum
 from functools import wraps
@@ -85,9 +85,20 @@ def _option(
         show_default=False,
         rich_help_panel=None if panel == Panel.GENERAL else panel,
         callback=_checked(name),
+        autocompletion=_completion(field.annotation) if kind is str else None,
     )
     typed: Any = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=typed)
+
+
+def _completion(annotation: Any) -> Callable[[str], list[str]] | None:
+    """What completes the names of a setting that are known, where others are possible too."""
+    names = [str(name) for part in get_args(annotation) for name in _members(part)]
+    return (lambda start: [name for name in names if name.startswith(start)]) if names else None
+
+
+def _members(kind: Any) -> Iterable[Any]:
+    return kind if isinstance(kind, EnumType) else ()
 
 
 def _checked(name: str) -> Callable[[Any], Any]:
@@ -127,7 +138,10 @@ def _kind(annotation: Any) -> Any:
     """
     if annotation in (bool, Path) or isinstance(annotation, EnumType):
         return annotation
-    enums = [part for part in get_args(annotation) if isinstance(part, EnumType)]
+    parts = get_args(annotation)
+    if any(get_args(part)[:1] == (str,) for part in parts):  # names that are not known
+        return str
+    enums = [part for part in parts if isinstance(part, EnumType)]
     return StrEnum(enums[0].__name__, ["auto", *enums[0]]) if enums else str  # beside "auto"
 
 

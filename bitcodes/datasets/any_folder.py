@@ -54,7 +54,7 @@ def fit_to_data(settings: Settings) -> tuple[Settings, str | None]:
     """
     chosen = settings.model_fields_set
     note = None
-    if not settings.loss.label_free:
+    if not settings.label_free:
         kind = contents(settings.data)
         if kind == Contents.IMAGES or (kind == Contents.DATES and "loss" not in chosen):
             _check_one_level(settings.data)
@@ -62,7 +62,7 @@ def fit_to_data(settings: Settings) -> tuple[Settings, str | None]:
                 raise DataError(_without_classes(settings))
             settings = settings.model_copy(update={"loss": LossName.ITQ})
             note = _why_label_free(settings.data, kind)
-    if settings.loss.label_free and "bits" not in chosen:
+    if settings.label_free and "bits" not in chosen:
         settings = settings.model_copy(update={"bits": LABEL_FREE_BITS})
     return settings, note
 

@@ -1,6 +1,7 @@
 """What training minimises: the registry of losses.
 
-A loss is one small class in a file of this folder, and one line of `LossName`. Its file is imported
+A loss is one small class in a file of this folder, and one line of `LossName`; or a class of the
+user's, named as package.module:Class. Its file is imported
 when it is used (`loss_class`, `fit_function`), so that the names alone do not load torch.
 """
 
@@ -53,6 +54,9 @@ class LossName(StrEnum):
         module, _, attribute = self.place.partition(".")
         return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
 
+
+NO_ARGUMENTS = "none"
+"""What stands for no arguments of a loss."""
 
 LABEL_FREE = tuple(name for name in LossName if name.label_free)
 LOSSES = tuple(name for name in LossName if not name.label_free)

@@ -1,8 +1,13 @@
 """What all losses have in common, and the class of a loss by name."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from bitcodes.losses import LossName
+from bitcodes.errors import ConfigError
+from bitcodes.extensions import load
+from bitcodes.losses import NO_ARGUMENTS, LossName
+from bitcodes.wording import either
 
 LossAndLogits = tuple[Tensor, Tensor | None]
 """The loss (), and the logits (B, C) if there is a classifier or the like."""
@@ -14,7 +19,9 @@ class HashLoss(nn.Module):
     What a loss needs beyond the hash layer is a parameter or a buffer of its own. It draws no
     random numbers and counts no steps during training. `multi_label` means that an image may have
     several labels, or none. A loss sees the whole batch: some compare its images with each other.
-    `head_learning_rate` is the peak rate of SGD for the hash layer with this loss.
+    `head_learning_rate` is the peak rate of SGD for the hash layer with this loss. Other public
+    attributes of a class that are numbers, texts or truth values are its arguments: --loss-args
+    sets them.
     """
 
     head_learning_rate = 0.5
@@ -46,7 +53,50 @@ class HashLoss(nn.Module):
         return None
 
 
-def loss_class(name: LossName) -> type[HashLoss]:
-    """The class of a loss that trains a network, by its name."""
-    loss: type[HashLoss] = name.load()
-    return loss
+def loss_class(name: LossName | str, arguments: str = NO_ARGUMENTS) -> type[HashLoss]:
+    """The class of a loss that trains a network: by its name, or of the user's at module:Class.
+
+    `arguments`, as in margin=0.4,scale=10, are set in it. Raises ConfigError for arguments that it
+    does not have, and if a class of the user's cannot be imported or is no loss.
+    """
+    loss: Any = name.load() if isinstance(name, LossName) else load(name, "loss")
+    if not (isinstance(loss, type) and issubclass(loss, HashLoss)):
+        raise ConfigError(f"the loss {name}: expected a class derived from bitcodes.HashLoss")
+    if arguments == NO_ARGUMENTS:
+        return loss
+    known = _arguments_of(loss)
+    values = {}
+    for pair in arguments.split(","):
+        argument, _, text = pair.partition("=")
+        if argument not in known:
+            names = either(known) if known else "none"
+            raise ConfigError(
+                f"--loss-args: expected arguments of the loss {name}, which are {names}; "
+                f"found {argument!r}"
+            )
+        values[argument] = _converted(argument, text, type(known[argument]))
+    return type(loss.__name__, (loss,), {"__doc__": loss.__doc__, **values})
+
+
+def _arguments_of(loss: type[HashLoss]) -> dict[str, Any]:
+    """The arguments of a loss and their defaults."""
+    classes = [one for one in reversed(loss.__mro__) if issubclass(one, HashLoss)]
+    own = {name: value for one in classes for name, value in vars(one).items()}
+    return {
+        name: value
+        for name, value in own.items()
+        if isinstance(value, int | float | str)
+        and not name.startswith("_")
+        and name not in vars(HashLoss)
+    }
+
+
+def _converted(name: str, text: str, kind: type) -> Any:
+    words = {"true": True, "false": False}
+    try:
+        return words[text.lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        meanings = {bool: "true or false", int: "a whole number", float: "a number"}
+        raise ConfigError(
+            f"--loss-args: {name}: expected {meanings[kind]}; found {text!r}"
+        ) from None

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from bitcodes.errors import ModelError
+from bitcodes.extensions import is_place
 from bitcodes.models import libraries
 from bitcodes.models.backbone import Backbone, without
 from bitcodes.models.efficientnet import EFFICIENTNETS
+from bitcodes.models.own import own_backbone
 from bitcodes.models.weights import check_fits, copy_weights
 from bitcodes.predecessor.alexnet import BVLC_ALEXNET
 
@@ -22,16 +24,25 @@ def find_backbone(name: str) -> Backbone:
     """The backbone of that name. Raises ModelError, which lists the known names.
 
     `torchvision/NAME` is a classification model of torchvision, `timm/NAME` any model of timm;
-    `alexnet` is torchvision's, `bvlc_alexnet` Caffe's.
+    `alexnet` is torchvision's, `bvlc_alexnet` Caffe's. `package.module:name` is one of the user's
+    (see `own_backbone`, with its errors).
     """
     if name in BACKBONES:
         return BACKBONES[name]
+    if is_place(name):
+        with torch.random.fork_rng(devices=[]):
+            return own_backbone(name)
     library, _, model = ("torchvision/alexnet" if name == "alexnet" else name).partition("/")
     if library == "torchvision" and model in libraries.torchvision_names():
         return libraries.torchvision_backbone(model)
     if library == "timm" and libraries.is_timm(model):
         return libraries.timm_backbone(model)
-    known = [*sorted([*BACKBONES, "alexnet"]), "torchvision/NAME", "timm/NAME"]
+    known = [
+        *sorted([*BACKBONES, "alexnet"]),
+        "torchvision/NAME",
+        "timm/NAME",
+        "package.module:name",
+    ]
     raise ModelError(f"unknown backbone '{name}'{_similar(name)}; known are: {', '.join(known)}")
 
 

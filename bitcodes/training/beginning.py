@@ -10,6 +10,7 @@ from bitcodes.callbacks import Note
 from bitcodes.datasets.any_folder import Contents, contents, describe_classes, fit_to_data
 from bitcodes.datasets.class_folders import prepare_folder
 from bitcodes.errors import ConfigError, ModelError
+from bitcodes.extensions import installed, trust
 from bitcodes.files import check_folder_of
 from bitcodes.settings import Settings
 from bitcodes.sources.description import TRAIN_LIST, recorded_names
@@ -19,8 +20,15 @@ from bitcodes.wording import as_utf8
 def check(settings: Settings) -> tuple[Settings, str | None]:
     """The settings for what lies in their data folder (`fit_to_data`), and a note on them.
 
-    Raises DataError for a data folder that is no good, ModelError for a missing file of weights.
+    A backbone that an entry point names gets its place as its name, as it is recorded. What the
+    settings name may be imported. Raises DataError for a data folder that is no good, ModelError
+    for a missing file of weights.
     """
+    name = settings.backbone
+    if name.isidentifier() and name != "auto" and (place := installed("backbone").get(name)):
+        settings = settings.model_copy(update={"backbone": place})
+    for named in (settings.backbone, settings.loss):
+        trust(named)
     if isinstance(settings.weights, Path) and not settings.weights.is_file():
         raise ModelError(f"{settings.weights}: no such file of weights")
     return fit_to_data(settings)

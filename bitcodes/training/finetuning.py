@@ -91,18 +91,18 @@ def finetune(
         report, loading, log = report or _ignore, loading or _ignore, log or _ignore
         if note is not None:
             log(note)
-        if settings.loss.label_free and deadline is not None:
+        if settings.label_free and deadline is not None:
             log("--minutes is not needed: without labels, each image is read once")
-        if group.size > 1 and (settings.freeze or settings.loss.label_free):
+        if group.size > 1 and (settings.freeze or settings.label_free):
             raise ConfigError(
                 "a frozen backbone takes seconds an epoch: one process is enough; "
                 "leave out torchrun"
             )
-        if deadline is not None and not settings.loss.label_free:
+        if deadline is not None and not settings.label_free:
             _check_paced(settings, group.size)
         workers = max(1, default_workers() // group.here) if workers is None else workers
         stack.enter_context(explained(run, log))
-        if settings.loss.label_free:  # all at once, so that there is nothing to resume
+        if settings.label_free:  # all at once, so that there is nothing to resume
             before = _begin(run, settings, fresh, stack)
             images = images_to_fit(settings.data)
             if before is not None and (line := fitted(run, images)) is not None:

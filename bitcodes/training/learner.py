@@ -45,7 +45,7 @@ class Learner:
             settings.hidden,
         ).to(device)
         multi_label = bool((labels.sum(axis=1) != 1).any())
-        self.loss: HashLoss = loss_class(settings.loss)(
+        self.loss: HashLoss = loss_class(settings.loss, settings.loss_args)(
             settings.bits, labels.shape[1], multi_label, settings.seed
         ).to(device)
         if group.size > 1 and device.type == "cuda":

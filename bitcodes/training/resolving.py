@@ -67,11 +67,11 @@ def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
         "epochs": _EPOCHS_FROZEN if settings.freeze else epochs_for(len(images)),
         "zoom": 0.2 if few else 0.0,
         "rand_augment": 4.0 if few else 0.0,
-        "hidden": 0 if settings.loss.label_free else hidden,
+        "hidden": 0 if settings.label_free else hidden,
     }
     values = _fill(values, choices)
     if settings.image_size == "auto":
-        one_pass = settings.freeze or settings.loss.label_free or values["epochs"] == 1
+        one_pass = settings.freeze or settings.label_free or values["epochs"] == 1
         values["image_size"] = _image_sizes(images, backbone, one_pass)
     if isinstance(settings.image_size, list) and not backbone.any_size:
         raise ConfigError(
@@ -118,7 +118,7 @@ def recipe_for(network: nn.Module, settings: Settings) -> dict[str, str | float]
     frozen. The rates of SGD grow in proportion to the batch, those of AdamW with its square root.
     """
     batches = settings.batch_size / 64
-    head = loss_class(settings.loss).head_learning_rate
+    head = loss_class(settings.loss, settings.loss_args).head_learning_rate
     values: tuple[str | float, ...]
     if _has(network, nn.LayerNorm) and not settings.freeze:
         rate = 1e-4 * batches**0.5
