@@ -59,10 +59,7 @@ def load(name: str, kind: Kind) -> Any:
     """
     module, _, attribute = name.partition(":")
     if not is_trusted(name, kind):
-        raise ConfigError(
-            f"the {kind} {name} is code outside of bitcodes, and no file may choose what runs here; "
-            f"if you know this code and trust it, set {VARIABLE}={module} in the environment"
-        )
+        raise refusal(kind, name, f"set {VARIABLE}={module} in the environment")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
@@ -73,6 +70,15 @@ def load(name: str, kind: Kind) -> Any:
             f"the {kind} {name} cannot be imported: {problem(error)}; expected the module {module} "
             "in the working folder or installed"
         ) from error
+
+
+def refusal(kind: Kind, name: str, remedy: str, file: Path | None = None) -> ConfigError:
+    """The error for code that only a file names; `remedy` is what to do for those who trust it."""
+    where = f"{file}: {kind}: {name}" if file is not None else f"the {kind} {name}"
+    return ConfigError(
+        f"{where} is code outside of bitcodes, and no file may choose what runs here; if you know "
+        f"this code and trust it, {remedy}"
+    )
 
 
 def problem(error: Exception) -> str:

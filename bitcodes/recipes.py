@@ -5,8 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bitcodes.errors import ConfigError
-from bitcodes.extensions import GROUPS, Kind, is_place, is_trusted, trust
+from bitcodes.extensions import GROUPS, is_place, is_trusted, refusal, trust
 from bitcodes.predecessor import params
 from bitcodes.settings import Settings
 from bitcodes.settings_file import read_settings_file
@@ -41,7 +40,9 @@ def gather_settings(
     values = {} if file is None else read_settings_file(file)
     for kind in GROUPS:
         trust(str(options.get(kind, "")))
-        _check_trust(kind, str((values | options).get(kind, "")), file)
+        name = str((values | options).get(kind, ""))
+        if is_place(name) and not is_trusted(name, kind):
+            raise refusal(kind, name, f"add --{kind} {name}", file)
     where = "" if file is None else f"{file} and options"
     if file is None or not params.is_params(values):
         start = {} if recipe is None else RECIPES[recipe]
@@ -55,12 +56,3 @@ def gather_settings(
     if theirs.classes is not None:
         params.check_classes(theirs.classes, settings.data, str(file))
     return RunSettings(settings, theirs.workers, note)
-
-
-def _check_trust(kind: Kind, name: str, file: Path | None) -> None:
-    """Raise ConfigError for code of a user's that only a file names."""
-    if is_place(name) and not is_trusted(name, kind):
-        raise ConfigError(
-            f"{file}: {kind}: {name} is code outside of bitcodes, and no file may choose what runs "
-            f"here; if you know this code and trust it, add --{kind} {name}"
-        )

@@ -94,7 +94,9 @@ def _option(
 def _completion(annotation: Any) -> Callable[[str], list[str]] | None:
     """What completes the names of a setting that are known, where others are possible too."""
     names = [str(name) for part in get_args(annotation) for name in _members(part)]
-    return (lambda start: [name for name in names if name.startswith(start)]) if names else None
+    if not names:
+        return None
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
 def _members(kind: Any) -> Iterable[Any]:

@@ -15,6 +15,7 @@ from bitcodes.datasets.changing import finish_change
 from bitcodes.datasets.dataset import LIST_NAMES
 from bitcodes.documents import read_json
 from bitcodes.errors import DataError, ModelError
+from bitcodes.losses import LossName
 from bitcodes.losses.label_free import Planes, fit_function
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device, save_model
@@ -82,6 +83,7 @@ def fit(settings: Settings, images: ImageList, workers: int, loading: Progress, 
         f"{counted(len(features), 'image')} to fit to, {size} pixels, {settings.bits} bits, "
         f"on {model.device}; labels are not used"
     )
+    assert isinstance(settings.loss, LossName)
     planes = fit_function(settings.loss)(features, settings.bits, settings.seed)
     with torch.no_grad():
         model.hash_layer.weight.copy_(torch.from_numpy(planes.weight))
