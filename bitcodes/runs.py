@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # a search finds its model without them
 RUNS = Path("runs")
 FEATURES = RUNS / ".features"  # of frozen backbones: a cache that may be deleted at any time
 LATEST = "latest"
-_LINK_TRIES = 100
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 EXPORT_FILE = "model.onnx"
@@ -42,37 +41,18 @@ def run_name(settings: "Settings") -> str:
 def set_latest(run: Path) -> None:
     """Make runs/latest point to the run, wherever that is.
 
-    It is a link, or a text file with the folder's name if links cannot be made, as on Windows
-    without the right to do so. A folder of that name belongs to somebody else and stays.
+    It is a text file with the folder's name. A link would be a second run to whatever walks
+    through runs/, such as TensorBoard. A folder of that name belongs to somebody else and stays.
     """
     latest = RUNS / LATEST
-    if latest.is_dir() and not latest.is_symlink():
+    if latest.is_symlink():  # as an older version made it
+        latest.unlink()
+    if latest.is_dir():
         return
     RUNS.mkdir(parents=True, exist_ok=True)
     inside = run.resolve().parent == RUNS.resolve()
-    target = run.name if inside else str(run.resolve())
-    if not _link(latest, target):
-        if latest.is_symlink():
-            latest.unlink()
-        with atomic_write(latest) as file:
-            file.write(os.fsencode(target))
-
-
-def _link(latest: Path, target: str) -> bool:
-    """Make a link, whole or not at all, also if others do; False where links cannot be made."""
-    link = latest.with_name(f".{LATEST}.link")  # one name, so that the next one replaces it
-    for _ in range(_LINK_TRIES):
-        try:
-            link.unlink(missing_ok=True)
-            link.symlink_to(target, target_is_directory=True)
-            link.replace(latest)
-            return True
-        except (FileExistsError, FileNotFoundError):
-            continue  # another process makes one in this moment
-        except (AttributeError, NotImplementedError, OSError):
-            break
-    link.unlink(missing_ok=True)
-    return False
+    with atomic_write(latest) as file:
+        file.write(os.fsencode(run.name if inside else str(run.resolve())))
 
 
 def follow(path: Path) -> Path:

@@ -264,6 +264,11 @@ class Settings(BaseModel, Generic[OrAuto]):
     summary_steps: _Number = Panel.TRAINING.setting(
         20, "Steps between two points of the curves in TensorBoard."
     )
+    histograms: bool = Panel.TRAINING.setting(
+        False,
+        "Also show histograms of weights, gradients and hash outputs in TensorBoard, one per "
+        "epoch. They take room on the disk.",
+    )
     device: str = Panel.MACHINE.auto(
         "Where to train: cpu, cuda, cuda:N or mps.",
         "the fastest device of this machine",

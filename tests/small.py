@@ -110,6 +110,7 @@ def make_settings(data: Path, **values: Any) -> Settings:
     loss = HashLoss if name.label_free else loss_class(name)
     rates = {"learning_rate": 0.05, "head_learning_rate": loss.head_learning_rate}
     plain: dict[str, Any] = {"zoom": 0.0, "rand_augment": 0.0, "freeze_stages": 0, "dither": 0.0}
+    plain["histograms"] = True  # where TensorBoard is looked at
     machine = {"device": "cpu", "amp": "off"}  # no trial of speed decides anything
     given = {**machine, **rates, **quick, **plain, **values}
     return Settings.build({"data": data, "val": 0.15, **given})

@@ -75,7 +75,7 @@ def test_the_example_from_training_to_search(
     capsys.readouterr()
     assert run("search", "data/000.png", "--codes", "codes.npy", "--json") == 0
     (query,) = json.loads(capsys.readouterr().out)["queries"]
-    assert query["hits"][0]["distance"] == 0
+    assert query["results"][0]["distance"] == 0
     assert run("evaluate", "runs/own", "--workers", 0, "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["loss"], shown["bits"]) == (LOSS, 12)

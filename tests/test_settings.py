@@ -25,7 +25,7 @@ def test_unknown_keys_are_named_with_the_known() -> None:
     first, second, third = problem(bit=32, learning_rte=1, colour=3).splitlines()
     assert first == "params.yaml: unknown setting 'bit'; did you mean 'bits'?"
     assert second == "params.yaml: unknown setting 'learning_rte'; did you mean 'learning_rate'?"
-    known = "data, backbone, weights, hidden, loss, bits,"
+    known = "data, backbone, weights, hidden, loss, loss_args, bits,"
     assert third.startswith(f"params.yaml: unknown setting 'colour'; known are {known}")
 
 

@@ -60,6 +60,7 @@ class Trainer:
     loss_sum: float = 0.0  # over the steps of the current epoch
     seconds: float = 0.0  # spent in training steps, also before a stop
     curves: Curves | None = None  # of the first process, while it trains
+    is_resumed: bool = False
 
     def __post_init__(self, checkpoint: Checkpoint | None) -> None:
         settings, train = self.settings, self.dataset.train
@@ -80,6 +81,7 @@ class Trainer:
         self.train_rows, self.val_rows, self.ranked_rows = rows
         self.plan = Plan.of(settings, len(self.train_rows), self.group.size)
         if checkpoint is not None:
+            self.is_resumed = True
             self._load(checkpoint)
             self.step, self.history = checkpoint.step, checkpoint.history
             self.loss_sum, self.seconds = checkpoint.loss_sum, checkpoint.seconds
@@ -134,7 +136,9 @@ class Trainer:
     def train(self, report: Callable[[Progress], None]) -> None:
         """Train to the end. On SIGINT, save and raise KeyboardInterrupt."""
         self._describe()
-        self.curves = Curves(self.run, self.settings.summary_steps) if self.group.first else None
+        self.curves = Curves(self.run, self.settings) if self.group.first else None
+        if self.curves is not None and not self.is_resumed:
+            self.curves.begin(self.settings)
         try:
             with interruptible(once=self.group.size == 1) as self.interrupted:
                 if self.settings.freeze:
@@ -306,7 +310,7 @@ class Trainer:
             )
         self.learner.learn(loss)
         if self.curves is not None:
-            self.curves.step(self.step, value, self.learner.rates[0])
+            self.curves.step(self.step, value, self.learner.rates[0], outputs)
             if self.plan.ends_epoch(self.step):
                 self.curves.distributions(self.step + 1, self.learner, outputs, logits)
         return value

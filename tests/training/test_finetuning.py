@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from small import CLASSES, make_dataset, make_settings, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import nn
 
 from bitcodes import files, runs, training
@@ -37,7 +38,7 @@ from bitcodes.models import checkpoint
 from bitcodes.models.backbones import BACKBONES
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import load_settings
-from bitcodes.settings import Settings
+from bitcodes.settings import ResolvedSettings, Settings
 from bitcodes.settings_file import read_settings_file
 from bitcodes.sources import reading
 from bitcodes.sources.lists import read_list, write_list
@@ -670,23 +671,56 @@ def test_tensorboard_can_read_it(undisturbed: Path) -> None:
     board = EventAccumulator(str(undisturbed), {"scalars": 0, "histograms": 0, "tensors": 0})
     board.Reload()
     scalars = set(board.Tags()["scalars"])
-    assert scalars >= {"train/loss", "train/learning_rate", "val/map", "train/epoch_loss"}
+    assert scalars == {curves.LOSS, curves.RATE, curves.SCORE, curves.BALANCE} | {
+        curves.EPOCH_LOSS,
+        curves.SPEED,
+    }
+    assert min(scalars).split("/")[0] == "curves"  # which TensorBoard shows first
     lines = metrics(undisturbed)
-    scores = [(event.step, event.value) for event in board.Scalars("val/map")]
+    scores = [(event.step, event.value) for event in board.Scalars(curves.SCORE)]
     assert scores == [(line["step"], pytest.approx(line["val_map"])) for line in lines]
-    losses = [(event.step, event.value) for event in board.Scalars("train/epoch_loss")]
+    losses = [(event.step, event.value) for event in board.Scalars(curves.EPOCH_LOSS)]
     assert losses == [(line["step"], pytest.approx(line["loss"])) for line in lines]
+    assert all(0 <= event.value <= 1 for event in board.Scalars(curves.BALANCE))
 
     histograms = set(board.Tags()["histograms"])
-    assert histograms >= {"train/logits", "train/bit_balance", "train/hash_outputs"}
+    assert histograms >= {curves.LOGITS, curves.OUTPUTS}
     assert {"weights/hash_layer.weight", "gradients/hash_layer.weight"} <= histograms
     assert {"weights/backbone.0.weight", "gradients/backbone.0.weight"} <= histograms
-    balance = board.Histograms("train/bit_balance")
-    assert [event.step for event in balance] == [5, 10, 15]
-    assert all(event.histogram_value.num == 12 for event in balance)
-    assert all(
-        0 <= event.histogram_value.min <= event.histogram_value.max <= 1 for event in balance
+    assert [event.step for event in board.Histograms(curves.OUTPUTS)] == [5, 10, 15]
+
+    # Hyperparameters are in the run itself: a folder of their own would be a second run.
+    assert [path.name for path in undisturbed.iterdir() if path.is_dir()] == []
+    content = board.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    start = HParamsPluginData.FromString(content).session_start_info
+    assert start.hparams["loss"].string_value == "csq"
+    assert start.hparams["bits"].number_value == 12
+
+
+def test_the_balance_of_bits_since_the_last_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ResolvedSettings.build(
+        {**make_settings(tmp_path).to_dict(), "summary_steps": 2, "hidden": 0, "optimizer": "sgd"}
+        | {"weight_decay": 0.0}
     )
+    board = curves.Curves(tmp_path, settings)
+    points: list[tuple[str, float, int]] = []
+    monkeypatch.setattr(board.board, "add_scalar", lambda *point: points.append(point))
+    ones = torch.tensor([[1.0, -1.0], [1.0, -1.0]])  # (B, K)
+    # Of four images, the first bit is set for all, the second for one: entropies 0 and 0.8113.
+    for step, outputs in ((1, ones), (2, torch.tensor([[1.0, 1.0], [1.0, -1.0]])), (3, ones)):
+        board.step(step, 1.0, 0.1, outputs)
+    board.step(4, 1.0, 0.1, -ones)
+    balances = [(value, step) for tag, value, step in points if tag == curves.BALANCE]
+    assert balances == [(pytest.approx(0.8112781 / 2), 2), (pytest.approx(1), 4)]
+
+
+def test_histograms_are_a_setting(data: Path) -> None:
+    finetune(make_settings(data, epochs=1, histograms=False))
+    assert {tag.split("/")[0] for tag, _ in logged(Path("run"))} == {
+        *("curves", "details", "_hparams_"),
+    }
 
 
 def test_frozen_layers_have_no_histograms(data: Path) -> None:
