@@ -34,6 +34,7 @@ SUMMARIES = {
     "duplicates": "Find groups of near-duplicate images in a code set. Without --yes, no file is "
     "changed.",
     "select": "Select images that are unlike each other, for labelling or a gallery.",
+    "compare": "Say whether two images are copies: one picture, perhaps changed.",
     "merge": "Join code sets of one model into one.",
     "info": "Describe a code set, a run or a model. Verify the checksums of a code set.",
     "export": "Write a model and its preprocessing as one ONNX file.",
@@ -44,7 +45,8 @@ Results go to standard output, progress and notes to standard error. `--json`, i
 prints one JSON document on standard output and nothing else. Output has no colours if it is not
 a terminal or if `NO_COLOR` is set.
 
-Exit status: 0 done, 1 error, 2 wrong usage, 130 interrupted with Ctrl-C.
+Exit status: 0 done, 1 error, 2 wrong usage, 130 interrupted with Ctrl-C. `compare`: 0 copies, 1 no
+copies, 2 error.
 """
 
 

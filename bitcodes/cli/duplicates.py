@@ -11,6 +11,7 @@ from bitcodes.cli.options import (
     JsonOption,
     OpenOption,
     ThreadsOption,
+    WorkersOption,
     flag,
     number,
     option,
@@ -32,11 +33,28 @@ def duplicates(
         "with the most bytes, and of these the first by path. first: the first by path. Default: "
         "largest, or first if the code set does not say where its images are."
     ),
+    against: list[str] | None = option(
+        "Find the images of CODES that are in this collection, too, the best match first: a code "
+        "set (.npy), a folder, a list file (.txt), or an image. Images are encoded with the model "
+        "of CODES. May be repeated for folders, lists and images.",
+        metavar="OTHER",
+    ),
     linkage: Linkage = option(
         "What makes a group. star: every image is within the radius of the image to keep. "
         "complete: of every other image. chain: of one other at least, so a row of similar shots "
         "is one group. See docs/duplicates.md.",
         default="star",
+    ),
+    verify: bool = flag(
+        "--verify",
+        "Compare the pixels of the images that the codes propose: copy is the same picture, "
+        "changed; similar is another shot. The default radius is then 5/16 of the bits (40 of "
+        "128). Takes about 30 ms per image, and as long per pair.",
+    ),
+    turned: bool = flag(
+        "--turned",
+        "With --verify, find copies that were turned by quarters or made gray, too: encodes each "
+        "image four times more.",
     ),
     max_group: int | None = option(
         "Leave out groups of more images than this, such as blank pages. Default: no limit.",
@@ -45,7 +63,13 @@ def duplicates(
     json: JsonOption = False,
     html: HtmlOption = None,
     open_page: OpenOption = False,
+    workers: WorkersOption = None,
     threads: ThreadsOption = None,
+    force: bool = flag(
+        "--force",
+        "Compare with --against even if its codes are of another model. The distances then mean "
+        "nothing.",
+    ),
     list_file: Path | None = option(
         "Write the paths of all images but those to keep, as a list file.",
         "--list",
@@ -80,14 +104,21 @@ def duplicates(
     bitcodes duplicates photos.npy --radius 2 --html duplicates.html
     bitcodes duplicates --move-to ../duplicates --yes
     bitcodes duplicates --undo ../duplicates/undo-1.json --yes
+    bitcodes duplicates photos.npy --verify
+    bitcodes duplicates new.npy --against archive.npy
     ```
 
     Every image of a group is within the radius of the image to keep; --linkage changes that. If
     the size of an image is unknown, the first image of its group is kept, and a note says so.
 
     When piped, prints one tab-separated line per image: group, keep or duplicate, distance to the
-    image to keep, path.
+    image to keep, path. With --verify: copy or similar in place of duplicate, and the score last.
+    With --against, one line per match: path, path in OTHER, distance; kind and score if verified.
     """
+    if verify and linkage != "star":
+        raise typer.BadParameter("with --verify, groups are stars", param_hint="--linkage")
+    if turned and not verify:
+        raise typer.BadParameter("it needs --verify", param_hint="--turned")
     from bitcodes.cli.code_sets import codes_argument, find_codes
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
@@ -109,9 +140,34 @@ def duplicates(
         raise typer.BadParameter("use it or a page, not both", param_hint="--move-to")
 
     codes = find_codes(codes)
+    if against:
+        groups = (keep, max_group, html, list_file, move_to)
+        if linkage != "star" or open_page or any(value is not None for value in groups):
+            raise typer.BadParameter(
+                "it makes no groups: use it without --keep, --linkage, --max-group, --html, "
+                "--open, --list and --move-to",
+                param_hint="--against",
+            )
+        from bitcodes.tasks.against import find_in_other
+
+        with progress("comparing images") as report:
+            found = find_in_other(
+                codes,
+                against,
+                radius,
+                verify=verify,
+                turned=turned,
+                threads=threads,
+                workers=workers,
+                force=force,
+                progress=report,
+                note=note,
+            )
+        show(found, json=json)
+        return
     with progress("comparing codes") as report:
         result = find_duplicates(
-            codes, radius, keep, threads, report, linkage=linkage, max_group=max_group
+            codes, radius, keep, threads, report, linkage, max_group, verify, turned
         )
     if list_file is not None:
         from bitcodes.tasks.acting import list_duplicates

@@ -69,7 +69,7 @@ class Groups(NamedTuple):
 
     def _rows_of(self, keys: Keys, sizes: NDArray[np.int64]) -> Keys:
         """Keys of the first `sizes` rows of each code, from keys of codes."""
-        rows = self.rows[_ranges(self.starts[keys & plain.ROW], sizes)]
+        rows = self.rows[ranges(self.starts[keys & plain.ROW], sizes)]
         return np.repeat(keys & ~plain.ROW, sizes) | rows
 
     def expand_pairs(self, pairs: Iterable[Pairs]) -> Iterator[Pairs]:
@@ -80,7 +80,7 @@ class Groups(NamedTuple):
         yield from self._expand(self.rows, np.arange(1, len(self.rows) + 1), stops, none)
         for first, second, distances in pairs:
             sizes = self.sizes(first)
-            places = _ranges(self.starts[first], sizes)
+            places = ranges(self.starts[first], sizes)
             second, distances = np.repeat(second, sizes), np.repeat(distances, sizes)
             starts, stops = self.starts[second], self.starts[second + 1]
             yield from self._expand(self.rows[places], starts, stops, distances)
@@ -101,7 +101,7 @@ class Groups(NamedTuple):
             until = max(int(np.searchsorted(ends, before + _PAIRS, "right")), done + 1)
             here = slice(done, until)
             one = np.repeat(rows[here], sizes[here])
-            other = self.rows[_ranges(starts[here], sizes[here])]
+            other = self.rows[ranges(starts[here], sizes[here])]
             if len(one):
                 ordered = np.minimum(one, other), np.maximum(one, other)
                 yield Pairs(*ordered, np.repeat(distances[here], sizes[here]))
@@ -118,7 +118,7 @@ def group_rows(codes: NDArray[np.uint8], bits: int) -> Groups:
     numbers[order[starts]] = np.arange(len(starts))
     by_first_row = numbers[numbers >= 0]
     sizes = sizes[by_first_row]
-    rows = order[_ranges(starts[by_first_row], sizes)]
+    rows = order[ranges(starts[by_first_row], sizes)]
     starts = offsets_of(sizes)
     return Groups(codes[rows[starts[:-1]]], starts, rows)
 
@@ -141,14 +141,14 @@ def extend_groups(
     sizes[:count] += old_sizes
     starts = offsets_of(sizes)
     rows = np.empty(first_row + len(added), np.int64)
-    rows[_ranges(starts[:count], old_sizes)] = groups.rows
+    rows[ranges(starts[:count], old_sizes)] = groups.rows
     # The new rows of a code lie at the end of its group.
     order = np.argsort(numbers, kind="stable")
-    rows[_ranges(starts[1:] - added_sizes, added_sizes)] = first_row + order
+    rows[ranges(starts[1:] - added_sizes, added_sizes)] = first_row + order
     return Groups(np.concatenate([groups.codes, fresh.codes]), starts, rows)
 
 
-def _ranges(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+def ranges(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """`starts[i], starts[i] + 1, ...`, `sizes[i]` of them, for each i, one after another."""
     ends = np.cumsum(sizes)
     ranges: NDArray[np.int64] = np.repeat(starts - (ends - sizes), sizes)

@@ -58,7 +58,7 @@ def stars(edges: Edges, count: int) -> NDArray[np.int64]:
     nearest of these centers; at equal distance, to that of the best rank.
     """
     covered = np.zeros(count, np.bool_)
-    for node, start, stop in _spans(edges.better):
+    for node, start, stop in spans(edges.better):
         if not covered[node]:
             covered[edges.worse[start:stop]] = True
     from_center = ~covered[edges.better]
@@ -80,7 +80,7 @@ def cliques(edges: Edges, count: int) -> NDArray[np.int64]:
     keys.sort()
     centers = np.arange(count)
     free = np.ones(count, np.bool_)
-    for node, start, stop in _spans(edges.better):
+    for node, start, stop in spans(edges.better):
         if not free[node]:
             continue
         candidates = edges.worse[start:stop]
@@ -94,7 +94,7 @@ def cliques(edges: Edges, count: int) -> NDArray[np.int64]:
     return centers
 
 
-def _spans(ordered: NDArray[np.int64]) -> Iterable[tuple[int, int, int]]:
+def spans(ordered: NDArray[np.int64]) -> Iterable[tuple[int, int, int]]:
     """Each number of an ordered array (M,), and where its run starts and stops."""
     numbers, sizes = np.unique(ordered, return_counts=True)
     ends = np.cumsum(sizes)

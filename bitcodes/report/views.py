@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import singledispatch
 from itertools import compress
 from operator import not_
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import RenderableType
 from rich.table import Column, Table
@@ -21,8 +21,10 @@ from bitcodes.codes.paths import escape
 from bitcodes.report.links import linked
 from bitcodes.report.text import path_from_here, printable
 from bitcodes.sources.paths import quote_path
+from bitcodes.tasks.against import Against
+from bitcodes.tasks.compare import Compared
 from bitcodes.tasks.export import Exported
-from bitcodes.tasks.groups import Duplicates
+from bitcodes.tasks.groups import Duplicates, role
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
 from bitcodes.tasks.moves import Moves
@@ -33,6 +35,8 @@ from bitcodes.wording import CONTROLS, counted, from_here
 _SKIPPED_SHOWN, _DAMAGES_SHOWN = 5, 10
 _SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
 """The most near-duplicates in tables; lines and JSON hold everything."""
+
+T = TypeVar("T")
 
 MARKS: dict[bool | None, Text] = {
     None: Text(),
@@ -110,18 +114,19 @@ def _(result: Duplicates) -> Iterator[RenderableType]:
     yield Text(result.describe(), style="dim")
     if not result.groups:
         return
-    table = _table(_number("group"), "", _number("distance"))
+    table = _table(_number("group"), "", _number("distance"), *_scores(result, _number("score")))
     for number, images in enumerate(result.groups[:_SHOWN_GROUPS], 1):
         for place, image in enumerate(images[:_SHOWN_IMAGES]):
             name = path_from_here(image.path, image.file)
             path = linked(name, image.file, "" if place else "bold")
+            score = _scores(result, "" if image.score is None else f"{image.score:.2f}")
             if place:
-                table.add_row("", "duplicate", f"{image.distance}", path)
+                table.add_row("", role(image, place), f"{image.distance}", *score, path)
             else:
-                table.add_row(f"{number}", Text("keep", "green"), "", path)
+                table.add_row(f"{number}", Text("keep", "green"), "", *score, path)
         if len(images) > _SHOWN_IMAGES:
             more = f"and {counted(len(images) - _SHOWN_IMAGES, 'more image')}"
-            table.add_row("", "", "", Text(more, style="dim"))
+            table.add_row("", "", "", *_scores(result, ""), Text(more, style="dim"))
     yield Text()
     yield table
     if len(result.groups) > _SHOWN_GROUPS:
@@ -131,18 +136,61 @@ def _(result: Duplicates) -> Iterator[RenderableType]:
 
 @lines.register
 def _(result: Duplicates) -> Iterator[str]:
-    """The fields: group, keep or duplicate, distance, path."""
+    """The fields: group, keep or duplicate (verified: copy or similar), distance, path, score."""
     for number, images in enumerate(result.groups, 1):
         for place, image in enumerate(images):
             path = path_from_here(image.path, image.file)
-            yield _line(number, "duplicate" if place else "keep", image.distance, path)
+            score = _scores(result, "" if image.score is None else f"{image.score:.3f}")
+            yield _line(number, role(image, place), image.distance, path, *score)
+
+
+def _scores(result: Duplicates, value: T) -> tuple[T, ...]:
+    """The value of a column that is there if the pixels were compared."""
+    return (value,) if result.verified else ()
 
 
 heading.register(Duplicates, Duplicates.describe)
+heading.register(Against, Against.describe)
+
+
+@tables.register
+def _(result: Against) -> Iterator[RenderableType]:
+    yield Text(result.describe(), style="dim")
+    if not result.images:
+        return
+    verified = (_number("score"), "") if result.verified else ()
+    table = _table(_number("distance"), *verified)
+    for one in result.images[:_SHOWN_GROUPS]:
+        name = path_from_here(one.image.path, one.image.file)
+        table.add_row("", *[""] * len(verified), linked(name, one.image.file, "bold"))
+        for match in one.others[:_SHOWN_IMAGES]:
+            looks = (f"{match.score:.2f}", match.kind or "") if match.score is not None else ()
+            path = linked(path_from_here(match.path, match.file), match.file)
+            table.add_row(f"{match.distance}", *looks, path)
+    yield Text()
+    yield table
+    if len(result.images) > _SHOWN_GROUPS:
+        hidden = len(result.images) - _SHOWN_GROUPS
+        yield Text(f"and {counted(hidden, 'more image')}: --json or a pipe has all", style="dim")
+
+
+@lines.register
+def _(result: Against) -> Iterator[str]:
+    """The fields: path, path in the other collection, distance; if verified, kind and score."""
+    for one in result.images:
+        path = path_from_here(one.image.path, one.image.file)
+        for match in one.others:
+            looks = () if match.score is None else (match.kind, f"{match.score:.3f}")
+            yield _line(path, path_from_here(match.path, match.file), match.distance, *looks)
+
+
+@tables.register
+def _(result: Compared) -> Iterator[RenderableType]:
+    yield Text(result.describe())
 
 
 @remarks.register
-def _(result: Duplicates) -> Iterable[str]:
+def _(result: Duplicates | Against) -> Iterable[str]:
     return result.notes
 
 

@@ -45,7 +45,9 @@ def list_duplicates(duplicates: Duplicates, file: Path) -> int:
 
     Raises DataError for a path that a line cannot hold.
     """
-    rest = (image for _, *others in duplicates.groups for image in others)
+    rest = (
+        image for _, *others in duplicates.groups for image in others if image.kind != "similar"
+    )
     paths = [image.path if image.file is None else absolute(image.file) for image in rest]
     write_list(file, paths, None)
     return len(paths)

@@ -1,7 +1,10 @@
 """Near-duplicates of a code set: the groups, and which image of each to keep."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +14,23 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.duplicates import bounded, chains, code_pairs
 from bitcodes.hamming.index import GroupedIndex
-from bitcodes.hamming.linkage import collect
+from bitcodes.hamming.linkage import collect, to_edges
 from bitcodes.hamming.plain import Pairs
 from bitcodes.hamming.stored import open_groups
-from bitcodes.tasks.groups import MEASURED, Duplicates, Image
+from bitcodes.tasks.groups import MEASURED, Duplicates, Group, Image
 from bitcodes.tasks.keeping import Chooser, some
 from bitcodes.wording import counted
 
+if TYPE_CHECKING:
+    from bitcodes.tasks.second_look import Member
+
 RADIUS_SHARE = 8
-"""The default radius is the number of bits divided by this."""
+"""The default radius is the number of bits divided by this, unless pixels decide."""
+
+
+def default_radius(bits: int, verify: bool) -> int:
+    """The radius if none is given: 5/16 of the bits if pixels decide, else 1/RADIUS_SHARE."""
+    return bits * 5 // 16 if verify else bits // RADIUS_SHARE
 
 
 def find_duplicates(
@@ -30,6 +41,8 @@ def find_duplicates(
     progress: Progress | None = None,
     linkage: Linkage = "star",
     max_group: int | None = None,
+    verify: bool = False,
+    turned: bool = False,
 ) -> Duplicates:
     """Find the groups of images whose codes are within `radius`.
 
@@ -43,13 +56,20 @@ def find_duplicates(
     down: with the built-in model, that finds 95 to 100 % of copies that were resized, recompressed
     or mirrored (benchmarks/results/2026-11-28-builtin.md).
 
+    `verify` compares the pixels of the images that the codes propose, within a larger radius, 5/16
+    of the bits by default. A group is then an image with its copies (one picture, changed) and with
+    similar images (another shot) that are copies of none; pairs that are neither are left out.
+    `turned` encodes each image again, turned by quarters and in gray, so that the codes propose
+    such copies, too.
+
     `keep` says which image of a group comes first: "largest" is the one with the most pixels, of
     these the one with the most bytes, of these the first by path; "first" is the first by path. In
     a group with an image whose size is unknown, nothing is compared: the first by path is kept, and
     `notes` says so. None is "largest", or "first" where the set does not say where its images are.
 
     Groups are of files: a file that two rows name counts once, and one that is gone not at all.
-    Raises CodeSetError if the largest is requested of a set that does not say where its images are.
+    Raises CodeSetError if the largest, or `verify`, is requested of a set that does not say where
+    its images are.
     """
     if not isinstance(code_set, CodeSet):
         code_set = CodeSet.open(code_set)
@@ -58,24 +78,23 @@ def find_duplicates(
             f"{code_set.name} does not say where its images are, so their sizes are unknown; use "
             "--keep first"
         )
+    if verify and code_set.root is None:
+        raise CodeSetError(
+            f"{code_set.name} does not say where its images are, so their pixels cannot be compared"
+        )
     if keep is None:
         keep = "first" if code_set.root is None else "largest"
-    radius = code_set.bits // RADIUS_SHARE if radius is None else radius
+    radius = default_radius(code_set.bits, verify) if radius is None else radius
     index = open_groups(code_set, threads)
-    blocks: Iterable[Pairs] = code_pairs(index, radius, progress)
-    if linkage != "chain":
-        blocks = [pairs := collect(blocks, radius)]
-    linked = [group.tolist() for group in chains(index, blocks)]
-    chooser = Chooser(code_set, keep, linked)
-    groups = [ordered for rows in linked if (ordered := chooser.best_first(rows))]
-    if linkage != "chain":
-        groups = _divided(groups, index, pairs, linkage)
-    notes = list(chooser.notes())
-    if max_group is not None and (large := [rows for rows in groups if len(rows) > max_group]):
-        groups = [rows for rows in groups if len(rows) <= max_group]
+    if verify:
+        groups, notes = _verified(code_set, index, radius, keep, turned, progress)
+    else:
+        groups, notes = _by_codes(code_set, index, radius, keep, linkage, progress)
+    if max_group is not None and (large := [group for group in groups if len(group) > max_group]):
+        groups = [group for group in groups if len(group) <= max_group]
         notes.append(
             f"{counted(len(large), 'group')} of more than {counted(max_group, 'image')} left out "
-            f"({some([code_set.paths[row] for row in large[0]])})"
+            f"({some([image.path for image in large[0]])})"
         )
     return Duplicates(
         codes=code_set.name,
@@ -84,10 +103,92 @@ def find_duplicates(
         distinct=len(index.distinct),
         radius=radius,
         keep=keep,
-        groups=tuple(_images(code_set, rows) for rows in groups),
+        groups=tuple(groups),
         notes=tuple(notes),
         linkage=linkage,
+        verified=verify,
     )
+
+
+def _by_codes(
+    code_set: CodeSet,
+    index: GroupedIndex,
+    radius: int,
+    keep: Keep,
+    linkage: Linkage,
+    progress: Progress | None,
+) -> tuple[list[Group], list[str]]:
+    """The groups that the codes alone make, and notes."""
+    blocks: Iterable[Pairs] = code_pairs(index, radius, progress)
+    if linkage != "chain":
+        blocks = [pairs := collect(blocks, radius)]
+    linked = [group.tolist() for group in chains(index, blocks)]
+    chooser = Chooser(code_set, keep, linked)
+    groups = [ordered for rows in linked if (ordered := chooser.best_first(rows))]
+    if linkage != "chain":
+        groups = _divided(groups, index, pairs, linkage)
+    return [_images(code_set, rows) for rows in groups], list(chooser.notes())
+
+
+def _verified(
+    code_set: CodeSet,
+    index: GroupedIndex,
+    radius: int,
+    keep: Keep,
+    turned: bool,
+    progress: Progress | None,
+) -> tuple[list[Group], list[str]]:
+    """The groups in which the pixels are copies of those of the best image, or similar; notes."""
+    blocks: Iterable[Pairs] = index.pairs(radius, progress)
+    if turned:
+        from bitcodes.tasks.turned import pairs_of_turned
+
+        of_turned = pairs_of_turned(code_set, code_set, radius, index.threads, progress)
+        blocks = chain(blocks, map(_once, of_turned))
+    pairs = collect(blocks, radius)
+    rows = np.unique(np.concatenate([pairs.first, pairs.second])).tolist()
+    if not rows:
+        return [], []
+    from bitcodes.tasks.second_look import Pictures, verified_stars  # which load Pillow
+
+    chooser = Chooser(code_set, keep, [rows])
+    pictures = Pictures([code_set.absolute_path(row) for row in rows], index.threads, progress)
+    seen = [row for row in rows if code_set.absolute_path(row) not in pictures.unreadable]
+    ordered = chooser.best_first(seen)
+    files = [code_set.absolute_path(row) for row in ordered]
+    ranks = np.full(len(index), -1)
+    ranks[ordered] = np.arange(len(ordered))
+    edges = to_edges(pairs, ranks)
+    members, different = verified_stars(
+        edges, lambda one, others: pictures.likenesses(files[one], [files[n] for n in others])
+    )
+    groups = [_verified_images(code_set, ordered, *star) for star in members.items()]
+    notes = [*chooser.notes(), *pictures.notes()]
+    if different:
+        notes.append(
+            f"{counted(different, 'pair')} within distance {radius} of different pictures left out"
+        )
+    return sorted(groups, key=lambda group: min(image.row for image in group)), notes
+
+
+def _once(pairs: Pairs) -> Pairs:
+    """The pairs of two rows, the smaller one first."""
+    first, second = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
+    apart = first < second
+    return Pairs(first[apart], second[apart], pairs.distances[apart])
+
+
+def _verified_images(
+    code_set: CodeSet, ordered: Sequence[int], best: int, members: "Sequence[Member]"
+) -> Group:
+    """The images of a verified group: that to keep, copies, then similar ones, by score."""
+    members = sorted(members, key=lambda one: (one.kind != "copy", -one.score, one.rank))
+    images = _in_order(code_set, [ordered[best], *(ordered[one.rank] for one in members)])
+    verified = [
+        replace(image, distance=member.distance, kind=member.kind, score=member.score)
+        for image, member in zip(images[1:], members, strict=True)
+    ]
+    return (images[0], *verified)
 
 
 def _divided(
@@ -102,22 +203,29 @@ def _divided(
     ]
 
 
-def _images(code_set: CodeSet, rows: Sequence[int]) -> tuple[Image, ...]:
+def _images(code_set: CodeSet, rows: Sequence[int]) -> Group:
     """The images of a group, that to keep first, then by distance from it."""
+    distances = np.bitwise_count(code_set.codes[rows] ^ code_set.codes[rows[0]]).sum(axis=1)
+    others = sorted(
+        zip(distances[1:].tolist(), rows[1:], strict=True),
+        key=lambda one: (one[0], code_set.paths[one[1]], one[1]),
+    )
+    return _in_order(code_set, [rows[0], *(row for _, row in others)])
+
+
+def _in_order(code_set: CodeSet, rows: Sequence[int]) -> Group:
+    """The images of a group in the order of their rows, that to keep first."""
     codes = code_set.codes[rows]  # (R, B)
-    distances = np.bitwise_count(codes ^ codes[0]).sum(axis=1, dtype=int)
-    paths = [code_set.paths[row] for row in rows]
-    order = sorted(range(1, len(rows)), key=lambda n: (distances[n], paths[n], rows[n]))
-    order.insert(0, 0)
-    codes = codes[order[:MEASURED]]
-    between = np.bitwise_count(codes[:, None] ^ codes).sum(axis=2, dtype=int).tolist()
+    distances = np.bitwise_count(codes ^ codes[0]).sum(axis=1, dtype=int).tolist()
+    first = codes[:MEASURED]
+    between = np.bitwise_count(first[:, None] ^ first).sum(axis=2, dtype=int).tolist()
     return tuple(
         Image(
-            rows[n],
-            paths[n],
-            code_set.file(rows[n]),
-            int(distances[n]),
+            row,
+            code_set.paths[row],
+            code_set.file(row),
+            distances[place],
             tuple(between[place][:place]) if place < MEASURED else (),
         )
-        for place, n in enumerate(order)
+        for place, row in enumerate(rows)
     )

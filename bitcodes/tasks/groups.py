@@ -34,13 +34,18 @@ class Image:
     file: Path | None
     """Where the image is, if that is known."""
     distance: int
-    """Hamming distance to the image to keep; more than the radius only through a chain."""
+    """Hamming distance to the image to keep; more than the radius only through a chain. Of a
+    turned or gray image where that is nearer."""
     distances: tuple[int, ...] = ()
     """Hamming distances to the images before it in its group, up to MEASURED images."""
     kind: CopyKind | None = None
     """What the pixels say beside those of the image to keep; None if they were not compared."""
     score: float | None = None
     """How sure it is that both show one picture, from 0 to 1; None if they were not compared."""
+
+
+Group = tuple[Image, ...]
+"""The image to keep, and its duplicates."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,20 @@ class Duplicates:
     """Distinct codes in it."""
     radius: int
     keep: Keep
-    groups: tuple[tuple[Image, ...], ...]
+    groups: tuple[Group, ...]
     notes: tuple[str, ...] = ()
     """Files that were left out, or whose sizes are unknown."""
     linkage: Linkage = "star"
+    verified: bool = False
+    """Whether the pixels were compared; then only copies are extra, and similar images are not."""
 
     def __repr__(self) -> str:
         return f"<Duplicates: {self.describe()}>"
 
     @property
     def extra(self) -> int:
-        """Number of images beside those to keep."""
-        return sum(len(images) - 1 for images in self.groups)
+        """Number of duplicates beside the images to keep."""
+        return sum(image.kind != "similar" for images in self.groups for image in images[1:])
 
     def describe(self) -> str:
         """The number of groups and images, in one line."""
@@ -77,9 +84,16 @@ class Duplicates:
         keep = f"; keep: {_RULES[self.keep]}" if self.groups else ""
         return (
             f"{counted(len(self.groups), 'group')} {within}: "
-            f"{counted(self.extra, 'duplicate')} among {counted(self.count, 'image')} "
+            f"{self._found()} among {counted(self.count, 'image')} "
             f"({counted(self.distinct, 'distinct code')} of {counted(self.bits, 'bit')}){keep}"
         )
+
+    def _found(self) -> str:
+        if not self.verified:
+            return counted(self.extra, "duplicate")
+        similar = sum(len(images) - 1 for images in self.groups) - self.extra
+        copies = counted(self.extra, "verified copy", "verified copies")
+        return f"{copies} and {counted(similar, 'similar image')}"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form. Paths are escaped as in codes.paths.txt."""
@@ -88,10 +102,16 @@ class Duplicates:
             "codes": escape(self.codes),
             "extra": self.extra,
             "notes": [*self.notes],
-            "groups": [[_image_dict(image) for image in images] for images in self.groups],
+            "groups": [[image_dict(image) for image in images] for images in self.groups],
         }
 
 
-def _image_dict(image: Image) -> dict[str, Any]:
+def role(image: Image, place: int) -> str:
+    """What an image is at its place in a group: keep, duplicate; copy or similar if verified."""
+    return (image.kind or "duplicate") if place else "keep"
+
+
+def image_dict(image: Image) -> dict[str, Any]:
+    """A JSON-ready form of an image."""
     file = None if image.file is None else escape(str(image.file))
     return {**vars(image), "path": escape(image.path), "file": file}

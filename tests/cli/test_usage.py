@@ -96,7 +96,7 @@ def test_info_says_what_else_is_and_which_command_takes_it(
 NUMBERS = {
     "search": ("-k", "--radius", "--shortlist", "--workers", "--threads"),
     "encode": ("--batch-size", "--workers", "--bits"),
-    "duplicates": ("--radius", "--max-group", "--threads"),
+    "duplicates": ("--radius", "--max-group", "--workers", "--threads"),
     "serve": ("--port", "--threads"),
     "evaluate": ("--copies", "--batch-size", "--workers"),
     "finetune": (
