@@ -1,6 +1,7 @@
 """`bitcodes duplicates`: groups of images with the same codes, or nearly the same."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -14,19 +15,22 @@ from bitcodes.cli.options import (
     WorkersOption,
     flag,
     number,
+    number_or_auto,
     option,
     output,
 )
 
 _ACTING = "Acting on duplicates"
+_RADIUS = number_or_auto(least=0)
 
 
 def duplicates(
     codes: CodesArgument = None,
-    radius: int | None = option(
-        "Largest Hamming distance between near-duplicates. 0 finds equal codes. Default: an eighth "
-        "of the bits (16 of 128), which finds copies that were resized, recompressed or mirrored.",
-        **number(int, least=0),
+    radius: Any = option(
+        "Largest Hamming distance between near-duplicates. 0 finds equal codes. auto estimates it "
+        "from the pixels of some hundred pairs, and says how precise it is. Default: an eighth of "
+        "the bits (16 of 128), which finds copies that were resized, recompressed or mirrored.",
+        **_RADIUS,
     ),
     keep: Keep | None = option(
         "Which image of a group to keep. largest: the one with the most pixels; of these the one "
@@ -117,6 +121,11 @@ def duplicates(
     """
     if verify and linkage != "star":
         raise typer.BadParameter("with --verify, groups are stars", param_hint="--linkage")
+    if radius == "auto" and (verify or against):
+        raise typer.BadParameter(
+            "auto is for groups by codes alone: use it without --verify and --against",
+            param_hint="--radius",
+        )
     if turned and not verify:
         raise typer.BadParameter("it needs --verify", param_hint="--turned")
     from bitcodes.cli.code_sets import codes_argument, find_codes

@@ -44,6 +44,21 @@ def number(kind: type[int] | type[float], least: float, most: float | None = Non
     return {"parser": parse, "metavar": "N" if kind is int else "X"}
 
 
+def number_or_auto(least: int) -> Any:
+    """What an option needs to take whole numbers from `least` on, or auto."""
+    details = number(int, least)
+
+    def parse(text: str) -> float | str:
+        try:
+            return "auto" if text == "auto" else details["parser"](text)
+        except typer.BadParameter as error:
+            raise typer.BadParameter(
+                error.message.replace("; found", ", or auto; found", 1)
+            ) from None
+
+    return {**details, "parser": parse}
+
+
 def output(path: Path | None) -> Path | None:
     """The path of an output, whose folder must be there: the callback of its option."""
     if path is not None:

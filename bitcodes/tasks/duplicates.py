@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def default_radius(bits: int, verify: bool) -> int:
 
 def find_duplicates(
     code_set: CodeSet | Path | str = "codes.npy",
-    radius: int | None = None,
+    radius: int | Literal["auto"] | None = None,
     keep: Keep | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -45,6 +45,9 @@ def find_duplicates(
     turned: bool = False,
 ) -> Duplicates:
     """Find the groups of images whose codes are within `radius`.
+
+    "auto" estimates the radius from the pixels of some pairs of the set, and a note says how
+    precise it is; see tasks/radius.py.
 
     `linkage` says of what: in a "star", every image is within the radius of the image to keep; in a
     "complete" group, of every other; in a "chain", of at least one other, so that its ends may be
@@ -84,8 +87,15 @@ def find_duplicates(
         )
     if keep is None:
         keep = "first" if code_set.root is None else "largest"
-    radius = default_radius(code_set.bits, verify) if radius is None else radius
     index = open_groups(code_set, threads)
+    first: list[str] = []
+    if radius == "auto":
+        from bitcodes.tasks.radius import estimate_radius  # which loads Pillow
+
+        default, widest = (default_radius(code_set.bits, wide) for wide in (False, True))
+        estimate = estimate_radius(code_set, index, default, widest, progress)
+        radius, first = estimate.radius, [estimate.describe()]
+    radius = default_radius(code_set.bits, verify) if radius is None else radius
     if verify:
         groups, notes = _verified(code_set, index, radius, keep, turned, progress)
     else:
@@ -104,7 +114,7 @@ def find_duplicates(
         radius=radius,
         keep=keep,
         groups=tuple(groups),
-        notes=tuple(notes),
+        notes=(*first, *notes),
         linkage=linkage,
         verified=verify,
     )

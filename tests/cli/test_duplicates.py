@@ -111,8 +111,11 @@ def test_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("duplicates", "none.npy") == 1
     assert "no such code set" in capsys.readouterr().err
     for words, problem in (
-        (("--radius", -1), "--radius: expected a whole number of at least 0; found '-1'"),
-        (("--radius", "two"), "--radius: expected a whole number of at least 0; found 'two'"),
+        (("--radius", -1), "--radius: expected a whole number of at least 0, or auto; found '-1'"),
+        (
+            ("--radius", "two"),
+            "--radius: expected a whole number of at least 0, or auto; found 'two'",
+        ),
         (("--keep", "best"), "--keep: expected first or largest; found 'best'"),
         (("--radius",), "--radius: expected a value after it"),
         (("a.npy", "b.npy"), "expected no more arguments; found b.npy"),
