@@ -52,7 +52,7 @@ class CodeSetError(BitcodesError):
     """A code set is damaged, inconsistent, or of another model than the one it meets."""
 
     @classmethod
-    def damaged(cls, file: Path, problem: object) -> Self:
+    def damaged(cls, file: Path | str, problem: object) -> Self:
         """The error for a file of a set that is not what it should be."""
         what_to_do = "the file is damaged or of another kind, copy or encode the set again"
         return cls(f"{file}: {problem}; {what_to_do}")

@@ -52,6 +52,8 @@ class CodeSet:
     """int64 (N, 2): size in bytes and modification time in ns of each source file."""
     is_bare: bool = False
     """Whether this is a .npy file alone, with no header beside it."""
+    url: str | None = None
+    """Where a set in memory was read from, if that is a database."""
     _files: "Mapping[str, _File]" = field(default_factory=dict)
 
     @staticmethod
@@ -113,8 +115,8 @@ class CodeSet:
 
     @property
     def name(self) -> str:
-        """What messages call the set: its file, if it has one."""
-        return "a code set in memory" if self.path is None else str(self.path)
+        """What messages call the set: its file, or the database that it was read from."""
+        return self.url or "a code set in memory" if self.path is None else str(self.path)
 
     @property
     def bits(self) -> int:
@@ -329,6 +331,8 @@ def _open(layout: Layout, places: Mapping[str, Path], verify: bool | None) -> Co
         return _open_bare(layout, places)
     header_file = places["header"]
     header = parse_header(read_bytes(header_file, CodeSetError), header_file)
+    if "codes" not in header.files or "paths" not in header.files:
+        raise CodeSetError.damaged(header_file, "files: expected codes and paths among them")
     files: dict[str, _File] = {}
     for role, entry in header.files.items():
         if role not in places:

@@ -91,13 +91,13 @@ def make_header(**fields: Any) -> CodeSetHeader:
         raise CodeSetError(f"code set header: {_first(error)}") from None
 
 
-def parse_header(data: bytes, file: Path) -> CodeSetHeader:
+def parse_header(data: bytes, file: Path | str) -> CodeSetHeader:
     """Read the content of codes.json. CodeSetError, naming `file`, if a byte of it was altered."""
     try:
         fields = json.loads(data, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
         raise CodeSetError.damaged(file, f"expected a JSON header, found {error}") from None
-    check_depth(fields, file, CodeSetError)
+    check_depth(fields, Path(file), CodeSetError)
     version = fields.get("format") if isinstance(fields, dict) else None
     if version != FORMAT:
         raise CodeSetError(
@@ -121,8 +121,6 @@ def parse_header(data: bytes, file: Path) -> CodeSetHeader:
     except ValueError as error:
         reason = _first(error) if isinstance(error, ValidationError) else error
         raise CodeSetError.damaged(file, reason) from None
-    if "codes" not in header.files or "paths" not in header.files:
-        raise CodeSetError.damaged(file, "files: expected codes and paths among them")
     return header
 
 

@@ -167,3 +167,10 @@ class PathList(_Lines):
                 raise CodeSetError.damaged(
                     self._file, f"line {row + 1}: not a path as this format escapes it ({error})"
                 ) from None
+
+
+def escaped(paths: Sequence[str], start: int, stop: int) -> list[bytes]:
+    """Some paths as they stand in a paths file, without line ends."""
+    if isinstance(paths, PathList):
+        return paths.raw(start, stop)
+    return [escape(with_slashes(path)).encode() for path in paths[start:stop]]

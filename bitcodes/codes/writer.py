@@ -15,7 +15,7 @@ from bitcodes.codes.header import make_header
 from bitcodes.codes.layout import ORIGIN, SUFFIXES, Layout
 from bitcodes.codes.pack import check_codes
 from bitcodes.codes.parts import Parts
-from bitcodes.codes.paths import PathList, escape, with_slashes
+from bitcodes.codes.paths import escape, escaped, with_slashes
 from bitcodes.codes.staging import Staging
 from bitcodes.errors import CodeSetError, FileInUseError
 from bitcodes.files import atomic_write, check_folder_of, lock, remove_left_lock
@@ -301,9 +301,7 @@ def plan_of(code_set: CodeSet) -> dict[str, Any]:
 
 def _lines(paths: Sequence[str], start: int, stop: int) -> bytes:
     """Some paths as they stand in a paths file."""
-    if isinstance(paths, PathList):
-        return b"".join(line + b"\n" for line in paths.raw(start, stop))
-    return "".join(f"{escape(with_slashes(path))}\n" for path in paths[start:stop]).encode()
+    return b"".join(line + b"\n" for line in escaped(paths, start, stop))
 
 
 def _width(array: Array | None) -> int:

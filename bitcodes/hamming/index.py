@@ -1,7 +1,7 @@
 """Exact search of binary codes by Hamming distance."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +14,12 @@ from bitcodes.hamming.grouped import Groups, group_rows
 from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import Histograms, Labels, Pairs
 from bitcodes.hamming.scanner import Scanner
+from bitcodes.hamming.searchable import Searchable, Within, check_radius
 from bitcodes.hamming.tables import TableSearch
 from bitcodes.wording import counted
 
 
-class Within(NamedTuple):
-    """Ragged results: query q owns `offsets[q]:offsets[q + 1]`, ordered by (distance, row)."""
-
-    offsets: NDArray[np.int64]
-    """(Q + 1,)"""
-    distances: NDArray[np.int32]
-    """(M,)"""
-    rows: NDArray[np.int64]
-    """(M,)"""
-    more: NDArray[np.bool_]
-    """(Q,) whether the limit cut results of this query."""
-
-    @property
-    def cut(self) -> bool:
-        """Whether the limit cut results of any query."""
-        return bool(self.more.any())
-
-
-class Index:
+class Index(Searchable):
     """Exact top-k, radius and counting search over N codes of `bits` bits, 1 to 1024.
 
     The base of HammingIndex, GroupedIndex and MultiIndex, which give the same answers. `finder`,
@@ -51,9 +34,12 @@ class Index:
         self.scanner = scanner
         self._groups = groups
         self._finder = finder or scanner
-        self.measure = scanner.measure
-        self.bits = scanner.bits
         self.threads = scanner.threads
+
+    @property
+    def measure(self) -> Measure:
+        """How far apart two codes are."""
+        return self.scanner.measure
 
     def __len__(self) -> int:
         return self.scanner.count if self._groups is None else len(self._groups.rows)
@@ -63,55 +49,20 @@ class Index:
             f"<{type(self).__name__}: {counted(len(self), 'code')} of {counted(self.bits, 'bit')}>"
         )
 
-    def search(
-        self, queries: NDArray[np.uint8], k: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The `k` nearest codes of each query (Q, B): (distances (Q, k) int32, rows (Q, k) int64).
-
-        Ordered by (distance, row). Where fewer than `k` codes exist, both are -1.
-        """
-        if k < 1:
-            raise ValueError(f"k={k}: expected at least 1")
-        keys = self._nearest(queries, k, self.measure.largest)
-        distances, rows = plain.split_keys(keys)
-        if k > len(self):
-            missing = keys == plain.MISSING
-            distances[missing], rows[missing] = -1, -1
-        return distances, rows
-
-    def within(self, queries: NDArray[np.uint8], radius: int, limit: int | None = None) -> Within:
-        """Every code at distance <= `radius` of each query (Q, B), ordered by (distance, row).
-
-        `limit` keeps the nearest `limit` of each query, which bounds memory; `more` and `cut` of
-        the result say where it did.
-        """
-        _check_radius(radius)
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit={limit}: expected at least 1")
-        if limit is None:
-            offsets, keys = self._finder.ball(self.measure.lanes(queries), radius)
-            if self._groups is not None:
-                offsets, keys = self._groups.expand_ball(offsets, keys)
-            return Within(offsets, *plain.split_keys(keys), np.zeros(len(queries), np.bool_))
-        # One more than the limit tells whether the limit cuts.
-        nearest = self._nearest(queries, limit + 1, radius)  # (Q, limit + 1)
-        there = nearest != plain.MISSING
-        more = there[:, limit].copy()
-        there[:, limit] = False
-        offsets = plain.offsets_of(there.sum(axis=1))
-        return Within(offsets, *plain.split_keys(nearest[there]), more)
-
     def _nearest(self, queries: NDArray[np.uint8], k: int, radius: int) -> plain.Keys:
-        """See plain.nearest; queries (Q, B)."""
         keys = self._finder.nearest(self.measure.lanes(queries), k, radius)
         return keys if self._groups is None else self._groups.expand_nearest(keys)
+
+    def _ball(self, queries: NDArray[np.uint8], radius: int) -> plain.Ball:
+        ball = self._finder.ball(self.measure.lanes(queries), radius)
+        return ball if self._groups is None else self._groups.expand_ball(*ball)
 
     def pairs(self, radius: int, progress: Progress | None = None) -> Iterator[Pairs]:
         """Every pair of rows at distance <= `radius`, once, in blocks of bounded size.
 
         `progress` is called with how much of the work is done, and how much there is.
         """
-        _check_radius(radius)
+        check_radius(radius)
         pairs = self.scanner.pairs(radius, progress)
         return pairs if self._groups is None else self._groups.expand_pairs(pairs)
 
@@ -189,6 +140,7 @@ class HammingIndex(Index):
             raise CodeSetError(f"bits={bits}: the code set has {codes.bits} bits")
         super().__init__(Scanner(packed, _measure(measure, bits), threads))
         self.scanner.make_lanes()
+        self.fingerprint = None if isinstance(codes, np.ndarray) else codes.fingerprint
 
 
 class GroupedIndex(Index):
@@ -223,8 +175,3 @@ def _measure(measure: Measure | None, bits: int) -> Measure:
     if measure is not None and measure.bits != bits:
         raise CodeSetError(f"a measure of {measure.bits} bits for codes of {bits} bits")
     return measure or Measure(bits)
-
-
-def _check_radius(radius: int) -> None:
-    if radius < 0:
-        raise ValueError(f"radius={radius}: expected at least 0")

@@ -230,10 +230,13 @@ def open_index(
         saved = None
     if saved is None:
         return HammingIndex(code_set, threads=threads, measure=measure)
+    saved.fingerprint = code_set.fingerprint
     if measure is None or measure.is_plain:
         return saved
     grouped = saved.grouped if isinstance(saved, MultiIndex) else saved
-    return GroupedIndex(grouped.groups, code_set.bits, threads, measure)
+    weighted = GroupedIndex(grouped.groups, code_set.bits, threads, measure)
+    weighted.fingerprint = code_set.fingerprint
+    return weighted
 
 
 def _mapped(file: Path) -> mmap.mmap | bytes:

@@ -7,7 +7,8 @@ Learning-bit-codes-for-images (12 of 48 bits, 120 positions).
 import numpy as np
 from numpy.typing import NDArray
 
-from bitcodes.hamming.index import HammingIndex, Within
+from bitcodes.hamming.index import HammingIndex
+from bitcodes.hamming.searchable import Within
 from bitcodes.metrics.protocols import Labels, relevance
 from bitcodes.metrics.ranking import Floats
 

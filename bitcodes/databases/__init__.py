@@ -1,0 +1,1 @@
+"""Code sets in databases: one small adapter for each engine, behind the interface of hamming."""

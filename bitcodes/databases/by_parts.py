@@ -1,0 +1,62 @@
+"""Search in an engine that has an index for each part of the codes: rings, or a scan."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.databases.store import Store
+from bitcodes.hamming.plain import ROW_BITS, Keys
+from bitcodes.hamming.rings import Part, Ring, first_radius, lookups, rings
+
+
+class PartStore(Store):
+    """A store whose engine finds codes by the values of their parts, or by comparing all.
+
+    For the k nearest, the radius grows until it holds k codes. A search by parts that would cost
+    more than `share` of a scan is given up for the scan, so that it never takes much longer.
+    """
+
+    lookup_cost: ClassVar[float]
+    """What it takes to look up a value, in codes that a scan compares meanwhile."""
+    found_cost: ClassVar[float]
+    """The same for reading a code that has the value."""
+    share: ClassVar[float] = 0.15
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that have an index; none where codes are only scanned."""
+
+    @abstractmethod
+    def _look_up(
+        self, code: NDArray[np.uint8], found: list[Ring], k: int | None, radius: int
+    ) -> Keys:
+        """The sorted keys of the codes within `radius` that rings find, or of the `k` nearest."""
+
+    @abstractmethod
+    def _scan(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
+        """The same of all codes."""
+
+    def _keys(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
+        parts, measure = self.parts, self.measure
+        radius = min(radius, measure.largest)
+        step = first_radius(parts, measure) + 1
+        bound = radius if k is None else min(step - 1, radius)
+        left = len(self) * (1.0 if k is None else self.share)
+        while parts:
+            left -= self._cost(bound)
+            if left < 0:
+                break
+            keys = self._look_up(code, rings(code, parts, measure, bound), k, radius)
+            # What was found beyond the bound says how far the k nearest reach at most.
+            farthest = int(keys[-1]) >> ROW_BITS if k is not None and len(keys) == k else radius
+            if farthest <= bound:
+                return keys
+            bound = min(bound + step, farthest)
+        return self._scan(code, k, radius)
+
+    def _cost(self, radius: int) -> float:
+        values, codes = lookups(self.parts, self.measure, radius, len(self))
+        return self.lookup_cost * values + self.found_cost * codes

@@ -1,0 +1,319 @@
+"""A code set in a table of PostgreSQL, 14 or newer."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import errors, sql
+
+from bitcodes.callbacks import Progress
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.pack import unpack_bits
+from bitcodes.codes.paths import escaped
+from bitcodes.databases.by_parts import PartStore
+from bitcodes.databases.postgres import sets, updating
+from bitcodes.databases.postgres.connection import connect, database_errors, parse_url
+from bitcodes.databases.postgres.rows import Layout, copy_blocks, to_code_set
+from bitcodes.databases.postgres.sets import StoredSet
+from bitcodes.databases.store import Changes
+from bitcodes.errors import CodeSetError
+from bitcodes.hamming.plain import ROW_BITS, Keys
+from bitcodes.hamming.rings import Part, Ring
+from bitcodes.wording import counted
+
+_FETCHED = 1 << 14
+"""Rows that are read at a time."""
+
+_FEW = 10
+"""Up to one row in so many is changed in place; if it is more, a new table is faster."""
+
+
+class PostgresStore(PartStore):
+    """The set in the table that a URL names; see Store.
+
+    Queries compare codes with literals of bits that are never cast: a cast would fill up a code of
+    another length with zeros.
+    """
+
+    lookup_cost: ClassVar[float] = 20
+    found_cost: ClassVar[float] = 4
+
+    def __init__(self, url: str, table: str | None = None) -> None:
+        self._place = parse_url(url, table)
+        super().__init__(self._place.name)
+        self._connection = connect(self._place)
+        self._table = sql.Identifier(self._place.table)
+        self._depth = 0
+        self._stored: StoredSet
+
+    # --- reading ---
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """See Store.reading: a transaction, which locks the table against being replaced."""
+        with database_errors(self.name):
+            try:
+                if not self._depth:
+                    self._stored = sets.lock_and_read(self._connection, self._place)
+                self._depth += 1
+                try:
+                    yield
+                finally:
+                    self._depth -= 1
+            finally:
+                if not self._depth and not self._connection.closed:
+                    self._connection.rollback()
+
+    def _now(self) -> StoredSet:
+        with self.reading():
+            return self._stored
+
+    @property
+    def head(self) -> CodeSet:
+        """See Store.head."""
+        stored = self._now()
+        return to_code_set((), stored.layout, stored.header, self.name)
+
+    def __len__(self) -> int:
+        return self._now().header.count
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """See PartStore.parts."""
+        return self._now().parts
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> CodeSet:
+        """See Store.take."""
+        wanted = np.unique(np.asarray(rows, np.int64)).tolist()
+        with self.reading():
+            query = self._select(sql.SQL("WHERE id = ANY({}::bigint[])").format(wanted))
+            with self._connection.cursor(binary=True) as cursor:
+                cursor.execute(query)
+                found = to_code_set(cursor, self._stored.layout, self._stored.header, self.name)
+        if found.count < len(wanted):
+            raise CodeSetError(
+                f"{self.name}: {counted(len(wanted) - found.count, 'row')} not there"
+            )
+        return found
+
+    def read(self, progress: Progress | None = None) -> CodeSet:
+        """See Store.read."""
+        with self.reading(), self._connection.cursor("bitcodes", binary=True) as cursor:
+            cursor.itersize = _FETCHED
+            cursor.execute(self._select(sql.SQL("")))
+            stored = self._stored
+            rows = _counted_rows(cursor, stored.header.count, progress)
+            return to_code_set(rows, stored.layout, stored.header, self.name)
+
+    def _select(self, where: sql.Composable) -> sql.Composed:
+        columns = map(sql.Identifier, list(self._stored.layout.columns)[1:])
+        return sql.SQL("SELECT {} FROM {} {} ORDER BY id").format(
+            sql.SQL(", ").join(columns), self._table, where
+        )
+
+    # --- searching ---
+
+    def _look_up(
+        self, code: NDArray[np.uint8], found: list[Ring], k: int | None, radius: int
+    ) -> Keys:
+        distance = self._distance(code)
+        lookups = [
+            sql.SQL("SELECT id, {} AS distance FROM {} WHERE {} = ANY({}::int[])").format(
+                distance,
+                self._table,
+                sets.part_value(part),
+                "{" + ",".join(map(str, values.tolist())) + "}",
+            )
+            for part, values in found
+        ]
+        # A code is found by up to all of its parts.
+        keys = self._ordered(
+            sql.SQL(" UNION ALL ").join(lookups), None if k is None else k * len(found), radius
+        )
+        return np.unique(keys)[:k]
+
+    def _scan(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
+        distance = self._distance(code)
+        query = sql.SQL("SELECT id, {} AS distance FROM {}").format(distance, self._table)
+        return self._ordered(query, k, radius)
+
+    def _ordered(self, codes: sql.Composable, k: int | None, radius: int) -> Keys:
+        """The keys of the codes of a query within `radius`, the first `k` of them."""
+        query = sql.SQL(
+            "SELECT distance, id FROM ({}) AS codes WHERE distance <= {} ORDER BY 1, 2 LIMIT {}"
+        ).format(codes, radius, sql.Literal(k))  # LIMIT NULL: all
+        with self._connection.cursor(binary=True) as cursor:
+            found = cursor.execute(query).fetchall()
+        pairs = np.array(found, np.int64).reshape(-1, 2)
+        return pairs[:, 0] << ROW_BITS | pairs[:, 1]
+
+    def _distance(self, code: NDArray[np.uint8]) -> sql.Composed:
+        """The distance of the codes of a table from one."""
+        bits = "".join(map(str, unpack_bits(code[None], self.bits)[0].tolist()))
+        terms, start = [], 0
+        layout = self.measure.parts
+        for length, shift in layout:
+            column: sql.Composable = sql.SQL("code")
+            if len(layout) > 1:
+                column = sql.SQL("substring(code from {} for {})").format(start + 1, length)
+            literal = sql.SQL(f"B'{bits[start : start + length]}'")
+            terms.append(
+                sql.SQL("bit_count({} # {}) * {}").format(column, literal, 1 << shift)
+                if shift
+                else sql.SQL("bit_count({} # {})").format(column, literal)
+            )
+            start += length
+        return sql.SQL(" + ").join(terms)
+
+    # --- writing ---
+
+    @contextmanager
+    def _writing(self) -> Iterator[StoredSet | None]:
+        """A transaction of the only writer; yields the set that is there now, if there is one."""
+        with database_errors(self.name):
+            sets.make_table_of_sets(self._connection)
+            with self._connection.transaction():
+                lock = "SELECT pg_try_advisory_xact_lock(hashtext('bitcodes_sets'), hashtext(%s))"
+                if self._connection.execute(lock, (self._place.table,)).fetchone() != (True,):
+                    raise CodeSetError(
+                        f"{self.name}: another process is writing to this table; try again when it "
+                        "has ended"
+                    )
+                stored = sets.read_set(self._connection, self._place)
+                there = self._connection.execute(
+                    "SELECT to_regclass(quote_ident(%s))", (self._place.table,)
+                ).fetchone()
+                if stored is None and there != (None,):
+                    raise CodeSetError(
+                        f"{self.name}: expected a table of bitcodes, or none; found a table of "
+                        "other data, which is left alone; name another table (--table)"
+                    )
+                yield stored
+
+    def replace(self, code_set: CodeSet, progress: Progress | None = None) -> None:
+        """See Store.replace: a new table, which is renamed when it is complete."""
+        with self._writing():
+            self._replace(code_set, progress)
+
+    def update(self, code_set: CodeSet, progress: Progress | None = None) -> Changes:
+        """See Store.update."""
+        with self._writing() as stored:
+            if stored is None:
+                self._replace(code_set, progress)
+                return Changes(code_set.count, 0, 0)
+            self._check_model(stored, code_set)
+            layout = Layout.of(code_set)
+            if stored.layout != layout:
+                self._replace(code_set, progress)
+                return Changes(code_set.count, 0, stored.header.count)
+            updating.create_incoming(self._connection, self._table, layout)
+            self._copy(code_set, updating.INCOMING, 0, progress)
+            changes, in_order = updating.difference(self._connection, self._table, layout)
+            if not in_order or sum(changes) * _FEW > code_set.count:
+                self._replace(code_set, None)
+            else:
+                updating.write_changes(self._connection, self._table, layout)
+                header = sets.header_of(code_set)
+                sets.write_set(self._connection, self._place, header, stored.parts)
+            return changes
+
+    def append(self, code_set: CodeSet, progress: Progress | None = None) -> None:
+        """See Store.append."""
+        with self._writing() as stored:
+            stored = self._known(stored)
+            self._check_model(stored, code_set)
+            layout = Layout.of(code_set)
+            if (layout, code_set.class_names) != (stored.layout, stored.header.class_names):
+                raise CodeSetError(
+                    f"{code_set.name} cannot be appended to {self.name}: expected the same columns "
+                    "and class names; merge the sets and push the whole"
+                )
+            query = sql.SQL("SELECT coalesce(max(id) + 1, 0) FROM {}").format(self._table)
+            ((first,),) = self._connection.execute(query).fetchall()
+            self._copy(code_set, self._place.table, first, progress)
+            self._count(stored, stored.header.count + code_set.count)
+
+    def delete(self, paths: Sequence[str]) -> int:
+        """See Store.delete."""
+        with self._writing() as stored:
+            stored = self._known(stored)
+            names = [path.decode() for path in escaped(paths, 0, len(paths))]
+            query = sql.SQL("DELETE FROM {} WHERE path = ANY(%s)").format(self._table)
+            gone = self._connection.execute(query, (names,)).rowcount
+            self._count(stored, stored.header.count - gone)
+        return gone
+
+    def close(self) -> None:
+        """See Store.close."""
+        self._connection.close()
+
+    def _replace(self, code_set: CodeSet, progress: Progress | None) -> None:
+        digest = hashlib.sha256(self._place.table.encode()).hexdigest()
+        new = f"bitcodes_new_{digest[:16]}"
+        parts = sets.parts_of(code_set)
+        sets.create_table(self._connection, new, Layout.of(code_set))
+        self._copy(code_set, new, 0, progress, freeze=True)
+        with _unique_paths(code_set):
+            sets.create_indexes(self._connection, new, parts)
+        sets.take_place(self._connection, new, self._place)
+        sets.write_set(self._connection, self._place, sets.header_of(code_set), parts)
+
+    def _copy(
+        self,
+        code_set: CodeSet,
+        table: str,
+        first: int,
+        progress: Progress | None,
+        freeze: bool = False,
+    ) -> None:
+        """Send the rows of a set to a table, numbered from `first` on."""
+        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary, FREEZE {})").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, Layout.of(code_set).columns)),
+            sql.SQL("on" if freeze else "off"),
+        )
+        with (
+            _unique_paths(code_set),
+            self._connection.cursor() as cursor,
+            cursor.copy(query) as copy,
+        ):
+            for block in copy_blocks(code_set, first, progress):
+                copy.write(block)
+
+    def _known(self, stored: StoredSet | None) -> StoredSet:
+        if stored is None:
+            raise sets.no_such_set(self._place)
+        return stored
+
+    def _check_model(self, stored: StoredSet, code_set: CodeSet) -> None:
+        head = to_code_set((), stored.layout, stored.header, self.name)
+        head.check_same_model(code_set.name, code_set.bits, code_set.fingerprint)
+
+    def _count(self, stored: StoredSet, count: int) -> None:
+        """Enter how many rows there are now."""
+        header = stored.header.model_copy(update={"count": count})
+        sets.write_set(self._connection, self._place, header, stored.parts)
+
+
+@contextmanager
+def _unique_paths(code_set: CodeSet) -> Iterator[None]:
+    """Say of which set a path comes twice."""
+    try:
+        yield
+    except errors.UniqueViolation as error:
+        raise CodeSetError(
+            f"{code_set.name} cannot be stored: a database has one row per path, but a path comes "
+            f"twice ({error.diag.message_detail})"
+        ) from None
+
+
+def _counted_rows(
+    rows: Iterable[tuple[Any, ...]], count: int, progress: Progress | None
+) -> Iterator[tuple[Any, ...]]:
+    for number, row in enumerate(rows, 1):
+        yield row
+        if progress is not None and (number % _FETCHED == 0 or number == count):
+            progress(number, count)

@@ -1,0 +1,134 @@
+"""A store: the code set that a table of a database holds, searched and changed there."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitcodes.callbacks import Progress
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.pack import check_codes
+from bitcodes.errors import CodeSetError
+from bitcodes.hamming import plain
+from bitcodes.hamming.measure import Measure, measure_of
+from bitcodes.hamming.plain import Ball, Keys
+from bitcodes.hamming.searchable import Searchable
+
+
+class Changes(NamedTuple):
+    """How many rows an update added, changed and removed."""
+
+    added: int
+    changed: int
+    removed: int
+
+
+class Store(Searchable):
+    """A code set in a database. Each engine says how it finds, reads and writes rows.
+
+    Rows are numbered as in the code set that `replace` was given. `delete` leaves a gap, and
+    `append` goes on behind the last row. Each path has one row. Features are not kept. A change is
+    seen whole or not at all; `reading` lets several calls see the same version. All methods raise
+    CodeSetError for what the database refuses.
+    """
+
+    name: str
+    """The URL, without a password: what messages call the store."""
+
+    def __init__(self, name: str, measure: Measure | None = None) -> None:
+        self.name = name
+        self._measure = measure
+
+    def measured(self, measure: Measure | None) -> Self:
+        """Let searches order by this measure, or by the set's own (None); returns the store."""
+        if measure is not None and measure.bits != self.head.bits:
+            raise CodeSetError(f"a measure of {measure.bits} bits for codes of {self.head.bits}")
+        self._measure = measure
+        return self
+
+    @property
+    def measure(self) -> Measure:
+        """That of the set, unless `measured` set another."""
+        return self._measure or measure_of(self.head)
+
+    @property
+    def fingerprint(self) -> str | None:  # type: ignore[override]
+        """The fingerprint of the model that made the codes; None where unknown."""
+        return self.head.fingerprint
+
+    @property
+    @abstractmethod
+    def head(self) -> CodeSet:
+        """The set without its rows: bits, model, class names. CodeSetError if there is no set."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[None]:
+        """While this is entered, all reads see one version, whatever others write meanwhile."""
+
+    @abstractmethod
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> CodeSet:
+        """Some rows, in ascending order, as a code set in memory; CodeSetError if one is gone."""
+
+    @abstractmethod
+    def read(self, progress: Progress | None = None) -> CodeSet:
+        """All rows, in order, as a code set in memory."""
+
+    @abstractmethod
+    def replace(self, code_set: CodeSet, progress: Progress | None = None) -> None:
+        """Let the store hold this set, whatever it held before."""
+
+    @abstractmethod
+    def update(self, code_set: CodeSet, progress: Progress | None = None) -> Changes:
+        """The same as `replace`, but write only rows that differ, if these are few.
+
+        CodeSetError if the set is of another model.
+        """
+
+    @abstractmethod
+    def append(self, code_set: CodeSet, progress: Progress | None = None) -> None:
+        """Add the rows of a set of the same model. CodeSetError if one of its paths is there."""
+
+    @abstractmethod
+    def delete(self, paths: Sequence[str]) -> int:
+        """Delete the rows of these paths; returns how many there were."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection."""
+
+    @abstractmethod
+    def _keys(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
+        """The sorted keys of all codes within `radius` of a query (B,), or of the `k` nearest."""
+
+    def paths_of(self, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """The paths of some rows, in ascending order."""
+        return list(self.take(rows).paths)
+
+    def labels_of(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[Any] | None:
+        """The labels of some rows, in ascending order; None if the set has none."""
+        return self.take(rows).labels
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _nearest(self, queries: NDArray[np.uint8], k: int, radius: int) -> Keys:
+        with self.reading():
+            check_codes(queries, self.bits)
+            keys = np.full((len(queries), k), plain.MISSING, np.int64)
+            for query, row in zip(queries, keys, strict=True):
+                nearest = self._keys(query, k, radius)
+                row[: len(nearest)] = nearest
+        return keys
+
+    def _ball(self, queries: NDArray[np.uint8], radius: int) -> Ball:
+        with self.reading():
+            check_codes(queries, self.bits)
+            balls = [self._keys(query, None, radius) for query in queries]
+        sizes = np.array([len(ball) for ball in balls], np.int64)
+        return plain.offsets_of(sizes), np.concatenate([np.empty(0, np.int64), *balls])

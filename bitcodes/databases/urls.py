@@ -1,0 +1,20 @@
+"""URLs of stores: which names mean one, and the store that one names."""
+
+from bitcodes.databases.store import Store
+
+_SCHEMES = ("postgresql://", "postgres://")
+
+
+def is_store_url(name: object) -> bool:
+    """Whether a name is the URL of a store, not a file."""
+    return isinstance(name, str) and name.lower().startswith(_SCHEMES)
+
+
+def open_store(url: str, table: str | None = None) -> Store:
+    """Connect to the store at a URL; `table` stands in for the one that the URL names.
+
+    CodeSetError if the database cannot be reached. Whether it holds a set shows when it is read.
+    """
+    from bitcodes.databases.postgres.store import PostgresStore
+
+    return PostgresStore(url, table)
