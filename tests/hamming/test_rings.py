@@ -1,6 +1,7 @@
 """What a multi-index search looks up finds every code within the radius."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def test_parts_have_some_codes_for_each_value(
     parts = cut(bits, count)
     assert [part.width for part in parts] == widths
     assert parts[0].first == 0 and parts[-1].last == sum(bits)
-    assert all(one.last == other.first for one, other in zip(parts, parts[1:], strict=False))
+    assert all(one.last == other.first for one, other in pairwise(parts))
 
 
 def test_by_hand() -> None:
