@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.checking import BadIndexError
-from bitcodes.hamming.index import HammingIndex, Index, Within, to_ragged
+from bitcodes.hamming.index import HammingIndex, Index, to_ragged
 from bitcodes.hamming.rerank import rerank_asymmetric, rerank_by_features
+from bitcodes.hamming.searchable import Searchable, Within
 from bitcodes.hamming.stored import open_index
 from bitcodes.tasks.ordering import Ordering
 from bitcodes.tasks.queries import Queries
@@ -50,18 +51,6 @@ class Terms:
         if self.reranked is not None and self.radius is None:
             shortlist = max(shortlist or SHORTLIST, k or K)
         return replace(self, k=k, shortlist=shortlist)
-
-
-class Searchable(Protocol):
-    """What finds codes: an index, or one of some rows of a set."""
-
-    def search(
-        self, queries: NDArray[np.uint8], k: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """As `Index.search`."""
-
-    def within(self, queries: NDArray[np.uint8], radius: int, limit: int | None = None) -> Within:
-        """As `Index.within`."""
 
 
 class Searcher:
@@ -197,7 +186,11 @@ def _check(matches: _Matches, queries: Queries, database: CodeSet, ordering: Ord
 
 
 def _find(
-    index: Searchable, queries: Queries, database: CodeSet, ordering: Ordering, terms: Terms
+    index: Searchable | _IndexOfSome,
+    queries: Queries,
+    database: CodeSet,
+    ordering: Ordering,
+    terms: Terms,
 ) -> _Matches:
     codes, k = queries.codes.codes, terms.k
     limit = k if terms.reranked is None else terms.shortlist
