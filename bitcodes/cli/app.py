@@ -36,6 +36,7 @@ SUMMARIES = {
     "select": "Select images that are unlike each other, for labelling or a gallery.",
     "compare": "Say whether two images are copies: one picture, perhaps changed.",
     "merge": "Join code sets of one model into one.",
+    "push": "Store a code set in a database, to search it there or from other machines.",
     "info": "Describe a code set, a run or a model. Verify the checksums of a code set.",
     "export": "Write a model and its preprocessing as one ONNX file.",
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bitcodes.cli.console import note
 from bitcodes.codes.layout import Layout
+from bitcodes.databases.urls import is_store_url
 from bitcodes.wording import command, quoted
 
 CODES = Path("codes.npy")
@@ -24,6 +25,13 @@ def find_codes(name: Path | None) -> Path:
     return nearest
 
 
+def find_database(name: str | None) -> Path | str:
+    """The same for commands that take the URL of a database, too, and then give it back."""
+    if name is not None and is_store_url(name):
+        return name
+    return find_codes(None if name is None else Path(name))
+
+
 def note_set_above(images: Sequence[str], out: Path) -> None:
     """Say so if there is no set `out` here, but one in a folder above, which is not changed."""
     nearest = _nearest()
@@ -35,12 +43,14 @@ def note_set_above(images: Sequence[str], out: Path) -> None:
         )
 
 
-def codes_option(codes: Path) -> tuple[object, ...]:
+def codes_option(codes: Path | str) -> tuple[object, ...]:
     """`--codes FILE` for the next command, or nothing if it finds the set by itself."""
-    return () if _is_same(codes, _nearest()) else ("--codes", codes)
+    if not is_store_url(codes) and _is_same(Path(codes), _nearest()):
+        return ()
+    return "--codes", codes
 
 
-def codes_argument(codes: Path) -> tuple[object, ...]:
+def codes_argument(codes: Path | str) -> tuple[object, ...]:
     """FILE for the next command, or nothing if it finds the set by itself."""
     return codes_option(codes)[1:]
 

@@ -7,7 +7,7 @@ import typer
 
 from bitcodes.choices import Keep, Linkage, LinkKind
 from bitcodes.cli.options import (
-    CodesArgument,
+    DatabaseArgument,
     HtmlOption,
     JsonOption,
     OpenOption,
@@ -25,7 +25,7 @@ _RADIUS = number_or_auto(least=0)
 
 
 def duplicates(
-    codes: CodesArgument = None,
+    codes: DatabaseArgument = None,
     radius: Any = option(
         "Largest Hamming distance between near-duplicates. 0 finds equal codes. auto estimates it "
         "from the pixels of some hundred pairs, and says how precise it is. Default: an eighth of "
@@ -128,7 +128,7 @@ def duplicates(
         )
     if turned and not verify:
         raise typer.BadParameter("it needs --verify", param_hint="--turned")
-    from bitcodes.cli.code_sets import codes_argument, find_codes
+    from bitcodes.cli.code_sets import codes_argument, find_database
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
@@ -148,7 +148,7 @@ def duplicates(
     if move_to is not None and (html is not None or open_page):
         raise typer.BadParameter("use it or a page, not both", param_hint="--move-to")
 
-    codes = find_codes(codes)
+    database = find_database(codes)
     if against:
         groups = (keep, max_group, html, list_file, move_to)
         if linkage != "star" or open_page or any(value is not None for value in groups):
@@ -161,7 +161,7 @@ def duplicates(
 
         with progress("comparing images") as report:
             found = find_in_other(
-                codes,
+                database,
                 against,
                 radius,
                 verify=verify,
@@ -176,7 +176,7 @@ def duplicates(
         return
     with progress("comparing codes") as report:
         result = find_duplicates(
-            codes, radius, keep, threads, report, linkage, max_group, verify, turned
+            database, radius, keep, threads, report, linkage, max_group, verify, turned
         )
     if list_file is not None:
         from bitcodes.tasks.acting import list_duplicates
@@ -185,8 +185,8 @@ def duplicates(
     if move_to is not None:
         from bitcodes.tasks.acting import move_duplicates
 
-        show(move_duplicates(result, codes, move_to, link, yes), json=json)
+        show(move_duplicates(result, database, move_to, link, yes), json=json)
         return
     show(result, json=json, html=html, open_page=open_page)
     if result.groups and not (json or html or open_page):
-        next_command("duplicates", *codes_argument(codes), "--open")
+        next_command("duplicates", *codes_argument(result.codes), "--open")

@@ -46,10 +46,15 @@ def evaluate(
         "Prepared dataset, or folder of images in one folder per class, to evaluate on. Default: "
         "what the run was trained on; for built-in, what the newest run was trained on."
     ),
-    queries: Path | None = option(
-        "Code set of the queries. Use it with --database, and without RUNS."
+    queries: str | None = option(
+        "Code set of the queries, or the URL of a database. Use it with --database, and without "
+        "RUNS.",
+        metavar="CODES",
     ),
-    database: Path | None = option("Code set of the images to search. Use it with --queries."),
+    database: str | None = option(
+        "Code set of the images to search, or the URL of a database. Use it with --queries.",
+        metavar="CODES",
+    ),
     exclude_self: bool = flag(
         "--exclude-self",
         "Leave each query's own file out of its results. Files are compared by path.",

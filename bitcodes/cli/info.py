@@ -6,8 +6,8 @@ from bitcodes.cli.options import JsonOption, argument
 def info(
     path: str | None = argument(
         "CODES|RUN",
-        "Code set, run, model file, or built-in. Default: the nearest codes.npy, in the working "
-        "folder or a folder above.",
+        "Code set, URL of a database, run, model file, or built-in. Default: the nearest "
+        "codes.npy, in the working folder or a folder above.",
         default=None,
     ),
     json: JsonOption = False,

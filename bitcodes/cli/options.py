@@ -82,7 +82,14 @@ _NEAREST = "Default: the nearest codes.npy, in the working folder or a folder ab
 CodesArgument = Annotated[
     Path | None, typer.Argument(metavar="CODES", help=f"The code set. {_NEAREST}")
 ]
-CodesOption = Annotated[Path | None, typer.Option(help=f"Code set to search. {_NEAREST}")]
+DatabaseArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="CODES", help=f"The code set, or the URL of a database. {_NEAREST}"),
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(help=f"Code set to search, or the URL of a database. {_NEAREST}", metavar="CODES"),
+]
 OutputOption = Annotated[
     Path,
     typer.Option("--output", "-o", help="Code set to write, a .npy file.", callback=output),

@@ -7,7 +7,7 @@ import typer
 
 from bitcodes.choices import SearchOrder
 from bitcodes.cli.options import (
-    CodesOption,
+    DatabaseOption,
     DeviceOption,
     HtmlOption,
     JsonOption,
@@ -28,7 +28,7 @@ def search(
         "Images to search for: files, folders, list files (.txt), - for paths on standard input; "
         "or one code set (.npy).",
     ),
-    codes: CodesOption = None,
+    codes: DatabaseOption = None,
     k: int | None = option(
         "Largest number of results per query. Default: 10; with --radius, no limit.",
         "-k",
@@ -97,7 +97,7 @@ def search(
     When piped, prints one tab-separated line per result: query, rank, distance, similarity, path,
     labels and, with --rerank or --asymmetric, the distance of features or hash outputs.
     """
-    from bitcodes.cli.code_sets import find_codes
+    from bitcodes.cli.code_sets import find_database
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show
     from bitcodes.tasks import search as task
@@ -114,15 +114,15 @@ def search(
     if len(queries) > 1 and any(map(is_code_set, queries)):
         raise typer.BadParameter("expected one code set (.npy), or images", param_hint="QUERIES")
 
-    codes = find_codes(codes)
+    database = find_database(codes)
     if copy_to is not None:
         from bitcodes.tasks.copying import check_folder
 
-        check_folder(copy_to, codes)
+        check_folder(copy_to, database)
     with progress("encoding queries") as report:
         results = task.search(
             queries,
-            codes,
+            database,
             k=k,
             radius=radius,
             order=order,

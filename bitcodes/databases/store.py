@@ -64,6 +64,11 @@ class Store(Searchable):
     def head(self) -> CodeSet:
         """The set without its rows: bits, model, class names. CodeSetError if there is no set."""
 
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes that the rows and their indexes take in the database."""
+
     @abstractmethod
     def reading(self) -> AbstractContextManager[None]:
         """While this is entered, all reads see one version, whatever others write meanwhile."""

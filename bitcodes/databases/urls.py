@@ -1,6 +1,7 @@
 """URLs of stores: which names mean one, and the store that one names."""
 
 from bitcodes.databases.store import Store
+from bitcodes.errors import CodeSetError
 
 _SCHEMES = ("postgresql://", "postgres://")
 
@@ -15,6 +16,8 @@ def open_store(url: str, table: str | None = None) -> Store:
 
     CodeSetError if the database cannot be reached. Whether it holds a set shows when it is read.
     """
-    from bitcodes.databases.postgres.store import PostgresStore
-
+    try:
+        from bitcodes.databases.postgres.store import PostgresStore
+    except ImportError:
+        raise CodeSetError("PostgreSQL needs psycopg: pip install 'bitcodes[postgres]'") from None
     return PostgresStore(url, table)

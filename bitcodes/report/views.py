@@ -28,6 +28,7 @@ from bitcodes.tasks.groups import Duplicates, role
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
 from bitcodes.tasks.moves import Moves
+from bitcodes.tasks.push import Pushed
 from bitcodes.tasks.results import Encoded, QueryResult, SearchResults, damage_in_words
 from bitcodes.tasks.select import Selection
 from bitcodes.wording import CONTROLS, counted, from_here
@@ -276,6 +277,11 @@ def _(encoded: Encoded) -> Iterator[str]:
 @tables.register
 def _(merged: CodeSet) -> Iterator[RenderableType]:
     yield Text(f"{merged.path}: {_size(merged)}")
+
+
+@tables.register
+def _(pushed: Pushed) -> Iterator[RenderableType]:
+    yield Text(pushed.describe())
 
 
 @tables.register

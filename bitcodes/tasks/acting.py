@@ -19,6 +19,7 @@ from bitcodes.sources.paths import absolute
 from bitcodes.tasks.copying import check_folder, numbered_names
 from bitcodes.tasks.groups import Duplicates, Image
 from bitcodes.tasks.moves import Move, Moves, Refused
+from bitcodes.tasks.opening import open_codes
 from bitcodes.tasks.undo_file import (
     UndoFile,
     lock_folder,
@@ -71,8 +72,7 @@ def move_duplicates(
     After a kill, the same call goes on. Raises ConfigError if `folder` lies in a folder that was
     encoded, BitcodesError if the disk is full: then, too, the same call goes on later.
     """
-    if not isinstance(code_set, CodeSet):
-        code_set = CodeSet.open(code_set)
+    code_set = open_codes(code_set)
     notes = duplicates.notes
     if code_set.path is not None:
         check_folder(folder, code_set.path, "--move-to")

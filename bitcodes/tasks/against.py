@@ -15,6 +15,7 @@ from bitcodes.hamming.across import pairs_across
 from bitcodes.hamming.plain import Pairs
 from bitcodes.tasks.duplicates import default_radius
 from bitcodes.tasks.groups import Image, image_dict
+from bitcodes.tasks.opening import open_codes
 from bitcodes.tasks.queries import QuerySource, encode_queries, find_model, open_queries
 from bitcodes.wording import counted
 
@@ -95,8 +96,7 @@ def find_in_other(
     file that is in both is no match of itself. Raises CodeSetError if the codes are of two models
     and not `force`.
     """
-    if not isinstance(code_set, CodeSet):
-        code_set = CodeSet.open(code_set)
+    code_set = open_codes(code_set)
     source = open_queries(other, stdin)
     notes: list[str] = []
     if isinstance(source, CodeSet):

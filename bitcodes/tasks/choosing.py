@@ -18,8 +18,10 @@ def own_model(code_set: CodeSet) -> Path | str | None:
     recorded = code_set.header.run
     if recorded is None or built_in_bits(recorded) is not None:
         return recorded
-    run = None if code_set.path is None else code_set.path.parent / recorded
-    return run if run is not None and run.exists() else None
+    if code_set.path is None and code_set.url is None:
+        return None
+    folder = Path() if code_set.path is None else code_set.path.parent
+    return run if (run := folder / recorded).exists() else None
 
 
 def run_of(model: "Encoder") -> Path | str | None:

@@ -10,13 +10,14 @@ from itertools import count
 from pathlib import Path
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.databases.urls import is_store_url, open_store
 from bitcodes.errors import ConfigError, DataError, ImageError
 from bitcodes.files import atomic_write, check_folder_of, give_name
 from bitcodes.sources.item import Place
 from bitcodes.sources.members import find_places
 from bitcodes.sources.paths import name_from_here, quote_path
 from bitcodes.sources.system_names import is_system_name
-from bitcodes.tasks.origin import read_origins
+from bitcodes.tasks.origin import Origin, read_origins
 from bitcodes.tasks.results import QueryResult, SearchResults
 from bitcodes.wording import counted
 
@@ -43,7 +44,7 @@ class Copies:
         yield f"copied {counted(self.count, 'image')} to {self.folder}"
 
 
-def check_folder(folder: Path, codes: Path, name: str = "--copy-to") -> None:
+def check_folder(folder: Path, codes: Path | str, name: str = "--copy-to") -> None:
     """Raise ConfigError if `folder` is no place for images of the set `codes`.
 
     It is none if it is a file, or lies in a folder of which the next encode would take the images.
@@ -64,10 +65,15 @@ def check_folder(folder: Path, codes: Path, name: str = "--copy-to") -> None:
             )
 
 
-def _encoded_folders(codes: Path) -> Iterator[tuple[Path, bool]]:
+def _encoded_folders(codes: Path | str) -> Iterator[tuple[Path, bool]]:
     """The folders that encode goes through for a set, and whether it takes hidden ones too."""
-    code_set = CodeSet.open(codes, verify=False)
-    origins = read_origins(code_set, codes)
+    origins: tuple[Origin, ...] = ()
+    if is_store_url(codes):
+        with open_store(str(codes)) as store:
+            code_set = store.head
+    else:
+        code_set = CodeSet.open(codes, verify=False)
+        origins = read_origins(code_set, Path(codes))
     for origin in origins:
         for name in origin.images:
             if os.path.isdir(name):  # noqa: PTH112

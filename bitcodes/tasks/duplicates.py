@@ -19,6 +19,7 @@ from bitcodes.hamming.plain import Pairs
 from bitcodes.hamming.stored import open_groups
 from bitcodes.tasks.groups import MEASURED, Duplicates, Group, Image
 from bitcodes.tasks.keeping import Chooser, some
+from bitcodes.tasks.opening import open_codes
 from bitcodes.wording import counted
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def find_duplicates(
     Raises CodeSetError if the largest, or `verify`, is requested of a set that does not say where
     its images are.
     """
-    if not isinstance(code_set, CodeSet):
-        code_set = CodeSet.open(code_set)
+    code_set = open_codes(code_set)
     if keep == "largest" and code_set.root is None:
         raise CodeSetError(
             f"{code_set.name} does not say where its images are, so their sizes are unknown; use "

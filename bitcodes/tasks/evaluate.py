@@ -32,6 +32,7 @@ from bitcodes.tasks.labelled_data import (
     make_place,
     run_and_data,
 )
+from bitcodes.tasks.opening import open_codes
 from bitcodes.version import __version__
 from bitcodes.wording import counted
 
@@ -102,7 +103,7 @@ def evaluate(
     elif run is not None or data is not None:
         raise ConfigError("name a run, or code sets of queries and database, not both")
     else:
-        sets = _open(queries), _open(database)
+        sets = open_codes(queries), open_codes(database)
         result = score_code_sets(*sets, exclude_self=exclude_self, force=force)
     return _with_modes(result, model, device) if stages else result
 
@@ -119,10 +120,6 @@ def _with_modes(evaluation: Evaluation, run: Path | str | None, device: str) -> 
         files = map(queries.absolute_path, rows.tolist())
         outputs = encode_images(load_like(database.header, run, device), files).outputs
     return replace(evaluation, stages=score_modes(queries, database, rows, outputs))
-
-
-def _open(code_set: CodeSet | Path | str) -> CodeSet:
-    return code_set if isinstance(code_set, CodeSet) else CodeSet.open(code_set)
 
 
 class _Encoded(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitcodes.builtin import built_in_bits, built_in_name
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.databases.urls import is_store_url, open_store
 from bitcodes.errors import ConfigError
 from bitcodes.tasks.advice import command_for
 
@@ -70,13 +71,18 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(path: Path | str = "codes.npy") -> CodeSetInfo | ModelInfo:
-    """Describe a code set (.npy), a run, a model file or the built-in model by its name.
+    """Describe a code set (a .npy file, or the URL of a database), a run or a model file.
+
+    The built-in model is described by its name.
 
     Raises CodeSetError if a file of the set does not match its header, ModelError if there is no
     model, ConfigError for anything else: then it says which command takes that.
     """
     if (bits := built_in_bits(path)) is not None:
         return _describe_built_in(bits)
+    if is_store_url(path):
+        with open_store(str(path)) as store, store.reading():
+            return _set_info(store.head, len(store), store.nbytes, "none (a database)")
     advice = command_for(str(path))
     if advice is not None and not advice.is_described:
         raise ConfigError(
@@ -92,6 +98,14 @@ def describe(path: Path | str = "codes.npy") -> CodeSetInfo | ModelInfo:
 def _describe_code_set(path: Path) -> CodeSetInfo:
     code_set = CodeSet.open(path, verify=False)
     code_set.verify()
+    files = code_set.header.files.values()
+    size = sum(entry.size for entry in files) or code_set.codes.nbytes
+    return _set_info(
+        code_set, code_set.count, size, "none (a bare file)" if code_set.is_bare else "good"
+    )
+
+
+def _set_info(code_set: CodeSet, count: int, size: int, checksums: str) -> CodeSetInfo:
     header = code_set.header
     columns = {
         name: "x".join(map(str, array.shape[1:])) or "1"
@@ -99,8 +113,8 @@ def _describe_code_set(path: Path) -> CodeSetInfo:
         if (array := getattr(code_set, name)) is not None
     }
     return CodeSetInfo(
-        codes=str(path),
-        count=code_set.count,
+        codes=code_set.name,
+        count=count,
         bits=code_set.bits,
         root=code_set.root_name,
         model=header.fingerprint,
@@ -112,8 +126,8 @@ def _describe_code_set(path: Path) -> CodeSetInfo:
         class_names=list(header.class_names),
         columns=columns,
         skipped=len(code_set.skipped),
-        bytes=sum(entry.size for entry in header.files.values()) or code_set.codes.nbytes,
-        checksums="none (a bare file)" if code_set.is_bare else "good",
+        bytes=size,
+        checksums=checksums,
         parts=None if header.parts is None else header.parts.model_dump(),
     )
 

@@ -1,12 +1,15 @@
 """Search: queries and a code set -> the nearest images, ordered in one of three search modes."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from bitcodes.callbacks import Note, Progress
 from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.databases.store import Store
 from bitcodes.errors import CodeSetError, DataError
+from bitcodes.tasks.opening import opened
 from bitcodes.tasks.queries import (
     Queries,
     QuerySource,
@@ -18,10 +21,14 @@ from bitcodes.tasks.queries import (
 from bitcodes.tasks.results import Fine, SearchResults
 from bitcodes.tasks.searcher import Searcher, Terms
 
+if TYPE_CHECKING:
+    from bitcodes.models.encoder import Encoder
+    from bitcodes.sources.lists import ImageList
+
 
 def search(
     queries: QuerySource,
-    database: CodeSet | Path | str = "codes.npy",
+    database: CodeSet | Store | Path | str = "codes.npy",
     *,
     k: int | None = None,
     radius: int | None = None,
@@ -42,13 +49,13 @@ def search(
     """Find the images of `database` whose codes are nearest to those of the queries, exactly.
 
     `queries` are images (files, folders, list files, an ImageList; "-" for paths on `stdin`) or a
-    code set; `database` is a code set or its file. The results are the `k` nearest (default 10), or
-    all within `radius`, or the `k` nearest of these; ordered by (distance, row). For codes of two
-    parts, the distance is the weighted sum of both (`order` "sum"), or the class distance, and at
-    equal class distance the instance distance decides ("class"). `rerank` orders by
-    features instead, `asymmetric` by the query's hash outputs against the stored codes: all within
-    `radius`, or the `shortlist` nearest (default 1,000), of which the first `k` are kept. A saved
-    index is used if it is good; else `note` is told why not.
+    code set; `database` is a code set, its file, a store or its URL. The results are the `k`
+    nearest (default 10), or all within `radius`, or the `k` nearest of these; ordered by (distance,
+    row). For codes of two parts, the distance is the weighted sum of both (`order` "sum"), or the
+    class distance, and at equal class distance the instance distance decides ("class"). `rerank`
+    orders by features instead, `asymmetric` by the query's hash outputs against the stored codes:
+    all within `radius`, or the `shortlist` nearest (default 1,000), of which the first `k` are
+    kept. A saved index is used if it is good; else `note` is told why not.
 
     Queries that are images are encoded with the model that made the database: `run` (a run, a model
     file or a name of the built-in model), or else what its header names. Those that cannot be read
@@ -58,35 +65,57 @@ def search(
     """
     if rerank and asymmetric:
         raise ValueError("a shortlist is ordered by features or by hash outputs, not both")
-    if not isinstance(database, CodeSet):
-        database = CodeSet.open(database)
-    source = open_queries(queries, stdin)
+    reranked: Fine | None = "features" if rerank else "outputs" if asymmetric else None
+    terms = Terms(k, radius, order, reranked, shortlist)
+    with opened(database) as place:
+        searcher = Searcher(place, threads, note)
+        prepared = _prepared(
+            open_queries(queries, stdin),
+            searcher.database,
+            reranked,
+            lambda: find_model(searcher.database, run, device, force, note),
+            force,
+            batch_size,
+            workers,
+            progress,
+        )
+        return searcher.search(prepared, terms)
+
+
+def _prepared(
+    source: "ImageList | CodeSet",
+    database: CodeSet,
+    reranked: Fine | None,
+    model: "Callable[[], Encoder]",
+    force: bool,
+    batch_size: int,
+    workers: int | None,
+    progress: Progress | None,
+) -> Queries:
+    """Queries ready for searches: encoded by `model`, which is only made for images."""
     for code_set in (database, source):
-        if rerank and isinstance(code_set, CodeSet) and code_set.features is None:
+        if reranked != "features" or not isinstance(code_set, CodeSet):
+            continue
+        if code_set.features is None:
             raise CodeSetError(
                 f"{code_set.name} has no features to re-rank by; encode it again with --features"
             )
     if not isinstance(source, CodeSet):
-        prepared = encode_queries(
+        return encode_queries(
             source,
-            find_model(database, run, device, force, note),
+            model(),
             decode_of(database),
-            features=rerank,
+            features=reranked == "features",
             batch_size=batch_size,
             workers=workers,
             progress=progress,
         )
-    elif asymmetric:
+    if reranked == "outputs":
         raise CodeSetError(
             f"{source.name} holds codes, not the hash outputs that an asymmetric search needs; "
             "give the images themselves as queries"
         )
-    else:
-        database.check_same_model(source.name, source.bits, source.fingerprint, force)
-        if not source.count:
-            raise DataError("there are no queries: the code set of the queries is empty")
-        prepared = Queries(source)
-
-    reranked: Fine | None = "features" if rerank else "outputs" if asymmetric else None
-    terms = Terms(k, radius, order, reranked, shortlist)
-    return Searcher(database, threads, note).search(prepared, terms)
+    database.check_same_model(source.name, source.bits, source.fingerprint, force)
+    if not source.count:
+        raise DataError("there are no queries: the code set of the queries is empty")
+    return Queries(source)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bitcodes.callbacks import Note
 from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.databases.store import Store
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.checking import BadIndexError
 from bitcodes.hamming.index import HammingIndex, Index, to_ragged
@@ -56,13 +57,15 @@ class Terms:
 class Searcher:
     """Searches one code set again and again; many threads may do so at once.
 
-    A saved index is used if it is good; else `note` is told why not.
+    A saved index is used if it is good; else `note` is told why not. A store is searched where it
+    is, and only the rows of results are read; `database` is then the set without its rows.
     """
 
     def __init__(
-        self, database: CodeSet, threads: int | None = None, note: Note | None = None
+        self, database: CodeSet | Store, threads: int | None = None, note: Note | None = None
     ) -> None:
-        self.database = database
+        self._store = database if isinstance(database, Store) else None
+        self.database = database.head if isinstance(database, Store) else database
         self._threads = threads
         self._note = note
         self._indexes: dict[SearchOrder | None, Index] = {}
@@ -72,25 +75,21 @@ class Searcher:
     ) -> SearchResults:
         """The nearest images of each query, among the rows of `only` if it is given."""
         terms = terms.completed()
-        database, prepared = self.database, queries.codes
-        ordering = Ordering.of(database, terms.order)
-        matches = self._matches(queries, ordering, terms, only)
-        return SearchResults(
-            codes=database.name,
-            bits=database.bits,
-            count=database.count if only is None else len(only.rows),
-            k=terms.k,
-            radius=terms.radius,
-            shortlist=terms.shortlist,
-            reranked=terms.reranked,
-            queries=tuple(
-                _result(query, prepared, matches, database, ordering)
-                for query in range(prepared.count)
-            ),
-            skipped=queries.skipped,
-            has_features=database.features is not None,
-            order=ordering.name,
-        )
+        if self._store is not None:
+            with self._store.reading():  # all of it sees one version
+                return self._search_store(self._store, queries, terms)
+        ordering = Ordering.of(self.database, terms.order)
+        shortlist = self._shortlist(queries, ordering, terms, only)
+        count = self.database.count if only is None else len(only.rows)
+        return _results(self.database, count, shortlist, queries, ordering, terms)
+
+    def _search_store(self, store: Store, queries: Queries, terms: Terms) -> SearchResults:
+        self.database.check_same_model(store.name, store.bits, store.fingerprint)
+        ordering = Ordering.of(self.database, terms.order)
+        shortlist = _find(store.measured(ordering.measure), queries, ordering, terms)
+        rows, places = np.unique(shortlist.rows, return_inverse=True)
+        taken = shortlist._replace(rows=places.reshape(-1))
+        return _results(store.take(rows), len(store), taken, queries, ordering, terms, rows)
 
     def index(self, ordering: Ordering) -> Index:
         """The index for an ordering, opened at its first use."""
@@ -100,18 +99,18 @@ class Searcher:
             )
         return self._indexes[ordering.name]
 
-    def _matches(
+    def _shortlist(
         self, queries: Queries, ordering: Ordering, terms: Terms, only: "Selection | None"
-    ) -> "_Matches":
+    ) -> "_Shortlist":
         database = self.database
         if only is not None:
             some = only.index(database, ordering, self._threads)
-            return _find(some, queries, database, ordering, terms)
+            return _find(some, queries, ordering, terms)
         index = self.index(ordering)
         try:
-            matches = _find(index, queries, database, ordering, terms)
+            shortlist = _find(index, queries, ordering, terms)
             if not isinstance(index, HammingIndex):
-                _check(matches, queries, database, ordering)
+                _check(shortlist, queries, database, ordering)
         except (CodeSetError, IndexError, MemoryError, OverflowError, ValueError) as error:
             if isinstance(index, HammingIndex):
                 raise
@@ -122,8 +121,8 @@ class Searcher:
                 )
             by_row = HammingIndex(database, threads=self._threads, measure=ordering.measure)
             self._indexes[ordering.name] = by_row
-            matches = _find(by_row, queries, database, ordering, terms)
-        return matches
+            shortlist = _find(by_row, queries, ordering, terms)
+        return shortlist
 
 
 class Selection:
@@ -160,57 +159,60 @@ class _IndexOfSome:
         return near._replace(rows=self._rows[near.rows])
 
 
-class _Matches(NamedTuple):
-    """Ragged: query q owns offsets[q]:offsets[q + 1]."""
+class _Shortlist(NamedTuple):
+    """The nearest codes. Ragged: query q owns offsets[q]:offsets[q + 1]."""
 
     offsets: NDArray[np.int64]  # (Q + 1,)
     rows: NDArray[np.int64]  # (M,)
     distances: NDArray[np.int32]  # (M,)
-    scores: NDArray[np.float32] | None  # (M,) distances of features or hash outputs
     more: NDArray[np.bool_]  # (Q,)
     tied: NDArray[np.bool_]  # (Q,)
     ties: int | None = None  # images as near as the last hit that are no hits, of one query
+    scores: NDArray[np.float32] | None = None  # (M,) distances of features or hash outputs
 
 
-def _check(matches: _Matches, queries: Queries, database: CodeSet, ordering: Ordering) -> None:
+def _check(shortlist: _Shortlist, queries: Queries, database: CodeSet, ordering: Ordering) -> None:
     """Raise BadIndexError unless the rows that a saved index gave are at the distances it says."""
-    rows = matches.rows
+    rows = shortlist.rows
     if len(rows) and not (rows.min() >= 0 and rows.max() < database.count):
         raise BadIndexError("it names rows that are not there")
-    query = np.repeat(np.arange(len(matches.offsets) - 1), np.diff(matches.offsets))
+    query = np.repeat(np.arange(len(shortlist.offsets) - 1), np.diff(shortlist.offsets))
     for start in range(0, len(rows), 1 << 16):
         part = slice(start, start + (1 << 16))
         pairs = database.codes[rows[part]], queries.codes.codes[query[part]]  # both (n, B)
-        if not np.array_equal(ordering.measure.between(*pairs), matches.distances[part]):
+        if not np.array_equal(ordering.measure.between(*pairs), shortlist.distances[part]):
             raise BadIndexError("its codes are not those of the set")
 
 
 def _find(
-    index: Searchable | _IndexOfSome,
-    queries: Queries,
-    database: CodeSet,
-    ordering: Ordering,
-    terms: Terms,
-) -> _Matches:
-    codes, k = queries.codes.codes, terms.k
-    limit = k if terms.reranked is None else terms.shortlist
+    index: "Searchable | _IndexOfSome", queries: Queries, ordering: Ordering, terms: Terms
+) -> _Shortlist:
+    codes = queries.codes.codes
+    limit = terms.k if terms.reranked is None else terms.shortlist
     tied = np.zeros(len(codes), np.bool_)
     if terms.radius is not None:
-        radius = ordering.within(terms.radius)
-        near = index.within(codes, radius, limit)
+        near = index.within(codes, ordering.within(terms.radius), limit)
     else:
         assert limit is not None
         # One more tells whether the next one is at the distance of the last.
         distances, rows = index.search(codes, limit + 1)
         tied = (distances[:, limit] >= 0) & (distances[:, limit] == distances[:, limit - 1])
         near = to_ragged(distances[:, :limit], rows[:, :limit])
+    ties = None
+    counts_ties = terms.counts_ties and terms.reranked is None
+    if counts_ties and len(codes) == 1 and tied[0]:  # for many it would take as long again
+        within = index.within(codes, int(near.distances[-1]))
+        ties = len(within.rows) - len(near.rows)
+    return _Shortlist(near.offsets, near.rows, near.distances, near.more, tied, ties)
+
+
+def _reranked(
+    near: _Shortlist, queries: Queries, database: CodeSet, ordering: Ordering, terms: Terms
+) -> _Shortlist:
+    """The shortlist in the order that was asked for, or the first k of it."""
     if terms.reranked is None:
-        ties = None
-        if terms.counts_ties and len(codes) == 1 and tied[0]:  # for many it would take as long
-            within = index.within(codes, int(near.distances[-1]))
-            ties = len(within.rows) - len(near.rows)
-        return _Matches(near.offsets, near.rows, near.distances, None, near.more, tied, ties)
-    shortlisted = (near.offsets, near.rows, near.distances, k)
+        return near
+    shortlisted = (near.offsets, near.rows, near.distances, terms.k)
     if terms.reranked == "features":
         assert queries.codes.features is not None and database.features is not None
         ranked = rerank_by_features(queries.codes.features, database.features, *shortlisted)
@@ -220,11 +222,51 @@ def _find(
         ranked = rerank_asymmetric(outputs, database.codes, database.bits, *shortlisted)
     cut = near.more | (np.diff(ranked.offsets) < np.diff(near.offsets))
     more = cut if terms.radius is not None else np.zeros_like(cut)
-    return _Matches(ranked.offsets, ranked.rows, ranked.distances, ranked.scores, more, tied)
+    return _Shortlist(
+        ranked.offsets, ranked.rows, ranked.distances, more, near.tied, None, ranked.scores
+    )
+
+
+def _results(
+    database: CodeSet,
+    count: int,
+    shortlist: _Shortlist,
+    queries: Queries,
+    ordering: Ordering,
+    terms: Terms,
+    numbers: NDArray[np.int64] | None = None,
+) -> SearchResults:
+    """Results among `count` images, from the rows of `database`.
+
+    `numbers` (N,) are those that its rows have in the store that they were taken from.
+    """
+    matches = _reranked(shortlist, queries, database, ordering, terms)
+    results = (
+        _result(query, queries.codes, matches, database, ordering, numbers)
+        for query in range(queries.codes.count)
+    )
+    return SearchResults(
+        codes=database.name,
+        bits=database.bits,
+        count=count,
+        k=terms.k,
+        radius=terms.radius,
+        shortlist=terms.shortlist,
+        reranked=terms.reranked,
+        queries=tuple(results),
+        skipped=queries.skipped,
+        has_features=database.features is not None,
+        order=ordering.name,
+    )
 
 
 def _result(
-    query: int, queries: CodeSet, matches: _Matches, database: CodeSet, ordering: Ordering
+    query: int,
+    queries: CodeSet,
+    matches: _Shortlist,
+    database: CodeSet,
+    ordering: Ordering,
+    numbers: NDArray[np.int64] | None,
 ) -> QueryResult:
     """The matches of one query, with their files and labels."""
     names = database.class_names or queries.class_names
@@ -243,7 +285,7 @@ def _result(
     hits = tuple(
         Hit(
             rank=number + 1,
-            row=row,
+            row=row if numbers is None else int(numbers[row]),
             path=database.paths[row],
             file=files[number],
             distance=ordering.shown(distances[number]),

@@ -42,7 +42,7 @@ def parse_url(url: str, table: str | None = None) -> Place:
         conninfo = split._replace(query=urlencode(others, quote_via=quote)).geturl()
         fields = conninfo_to_dict(conninfo)
         ports = str(fields.get("port", "")).split(",")
-        fits = len(named) <= 1 and not any("@" in str(fields.get(key, "")) for key in _SHOWN)
+        fits = len(named) <= 1 and not any("@" in str(fields.get(key, "")) for key in _PLAIN)
         if not fits or not all(port.isdecimal() or not port for port in ports):
             raise ValueError
     except (psycopg.Error, ValueError):
@@ -55,12 +55,19 @@ def parse_url(url: str, table: str | None = None) -> Place:
         raise CodeSetError(
             f"table {table!r}: expected a name of 1 to {_LONGEST} bytes; name another one (--table)"
         )
-    user, host, port, database = (str(fields.get(key, "")) for key in _SHOWN)
-    shown = f"{f'{user}@' if user else ''}{host}{f':{port}' if port else ''}/{database}"
-    return Place(conninfo, table, f"postgresql://{shown}?table={quote(table, safe='')}")
+    user, at, host = split.netloc.rpartition("@")
+    shown = [(name, value) for name, value in others if name not in _SECRET]
+    name = split._replace(
+        netloc=user.partition(":")[0] + at + host,
+        query=urlencode([*shown, ("table", table)], quote_via=quote, safe=""),
+    ).geturl()
+    return Place(conninfo, table, name)
 
 
-_SHOWN = "user", "host", "port", "dbname"
+_PLAIN = "user", "host", "port", "dbname"
+"""Fields in which an @ is a part of a password that was not written as %40."""
+
+_SECRET = "password", "sslpassword"
 
 
 def connect(place: Place) -> psycopg.Connection:

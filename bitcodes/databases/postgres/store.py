@@ -81,6 +81,15 @@ class PostgresStore(PartStore):
         return self._now().header.count
 
     @property
+    def nbytes(self) -> int:
+        """See Store.nbytes."""
+        with self.reading():
+            query = sql.SQL("SELECT pg_total_relation_size(quote_ident({})::regclass)")
+            cursor = self._connection.execute(query.format(sql.Literal(self._place.table)))
+            ((size,),) = cursor.fetchall()
+        return int(size)
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """See PartStore.parts."""
         return self._now().parts

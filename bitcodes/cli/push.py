@@ -1,0 +1,45 @@
+"""`bitcodes push`: a code set into a database."""
+
+from pathlib import Path
+
+from bitcodes.cli.options import JsonOption, argument, flag, option
+
+
+def push(
+    codes: Path = argument("CODES", "Code set to store, a .npy file."),
+    url: str = argument(
+        "URL",
+        "Database and table: postgresql://USER@HOST/DATABASE?table=TABLE. The password comes from "
+        "PGPASSWORD or the password file of PostgreSQL.",
+    ),
+    table: str | None = option("Table to write. Default: the one in the URL, or codes."),
+    update: bool = flag(
+        "--update",
+        "Write only the rows that differ, by path. Faster if few images have changed. The code set "
+        "must be of the same model.",
+    ),
+    json: JsonOption = False,
+) -> None:
+    """Store a code set in a database, to search it there or from other machines.
+
+    ```
+    bitcodes push codes.npy "postgresql://user@host/db?table=photos"
+    bitcodes search query.jpg --codes "postgresql://user@host/db?table=photos"
+    ```
+
+    The table gets the new set whole or not at all: others see the old one until the new one is
+    complete. If this command is interrupted, run it again.
+
+    Any PostgreSQL from version 14 will do, without extensions. docs/databases.md describes the
+    tables.
+    """
+    from bitcodes.cli.console import progress
+    from bitcodes.cli.next_step import next_command
+    from bitcodes.cli.show import show
+    from bitcodes.tasks import push as task
+
+    with progress("storing codes") as report:
+        result = task.push(codes, url, table=table, update=update, progress=report)
+    show(result, json=json)
+    if not json:
+        next_command("search", "PHOTO", "--codes", result.url)
