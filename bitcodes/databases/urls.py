@@ -1,7 +1,11 @@
 """URLs of stores: which names mean one, and the store that one names."""
 
-from bitcodes.databases.store import Store
+from typing import TYPE_CHECKING
+
 from bitcodes.errors import CodeSetError
+
+if TYPE_CHECKING:  # whether a name is a URL must be known before anything is loaded
+    from bitcodes.databases.store import Store
 
 _SCHEMES = ("postgresql://", "postgres://")
 
@@ -11,7 +15,7 @@ def is_store_url(name: object) -> bool:
     return isinstance(name, str) and name.lower().startswith(_SCHEMES)
 
 
-def open_store(url: str, table: str | None = None) -> Store:
+def open_store(url: str, table: str | None = None) -> "Store":
     """Connect to the store at a URL; `table` stands in for the one that the URL names.
 
     CodeSetError if the database cannot be reached. Whether it holds a set shows when it is read.
