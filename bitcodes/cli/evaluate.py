@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from bitcodes.choices import CompatName, TableFormat
+from bitcodes.cli.leaks import CheckLeaksOption, show_leaks
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
@@ -104,6 +105,7 @@ def evaluate(
     force: bool = flag(
         "--force", "Evaluate even if --queries and --database are of different models."
     ),
+    check_leaks: CheckLeaksOption = False,
     json: JsonOption = False,
 ) -> None:
     """Measure retrieval quality: mAP, precision and recall, in total and per class.
@@ -125,6 +127,10 @@ def evaluate(
     """
     if json and (table_format or columns):
         raise typer.BadParameter("it goes without --format and --columns", param_hint="--json")
+    if check_leaks and (json or queries or database):
+        raise typer.BadParameter(
+            "it goes without --json, --queries and --database", param_hint="--check-leaks"
+        )
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show
     from bitcodes.metrics.comparison import compare
@@ -170,3 +176,7 @@ def evaluate(
         show(RunTable.of(result, chosen, table_format or "table"))
     else:
         show(result, json=json)
+    if check_leaks:
+        from bitcodes.tasks.labelled_data import run_and_data
+
+        show_leaks(run_and_data(sources[0] if sources else None, data)[1].folder)

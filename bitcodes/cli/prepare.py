@@ -8,6 +8,7 @@ import typer
 
 from bitcodes.choices import Protocol
 from bitcodes.cli.console import progress
+from bitcodes.cli.leaks import CheckLeaksOption, show_leaks
 from bitcodes.cli.next_step import command, next_command
 from bitcodes.cli.options import argument, flag, number, option
 from bitcodes.cli.show import show
@@ -66,6 +67,7 @@ def cifar10(
         **number(int, least=1, most=3),
     ),
     seed: SeedOption = None,
+    check_leaks: CheckLeaksOption = False,
 ) -> None:
     """CIFAR-10: 60,000 pictures of 32 x 32 pixels in 10 classes.
 
@@ -76,7 +78,7 @@ def cifar10(
 
     with progress("images") as report:
         prepared = prepare_cifar10(out, source, protocol, seed, report, split)
-    _finish(prepared)
+    _finish(prepared, check_leaks)
 
 
 @app.command()
@@ -93,6 +95,7 @@ def folder(
         **number(float, least=0),
     ),
     seed: SeedOption = None,
+    check_leaks: CheckLeaksOption = False,
 ) -> None:
     """Your own images, sorted into class folders.
 
@@ -101,7 +104,7 @@ def folder(
     """
     from bitcodes.datasets.class_folders import prepare_folder
 
-    _finish(prepare_folder(source, out, queries, train, seed))
+    _finish(prepare_folder(source, out, queries, train, seed), check_leaks)
 
 
 @app.command()
@@ -118,6 +121,7 @@ def lists(
         "Leave queries (the images of test.txt) out of train.txt and database.txt. By default, a "
         "query in another list is an error.",
     ),
+    check_leaks: CheckLeaksOption = False,
 ) -> None:
     """Lists of other hashing projects: ImageNet-100, NUS-WIDE, MS-COCO or your own.
 
@@ -130,7 +134,7 @@ def lists(
     """
     from bitcodes.datasets.list_folders import prepare_lists
 
-    _finish(prepare_lists(source, out, root, drop_queries))
+    _finish(prepare_lists(source, out, root, drop_queries), check_leaks)
 
 
 @app.command()
@@ -146,8 +150,10 @@ def demo(
     _finish(prepared)
 
 
-def _finish(prepared: "Prepared") -> None:
+def _finish(prepared: "Prepared", check_leaks: bool = False) -> None:
     from bitcodes.report import prepared_views  # noqa: F401 - for `show`
 
     show(prepared)
+    if check_leaks:
+        show_leaks(prepared.folder)
     next_command("finetune", "--data", prepared.folder)
