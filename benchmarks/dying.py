@@ -1,4 +1,4 @@
-"""A process that ends itself at the n-th operation that changes files below a folder.
+"""A process that ends itself, or whose disk is full, at the n-th operation on files of a folder.
 
 Operations are: to open a file for writing, to write (once before, once when half is written), to
 bring to the disk, to cut, to rename, to link, to remove, and to make or remove a folder.
@@ -7,6 +7,7 @@ bring to the disk, to cut, to rename, to link, to remove, and to make or remove 
 # ruff: noqa: PTH100, PTH109, PTH115, PTH118, PTH119 (os, as a function of pathlib may be at work)
 
 import builtins
+import errno
 import io
 import os
 import signal
@@ -34,7 +35,8 @@ _HERE = -1
 class Operations:
     """Notes the operations on files below `folder`; ends the process at number `end_at`, from 1.
 
-    With 0 it never does. Only the process that called `watch` is ended, and so none of its workers.
+    With 0 it never does. With -n, operation n alone fails, as on a full disk. Only the process that
+    called `watch` is ended, and so none of its workers.
     """
 
     def __init__(self, folder: Path, end_at: int = 0) -> None:
@@ -81,9 +83,11 @@ class Operations:
         if isinstance(path, str | bytes | os.PathLike):
             path = os.path.basename(os.fsdecode(path))
         self.names.append(f"{name} {path}")
-        if len(self.names) == self._end_at:
+        if len(self.names) == abs(self._end_at):
             if at_end is not None:
                 at_end()
+            if self._end_at < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def _remember(self, descriptor: int, is_inside: bool) -> None:

@@ -47,11 +47,13 @@ class Case:
     """Which files a second run adds, as a regular expression of their names."""
     trains: bool = False
     """Whether it needs torch."""
+    moves: bool = False
+    """Whether it moves pictures: each must be there once at any moment, also on a full disk."""
 
 
 def cases() -> list[Case]:
     """All of them."""
-    return [*_encodings(), *_sets(), *_datasets(), *_trainings(), *_results()]
+    return [*_encodings(), *_sets(), *_datasets(), *_trainings(), *_results(), *_moves()]
 
 
 def _encodings() -> list[Case]:
@@ -201,6 +203,27 @@ def _results() -> list[Case]:
     ]
 
 
+def _moves() -> list[Case]:
+    encoded = f"encode photos {BUILT_IN}"
+    there = "duplicates --radius 12 --keep first --move-to moved --yes"
+    back = "duplicates --undo moved/undo-1.json --yes"
+    move = Case("duplicates --move-to", there, (encoded,), moves=True)
+    undo = replace(
+        move,
+        name="duplicates --undo",
+        command=back,
+        before=(encoded, there),
+        refusal="there is no such file",
+    )
+    linked = f"{there} --link symbolic"
+    return [
+        move,
+        replace(move, name="duplicates --move-to --link", command=linked),
+        undo,
+        replace(undo, name="duplicates --undo, of links", before=(encoded, linked)),
+    ]
+
+
 # --- the working folder ---
 
 
@@ -270,6 +293,7 @@ def load(chosen: Sequence[Case]) -> None:
     import importlib
 
     names = ["cli.encode", "cli.search", "tasks.encode", "tasks.search", "report.views"]
+    names += ["tasks.duplicates", "tasks.acting", "report.tables"]
     names += ["datasets.class_folders", "models.onnx", "metrics.scoring", "hamming.index"]
     if any(case.trains for case in chosen):
         names += ["training", "models.exporting", "report.evaluation_views", "tasks.evaluate"]

@@ -7,8 +7,9 @@ operations that change files there; then the command is killed (SIGKILL) before 
 over all, or in the middle of a write. After each kill, readers must see the old state, the new one,
 or end in a plain error; no process may be left; and the same command, run again, must leave what
 the undisturbed run left, byte for byte, and nothing else. Every third time the second run is killed
-too. Times of training, the files of TensorBoard and the dates in pages may differ; of a
-checkpoint, all tensors are compared.
+too. Every other stop of a command that moves files is a full disk in place of a kill, and after
+each of its stops every file must be there exactly once. Times of training, the files of TensorBoard
+and the dates in pages may differ; of a checkpoint, all tensors are compared.
 
 Prints a table, and below it what was wrong; exits with 1 if anything was. On Linux, the processes
 are forked from one that has loaded everything, and a kill takes about a second.
@@ -29,6 +30,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -159,7 +161,8 @@ class Campaign:
         seen.append(self._read())
         self._again(row, "complete, run again")
         for number, moment in enumerate(self._moments(count, kills)):
-            self._kill(row, moment, whole, seen, twice=number % 3 == 2)
+            full = self.case.moves and number % 2 == 1
+            self._kill(row, moment, whole, seen, twice=number % 3 == 2, full=full)
         return row
 
     def _moments(self, count: int, kills: int) -> list[int]:
@@ -169,11 +172,18 @@ class Campaign:
         return [self._random.randint(begin + 1, end) for begin, end in pairwise(ends)]
 
     def _kill(
-        self, row: Row, moment: int, whole: list[str], seen: list[list[str]], twice: bool
+        self,
+        row: Row,
+        moment: int,
+        whole: list[str],
+        seen: list[list[str]],
+        twice: bool,
+        full: bool,
     ) -> None:
         copy(self.start, self.work)
-        place = f"killed at {moment} of {len(whole)} ({whole[moment - 1]})"
-        if not self._end_at(row, moment, place):
+        what = "full disk" if full else "killed"
+        place = f"{what} at {moment} of {len(whole)} ({whole[moment - 1]})"
+        if not self._end_at(row, -moment if full else moment, place):
             return
         self._check_readers(row, place, seen)
         if twice:
@@ -186,11 +196,15 @@ class Campaign:
     def _end_at(self, row: Row, moment: int, place: str) -> bool:
         """Run the command up to an operation; whether it came so far."""
         ended = run(self.case.command, self.work, moment)
-        if ended.status >= 0:  # with threads, their number varies a little
+        if ended.status >= 0 and moment > 0:  # with threads, their number varies a little
             return False
         row.kills += 1
+        if ended.status > 1:
+            row.add("differences", f"{place}: {ended.error[-500:]}")
         if ended.orphans:
             row.add("processes left", place)
+        if self.case.moves and _contents(self.work) != _contents(self.start):
+            row.add("differences", f"{place}: files were lost, or doubled")
         return True
 
     def _again(self, row: Row, place: str) -> None:
@@ -254,6 +268,12 @@ def snapshot(folder: Path) -> dict[str, Any]:
             if not name.startswith("events.out.tfevents."):
                 found[path.relative_to(folder).as_posix()] = _content(path)
     return found
+
+
+def _contents(folder: Path) -> Counter[bytes]:
+    """The content of each picture, in whatever folder it is."""
+    pictures = (path for path in folder.rglob("*.png") if not path.is_symlink())
+    return Counter(content for path in pictures if (content := path.read_bytes()))
 
 
 def _content(path: Path) -> Any:

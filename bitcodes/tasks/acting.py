@@ -130,7 +130,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
         with lock_folder(folder):
             yield
     finally:
-        remove_if_empty(folder)
+        with suppress(OSError):
+            remove_if_empty(folder)
 
 
 def _plan(

@@ -5,6 +5,7 @@ are moved, and after a kill, it is undo-1.unfinished.json. Where each image is s
 were made, so nothing is written into it later.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from bitcodes.tasks.moves import Move
 from bitcodes.tasks.moving import is_link, link, move, settle
 
 _NAME = re.compile(r"undo-([1-9]\d{0,8})(\.unfinished)?\.json")
+_HOLDS_SOMETHING = errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT
 _LOCK = ".undo.lock"
 _MOST_SECONDS = 2
 """By how much a file system may round the time of a file."""
@@ -156,11 +158,12 @@ def _waiting_link(source: Path) -> Path:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a folder that holds nothing."""
+    """Remove a folder that holds nothing. OSErrors of other reasons pass through."""
     try:
         folder.rmdir()
-    except OSError:
-        return
+    except OSError as error:
+        if error.errno not in _HOLDS_SOMETHING:
+            raise
 
 
 def read_undo_file(path: Path) -> UndoFile:
