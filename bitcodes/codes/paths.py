@@ -153,6 +153,17 @@ class PathList(_Lines):
             )
         return np.append(np.concatenate(offsets), size)
 
+    def line(self, row: int) -> bytes:
+        """The line of a row as it is in the file; for many single rows: it keeps 8 bytes a row."""
+        end = int(self._ends[row])
+        return self._data[int(self._ends[row - 1]) + 1 if row else 0 : end]
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        """Where each line ends."""
+        self.check()
+        return np.flatnonzero(np.frombuffer(self._data, np.uint8) == ord("\n"))
+
     def raw(self, start: int, stop: int) -> list[bytes]:
         """The lines of some rows as they are in the file, without their ends."""
         first, last = start // _BLOCK, -(-stop // _BLOCK)

@@ -18,6 +18,7 @@ from bitcodes.server.api import router
 from bitcodes.server.logs import Access
 from bitcodes.server.preparing import Preparing
 from bitcodes.server.problems import problem
+from bitcodes.server.quick import Quick
 from bitcodes.server.safety import Guard
 from bitcodes.server.service import Service
 from bitcodes.tasks.live_set import LiveSet
@@ -61,6 +62,7 @@ def create_app(
         middleware=[
             Middleware(Timed, service=service, access=access),
             Middleware(Guard, names=names, token=token),
+            Middleware(Quick, service=service),
         ],
     )
     app.state.service = service
@@ -130,7 +132,7 @@ class Timed:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - start
-            self._service.metrics.seconds.labels(route, str(status)).observe(seconds)
+            self._service.metrics.observe(route, status, seconds)
             if self._access is not None:
                 facts = {"method": scope["method"], "route": route, "status": status}
                 self._access({"level": "info", **facts, "ms": round(1000 * seconds, 1)})

@@ -47,9 +47,14 @@ class Batcher(Generic[T, R]):
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is taken now."""
+        return len(self._queue) >= self._waiting
+
     async def submit(self, item: T) -> R:
         """The result of one item. Raises FullError, or what `work` gives as its error."""
-        if len(self._queue) >= self._waiting:
+        if self.is_full:
             raise FullError
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))

@@ -8,6 +8,8 @@ MAX_QUERIES = 64
 """Queries of a request."""
 MAX_K = 1_000
 """Results per query."""
+MAX_RADIUS = 1 << 20
+"""Distance; larger than that of any two codes."""
 MAX_SHORTLIST = 10_000
 """Images that are re-ranked per query."""
 MAX_TEXT = 4_096

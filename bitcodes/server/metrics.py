@@ -10,7 +10,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self.seconds = Histogram(
+        self._seconds = Histogram(
             "bitcodes_request_seconds",
             "Time of requests by what they asked for and by status",
             ["route", "status"],
@@ -31,6 +31,15 @@ class Metrics:
         self.reopened = Counter(
             "bitcodes_reopened", "How often a set was opened again", ["set"], registry=registry
         )
+
+        self._parts: dict[tuple[str, int], Histogram] = {}
+
+    def observe(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        part = self._parts.get((route, status))
+        if part is None:
+            part = self._parts[route, status] = self._seconds.labels(route, str(status))
+        part.observe(seconds)
 
     def text(self) -> bytes:
         """All values as Prometheus reads them."""

@@ -5,7 +5,14 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from bitcodes.choices import SearchOrder
-from bitcodes.server.limits import MAX_GROUPS, MAX_K, MAX_QUERIES, MAX_SHORTLIST, MAX_TEXT
+from bitcodes.server.limits import (
+    MAX_GROUPS,
+    MAX_K,
+    MAX_QUERIES,
+    MAX_RADIUS,
+    MAX_SHORTLIST,
+    MAX_TEXT,
+)
 from bitcodes.tasks.results import Fine
 from bitcodes.tasks.rows import Filter
 from bitcodes.tasks.searcher import K, Terms
@@ -13,7 +20,7 @@ from bitcodes.tasks.searcher import K, Terms
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Several = Annotated[list[Text], Field(max_length=MAX_QUERIES)]
 Row = Annotated[int, Field(ge=0, le=2**53)]
-Radius = Annotated[int, Field(ge=0, le=1 << 20)]
+Radius = Annotated[int, Field(ge=0, le=MAX_RADIUS)]
 
 
 class Among(BaseModel):

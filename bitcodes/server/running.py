@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +30,8 @@ _GRACE = 10
 """Seconds that requests get to end when the service stops."""
 _DRAINING = 1.0
 """Seconds that clients get to use their connections once more before they are closed."""
+_TURN = 0.0005
+"""Seconds after which a thread that waits for its turn gets it."""
 _BACKLOG = 1024
 
 log = logging.getLogger("bitcodes.server")
@@ -116,8 +119,17 @@ class Server:
         return self.url if self.token is None else f"{self.url}?token={self.token}"
 
     def run(self) -> None:
-        """Answer requests until the process is asked to end, or `stop` is called."""
-        self._server.run(sockets=[self._socket])
+        """Answer requests until the process is asked to end, or `stop` is called.
+
+        Threads of Python then take turns more often, so that a scan that is done need not wait for
+        the thread that reads requests.
+        """
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(_TURN)
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            sys.setswitchinterval(interval)
 
     def stop(self) -> None:
         """Take no more requests, finish those that have begun, and end."""

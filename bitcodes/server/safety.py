@@ -19,6 +19,8 @@ COOKIE = "bitcodes-token"
 OPEN_PATHS = ("/healthz", "/readyz")
 """What answers without a token."""
 
+_KNOWN = 100
+"""Host headers that are remembered."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -45,6 +47,7 @@ class Guard:
         self._app = app
         self._names = {"localhost", *(name.lower().rstrip(".") for name in names)}
         self._token = token
+        self._known: dict[str, bool] = {}  # Host headers that were allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refusal, or let the app answer, with the headers added."""
@@ -58,7 +61,7 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        refusal = self._host_problem(headers) or self._origin_problem(scope["method"], headers)
+        refusal = self._host_problem(scope) or self._origin_problem(scope["method"], headers)
         if refusal is not None:
             await problem(*refusal)(scope, receive, with_headers)
             return
@@ -78,12 +81,16 @@ class Guard:
         if not _length(headers) <= MAX_BYTES:
             await problem(413, _too_large())(scope, receive, with_headers)
             return
+        await self._in_time(scope, receive, with_headers)
+
+    async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer, or say that it took too long."""
         has_begun = False
 
         async def noticed(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
-            await with_headers(message)
+            await send(message)
 
         try:
             async with asyncio.timeout(MAX_SECONDS):
@@ -92,20 +99,25 @@ class Guard:
             if has_begun:
                 raise
             late = problem(503, "it took too long; try again", {"Retry-After": "5"})
-            await late(scope, receive, with_headers)
+            await late(scope, receive, send)
 
-    def _host_problem(self, headers: Headers) -> tuple[int, str] | None:
-        host = headers.get("host", "")
+    def _host_problem(self, scope: Scope) -> tuple[int, str] | None:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        host = hosts[0].decode("latin-1") if len(hosts) == 1 else ""
+        if self._known.get(host):
+            return None
         name = _name(host)
         if name in self._names or _is_address(name):
+            if len(self._known) < _KNOWN:
+                self._known[host] = True
             return None
         names = ", ".join(sorted(self._names))
         return 421, f"Host: expected an address or {names}; found {host!r:.80} (--allow-host NAME)"
 
     def _origin_problem(self, method: str, headers: Headers) -> tuple[int, str] | None:
-        origin = headers.get("origin")
         if method in ("GET", "HEAD") and headers.get("sec-fetch-mode") != "cors":
             return None
+        origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
             return 403, f"Origin: expected this service's own page; found {origin!r:.80}"
         if origin is None and headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):

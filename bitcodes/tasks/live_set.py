@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bitcodes.callbacks import Note
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.layout import Layout
+from bitcodes.codes.paths import PathList, escape
 from bitcodes.codes.version import Version
 from bitcodes.errors import BitcodesError
 from bitcodes.tasks.clusters import Cluster, Clusters
@@ -49,6 +50,11 @@ class OpenSet:
     def warm(self) -> None:
         """Load the index, so that the next search need not."""
         self.searcher.index(Ordering.of(self.database)).compile()
+
+    def line(self, row: int) -> str:
+        """The path of a row, escaped as answers have it."""
+        paths = self.database.paths
+        return paths.line(row).decode() if isinstance(paths, PathList) else escape(paths[row])
 
     def select(self, condition: Filter) -> Selection | None:
         """The rows that a filter leaves, in order; None for all. See Rows.select."""

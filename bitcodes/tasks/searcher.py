@@ -99,9 +99,13 @@ class Searcher:
             )
         return self._indexes[ordering.name]
 
+    def nearest(self, queries: Queries, terms: Terms) -> "Shortlist":
+        """Rows and distances alone, of a plain search; `terms` must be completed."""
+        return self._shortlist(queries, Ordering.of(self.database, terms.order), terms, None)
+
     def _shortlist(
         self, queries: Queries, ordering: Ordering, terms: Terms, only: "Selection | None"
-    ) -> "_Shortlist":
+    ) -> "Shortlist":
         database = self.database
         if only is not None:
             some = only.index(database, ordering, self._threads)
@@ -159,7 +163,7 @@ class _IndexOfSome:
         return near._replace(rows=self._rows[near.rows])
 
 
-class _Shortlist(NamedTuple):
+class Shortlist(NamedTuple):
     """The nearest codes. Ragged: query q owns offsets[q]:offsets[q + 1]."""
 
     offsets: NDArray[np.int64]  # (Q + 1,)
@@ -171,7 +175,7 @@ class _Shortlist(NamedTuple):
     scores: NDArray[np.float32] | None = None  # (M,) distances of features or hash outputs
 
 
-def _check(shortlist: _Shortlist, queries: Queries, database: CodeSet, ordering: Ordering) -> None:
+def _check(shortlist: Shortlist, queries: Queries, database: CodeSet, ordering: Ordering) -> None:
     """Raise BadIndexError unless the rows that a saved index gave are at the distances it says."""
     rows = shortlist.rows
     if len(rows) and not (rows.min() >= 0 and rows.max() < database.count):
@@ -186,7 +190,7 @@ def _check(shortlist: _Shortlist, queries: Queries, database: CodeSet, ordering:
 
 def _find(
     index: "Searchable | _IndexOfSome", queries: Queries, ordering: Ordering, terms: Terms
-) -> _Shortlist:
+) -> Shortlist:
     codes = queries.codes.codes
     limit = terms.k if terms.reranked is None else terms.shortlist
     tied = np.zeros(len(codes), np.bool_)
@@ -203,12 +207,12 @@ def _find(
     if counts_ties and len(codes) == 1 and tied[0]:  # for many it would take as long again
         within = index.within(codes, int(near.distances[-1]))
         ties = len(within.rows) - len(near.rows)
-    return _Shortlist(near.offsets, near.rows, near.distances, near.more, tied, ties)
+    return Shortlist(near.offsets, near.rows, near.distances, near.more, tied, ties)
 
 
 def _reranked(
-    near: _Shortlist, queries: Queries, database: CodeSet, ordering: Ordering, terms: Terms
-) -> _Shortlist:
+    near: Shortlist, queries: Queries, database: CodeSet, ordering: Ordering, terms: Terms
+) -> Shortlist:
     """The shortlist in the order that was asked for, or the first k of it."""
     if terms.reranked is None:
         return near
@@ -222,7 +226,7 @@ def _reranked(
         ranked = rerank_asymmetric(outputs, database.codes, database.bits, *shortlisted)
     cut = near.more | (np.diff(ranked.offsets) < np.diff(near.offsets))
     more = cut if terms.radius is not None else np.zeros_like(cut)
-    return _Shortlist(
+    return Shortlist(
         ranked.offsets, ranked.rows, ranked.distances, more, near.tied, None, ranked.scores
     )
 
@@ -230,7 +234,7 @@ def _reranked(
 def _results(
     database: CodeSet,
     count: int,
-    shortlist: _Shortlist,
+    shortlist: Shortlist,
     queries: Queries,
     ordering: Ordering,
     terms: Terms,
@@ -263,7 +267,7 @@ def _results(
 def _result(
     query: int,
     queries: CodeSet,
-    matches: _Shortlist,
+    matches: Shortlist,
     database: CodeSet,
     ordering: Ordering,
     numbers: NDArray[np.int64] | None,

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
+from server.conftest import app_of
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.writer import save_code_set
 from bitcodes.tasks.duplicates import find_duplicates
 from bitcodes.tasks.search import search
 
@@ -161,7 +163,6 @@ def test_what_is_wrong_is_said_in_the_words_of_the_command_line(
 
 def test_several_searches_at_once_are_those_one_by_one(stored: Path, database: CodeSet) -> None:
     import httpx
-    from server.conftest import app_of
 
     async def ask() -> list[Any]:
         app = app_of(stored)
@@ -180,3 +181,33 @@ def test_several_searches_at_once_are_those_one_by_one(stored: Path, database: C
     for row, answer in enumerate(asyncio.run(ask())):
         expected = nearest(database, database.codes[row % 24], list(range(24)))
         assert hits(answer.json()["queries"][0]) == expected[: 1 + row % 24 % 3]
+
+
+def test_the_quick_way_gives_the_answers_of_the_long_one(
+    client: TestClient, tmp_path: Path
+) -> None:
+    odd = CodeSet.from_arrays(
+        np.random.default_rng(1).integers(0, 256, (60, 4), np.uint8),
+        32,
+        [f'{row}"<\\\n\udcffé☃.jpg' for row in range(60)],
+        np.arange(60) % 3,
+        class_names=['a"', "b\\", "ç"],
+    )
+    save_code_set(odd, tmp_path / "odd.npy")
+    with TestClient(app_of(tmp_path / "odd.npy"), "http://localhost") as other:
+        for web in (client, other):
+            for query in (
+                "",
+                "&k=1",
+                "&k=7",
+                "&radius=9",
+                "&radius=0&k=3",
+                "&k=1000",
+                "&radius=99",
+            ):
+                for row in (0, 5, 23):
+                    quick = web.get(f"/v1/search?row={row}{query}")
+                    long = web.get(f"/v1/search?row={row}{query}&rerank=false")
+                    assert "server-timing" in long.headers
+                    assert "server-timing" not in quick.headers
+                    assert quick.json() == long.json()
