@@ -1,5 +1,7 @@
 """The application: the routes, the page, and what stands before them."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -8,7 +10,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response
-from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,7 +35,7 @@ def create_app(
     note: Note,
     preparing: Preparing | None = None,
     access: Access | None = None,
-) -> FastAPI:
+) -> App:
     """The service of some code sets, as an ASGI application.
 
     `names` are those that the Host header may have beside addresses and localhost; `token` is what
@@ -51,7 +52,7 @@ def create_app(
         finally:
             await service.stop()
 
-    app = FastAPI(
+    app = App(
         title="bitcodes",
         version=__version__,
         description="Search images by the Hamming distance of their codes.",
@@ -59,12 +60,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
-        middleware=[
-            Middleware(Timed, service=service, access=access),
-            Middleware(Guard, names=names, token=token),
-            Middleware(Quick, service=service),
-        ],
     )
+    app.front = Timed(Guard(app.routes_only, Quick(service), names, token), service, access)
     app.state.service = service
     problems.install(app)
     app.include_router(router)
@@ -89,6 +86,20 @@ def create_app(
 
     app.mount("/page", _PageFiles(directory=_PAGE))
     return app
+
+
+class App(FastAPI):
+    """An application with a `front` that sees requests before FastAPI does: most end there."""
+
+    front: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or start and stop."""
+        await self.front(scope, receive, send)
+
+    async def routes_only(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request without the front."""
+        await super().__call__(scope, receive, send)
 
 
 class _PageFiles(StaticFiles):

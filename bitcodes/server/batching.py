@@ -94,7 +94,7 @@ class Batcher(Generic[T, R]):
             self._arrived.clear()
             await self._arrived.wait()
         deadline = asyncio.get_running_loop().time() + PATIENCE
-        while len(self._queue) < min(self._last, self._most):
+        while len(self._queue) < min(self._last, self._most) // 2:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 break

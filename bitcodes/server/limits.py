@@ -20,7 +20,7 @@ MAX_WAITING = 256
 """Searches, or images, that wait for their turn; more get the status 503."""
 PATIENCE = 0.003
 """Seconds that a search or an image waits for company at most."""
-MAX_SCAN = 256
+MAX_SCAN = 64
 """Queries that are put together into one scan."""
 MAX_BATCH = 8
 """Images that are put together into one batch of the encoder."""

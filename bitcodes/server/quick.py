@@ -9,7 +9,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from bitcodes.codes.paths import escape
 from bitcodes.server import limits
@@ -30,27 +30,27 @@ class _Route:
 
 
 class Quick:
-    """ASGI middleware: answers plain searches by row."""
+    """Answers plain searches by row."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app = app
+    def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the request on."""
-        if scope["type"] == "http" and scope["path"] == _Route.path and scope["method"] == "GET":
-            plain = self._plain(scope["query_string"])
-            if plain is not None:
-                scope["route"] = _Route
-                body = await self._answer(*plain)
-                headers = [
-                    (b"content-type", b"application/json"),
-                    (b"content-length", str(len(body)).encode()),
-                ]
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await send({"type": "http.response.body", "body": body})
-                return
-        await self._app(scope, receive, send)
+    async def answer(self, scope: Scope, send: Send) -> bool:
+        """Answer a request if it is such a search; returns whether it is."""
+        if scope["path"] != _Route.path or scope["method"] != "GET":
+            return False
+        plain = self._plain(scope["query_string"])
+        if plain is None:
+            return False
+        scope["route"] = _Route
+        live, opened, row, terms = plain
+        matches, number = await self._service.searches.submit(RowJob(opened, terms, row))
+        body = written(live, opened, row, terms, matches, number)
+        length = (b"content-length", str(len(body)).encode())
+        headers = [(b"content-type", b"application/json"), length]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return True
 
     def _plain(self, query: bytes) -> tuple[LiveSet, OpenSet, int, Terms] | None:
         """What a plain search asks for; None if it is another, or the long way must refuse it."""
@@ -70,10 +70,6 @@ class Quick:
         if not is_fine or row >= opened.database.count or opened.database.parts is not None:
             return None
         return live, opened, row, _terms(k, radius)
-
-    async def _answer(self, live: LiveSet, opened: OpenSet, row: int, terms: Terms) -> bytes:
-        matches, number = await self._service.searches.submit(RowJob(opened, terms, row))
-        return written(live, opened, row, terms, matches, number)
 
 
 @lru_cache(maxsize=1024)

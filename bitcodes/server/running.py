@@ -30,7 +30,7 @@ _GRACE = 10
 """Seconds that requests get to end when the service stops."""
 _DRAINING = 1.0
 """Seconds that clients get to use their connections once more before they are closed."""
-_TURN = 0.0005
+_TURN = 0.002
 """Seconds after which a thread that waits for its turn gets it."""
 _BACKLOG = 1024
 
@@ -96,6 +96,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             date_header=True,
             timeout_graceful_shutdown=_GRACE,
             timeout_keep_alive=30,

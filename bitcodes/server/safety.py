@@ -5,20 +5,22 @@ import hmac
 import ipaddress
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
+from typing import overload
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bitcodes.server.limits import MAX_BYTES, MAX_SECONDS
 from bitcodes.server.problems import problem
+from bitcodes.server.quick import Quick
 
 COOKIE = "bitcodes-token"
 OPEN_PATHS = ("/healthz", "/readyz")
 """What answers without a token."""
 
+_OWN = (b"same-origin", b"none")
 _KNOWN = 100
 """Host headers that are remembered."""
 _POLICY = (
@@ -35,6 +37,10 @@ _HEADERS = [
 ]
 
 
+Fields = dict[bytes, bytes]
+"""The header fields of a request, by their names in lower case."""
+
+
 class Guard:
     """ASGI middleware: refuses foreign hosts and origins, missing tokens and large bodies.
 
@@ -43,8 +49,9 @@ class Guard:
     used so, and are allowed. A request that changes or uploads something must come from our page.
     """
 
-    def __init__(self, app: ASGIApp, names: Iterable[str] = (), token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, quick: Quick, names: Iterable[str], token: str | None) -> None:
         self._app = app
+        self._quick = quick
         self._names = {"localhost", *(name.lower().rstrip(".") for name in names)}
         self._token = token
         self._known: dict[str, bool] = {}  # Host headers that were allowed
@@ -60,7 +67,7 @@ class Guard:
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        headers = Headers(scope=scope)
+        headers = dict(scope["headers"])
         refusal = self._host_problem(scope) or self._origin_problem(scope["method"], headers)
         if refusal is not None:
             await problem(*refusal)(scope, receive, with_headers)
@@ -81,7 +88,8 @@ class Guard:
         if not _length(headers) <= MAX_BYTES:
             await problem(413, _too_large())(scope, receive, with_headers)
             return
-        await self._in_time(scope, receive, with_headers)
+        if not await self._quick.answer(scope, with_headers):
+            await self._in_time(scope, receive, with_headers)
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the app answer, or say that it took too long."""
@@ -114,13 +122,13 @@ class Guard:
         names = ", ".join(sorted(self._names))
         return 421, f"Host: expected an address or {names}; found {host!r:.80} (--allow-host NAME)"
 
-    def _origin_problem(self, method: str, headers: Headers) -> tuple[int, str] | None:
-        if method in ("GET", "HEAD") and headers.get("sec-fetch-mode") != "cors":
+    def _origin_problem(self, method: str, headers: Fields) -> tuple[int, str] | None:
+        if method in ("GET", "HEAD") and headers.get(b"sec-fetch-mode") != b"cors":
             return None
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+        origin = _text(headers, b"origin")
+        if origin is not None and _place(origin) != _text(headers, b"host", "").lower():
             return 403, f"Origin: expected this service's own page; found {origin!r:.80}"
-        if origin is None and headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        if origin is None and headers.get(b"sec-fetch-site", b"none") not in _OWN:
             return 403, "expected a request of this service's own page; found one of another site"
         return None
 
@@ -159,22 +167,41 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _bearer(headers: Headers) -> str | None:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
+@overload
+def _text(headers: Fields, name: bytes, default: str) -> str: ...
+@overload
+def _text(headers: Fields, name: bytes, default: None = None) -> str | None: ...
+
+
+def _text(headers: Fields, name: bytes, default: str | None = None) -> str | None:
+    """A header field as text."""
+    return headers[name].decode("latin-1") if name in headers else default
+
+
+def _place(origin: str) -> str | None:
+    """The host and the port of an origin; None if it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
+def _bearer(headers: Fields) -> str | None:
+    scheme, _, token = _text(headers, b"authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _cookie(headers: Headers) -> str | None:
+def _cookie(headers: Fields) -> str | None:
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        morsel = SimpleCookie(_text(headers, b"cookie", "")).get(COOKIE)
     except CookieError:
         return None
     return None if morsel is None else morsel.value
 
 
-def _length(headers: Headers) -> float:
+def _length(headers: Fields) -> float:
     """The length of the body as the request says it; 0 if it does not."""
-    text = headers.get("content-length", "0")
+    text = _text(headers, b"content-length", "0")
     return int(text) if text.isdecimal() else float("inf")
 
 
