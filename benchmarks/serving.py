@@ -102,10 +102,9 @@ def load(address: str, script: str, clients: int, seconds: float) -> tuple[float
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(script)
         file.flush()
-        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--latency", "--timeout", "30s"]
-        done = subprocess.run(
-            [*command, "-s", file.name, address], capture_output=True, text=True, check=True
-        )
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--latency", "--timeout"]
+        command += ["30s", "-s", file.name, address]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise SystemExit(f"requests failed:\n{done.stdout}")
     rate = float(re.findall(r"Requests/sec: +([\d.]+)", done.stdout)[0])
