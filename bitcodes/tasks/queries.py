@@ -13,7 +13,7 @@ from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError, ConfigError, DataError
-from bitcodes.runs import LATEST, RUNS
+from bitcodes.runs import LATEST, RUNS, follow
 from bitcodes.sources.paths import quote_path
 from bitcodes.tasks.advice import command_for
 from bitcodes.tasks.choosing import own_model
@@ -184,7 +184,7 @@ def recorded_run(database: CodeSet) -> Path | str:
     recorded = database.header.run
     reason = "does not say which model made it"
     if recorded is not None:
-        if (latest := RUNS / LATEST).exists():
+        if (latest := follow(RUNS / LATEST)).exists():
             return latest  # it may be the same model in another place: the fingerprint will tell
         reason = f"was made with {recorded}, which is not there"
     raise CodeSetError(

@@ -70,7 +70,7 @@ def test_features_have_the_promised_shape() -> None:
 def test_an_unknown_backbone_is_an_error_that_lists_the_known() -> None:
     with pytest.raises(ModelError, match=r"unknown backbone 'alexnot'.*; known are: .*lite0") as e:
         find_backbone("alexnot")
-    assert str(e.value).endswith("torchvision/NAME, timm/NAME")
+    assert str(e.value).endswith("torchvision/NAME, timm/NAME, package.module:name")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from bitcodes.losses import LABEL_FREE
 from bitcodes.models.checkpoint import load_model
 from bitcodes.models.engines import load_encoder
 from bitcodes.models.hashing import HashModel
-from bitcodes.runs import load_settings
+from bitcodes.runs import load_settings, resolve_run
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import read_list, write_list
 from bitcodes.tasks.encode import encode
@@ -49,7 +49,7 @@ def test_a_folder_of_images_becomes_a_run(photos: Path, loss: str) -> None:
         *("config.yaml", "model.safetensors", "metrics.jsonl"),
         *("fitted.npy", "fitted.json", "fitted.paths.txt", "fitted.stat.npy"),
     }
-    assert load_settings(Path("runs/latest")) == done.settings
+    assert load_settings(resolve_run(None)) == done.settings
     line = json.loads((done.run / "metrics.jsonl").read_text())
     assert (line["epoch"], line["images"]) == (1, 40)
     assert done.history == [line]
