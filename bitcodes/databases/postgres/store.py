@@ -250,8 +250,8 @@ class PostgresStore(PartStore):
         with self._writing() as stored:
             stored = self._known(stored)
             names = [path.decode() for path in escaped(paths, 0, len(paths))]
-            query = sql.SQL("DELETE FROM {} WHERE path = ANY(%s)").format(self._table)
-            gone = self._connection.execute(query, (names,)).rowcount
+            query = sql.SQL("DELETE FROM {} WHERE path = ANY({}::text[])")
+            gone = self._connection.execute(query.format(self._table, names)).rowcount
             self._count(stored, stored.header.count - gone)
         return gone
 

@@ -1,0 +1,201 @@
+"""PostgreSQL: what other users, other sessions and hostile names may do."""
+
+import threading
+from collections.abc import Callable
+from urllib.parse import quote
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg import sql
+from stores import check_holds, check_like, make_set
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.databases.postgres import sets
+from bitcodes.databases.postgres.connection import parse_url
+from bitcodes.databases.postgres.store import PostgresStore
+from bitcodes.databases.urls import open_store
+from bitcodes.errors import CodeSetError
+
+HOSTILE = [
+    'a"; DROP TABLE bitcodes_sets; --',
+    "a'; DROP TABLE bitcodes_sets; --",
+    "A.b",
+    "%s {} \\",
+    "é" * 31,
+    "select",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_text(server: str, name: str) -> None:
+    code_set = CodeSet.from_arrays(
+        np.arange(6, dtype=np.uint8)[:, None],
+        8,
+        [f"{name}{number}" for number in range(6)],
+        np.arange(6) % 2,
+        class_names=[name, f"{name}2"],
+        fingerprint=name,
+    )
+    with open_store(f"{server}?table={quote(name, safe='')}") as store:
+        store.replace(code_set)
+        check_holds(store, code_set)
+        assert store.delete([f"{name}3", "' OR true; --"]) == 1
+        assert store.update(code_set).added == 1
+        check_holds(store, code_set)
+        check_like(store, code_set, np.arange(6), code_set.codes[:2])
+    with psycopg.connect(server) as connection:
+        tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables")}
+        connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        connection.execute("DELETE FROM bitcodes_sets WHERE name = %s", (name,))
+    assert {name, "bitcodes_sets"} <= tables
+    assert not [left for left in tables if left.startswith("bitcodes_new")]
+
+
+def test_a_role_that_may_only_select_searches(server: str, new_url: Callable[[], str]) -> None:
+    url = new_url()
+    table = url.partition("table=")[2]
+    code_set = make_set(1, 64, 50, "clustered", labels="numbers", stat=True)
+    with open_store(url) as writer, psycopg.connect(server, autocommit=True) as connection:
+        writer.replace(code_set)
+        connection.execute("CREATE ROLE reader LOGIN PASSWORD 'let me read'")
+        connection.execute(f"GRANT SELECT ON bitcodes_sets, {table} TO reader")
+        theirs = url.replace("tester@", "reader:let%20me%20read@")
+        with open_store(theirs) as reader:
+            assert "read@" not in reader.name
+            check_holds(reader, code_set)
+            check_like(reader, code_set, np.arange(50), code_set.codes[:3])
+            for change in (
+                lambda: reader.replace(code_set),
+                lambda: reader.delete(["a"]),
+                lambda: reader.update(make_set(2, 64, 50, "clustered")),
+            ):
+                with pytest.raises(CodeSetError, match=r"permission denied|must be owner"):
+                    change()
+            changed = make_set(2, 64, 20, "uniform")
+            writer.replace(changed)  # the new table keeps the privileges
+            check_holds(reader, changed)
+
+
+def test_data_of_others_is_left_alone(server: str, new_url: Callable[[], str]) -> None:
+    url = new_url()
+    table = url.partition("table=")[2]
+    code_set = make_set(1, 12, 5, "uniform")
+    with psycopg.connect(server, autocommit=True) as connection, open_store(url) as store:
+        connection.execute(f"CREATE TABLE {table} (path text)")
+        for change in (store.replace, store.update):
+            with pytest.raises(CodeSetError, match="other data, which is left alone"):
+                change(code_set)
+        with pytest.raises(CodeSetError, match="no such code set"):
+            store.read()
+        connection.execute(f"DROP TABLE {table}")
+        store.replace(code_set)
+        connection.execute(f"ALTER TABLE {table} ALTER code TYPE bit(13) USING code::bit(13)")
+        with pytest.raises(CodeSetError, match="expected a table of codes of 12 bits"):
+            store.read()
+
+
+def test_of_two_writers_one_is_refused(new_url: Callable[[], str]) -> None:
+    url = new_url()
+    one, other = make_set(1, 12, 30, "uniform"), make_set(2, 12, 30, "uniform")
+    with open_store(url) as first, open_store(url) as second:
+        first.replace(one)
+
+        def interrupt(done: int, total: int | None) -> None:
+            with pytest.raises(CodeSetError, match="another process is writing to this table"):
+                second.replace(other)
+            check_holds(second, one)  # readers are not
+
+        first.replace(other, interrupt)
+        check_holds(second, other)
+
+        def fail(done: int, total: int | None) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            first.replace(one, fail)
+        check_holds(second, other)
+        second.replace(one)
+        check_holds(first, one)
+
+
+def test_readers_see_no_mix_while_sets_are_replaced(new_url: Callable[[], str]) -> None:
+    url = new_url()
+    versions = [make_set(seed, 48, 100 + 10 * seed, "uniform") for seed in range(2)]
+    expected = [(version.codes.tobytes(), list(version.paths)) for version in versions]
+    seen: list[int] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        with open_store(url) as reader:
+            while not stop.is_set():
+                with reader.reading():
+                    back = reader.read()
+                    seen.append(expected.index((back.codes.tobytes(), list(back.paths))))
+                    distances, rows = reader.search(back.codes[-1:], 1)
+                    assert distances[0, 0] == 0 and len(reader) == back.count
+                    assert reader.paths_of(rows[0]) == [back.paths[rows[0, 0]]]
+
+    failures: list[BaseException] = []
+
+    def checked() -> None:
+        try:
+            read()
+        except BaseException as error:
+            failures.append(error)
+
+    with open_store(url) as writer:
+        writer.replace(versions[0])
+        threads = [threading.Thread(target=checked) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for number in range(20):
+            writer.replace(versions[(number + 1) % 2])
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, failures
+    assert set(seen) == {0, 1}
+
+
+def test_searches_use_the_indexes(new_url: Callable[[], str]) -> None:
+    """A search by parts reads a small part of a table, and the planner sees that it can."""
+    code_set = make_set(3, 64, sets.INDEXED_FROM, "uniform")
+    with PostgresStore(new_url()) as store:
+        store.replace(code_set)
+        plans: list[str] = []
+        run = store._ordered
+
+        def explained(codes: sql.Composable, k: int | None, radius: int) -> np.ndarray:
+            cursor = store._connection.execute(sql.SQL("EXPLAIN {}").format(codes))
+            plans.append("\n".join(line for (line,) in cursor))
+            return run(codes, k, radius)
+
+        store._ordered = explained
+        check_like(store, code_set, np.arange(code_set.count), code_set.codes[:1])
+    assert any("Index Only Scan" in plan and "Seq Scan" not in plan for plan in plans), plans
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:pa/ss@host/db",
+        "postgresql://user:pa@ss@host/db",
+        "postgresql://host:port/db",
+        "postgresql://host/db?table=a&table=b",
+        "postgresql://host/db?nonsense=1",
+        "postgresql://[host/db",
+    ],
+)
+def test_malformed_urls_are_not_repeated(url: str) -> None:
+    with pytest.raises(CodeSetError, match="URL of the database cannot be read") as error:
+        parse_url(url)
+    assert "ss@" not in str(error.value)
+
+
+def test_urls_name_a_table() -> None:
+    place = parse_url("postgresql://me:secret@host:7/db?table=my%20table&sslmode=disable")
+    assert (place.table, "table" in place.conninfo) == ("my table", False)
+    assert place.name == "postgresql://me@host:7/db?sslmode=disable&table=my%20table"
+    assert parse_url("postgresql://host/db").name == "postgresql://host/db?table=codes"
+    assert parse_url("postgresql://host/db?table=a", "b").table == "b"
