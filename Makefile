@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?= $(wildcard benchmarks/*.py)
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench docs site clean
 
 help: ## List these targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
@@ -29,8 +29,12 @@ bench: $(VENV)/installed-test ## Run the benchmarks, or one: make bench BENCH=be
 docs: $(VENV)/installed-test ## Write docs/cli.md anew from the commands' own help.
 	PYTHONUTF8=1 $(BIN)/python -m typer bitcodes.cli.app utils docs --name bitcodes --title "The commands" --output docs/cli.md
 
+site: ## Build the documentation site in site/, with warnings as errors.
+	@test -x $(BIN)/mkdocs || $(BIN)/python -m pip install --quiet 'mkdocs-material>=9.5'
+	$(BIN)/mkdocs build --strict
+
 clean: ## Remove what the demo wrote and the caches, not .venv.
-	rm -rf demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf demo build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # The stamps make pip run again only when pyproject.toml changed. The install is editable: a change
 # of the code needs no new one.
