@@ -1,12 +1,15 @@
 """Results as HTML pages that load nothing: pictures and style are inside each."""
 
 from functools import singledispatch
+from pathlib import Path
 
 from markupsafe import Markup
 
 from bitcodes.metrics.comparison import Comparison
+from bitcodes.report import review
 from bitcodes.report.page import Thumbnails, as_html, render
-from bitcodes.tasks.groups import Duplicates
+from bitcodes.tasks.decisions import decisions_file
+from bitcodes.tasks.groups import Duplicates, role
 from bitcodes.tasks.results import SearchResults
 from bitcodes.tasks.select import Selection
 from bitcodes.wording import counted
@@ -53,11 +56,18 @@ def search_page(results: SearchResults, title: str = "Search results") -> str:
 
 @page.register
 def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> str:
-    """A page with the largest groups as rows of thumbnails, the image to keep first in each."""
+    """A page with the largest groups as rows of thumbnails, the image to keep first in each.
+
+    People decide on it by keyboard, and save their decisions as a file; see tasks/decisions.py.
+    """
     numbered = enumerate(duplicates.groups, 1)
     groups = sorted(numbered, key=lambda group: -len(group[1]))[:MAX_GROUPS]
     hidden = len(duplicates.groups) - len(groups)
     per_group = max(2, min(MAX_IMAGES_OF_GROUP, MAX_IMAGES // max(1, len(groups))))
+    files = [image.file for _, group in groups for image in group[:per_group]]
+    thumbnail = Thumbnails(files)
+    file = decisions_file(Path(duplicates.codes))
+    script, script_hash = review.script()
     return render(
         "duplicates.html",
         title=title,
@@ -65,8 +75,16 @@ def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> s
         groups=groups,
         images_per_group=per_group,
         notes=[f"Smaller groups that are not shown: {hidden:,}."] if hidden else [],
-        thumbnail=Thumbnails(image.file for _, group in groups for image in group[:per_group]),
+        thumbnail=thumbnail,
         pixels=_PIXELS,
+        role=role,
+        facts=review.Facts(files, thumbnail, _PIXELS),
+        file=str(file),
+        script=script,
+        script_hash=script_hash,
+        data=review.data(
+            file.name, duplicates.decisions, [group[:per_group] for _, group in groups]
+        ),
     )
 
 

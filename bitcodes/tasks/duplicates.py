@@ -1,6 +1,6 @@
 """Near-duplicates of a code set: the groups, and which image of each to keep."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ from bitcodes.hamming.index import GroupedIndex
 from bitcodes.hamming.linkage import collect, to_edges
 from bitcodes.hamming.plain import Pairs
 from bitcodes.hamming.stored import open_groups
+from bitcodes.tasks.decisions import Decisions, decisions_file
 from bitcodes.tasks.groups import MEASURED, Duplicates, Group, Image
 from bitcodes.tasks.keeping import Chooser, some
 from bitcodes.tasks.opening import open_codes
@@ -100,6 +101,16 @@ def find_duplicates(
         groups, notes = _verified(code_set, index, radius, keep, turned, progress)
     else:
         groups, notes = _by_codes(code_set, index, radius, keep, linkage, progress)
+    decisions = Decisions()
+    if code_set.path is not None:
+        decisions = Decisions.read(decisions_file(code_set.path))
+    if decisions.lines:
+        groups = [
+            _decided(code_set, group, verify)
+            for undecided in groups
+            for group in decisions.applied(undecided, _nearness(code_set, radius, linkage, verify))
+        ]
+        notes.append(f"decisions: {decisions_file(code_set.path or Path())}")
     if max_group is not None and (large := [group for group in groups if len(group) > max_group]):
         groups = [group for group in groups if len(group) <= max_group]
         notes.append(
@@ -117,6 +128,38 @@ def find_duplicates(
         notes=(*first, *notes),
         linkage=linkage,
         verified=verify,
+        decisions=decisions.lines,
+    )
+
+
+def _nearness(
+    code_set: CodeSet, radius: int, linkage: Linkage, verify: bool
+) -> Callable[[Group, Image, Image], bool]:
+    """Whether an image of a group may be in that of another of its images; see Decisions."""
+
+    def near(group: Group, best: Image, image: Image) -> bool:
+        if best is group[0] or (linkage != "star" and not verify):
+            return True
+        if verify:  # only with the first image the pixels were compared
+            return best.kind == "copy" and image.kind in (None, "copy")
+        apart = np.bitwise_count(code_set.codes[best.row] ^ code_set.codes[image.row])
+        return int(apart.sum(dtype=int)) <= radius
+
+    return near
+
+
+def _decided(code_set: CodeSet, images: Sequence[Image], verify: bool) -> Group:
+    """A group of images, that to keep first, as people have decided."""
+    if not verify:
+        return _images(code_set, [image.row for image in images])
+    kind, score = images[0].kind, images[0].score  # beside what was the best
+    return tuple(
+        replace(image, distance=ordered.distance, distances=ordered.distances)
+        if place and image.kind
+        else replace(ordered, kind=kind if place else None, score=score if place else None)
+        for place, (image, ordered) in enumerate(
+            zip(images, _in_order(code_set, [image.row for image in images]), strict=True)
+        )
     )
 
 

@@ -67,6 +67,8 @@ class Duplicates:
     linkage: Linkage = "star"
     verified: bool = False
     """Whether the pixels were compared; then only copies are extra, and similar images are not."""
+    decisions: tuple[str, ...] = ()
+    """The lines of codes.decisions.tsv, which the groups respect; see tasks/decisions.py."""
 
     def __repr__(self) -> str:
         return f"<Duplicates: {self.describe()}>"
@@ -102,6 +104,7 @@ class Duplicates:
             "codes": escape(self.codes),
             "extra": self.extra,
             "notes": [*self.notes],
+            "decisions": [*self.decisions],
             "groups": [[image_dict(image) for image in images] for images in self.groups],
         }
 

@@ -31,7 +31,8 @@ def test_the_largest_group_comes_first_and_the_image_to_keep_first_in_it(tmp_pat
 def test_names_are_escaped() -> None:
     text = duplicates_page(duplicates(2, path=EVIL), title=EVIL)
     page = Page(text)
-    assert page.of("script") == []
+    assert page.of("script") == [{"type": "application/json", "id": "review"}, {}]
+    assert "<script>alert" not in text
     assert not set("\x1b\u202e\udcff") & set(text)
     assert "\\x1b\\u202e\\xff" in text
 

@@ -66,7 +66,7 @@ def test_a_page_is_written_as_utf_8_or_its_file_is_named(tmp_path: Path) -> None
 
 def test_templates_are_of_the_kinds_that_the_package_holds() -> None:
     folder = Path(page.__file__).parent / "templates"
-    assert {file.suffix for file in folder.iterdir()} == {".html", ".css"}
+    assert {file.suffix for file in folder.iterdir()} == {".html", ".css", ".js"}
 
 
 def test_a_page_replaces_nothing_but_pages(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""Decisions on near-duplicates: what a file may hold, and what it changes in groups."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.pack import pack_bits
+from bitcodes.codes.writer import save_code_set
+from bitcodes.errors import DataError
+from bitcodes.tasks.decisions import Decisions, as_field, decisions_file
+from bitcodes.tasks.duplicates import find_duplicates
+
+
+@pytest.fixture
+def codes(tmp_path: Path) -> Path:
+    """a, b and c share a code; d is two bits away from them, e two more."""
+    bits = np.zeros((5, 16), bool)
+    bits[3:, :2] = True
+    bits[4, 2:4] = True
+    file = tmp_path / "codes.npy"
+    save_code_set(CodeSet.from_arrays(pack_bits(bits), 16, [*"abcde"]), file)
+    return file
+
+
+def groups(codes: Path, text: str, **options) -> list[str]:
+    decisions_file(codes).write_text(text, encoding="utf-8")
+    found = find_duplicates(codes, **options).groups
+    return ["".join(image.path for image in group) for group in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ["abcd"]),
+        ("# nothing\n\n", ["abcd"]),
+        ("different\ta\tb\n", ["acd"]),
+        ("different\ta\tb\tc\n", ["ad"]),
+        ("different\ta\tb\tc\td\n", []),
+        ("duplicate\tb\ta\n", ["bacd"]),
+        ("duplicate\tb\ta\nduplicate\ta\tb\n", ["abcd"]),
+        ("duplicate\tb\ta\ndifferent\ta\tb\n", ["acd"]),
+        ("different\ta\tb\nduplicate\ta\tb\n", ["abcd"]),
+        ("different\tx\ty\nduplicate\ta\tx\n", ["abcd"]),
+        ("different\ta\td\n", ["abc"]),
+        ("duplicate\td\ta\tb\tc\n", ["dabc"]),
+    ],
+)
+def test_groups_respect_decisions(codes: Path, text: str, expected: list[str]) -> None:
+    assert groups(codes, text) == expected
+
+
+def test_a_new_image_to_keep_keeps_the_bound_of_a_star(codes: Path) -> None:
+    assert groups(codes, "duplicate\te\td\n", radius=2) == ["abcd"]  # e is in no group of d
+    chain = groups(codes, "duplicate\te\td\n", radius=2, linkage="chain")
+    assert chain == ["abcde"]
+    assert groups(codes, "duplicate\te\ta\n", radius=2, linkage="chain") == ["edabc"]
+    # With d to keep, a is decided; b and c are near enough.
+    assert groups(codes, "duplicate\td\ta\n", radius=4) == ["dabce"]
+
+
+def test_wrong_lines_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "codes.decisions.tsv"
+    assert Decisions.read(file).lines == ()
+    for line in ("same\ta\tb", "duplicate\ta", "different\ta\ta", "duplicate\ta\t\\q"):
+        file.write_text(f"# words\nduplicate\ta\tb\n{line}\n")
+        with pytest.raises(DataError, match=r"codes\.decisions\.tsv, line 3: "):
+            Decisions.read(file)
+    file.write_bytes(b"duplicate\t\xff\ta\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        Decisions.read(file)
+
+
+def test_any_path_is_one_field() -> None:
+    assert as_field("a\tb\\t\n") == "a\\tb\\\\t\\n"
+    assert Decisions(["different\t" + as_field("a\tb") + "\tc"]).lines == ("different\ta\\tb\tc",)
