@@ -22,6 +22,7 @@ from bitcodes.codes.paths import PathList, RowNumbers, unescape
 from bitcodes.codes.version import Version
 from bitcodes.documents import read_bytes
 from bitcodes.errors import CodeSetError
+from bitcodes.notebook import ShownAsHtml
 from bitcodes.wording import command, counted
 
 VERIFY_BYTES = 10**9  # how much `open` reads to compare checksums, by default
@@ -29,7 +30,7 @@ _CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CodeSet:
+class CodeSet(ShownAsHtml):
     """Codes (N, ceil(K/8)) and what belongs to them, row by row; read-only.
 
     Get one from `open` (everything is mapped, and read when it is used), `from_arrays` or a

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,32 +94,76 @@ bitcodes.evaluate(queries=labelled, database=labelled)
 ]
 
 
-def test_a_real_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def executed(book: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The notebook after a kernel of this interpreter has run it in a folder."""
     for name in ("nbclient", "nbformat", "ipykernel"):
         pytest.importorskip(name, reason=f"{name} is not installed: see the extra `test`")
-    import nbformat
     from ipykernel.kernelspec import write_kernel_spec
     from nbclient import NotebookClient
 
     # A kernel of this interpreter, whatever kernels the machine has.
-    kernels = tmp_path / "jupyter"
+    kernels = folder / "jupyter"
     write_kernel_spec(str(kernels / "kernels" / "this"))
     monkeypatch.setenv("JUPYTER_PATH", str(kernels))
     monkeypatch.setenv("PYTHONPATH", str(Path(bitcodes.__file__).parents[1]))
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
+    NotebookClient(
+        book, timeout=200, kernel_name="this", resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    return book
+
+
+def test_a_real_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     cells = [cell.strip().replace("TESTS", repr(str(Path(__file__).parents[1]))) for cell in CELLS]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(
-        book, timeout=200, kernel_name="this", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
+    executed(book, tmp_path, monkeypatch)
     _, encoding, search, evaluation, duplicates = [cell.outputs for cell in book.cells]
 
     line, codes = encoding
     assert line.data["text/plain"].startswith("encoding: 12/12, ")
     assert codes.data["text/plain"] == "<CodeSet codes.npy: 12 codes of 24 bits>"
+    assert codes.data["text/html"].count("<img") == 8
     assert search[0].data["text/html"].count("<img") == 10 * 4
     assert "Not shown: 2 more queries" in search[0].data["text/html"]
     assert search[0].data["text/plain"].startswith("<SearchResults: 12 queries, the 3 nearest")
     assert "<table>" in evaluation[0].data["text/html"]
     assert duplicates[0].data["text/plain"].startswith("<Duplicates: ")
+
+
+def test_the_tutorial_does_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+    book = nbformat.read(Path(__file__).parents[2] / "examples" / "tutorial.ipynb", 4)
+    stored = kinds_of_outputs(book)
+    assert ["text/html", "text/plain"] in [output for cell in stored for output in cell]
+    executed(book, tmp_path, monkeypatch)
+    assert kinds_of_outputs(book) == stored
+    outputs = [cell.outputs[-1] for cell in book.cells if cell.get("outputs")]
+    texts = [output.data["text/plain"] for output in outputs]
+    assert texts[0] == "<CodeSet pictures.npy: 48 codes of 64 bits>"
+    assert texts[3].startswith("[(0, 'disc/03.png'), ")  # the query itself
+    assert texts[4] == "[['box/05.png', 'box/05 small.png']]"
+    assert texts[5].startswith("<Evaluation: mAP 0.9")
+
+
+def kinds_of_outputs(book: Any) -> list[list[list[str]]]:
+    return [[sorted(output.data) for output in cell.get("outputs", ())] for cell in book.cells]
+
+
+def test_a_code_set_is_its_facts_and_some_pictures(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "0.png")
+    codes = CodeSet.from_arrays(
+        pack_bits(np.zeros((20, 16), np.uint8)),
+        16,
+        paths=[f"{number}.png" for number in range(20)],
+        labels=np.zeros(20, np.int32),
+        class_names=("<b>cat",),
+        root=tmp_path,
+    )
+    html = codes._repr_html_()
+    assert html is not None
+    assert "20 of 16 bits" in html and "&lt;b&gt;cat" in html and "<b>cat" not in html
+    assert html.count("<li>") == 8 and html.count("<img") == 1 and "No picture: " in html
+    bare = CodeSet.from_arrays(pack_bits(np.zeros((3, 16), np.uint8)), 16)._repr_html_()
+    assert bare is not None and "<ol>" not in bare and "3 of 16 bits" in bare
