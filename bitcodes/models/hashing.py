@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -58,8 +58,7 @@ class HashModel(nn.Module):
             start_from(self.backbone, backbone, preprocessing.image_size, file, untrained)
         self.hidden: nn.Module = nn.Identity()
         if hidden:
-            linear = nn.Linear(spec.feature_dim, hidden, bias=False)
-            self.hidden = nn.Sequential(linear, nn.BatchNorm1d(hidden), nn.ReLU())
+            self.hidden = _hidden_layer(spec.feature_dim, hidden)
         self.hash_layer = nn.Linear(self.feature_dim, bits)
         nn.init.normal_(self.hash_layer.weight, std=self.feature_dim**-0.5)
         nn.init.zeros_(self.hash_layer.bias)
@@ -82,18 +81,31 @@ class HashModel(nn.Module):
         other._modules = {**self._modules, "hash_layer": hash_layer}
         return other
 
+    @torch.no_grad()
     def with_instance_bits(self, instances: nn.Linear, class_weight: int) -> "HashModel":
-        """The same model with more bits behind its own, which become the class bits."""
-        layer = nn.Linear(self.feature_dim, self.bits + instances.out_features, device=self.device)
-        with torch.no_grad():
-            for whole, first, second in zip(
-                layer.parameters(),
-                self.hash_layer.parameters(),
-                instances.parameters(),
-                strict=True,
-            ):
-                whole.copy_(torch.cat([first, second.to(first.device)]))
-        other = self.with_hash_layer(layer)
+        """The same model with more bits behind its own, which become the class bits.
+
+        `instances` takes the outputs of the backbone (B, backbone_dim). If there is a hidden layer,
+        each of these bits gets two units of it, relu(x) and relu(-x), whose difference is x: so one
+        linear layer on the features still makes all bits.
+        """
+        instances = copy.deepcopy(instances).to(self.device)
+        other = copy.copy(self)
+        if isinstance(self.hidden, nn.Sequential):
+            other._modules = {**self._modules, "hidden": _with_units(self.hidden, instances)}
+            count = instances.out_features
+            other.feature_dim = self.feature_dim + 2 * count  # D'
+            one = torch.eye(count, device=self.device)
+            nothing = torch.zeros(count, self.feature_dim, device=self.device)
+            instances = nn.Linear(other.feature_dim, count, device=self.device)
+            instances.weight.copy_(torch.cat([nothing, one, -one], dim=1))
+            instances.bias.zero_()
+        layer = nn.Linear(other.feature_dim, self.bits + instances.out_features, device=self.device)
+        layer.weight.zero_()
+        layer.weight[: self.bits, : self.feature_dim] = self.hash_layer.weight
+        layer.weight[self.bits :] = instances.weight
+        layer.bias.copy_(torch.cat([self.hash_layer.bias, instances.bias]))
+        other = other.with_hash_layer(layer)
         other.bits = layer.out_features
         other.parts = Parts(
             class_bits=self.bits,
@@ -166,6 +178,34 @@ class HashModel(nn.Module):
                 digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
                 digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def _hidden_layer(inputs: int, width: int) -> nn.Sequential:
+    linear = nn.Linear(inputs, width, bias=False)
+    return nn.Sequential(linear, nn.BatchNorm1d(width), nn.ReLU())
+
+
+@torch.no_grad()
+def _with_units(hidden: nn.Sequential, instances: nn.Linear) -> nn.Sequential:
+    """A hidden layer with the units relu(x), then relu(-x), of `instances` behind its own."""
+    layers: Any = hidden  # torch types the items of a sequence as modules of any kind
+    linear, norm, _ = layers
+    own = linear.out_features
+    whole = _hidden_layer(linear.in_features, own + 2 * instances.out_features)
+    whole.to(instances.weight.device).train(hidden.training)
+    new_layers: Any = whole
+    new_linear, new_norm, _ = new_layers
+    new_linear.weight.copy_(torch.cat([linear.weight, instances.weight, -instances.weight]))
+    for name, value in norm.state_dict().items():
+        kept = new_norm.state_dict()[name]
+        if kept.dim():
+            kept[:own] = value
+        else:
+            kept.copy_(value)
+    # The variance of the new units is 1 and their mean is 0, so the norm only adds the bias.
+    new_norm.weight[own:] = (1 + new_norm.eps) ** 0.5
+    new_norm.bias[own:] = torch.cat([instances.bias, -instances.bias])
+    return whole
 
 
 @contextmanager

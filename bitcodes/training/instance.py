@@ -2,7 +2,8 @@
 
 The class bits say which class an image belongs to, and images of one class have much the same class
 bits. The instance bits tell these apart. They are the bits of ITQ for the features without the
-directions in which the classes' means differ: for what the class bits do not say.
+directions in which the classes' means differ: for what the class bits do not say. The features are
+the outputs of the backbone: the hidden layer behind it has learned to forget what they keep.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from bitcodes import runs
 from bitcodes.hamming.measure import Measure
 from bitcodes.losses.label_free import Array, Planes, fit_itq
 from bitcodes.models.checkpoint import load_model, save_model
-from bitcodes.models.hashing import HashModel
+from bitcodes.models.hashing import HashModel, evaluating
 from bitcodes.models.modelfile import read_info
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.trainer import Trainer
@@ -56,7 +57,7 @@ def add_instance_bits(trainer: Trainer) -> None:
 
     weight = _USUAL_WEIGHT
     if len(trainer.val_rows):
-        both = model.with_instance_bits(layer, weight).hash_layer
+        both = model.with_instance_bits(layer, weight)
         held_out, others = (
             (_outputs(both, _features(trainer, model, rows)), trainer.labels[rows])
             for rows in (trainer.val_rows, trainer.ranked_rows)
@@ -143,26 +144,27 @@ def as_layer(planes: Planes, scale: float) -> nn.Linear:
 def _scale(model: HashModel, planes: Planes, features: Features) -> float:
     """What makes instance outputs as large as class outputs, so that both can be compared."""
     ours = np.abs(features @ planes.weight.T + planes.bias).mean()
-    theirs = np.abs(_outputs(model.hash_layer, features)).mean()
+    theirs = np.abs(_outputs(model, features)).mean()
     return float(theirs / ours) if ours > 0 and theirs > 0 else 1.0
 
 
 @torch.inference_mode()
-def _outputs(layer: nn.Linear, features: Features) -> NDArray[np.float32]:
-    inputs = torch.from_numpy(features).to(layer.weight.device)
-    outputs: NDArray[np.float32] = layer(inputs).float().cpu().numpy()
+def _outputs(model: HashModel, features: Features) -> NDArray[np.float32]:
+    with evaluating(model):
+        inputs = torch.from_numpy(features).to(model.device)
+        outputs: NDArray[np.float32] = model.head(inputs).float().cpu().numpy()
     return outputs
 
 
 @torch.inference_mode()
 def _features(trainer: Trainer, model: HashModel, rows: NDArray[np.int64]) -> Features:
-    """The features (len(rows), D) of training images by row, without augmentation."""
+    """The outputs of the backbone (len(rows), D) for training images, without augmentation."""
     batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
     pooled: Callable[[torch.Tensor], torch.Tensor] = model.pooled
     if trainer.settings.freeze:
         pooled = torch.Tensor.float  # the inputs are outputs of the backbone
     parts = [
-        model.hidden(pooled(inputs.to(model.device))).float().cpu().numpy()
+        pooled(inputs.to(model.device)).float().cpu().numpy()
         for inputs in trainer.inputs.batches(batches)
     ]
     return np.concatenate(parts)

@@ -11,7 +11,9 @@ from small import make_settings
 from bitcodes import training
 from bitcodes.codes.pack import pack_bits
 from bitcodes.errors import ConfigError
+from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import load_model
+from bitcodes.models.hashing import HashModel
 from bitcodes.models.onnx import OnnxModel
 from bitcodes.runs import load_settings
 from bitcodes.tasks.encode import encode
@@ -156,6 +158,22 @@ def test_a_training_that_stopped_before_the_instance_bits_gets_them(
     assert load_model(again).fingerprint() == load_model(run).fingerprint()
     settings = make_settings(data, instance_bits=8)
     assert training.finetune(settings, again, workers=0).already
+
+
+def test_with_a_hidden_layer_instance_bits_are_linear_in_what_it_gets() -> None:
+    torch.manual_seed(0)
+    preprocessing = find_backbone("small").preprocessing(32)
+    model = HashModel("small", 6, preprocessing, hidden=10).eval()
+    norm = model.hidden[1]
+    norm.running_mean += torch.randn(10)
+    norm.running_var *= 3
+    instances, pooled = torch.nn.Linear(model.backbone_dim, 4), torch.randn(7, model.backbone_dim)
+    both = model.with_instance_bits(instances, 4)
+    assert (both.feature_dim, both.bits, model.feature_dim, model.bits) == (18, 10, 10, 6)
+    with torch.inference_mode():
+        outputs = both.head(pooled)
+        torch.testing.assert_close(outputs[:, :6], model.head(pooled))
+        torch.testing.assert_close(outputs[:, 6:], instances(pooled))
 
 
 def test_with_a_frozen_backbone(
