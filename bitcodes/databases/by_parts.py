@@ -18,8 +18,10 @@ class PartStore(Store):
     more than `share` of a scan is given up for the scan, so that it never takes much longer.
     """
 
+    call_cost: ClassVar[float]
+    """What it takes to ask the engine once, in codes that a scan compares meanwhile."""
     lookup_cost: ClassVar[float]
-    """What it takes to look up a value, in codes that a scan compares meanwhile."""
+    """The same for looking up a value."""
     found_cost: ClassVar[float]
     """The same for reading a code that has the value."""
     share: ClassVar[float] = 0.15
@@ -59,4 +61,4 @@ class PartStore(Store):
 
     def _cost(self, radius: int) -> float:
         values, codes = lookups(self.parts, self.measure, radius, len(self))
-        return self.lookup_cost * values + self.found_cost * codes
+        return self.call_cost + self.lookup_cost * values + self.found_cost * codes

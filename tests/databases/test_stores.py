@@ -34,6 +34,7 @@ def method(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param != "scan":
             patch.setattr(sets, "INDEXED_FROM", 1)
         if request.param == "parts":
+            patch.setattr(PostgresStore, "call_cost", 0)
             patch.setattr(PostgresStore, "lookup_cost", 0.02)
             patch.setattr(PostgresStore, "found_cost", 0.02)
         yield request.param

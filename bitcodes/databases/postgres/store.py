@@ -38,6 +38,7 @@ class PostgresStore(PartStore):
     another length with zeros.
     """
 
+    call_cost: ClassVar[float] = 5000
     lookup_cost: ClassVar[float] = 20
     found_cost: ClassVar[float] = 4
 
