@@ -77,6 +77,16 @@ def _check_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None
         raise NotAFileError(_KINDS.get(stat.S_IFMT(status.st_mode), "a special file"), path)
 
 
+def check_kind(path: Path, error: type[BitcodesError]) -> None:
+    """Raise `error` if there is something at `path` that is no file; what is missing is none."""
+    try:
+        _check_regular(path.stat(), path)
+    except NotAFileError as refusal:
+        raise error(f"{path}: expected a file; found {refusal.kind}") from None
+    except (OSError, ValueError):
+        return
+
+
 _LACKS = {
     getattr(errno, name)
     for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "ENOLCK", "EBADF")
@@ -96,9 +106,9 @@ def on_missing_protection(listener: Callable[[str], None]) -> None:
     _listeners[:] = [listener]
 
 
-def _tell(what: str, path: Path, error: OSError) -> None:
-    if what not in _told:
-        _told.add(what)
+def _tell(protection: str, what: str, path: Path, error: OSError) -> None:
+    if protection not in _told:
+        _told.add(protection)
         for listener in _listeners:
             listener(f"{what} (the drive with {path} answers: {error.strerror})")
 
@@ -129,7 +139,7 @@ def fsync_dir(path: Path) -> None:
     except OSError as error:
         if error.errno not in _LACKS:
             raise
-        _tell("new files may be lost if the power fails now", path, error)
+        _tell("fsync", "new files may be lost if the power fails now", path, error)
     finally:
         os.close(descriptor)
 
@@ -329,13 +339,18 @@ def lock(path: Path, what: str) -> Iterator[None]:
         ) from None
     except OSError as error:
         if error.errno not in _LACKS - {errno.EACCES, errno.EPERM}:
+            if error.errno in UNWRITABLE and not os.path.lexists(path):
+                raise BitcodesError(
+                    f"cannot write {what}: {error.strerror} ({path.parent}); write to a folder "
+                    "that you can change"
+                ) from error
             raise BitcodesError(
                 f"cannot lock {what} with {path}: {error.strerror}. If a command of another user "
                 "holds this file, wait for it; else write to a folder that you can change"
             ) from error
         with suppress(OSError):
             path.unlink()
-        _tell(f"nothing keeps another process from writing {what} too", path.parent, error)
+        _tell("lock", f"nothing keeps another process from writing {what} too", path.parent, error)
         yield
         return
     try:

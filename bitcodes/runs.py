@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bitcodes.builtin import BUILT_IN, DEFAULT_BITS, LENGTHS, built_in_name
 from bitcodes.errors import ConfigError
-from bitcodes.files import atomic_write, open_regular
+from bitcodes.files import atomic_write, check_kind, open_regular
 from bitcodes.wording import as_utf8
 
 if TYPE_CHECKING:  # a search finds its model without them
@@ -110,6 +110,7 @@ def load_settings(run: Path) -> "Settings":
     from bitcodes.settings_file import read_settings_file
 
     path = run / CONFIG_FILE
+    check_kind(path, ConfigError)
     if not path.is_file():
         raise ConfigError(f"{path}: missing; expected a run folder that finetune wrote")
     return Settings.build(read_settings_file(path), str(path))

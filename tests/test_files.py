@@ -95,6 +95,8 @@ def test_a_drive_without_locks(
     for _ in range(2):
         with lock(tmp_path / "lock", "the run"):
             write_json_atomic(tmp_path / "a", 1)
+    with lock(tmp_path / "other", "the codes"):  # of which nobody needs to be told again
+        pass
     assert told == [
         "nothing keeps another process from writing the run too (the drive with "
         f"{tmp_path} answers: {os.strerror(number)})"
@@ -425,6 +427,17 @@ def test_never_two_at_once(tmp_path: Path) -> None:
         thread.join()
     assert met[0] == 0
     assert taken[0] > 0
+
+
+@pytest.mark.posix
+def test_where_nothing_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object, *rest: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    message = rf"^cannot write the run: Read-only file system \({tmp_path}\); write to a folder"
+    with pytest.raises(BitcodesError, match=message), lock(tmp_path / "lock", "the run"):
+        pass
 
 
 def test_where_no_lock_can_be(tmp_path: Path) -> None:

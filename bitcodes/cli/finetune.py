@@ -116,15 +116,20 @@ def finetune(
                 "history": result.history,
             }
         )
-    console.note(_summary(result))
+    console.note(_summary(result, minutes))
     next_command(*_next_words(result))
 
 
-def _summary(result: "Finetuned") -> str:
+def _summary(result: "Finetuned", asked_minutes: float | None) -> str:
     """What training did, in a line."""
     label_free = result.settings.label_free
     if result.already and label_free:
         return f"{result.run} is finished: nothing to do. Start over with --fresh."
+    if result.already and asked_minutes is not None:
+        return (
+            f"{result.run} is finished, and --minutes plans a training from its beginning: to "
+            f"train anew for {asked_minutes:g} minutes, add --fresh"
+        )
     if result.already:
         return (
             f"{result.run} is finished ({counted(len(result.history), 'epoch')}): nothing to do. "

@@ -37,7 +37,7 @@ def labels_of(queries: CodeSet, database: CodeSet) -> tuple[Labels, Labels]:
             raise CodeSetError(
                 f"the {whose} ({code_set.name}) have no labels, which say what is relevant; "
                 "encode a list file with labels, for example data/<name>/test.txt, instead of "
-                "files or folders"
+                "files or folders. `bitcodes prepare folder` makes such lists of class folders"
             )
     assert queries.labels is not None and database.labels is not None
     return align_labels(queries.labels, database.labels)

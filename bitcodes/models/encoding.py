@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bitcodes.errors import ConfigError
 from bitcodes.machine import core_count
 from bitcodes.models.encoder import Encoded, Encoder
 from bitcodes.models.engines import load_encoder
@@ -66,8 +67,10 @@ def encode_images(
 
     `model` is a loaded model, or names one: a run, a model file, the built-in model.
     `pack_outputs(encoded.outputs)` are their codes, the same as in a code set of this model and
-    `decode`. Raises ImageError for an image that cannot be read.
+    `decode`. Raises ImageError for an image that cannot be read, ConfigError if `images` is one.
     """
+    if isinstance(images, str | Path | bytes | Image.Image):
+        raise ConfigError("images: expected several, such as a list of images; found a single one")
     model = load_encoder(model) if isinstance(model, str | Path) else model
     pixels = (read_pixels(image, model.preprocessing, decode) for image in images)
     parts = []

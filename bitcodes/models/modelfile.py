@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bitcodes.codes.parts import Parts
 from bitcodes.errors import ModelError
+from bitcodes.files import check_kind
 from bitcodes.images.transforms import Preprocessing
 from bitcodes.runs import MODEL_FILE, follow, resolve_run
 
@@ -52,6 +53,7 @@ def find_model(source: Path | str | None = None) -> Path:
     if path is not None and path.is_file():
         return path
     path = resolve_run(path) / MODEL_FILE
+    check_kind(path, ModelError)
     if not path.is_file():
         if (export := path.with_suffix(ONNX)).is_file():
             return export

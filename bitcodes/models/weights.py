@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from bitcodes.errors import ModelError, first_line
+from bitcodes.files import check_kind
 from bitcodes.models.torch_files import load_torch
 from bitcodes.unpickle import RefusedPickle
 
@@ -24,6 +25,7 @@ def read_weights(path: Path) -> Weights:
     "model", that dict is the weights. From a model of bitcodes, returns the backbone's weights.
     Raises ModelError.
     """
+    check_kind(path, ModelError)
     if not path.is_file():
         raise ModelError(f"{path}: no such file of weights")
     kind = path.suffix.lower()

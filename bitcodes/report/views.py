@@ -8,7 +8,7 @@ imported where they are shown, so that searches load no more than they need.
 import re
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
-from itertools import compress
+from itertools import compress, islice
 from operator import not_
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.report.links import linked
 from bitcodes.report.text import path_from_here, printable
-from bitcodes.sources.paths import quote_path
+from bitcodes.sources.paths import is_there, quote_path
 from bitcodes.tasks.against import Against
 from bitcodes.tasks.compare import Compared
 from bitcodes.tasks.export import Exported
@@ -34,6 +34,8 @@ from bitcodes.tasks.select import Selection
 from bitcodes.wording import CONTROLS, counted, from_here
 
 _SKIPPED_SHOWN, _DAMAGES_SHOWN = 5, 10
+_LOOKED_UP = 1000
+"""Hits of which it is looked up whether they are still there."""
 _SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
 """The most near-duplicates in tables; lines and JSON hold everything."""
 
@@ -83,7 +85,8 @@ def _(results: SearchResults) -> Iterable[RenderableType]:
 
 def query_title(query: QueryResult) -> Text:
     """The path of a query, its labels, and how many hits are correct."""
-    title = Text.assemble(linked(query.path, query.file, "bold"))
+    name = path_from_here(query.path, query.file)
+    title = Text.assemble(linked(name, query.file, "bold"))
     if query.labels:
         title.append(f"  {_labels(query.labels)}", style="cyan")
     if query.correct is not None:
@@ -95,11 +98,12 @@ def query_title(query: QueryResult) -> Text:
 def _(results: SearchResults) -> Iterator[str]:
     """The fields: query, rank, distance, similarity, path, labels, fine distance if re-ranked."""
     for query in results.queries:
+        own = path_from_here(query.path, query.file)
         for hit in query.hits:
             fine = () if hit.fine_distance is None else (f"{hit.fine_distance:.4f}",)
             path = path_from_here(hit.path, hit.file)
             similarity, labels = f"{hit.similarity:.4f}", ",".join(hit.labels)
-            yield _line(query.path, hit.rank, hit.distance, similarity, path, labels, *fine)
+            yield _line(own, hit.rank, hit.distance, similarity, path, labels, *fine)
 
 
 @remarks.register
@@ -108,6 +112,20 @@ def _(results: SearchResults) -> Iterator[str]:
         yield f"query {printable(path)} left out: {reason}"
     if results.tie_note is not None:
         yield f"note: {results.tie_note}"
+    if gone := _gone(results):
+        images = counted(len(gone), "of these images is", "of these images are")
+        yield (
+            f"note: {images} no longer there, such as {quote_path(gone[0])}; "
+            "`bitcodes encode` brings the set up to date"
+        )
+
+
+def _gone(results: SearchResults) -> list[str]:
+    """Hits whose files are not there; none if the images lie on another computer, as it seems."""
+    hits = list(islice((hit for query in results.queries for hit in query.hits), _LOOKED_UP))
+    files = {hit.file.as_posix(): hit.path for hit in hits if hit.file is not None}
+    gone = [path for file, path in files.items() if not is_there(file)]
+    return gone if len(gone) < len(files) else []
 
 
 @tables.register

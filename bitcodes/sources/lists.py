@@ -228,10 +228,20 @@ def write_list(file: Path, paths: Sequence[str], labels: Labels | None) -> None:
 
 
 def _there(root: str, path: str) -> str:
-    """A path as a program on Windows wrote it, with slashes, if only so the image is there."""
-    if "\\" not in path or regular_stat(os.path.join(root, path)):  # noqa: PTH118
+    """A path as this system takes it, if only so the image is there.
+
+    Programs on Windows write backslashes, others file:// URLs, and people ~/ for their home.
+    """
+    is_other = "\\" in path or path.startswith(("file://", "~/"))
+    if not is_other or regular_stat(os.path.join(root, path)):  # noqa: PTH118
         return path
-    other = path.replace("\\", "/")
+    if path.startswith("file://"):
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname  # which takes a while to load
+
+        other = with_slashes(url2pathname(urlsplit(path).path))
+    else:
+        other = os.path.expanduser(path).replace("\\", "/")  # noqa: PTH111
     return other if regular_stat(os.path.join(root, other)) else path  # noqa: PTH118
 
 

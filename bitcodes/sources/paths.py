@@ -2,9 +2,11 @@
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from bitcodes.codes.paths import with_slashes
+from bitcodes.errors import DataError
 from bitcodes.wording import from_here
 
 _URL = re.compile(r"[^/\\]{2,}://")  # a single letter is a drive of Windows
@@ -26,6 +28,15 @@ def is_remote(path: str) -> bool:
     return _URL.match(path) is not None
 
 
+def is_there(path: str) -> bool:
+    """Whether an image is still there, as far as a look at its file or its archive tells."""
+    if is_remote(path):
+        return True
+    while path and not os.path.lexists(path):
+        path = path.rpartition("/")[0]
+    return bool(path) and not os.path.isdir(path)  # noqa: PTH112
+
+
 def joined(root: str, path: str) -> str:
     """Where `path` lies, which is relative to the folder, archive or URL `root`, or absolute."""
     return path if is_remote(path) else with_slashes(os.path.join(root, path))  # noqa: PTH118
@@ -35,6 +46,22 @@ def folder_of(root: str) -> str:
     """The folder, or the URL, that a file or an archive of the name `root` lies in."""
     head = root.split("?")[0].rstrip("/").rpartition("/")[0]
     return head if is_remote(root) else with_slashes(os.path.dirname(root))  # noqa: PTH120
+
+
+def names_of(source: str | Path | Iterable[str | Path]) -> list[str]:
+    """The names of images, folders or lists: one name, or several.
+
+    Raises DataError for what is no name, such as an image in memory.
+    """
+    try:
+        several = [source] if isinstance(source, str | Path) else list(source)
+        return [os.fspath(name) for name in several]
+    except TypeError as error:
+        raise DataError(
+            f"expected names of images, folders or lists ({error}). For images in memory: encode "
+            "them with encode_images, and make a code set of them with "
+            "CodeSet.from_arrays(pack_outputs(encoded.outputs), bits)"
+        ) from None
 
 
 def name_from_here(name: str) -> str:

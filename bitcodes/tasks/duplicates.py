@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bitcodes.arguments import check_whole
 from bitcodes.callbacks import Progress
 from bitcodes.choices import Keep, Linkage
 from bitcodes.codes.codeset import CodeSet
@@ -74,8 +75,10 @@ def find_duplicates(
 
     Groups are of files: a file that two rows name counts once, and one that is gone not at all.
     Raises CodeSetError if the largest, or `verify`, is requested of a set that does not say where
-    its images are.
+    its images are, ConfigError for a number out of range.
     """
+    check_whole(0, radius=radius)
+    check_whole(1, threads=threads, max_group=max_group)
     code_set = open_codes(code_set)
     if keep == "largest" and code_set.root is None:
         raise CodeSetError(

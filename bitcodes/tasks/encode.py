@@ -21,7 +21,7 @@ from bitcodes.runs import FITTED_CODES
 from bitcodes.sources.item import Damage
 from bitcodes.sources.left_out import total
 from bitcodes.sources.lists import ImageList
-from bitcodes.sources.paths import quote_path
+from bitcodes.sources.paths import names_of, quote_path
 from bitcodes.sources.ranges import has_range
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
@@ -76,8 +76,7 @@ def encode(
     if isinstance(source, ImageList):
         source = to_source(source)
     elif not isinstance(source, Source):
-        names = [source] if isinstance(source, str | Path) else source
-        source = open_stream([str(name) for name in names])
+        source = open_stream(names_of(source))
     log = log or _ignore
 
     finish_commit(out)

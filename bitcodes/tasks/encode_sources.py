@@ -9,10 +9,12 @@ from bitcodes.callbacks import Note, Progress
 from bitcodes.choices import DType, Engine, ListLabels
 from bitcodes.codes.codeset import CodeSet, recorded_set
 from bitcodes.codes.layout import Layout
-from bitcodes.errors import CodeSetError, ConfigError
+from bitcodes.datasets.dataset import LIST_NAMES
+from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.models.encoding import BATCH_SIZE
 from bitcodes.models.engines import load_encoder
 from bitcodes.runs import choose_model
+from bitcodes.sources.description import DATASET_FILE
 from bitcodes.sources.source import open_stream
 from bitcodes.tasks.choosing import in_words, own_model
 from bitcodes.tasks.encode import encode
@@ -20,6 +22,7 @@ from bitcodes.tasks.growing import plan, plan_again
 from bitcodes.tasks.origin import Origin, origins_in_words, write_origins
 from bitcodes.tasks.queries import recorded_run
 from bitcodes.tasks.results import Encoded
+from bitcodes.wording import command
 
 
 def encode_sources(
@@ -74,7 +77,13 @@ def encode_sources(
     Layout(out).check_replaceable()
     if images:
         origin = Origin.of(images, root, part, all_files, labels)
-        source = open_stream(images, root, stdin, all_files=all_files, labels=labels)
+        hint = _lists_in(images)
+        try:
+            source = open_stream(images, root, stdin, all_files=all_files, labels=labels)
+        except DataError as error:
+            raise DataError(*str(error).splitlines(), *hint) from None
+        for line in hint:
+            tell(line)
         work = plan(out, origin, source, append=append, force=force)
     else:
         existing = CodeSet.open(out)
@@ -113,6 +122,17 @@ def encode_sources(
         )
     write_origins(code_set, out, work.origins)  # if nothing but they has changed
     return Encoded(code_set, out, frozenset(told))
+
+
+def _lists_in(images: Sequence[str]) -> list[str]:
+    """For each data folder among what is named, the command that takes its list."""
+    lists = [Path(name) / LIST_NAMES["database"] for name in images]
+    return [
+        f"{file.parent} is a data folder: {command('encode', file)} encodes its database, with "
+        "labels"
+        for file in lists
+        if file.is_file() and file.with_name(DATASET_FILE).is_file()
+    ]
 
 
 def _model_again(existing: CodeSet, force: bool) -> Path | str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.writer import finish_commit
 from bitcodes.errors import CodeSetError, DataError
-from bitcodes.sources.paths import is_remote, name_from_here, quote_path
+from bitcodes.sources.paths import is_there, name_from_here, quote_path
 from bitcodes.sources.source import Source
 from bitcodes.tasks.origin import (
     STDIN,
@@ -111,7 +111,7 @@ def _check_left(
     if not before and is_same_part:
         owners = Owners((origin,))
         left = [path for path in left if not owners.of(path)]
-    left = list(filter(_is_there, left))
+    left = list(filter(is_there, left))
     if left:
         made = f"was made from {origins_in_words(before)}" if before else "exists already"
         count = f"{len(left):,} of its {counted(existing.count, 'image')}"
@@ -120,12 +120,3 @@ def _check_left(
             f"example {quote_path(left[0])}. To keep them and add these, use --append; to drop "
             "them, --force; or write to another file with -o"
         )
-
-
-def _is_there(path: str) -> bool:
-    """Whether an image is still there, as far as a look at its file or its archive tells."""
-    if is_remote(path):
-        return True
-    while path and not os.path.lexists(path):
-        path = path.rpartition("/")[0]
-    return not os.path.isdir(path)  # noqa: PTH112

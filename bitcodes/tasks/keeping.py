@@ -61,8 +61,8 @@ class Chooser:
     """Makes files of rows, and says which of them are better to keep.
 
     A file that two rows name is one file. One that is gone is in no group: a copy of it could be
-    the only one. Both are known only where the images lie in a folder, or an archive, that is
-    there.
+    the only one. If the folder, or the archive, of the set is not there, and no image either, the
+    images may be on another computer, so rows count as files.
     """
 
     def __init__(self, code_set: CodeSet, keep: Keep, rows: Sequence[Sequence[int]]) -> None:
@@ -70,9 +70,14 @@ class Chooser:
         self._keep = keep
         root = code_set.root
         self._measured: dict[Path, _Measure] | None = None
-        if rows and root is not None and root.exists():
+        self._lost: Path | None = None  # the root, if nothing in it is there
+        if rows and root is not None:
             files = (code_set.absolute_path(row) for some in rows for row in some)
-            self._measured = dict(_measures(files, keep == "largest"))
+            measured = dict(_measures(files, keep == "largest"))
+            if measured or root.exists():
+                self._measured = measured
+            else:
+                self._lost = root
         self._gone: list[str] = []
         self._doubled: list[tuple[str, str]] = []
         self._unmeasured: list[str] = []  # one for each group
@@ -97,7 +102,12 @@ class Chooser:
             pairs = [f"{one} is {other}" for one, other in self._doubled]
             count = counted(len(pairs), "path leads", "paths lead")
             yield f"{count} to a file that another path leads to, and counted once ({some(pairs)})"
-        if self._unmeasured:
+        if self._lost is not None:
+            yield (
+                f"{self._lost} is not there, so it is not known which of these images still are: "
+                "look before you remove any"
+            )
+        elif self._unmeasured:
             yield (
                 f"{counted(len(self._unmeasured), 'group')} with an image whose size is unknown "
                 f"({some(self._unmeasured)}): there the first by path is kept, not the largest"

@@ -37,8 +37,8 @@ def run_and_data(
             return built_in_name(bits), _data_of(resolve_run(None))
         except ConfigError:
             raise ConfigError(
-                "the built-in model was trained on no images of yours: name a folder of images in "
-                "class folders, or a prepared dataset, with --data"
+                "the built-in model was trained on no images of yours: name, as its data (--data), "
+                "a folder of images in class folders or a prepared dataset"
             ) from None
     folder = resolve_run(None if run is None else Path(run))
     own = _data_of(folder)

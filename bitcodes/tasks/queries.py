@@ -1,6 +1,5 @@
 """Queries of a search: opened, encoded with the model that made the database, or read as codes."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_outputs
 from bitcodes.errors import CodeSetError, ConfigError, DataError
 from bitcodes.runs import LATEST, RUNS, follow
-from bitcodes.sources.paths import quote_path
+from bitcodes.sources.paths import names_of, quote_path
 from bitcodes.tasks.advice import command_for
 from bitcodes.tasks.choosing import own_model
 from bitcodes.wording import command
@@ -52,8 +51,7 @@ def open_queries(source: QuerySource, stdin: IO[bytes] | None = None) -> "ImageL
 
         if isinstance(source, ImageList):
             return source
-    several = [source] if isinstance(source, str | Path) else source
-    names = [os.fspath(name) for name in several]
+    names = names_of(source)
     if any(is_code_set(name) for name in names):
         if len(names) > 1:
             raise ConfigError("queries are images, or one code set (.npy): give one kind")

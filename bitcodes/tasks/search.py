@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from bitcodes.arguments import check_whole
 from bitcodes.callbacks import Note, Progress
 from bitcodes.choices import SearchOrder
 from bitcodes.codes.codeset import CodeSet
@@ -61,10 +62,12 @@ def search(
     file or a name of the built-in model), or else what its header names. Those that cannot be read
     are skipped and listed in the result. Raises CodeSetError if the model or the query codes are
     not the database's own (`force` compares them all the same), or if features or hash outputs are
-    missing; DataError if there is no query.
+    missing; DataError if there is no query; ConfigError for a number out of range.
     """
     if rerank and asymmetric:
         raise ValueError("a shortlist is ordered by features or by hash outputs, not both")
+    check_whole(1, k=k, shortlist=shortlist, threads=threads)
+    check_whole(0, radius=radius)
     reranked: Fine | None = "features" if rerank else "outputs" if asymmetric else None
     terms = Terms(k, radius, order, reranked, shortlist)
     with opened(database) as place:

@@ -11,26 +11,31 @@ from bitcodes.datasets.any_folder import Contents, contents, describe_classes, f
 from bitcodes.datasets.class_folders import prepare_folder
 from bitcodes.errors import ConfigError, ModelError
 from bitcodes.extensions import installed, trust
-from bitcodes.files import check_folder_of
+from bitcodes.files import check_folder_of, check_kind
 from bitcodes.settings import Settings
 from bitcodes.sources.description import TRAIN_LIST, recorded_names
-from bitcodes.wording import as_utf8
+from bitcodes.wording import as_utf8, shortened
 
 
-def check(settings: Settings) -> tuple[Settings, str | None]:
+def check(settings: object) -> tuple[Settings, str | None]:
     """The settings for what lies in their data folder (`fit_to_data`), and a note on them.
 
     A backbone that an entry point names gets its place as its name, as it is recorded. What the
-    settings name may be imported. Raises DataError for a data folder that is no good, ModelError
-    for a missing file of weights.
+    settings name may be imported. Raises ConfigError for what are no settings, DataError for a data
+    folder that is no good, ModelError for a missing file of weights.
     """
+    if not isinstance(settings, Settings):
+        found = shortened(repr(settings), 40)
+        raise ConfigError(f"expected Settings, such as Settings(data='photos'); found {found}")
     name = settings.backbone
     if name.isidentifier() and name != "auto" and (place := installed("backbone").get(name)):
         settings = settings.model_copy(update={"backbone": place})
     for named in (settings.backbone, settings.loss):
         trust(named)
-    if isinstance(settings.weights, Path) and not settings.weights.is_file():
-        raise ModelError(f"{settings.weights}: no such file of weights")
+    if isinstance(settings.weights, Path):
+        check_kind(settings.weights, ModelError)
+        if not settings.weights.is_file():
+            raise ModelError(f"{settings.weights}: no such file of weights")
     return fit_to_data(settings)
 
 

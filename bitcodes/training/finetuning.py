@@ -27,7 +27,7 @@ from bitcodes.training.state import Checkpoint, clear, read_checkpoint, same_set
 from bitcodes.training.stopping import explained
 from bitcodes.training.trainer import Trainer
 from bitcodes.training.trial import pace_for
-from bitcodes.training.validation import kept_epoch
+from bitcodes.training.validation import doubt, kept_epoch
 from bitcodes.wording import quoted
 
 
@@ -154,6 +154,8 @@ def finetune(
             if resolved.instance_bits:
                 add_instance_bits(trainer)
             export_trained(run / runs.MODEL_FILE, log)
+            if few := doubt(len(trainer.train_rows), len(trainer.val_rows), run):
+                log(few)
         return Finetuned(run, resolved, trainer.history, already=False)
 
 

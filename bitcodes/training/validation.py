@@ -1,6 +1,7 @@
 """Validation on images held out of the training list. Queries are never used."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from bitcodes.errors import DataError
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.hamming.measure import Measure
 from bitcodes.metrics.ranking import average_precision
+from bitcodes.wording import command, counted
 
 MAX_VALIDATION = 2000  # images held out
 MAX_RANKED = 5000  # training images that they are ranked against
 _FEWEST = 2  # validation images with another of their class: one alone has no standard error
+
+_ENOUGH = 200  # images, of which a tenth is held out by default
 
 Rows = NDArray[np.int64]
 
@@ -69,6 +73,17 @@ def ranking_score(
     values = average_precision(total, relevant)
     values = values[~np.isnan(values)]
     return float(values.mean()), float(values.std() / len(values) ** 0.5)
+
+
+def doubt(trained: int, held: int, run: Path) -> str | None:
+    """What to do where there are too few images to know how good a model is; None elsewhere."""
+    if trained + held >= _ENOUGH:
+        return None
+    return (
+        f"{counted(trained + held, 'image')}, {held} of them held out, are too few to tell how "
+        "good this model is: compare it with the built-in one before you use it: "
+        f"{command('evaluate', run, 'built-in')}"
+    )
 
 
 def kept_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -151,6 +151,25 @@ def test_errors_are_a_line_and_exit_1(place: Path, capsys: pytest.CaptureFixture
     assert "there is no such code set" in capsys.readouterr().err
 
 
+def test_the_lists_of_a_data_folder_are_pointed_out(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("photos", "sorted/a")
+    shutil.copytree("photos", "sorted/b")
+    assert commands.run("prepare", "folder", "sorted", "lists") == 0
+    database = Path("lists/database.txt")
+    hint = f"lists is a data folder: bitcodes encode {database} encodes its database, with labels"
+    capsys.readouterr()
+    assert run("lists") == 1  # the images are not in it
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: no images in the folder 'lists'") and second.strip() == hint
+    shutil.copytree("photos", "lists/a")
+    assert run("lists") == 0
+    assert hint in capsys.readouterr().err.splitlines()
+    assert run(database, "-o", "labelled.npy") == 0
+    assert CodeSet.open("labelled.npy").labels is not None
+
+
 SLOW = """
 import sys, time
 import tiny

@@ -77,6 +77,15 @@ def test_a_finished_run_says_so(data: Path, capsys: pytest.CaptureFixture[str]) 
     )
 
 
+def test_minutes_after_minutes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--data", data, *QUICK, "--minutes", 0.05) == 0
+    assert run("--data", data, *QUICK, "--minutes", 3) == 0
+    assert capsys.readouterr().err.splitlines()[-2] == (
+        "runs/colours-small-csq-48 is finished, and --minutes plans a training from its beginning: "
+        "to train anew for 3 minutes, add --fresh"
+    )
+
+
 def test_a_folder_without_labels(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in data.glob("*.png"):
         Path("photos").mkdir(exist_ok=True)

@@ -10,9 +10,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from bitcodes.errors import ModelError
+from bitcodes.errors import ConfigError, ModelError
 from bitcodes.models.backbones import find_backbone, start_from
+from bitcodes.models.modelfile import find_model
 from bitcodes.models.weights import check_fits, copy_weights, read_weights
+from bitcodes.runs import load_settings
+from bitcodes.settings import Settings
+from bitcodes.training.beginning import check
 
 WEIGHTS = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
 
@@ -53,6 +57,23 @@ def test_pytorch_files_run_nothing(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"w\.pt: "):
         read_weights(tmp_path / "w.pt")
     assert not mark.exists()
+
+
+@pytest.mark.posix
+def test_what_is_no_file_is_said(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.pth")
+    (tmp_path / "w.safetensors").mkdir()
+    for name, kind in (("w.pth", "a named pipe"), ("w.safetensors", "a folder")):
+        with pytest.raises(ModelError, match=rf"{name}: expected a file; found {kind}"):
+            read_weights(tmp_path / name)
+        with pytest.raises(ModelError, match=rf"{name}: expected a file; found {kind}"):
+            check(Settings(data=tmp_path, weights=tmp_path / name))
+    os.mkfifo(tmp_path / "config.yaml")
+    with pytest.raises(ConfigError, match=r"config\.yaml: expected a file; found a named pipe"):
+        load_settings(tmp_path)
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=r"model\.safetensors: expected a file; found a named"):
+        find_model(tmp_path)
 
 
 def test_other_files_are_errors(tmp_path: Path) -> None:

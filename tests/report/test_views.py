@@ -47,6 +47,22 @@ def test_a_path_that_works_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
         query = replace(QUERY, hits=(replace(HIT, file=file, fine_distance=0.5),))
         line = next(iter(views.lines(replace(RESULTS, queries=(query,))) or ()))
         assert line == f"q.png\t1\t3\t0.9375\t{path}\tcat,pet\t0.5000"
+    query = replace(QUERY, file=tmp_path / "queries" / "q.png")
+    line = next(iter(views.lines(replace(RESULTS, queries=(query,))) or ()))
+    assert line.startswith(f"{Path('queries/q.png')}\t")
+
+
+def test_images_that_are_gone_are_pointed_out(tmp_path: Path) -> None:
+    (tmp_path / "there.png").touch()
+    hits = [replace(HIT, path=name, file=tmp_path / name) for name in ("gone.png", "there.png")]
+    results = [replace(RESULTS, queries=(replace(QUERY, hits=tuple(some)),)) for some in (hits, [])]
+    assert list(views.remarks(results[0])) == [
+        "note: 1 of these images is no longer there, such as 'gone.png'; `bitcodes encode` brings "
+        "the set up to date"
+    ]
+    assert list(views.remarks(results[1])) == []
+    elsewhere = replace(RESULTS, queries=(replace(QUERY, hits=(hits[0],)),))
+    assert list(views.remarks(elsewhere)) == []  # no image is there: they are on another computer
 
 
 def test_correct_counts_what_is_judged() -> None:

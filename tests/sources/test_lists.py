@@ -286,6 +286,25 @@ def test_a_backslash_in_a_name_stays(tmp_path: Path) -> None:
     assert list(read_list(tmp_path / "list.txt").paths) == ["a\\b.png", "c/d.png"]
 
 
+def test_urls_of_files_and_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    for name in ("HOME", "USERPROFILE"):  # the second on Windows
+        monkeypatch.setenv(name, str(home))
+    touch(tmp_path, "a b.png", "home/c.png", "~/d.png")
+    url = (tmp_path / "a b.png").as_uri()
+    assert "%20" in url
+    file = tmp_path / "list.txt"
+    file.write_text(f"{url} 1 0\n~/c.png 0 1\n~/d.png 1 1\n")
+    expected = [str(tmp_path / "a b.png"), str(home / "c.png"), str(tmp_path / "~/d.png")]
+    stream = ListStream(file_lines(file), "list.txt", tmp_path)
+    for paths in ([item.path for item in stream], read_list(file).paths):
+        assert [os.path.abspath(tmp_path / path) for path in paths] == expected  # noqa: PTH100
+
+    file.write_text("file:///nowhere/e.png\n")
+    with pytest.raises(DataError, match=r"not there: 1 of 1 image \(line 1: 'file:///nowhere"):
+        read_list(file)
+
+
 def test_class_numbers() -> None:
     images = parse("a.png 2\nb.png 0\nc.png 11\n")
     assert images.labels is not None

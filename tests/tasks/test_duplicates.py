@@ -64,6 +64,23 @@ def test_what_is_gone_is_neither_kept_nor_a_reason_to_delete(tmp_path: Path) -> 
         assert groups(duplicates(tmp_path, "a", "b", "c", keep=keep)) == [["b", "c"]]
 
 
+def test_images_of_other_folders_count_where_that_of_the_set_is_gone(tmp_path: Path) -> None:
+    """A set of one folder, to which another was appended."""
+    pictures(tmp_path, there__b=3, there__c=2)
+    gone, there = tmp_path / "gone", tmp_path / "there"
+    result = duplicates(gone, "a", str(there / "b"))
+    assert groups(result) == [] and "no longer there ('a')" in result.notes[0]
+    result = duplicates(gone, "a", str(there / "b"), str(there / "c"))
+    assert groups(result) == [[str(there / "b"), str(there / "c")]]
+
+    result = duplicates(gone, "a", "b")
+    assert groups(result) == [["a", "b"]]
+    assert result.notes == (
+        f"{gone} is not there, so it is not known which of these images still are: look before "
+        "you remove any",
+    )
+
+
 def test_a_thumbnail_of_the_system_is_not_kept(tmp_path: Path) -> None:
     pictures(tmp_path, **{"@eaDir__x.jpg": 3, "photos__x.jpg": 3})
     result = duplicates(tmp_path, "@eaDir/x.jpg", "photos/x.jpg")

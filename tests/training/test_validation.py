@@ -1,11 +1,12 @@
 """Which epoch's weights become the model."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bitcodes.training.validation import kept_epoch, ranking_score, rows_of, split
+from bitcodes.training.validation import doubt, kept_epoch, ranking_score, rows_of, split
 
 
 def history(*scores: tuple[float, float], size: int = 64) -> list[dict[str, Any]]:
@@ -80,3 +81,11 @@ def test_two_validation_images_with_others_of_their_class_are_measured() -> None
     alone[:, 0] = 1
     alone[held[0]] = [0, 0, 1]
     assert len(rows_of(alone, 0.05, 0)[1]) == 0
+
+
+def test_few_images_leave_a_doubt() -> None:
+    assert doubt(180, 20, Path("runs/one")) is None
+    assert doubt(55, 2, Path("runs/one")) == (
+        "57 images, 2 of them held out, are too few to tell how good this model is: compare it "
+        "with the built-in one before you use it: bitcodes evaluate runs/one built-in"
+    )
