@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-from bitcodes.errors import BitcodesError, FileInUseError
+from bitcodes.errors import BitcodesError, ConfigError, FileInUseError
 
 try:
     import fcntl
@@ -127,6 +127,25 @@ def check_folder_of(path: Path, made: str = "") -> None:
     raise BitcodesError(
         f"cannot write {path}: there is no folder {folder}; create it, or name another place"
     )
+
+
+def check_replaceable(file: Path, what: str, mark: bytes, within: int = -1) -> None:
+    """Raise ConfigError if `file` holds something without `mark` in its first `within` bytes.
+
+    `what` names the file's kind in the error, such as "page". With -1, all of it is read.
+    """
+    try:
+        with open_regular(file) as old:
+            content = old.read(within)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise ConfigError(f"the {what} {file} cannot be written: {error.strerror}") from error
+    if content and mark not in content:
+        raise ConfigError(
+            f"{file} is there already, and was not made by bitcodes: name another file, or remove "
+            "this one"
+        )
 
 
 def fsync_dir(path: Path) -> None:

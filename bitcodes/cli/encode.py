@@ -9,6 +9,7 @@ from bitcodes.choices import BuiltInBits, DType, Engine, ListLabels
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
+    JsonOption,
     WorkersOption,
     argument,
     flag,
@@ -94,6 +95,13 @@ def encode(
     force: bool = flag(
         "--force", "Replace a code set of another model or of other encoding options."
     ),
+    json: JsonOption = False,
+    changes: Path | None = option(
+        "Write a JSON line for each row that is new, changed or gone, with its path and code: for "
+        "systems that follow the code set.",
+        metavar="FILE",
+        callback=output,
+    ),
 ) -> None:
     """Encode images: write a code set with their codes, paths and labels.
 
@@ -115,6 +123,7 @@ def encode(
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
+    from bitcodes.tasks.changes import check_changes_file
     from bitcodes.tasks.encode_sources import encode_sources
 
     if not images:
@@ -131,6 +140,8 @@ def encode(
             note_set_above(images, out)
     elif out is None:
         out = find_codes(None)
+    if changes is not None:
+        check_changes_file(changes)
     if exact:
         engine, dtype, full_decode = "torch", "float32", True
     try:
@@ -158,11 +169,16 @@ def encode(
                 stdin=sys.stdin.buffer if "-" in (images or ()) else None,
                 progress=report,
                 log=note,
+                compare=json or changes is not None,
             )
     except KeyboardInterrupt:
         note("interrupted; the same command continues where it stopped")
         raise
-    show(result)
+    if changes is not None and result.changes is not None:
+        result.changes.write(changes)
+    show(result, json=json)
+    if json:
+        return
     if part is None:
         next_command("search", "PHOTO", *codes_option(out))
     else:

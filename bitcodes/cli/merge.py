@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from bitcodes.cli.options import OutputOption, argument, flag
+from bitcodes.cli.options import JsonOption, OutputOption, argument, flag
 
 
 def merge(
     sets: list[Path] = argument("CODES", "Code sets to join. Their rows keep this order."),
     out: OutputOption = Path("codes.npy"),
     force: bool = flag("--force", "Replace an existing code set."),
+    json: JsonOption = False,
 ) -> None:
     """Join code sets of one model into one.
 
@@ -18,19 +19,23 @@ def merge(
 
     All code sets must be of the same model, engine, dtype and decoding, and have the same optional
     files (labels, features, stat). Joining all parts that encode --part wrote gives the same code
-    set as one encode of all images.
+    set as one encode of all images. A part that is missing, or there twice, is an error.
     """
     from bitcodes.cli.code_sets import codes_option
-    from bitcodes.cli.console import note, progress
+    from bitcodes.cli.console import note, print_json, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.codes.merge import merge as merge_sets
     from bitcodes.tasks.origin import origin_maker, origins_merged
+    from bitcodes.tasks.results import set_dict
 
     code_sets = [CodeSet.open(path) for path in sets]
     origin = origin_maker(out, origins_merged(code_sets, sets))
     with progress("merging") as report:
         merged = merge_sets(code_sets, out, force=force, progress=report, note=note, origin=origin)
+    if json:
+        print_json(set_dict(merged, out))
+        return
     show(merged)
     next_command("search", "PHOTO", *codes_option(out))

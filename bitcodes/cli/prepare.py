@@ -10,7 +10,7 @@ from bitcodes.choices import Protocol
 from bitcodes.cli.console import progress
 from bitcodes.cli.leaks import CheckLeaksOption, show_leaks
 from bitcodes.cli.next_step import command, next_command
-from bitcodes.cli.options import argument, flag, number, option
+from bitcodes.cli.options import JsonOption, argument, flag, number, option
 from bitcodes.cli.show import show
 from bitcodes.cli.usage import Commands
 
@@ -68,6 +68,7 @@ def cifar10(
     ),
     seed: SeedOption = None,
     check_leaks: CheckLeaksOption = False,
+    json: JsonOption = False,
 ) -> None:
     """CIFAR-10: 60,000 pictures of 32 x 32 pixels in 10 classes.
 
@@ -78,7 +79,7 @@ def cifar10(
 
     with progress("images") as report:
         prepared = prepare_cifar10(out, source, protocol, seed, report, split)
-    _finish(prepared, check_leaks)
+    _finish(prepared, check_leaks, json)
 
 
 @app.command()
@@ -96,6 +97,7 @@ def folder(
     ),
     seed: SeedOption = None,
     check_leaks: CheckLeaksOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Your own images, sorted into class folders.
 
@@ -104,7 +106,7 @@ def folder(
     """
     from bitcodes.datasets.class_folders import prepare_folder
 
-    _finish(prepare_folder(source, out, queries, train, seed), check_leaks)
+    _finish(prepare_folder(source, out, queries, train, seed), check_leaks, json)
 
 
 @app.command()
@@ -122,6 +124,7 @@ def lists(
         "query in another list is an error.",
     ),
     check_leaks: CheckLeaksOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Lists of other hashing projects: ImageNet-100, NUS-WIDE, MS-COCO or your own.
 
@@ -134,26 +137,28 @@ def lists(
     """
     from bitcodes.datasets.list_folders import prepare_lists
 
-    _finish(prepare_lists(source, out, root, drop_queries), check_leaks)
+    _finish(prepare_lists(source, out, root, drop_queries), check_leaks, json)
 
 
 @app.command()
 def demo(
     out: Path = argument("OUT", "Data folder to write.", Path("data/demo")),
     seed: SeedOption = None,
+    json: JsonOption = False,
 ) -> None:
     """The built-in demo set: 3,000 small drawings in 10 classes, made in seconds."""
     from bitcodes.datasets.demo import prepare_demo
 
     with progress("pictures") as report:
         prepared = prepare_demo(out, seed, report)
-    _finish(prepared)
+    _finish(prepared, False, json)
 
 
-def _finish(prepared: "Prepared", check_leaks: bool = False) -> None:
+def _finish(prepared: "Prepared", check_leaks: bool, json: bool) -> None:
     from bitcodes.report import prepared_views  # noqa: F401 - for `show`
 
-    show(prepared)
+    show(prepared, json=json)
     if check_leaks:
         show_leaks(prepared.folder)
-    next_command("finetune", "--data", prepared.folder)
+    if not json:
+        next_command("finetune", "--data", prepared.folder)

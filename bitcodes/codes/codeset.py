@@ -1,10 +1,11 @@
 """The code set: codes, their paths, labels and features, as plain files that any tool can open."""
 
+import mmap
 import os
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -375,8 +376,27 @@ def _open_bare(layout: Layout, places: Mapping[str, Path]) -> CodeSet:
             f"{layout.codes}: expected codes, uint8 of the shape (N, bytes), "
             f"found {codes.dtype} {codes.shape}; pack bits with np.packbits(bits, axis=1)"
         )
+    if (header := _header_left(layout.codes, data)) is not None:
+        raise CodeSetError(
+            f"{layout.codes}: {header.name} and the files that belong to it have another name: "
+            f"rename them as well, or give this file its old name, {header.stem}.npy"
+        )
     header = make_header(bits=8 * codes.shape[1], count=len(codes))
     return CodeSet(layout.codes, header, codes, RowNumbers(len(codes)), is_bare=True)
+
+
+def _header_left(codes: Path, data: mmap.mmap | bytes) -> Path | None:
+    """The header in the same folder whose codes these are, if their file has been renamed."""
+    with suppress(OSError):
+        for file in sorted(codes.absolute().parent.glob("*.json")):
+            layout = Layout(file.with_suffix(".npy"))
+            if os.path.lexists(layout.codes) or not layout.is_described:
+                continue
+            with suppress(CodeSetError):
+                entry = parse_header(read_bytes(file, CodeSetError), file).files["codes"]
+                if (entry.size, entry.crc32) == (len(data), zlib.crc32(data)):
+                    return file
+    return None
 
 
 def _assemble(path: Path, header: CodeSetHeader, files: Mapping[str, _File]) -> CodeSet:

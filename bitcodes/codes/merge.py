@@ -17,6 +17,8 @@ from bitcodes.errors import CodeSetError
 from bitcodes.wording import counted
 
 _ROWS = 1 << 16
+_PART = " part "  # in the source of a part's header, between its digest and I/N
+_SOME = 10  # numbers in a message
 _COMPARED = 10**7
 """Up to so many rows in all, paths are compared; it takes 40 bytes and a few microseconds a row."""
 
@@ -35,9 +37,9 @@ def merge(
     All sets must be of one model, encoded in the same way, with the same columns and class names.
     All parts of one source (encode --part) in order give the same set as encoding it at once. Paths
     stay as they are if all sets have one root; else they become relative to the folder that holds
-    all roots. Raises CodeSetError if sets do not fit together, or if one of them is given twice;
-    `force` replaces a set. `note` is told if an image is in several sets: it has a row of each. (It
-    is not looked for in more than ten million rows.)
+    all roots. Raises CodeSetError if sets do not fit together, if one of them is given twice, or if
+    a part of a source is missing. `force` replaces a set. `note` is told if an image is in several
+    sets: it has a row of each. (It is not looked for in more than ten million rows.)
     For `origin`, see CodeSetWriter.commit.
     """
     if not sets:
@@ -46,6 +48,7 @@ def merge(
     for other in sets[1:]:
         _check_alike(first, other)
     _check_different(sets)
+    _check_parts(sets)
     root = _root(sets)
     if note is not None and _source(sets) is None and (shared := _shared(sets, root)):
         note(shared)
@@ -101,6 +104,31 @@ def _check_different(sets: Sequence[CodeSet]) -> None:
                 "name each set once"
             )
         names[file] = code_set.name
+
+
+def _check_parts(sets: Sequence[CodeSet]) -> None:
+    """Raise CodeSetError if sets are parts of one source, and one is missing or there twice."""
+    parts: dict[tuple[str, int], dict[int, str]] = {}
+    for code_set in sets:
+        digest, _, part = (code_set.header.source or "").partition(_PART)
+        number, _, count = part.partition("/")
+        if not (number.isdecimal() and count.isdecimal()):
+            continue
+        others = parts.setdefault((digest, int(count)), {})
+        if int(number) in others:
+            raise CodeSetError(
+                f"{others[int(number)]} and {code_set.name} are both part {part} of the same "
+                "images; name one of them"
+            )
+        others[int(number)] = code_set.name
+    for (_, count), names in parts.items():
+        if missing := sorted(set(range(1, count + 1)) - names.keys()):
+            some = ", ".join(map(str, missing[:_SOME])) + ", ..." * (len(missing) > _SOME)
+            raise CodeSetError(
+                f"expected all {count} parts of the images that {next(iter(names.values()))} is a "
+                f"part of; missing: {some}. Encode them (--part {missing[0]}/{count}), and name "
+                "them too"
+            )
 
 
 def _shared(sets: Sequence[CodeSet], root: str | None) -> str:
@@ -193,6 +221,6 @@ def _moved_skip(code_set: CodeSet, path: str, prefix: str) -> str:
 def _source(sets: Sequence[CodeSet]) -> str | None:
     """The digest of the whole source, if these are all of its parts in order."""
     sources = [code_set.header.source for code_set in sets]
-    digest = (sources[0] or "").partition(" part ")[0]
+    digest = (sources[0] or "").partition(_PART)[0]
     count = len(sets)
-    return digest if sources == [f"{digest} part {i + 1}/{count}" for i in range(count)] else None
+    return digest if sources == [f"{digest}{_PART}{i + 1}/{count}" for i in range(count)] else None

@@ -34,6 +34,18 @@ class Prepared:
     state: Literal["new", "updated", "unchanged"]
     notes: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form."""
+        about = self.description
+        return {
+            "folder": as_utf8(str(self.folder)),
+            "state": self.state,
+            "protocol": about.get("protocol"),
+            "counts": about["counts"],
+            "classes": len(about["class_names"]),
+            "notes": [*self.notes],
+        }
+
 
 def check_settings(
     out: Path,

@@ -23,11 +23,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullLoca
 from numpy.typing import ArrayLike
 
 from bitcodes.errors import BitcodesError
-from bitcodes.files import check_folder_of
+from bitcodes.files import check_folder_of, check_replaceable
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.report.tables import class_rows, run_letters, run_names
 from bitcodes.report.text import printable
-from bitcodes.report.writing import check_replaceable, write_whole
+from bitcodes.report.writing import write_whole
 
 FORMATS = ("pdf", "svg", "png")
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -77,7 +77,7 @@ def find_duplicates(
     Raises CodeSetError if the largest, or `verify`, is requested of a set that does not say where
     its images are, ConfigError for a number out of range.
     """
-    check_whole(0, radius=radius)
+    check_whole(0, radius=None if radius == "auto" else radius)
     check_whole(1, threads=threads, max_group=max_group)
     code_set = open_codes(code_set)
     if keep == "largest" and code_set.root is None:

@@ -1,5 +1,6 @@
 """Encoding as the command does it: into a set that remembers what it was made from."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,7 @@ from bitcodes.models.engines import load_encoder
 from bitcodes.runs import choose_model
 from bitcodes.sources.description import DATASET_FILE
 from bitcodes.sources.source import open_stream
+from bitcodes.tasks.changes import changes_between
 from bitcodes.tasks.choosing import in_words, own_model
 from bitcodes.tasks.encode import encode
 from bitcodes.tasks.growing import plan, plan_again
@@ -49,6 +51,7 @@ def encode_sources(
     stdin: IO[bytes] | None = None,
     progress: Progress | None = None,
     log: Note | None = None,
+    compare: bool = False,
 ) -> Encoded:
     """Encode the images that `images` name into the code set `out`.
 
@@ -65,8 +68,9 @@ def encode_sources(
     An engine or dtype of "auto" is that of the code set if there is one, else as in `load_encoder`.
     `ray` is the address of a Ray cluster; "local" starts one on this machine. The rest is as in
     `encode`. `all_files` takes hidden files and those of systems in folders too. `labels` says what
-    the numbers in list files are, where that is open.
+    the numbers in list files are, where that is open. `compare` finds out what has changed.
     """
+    started = time.monotonic()
     told: list[str] = []
 
     def tell(line: str) -> None:
@@ -75,6 +79,7 @@ def encode_sources(
             log(line)
 
     Layout(out).check_replaceable()
+    before = recorded_set(out) if compare else None
     if images:
         origin = Origin.of(images, root, part, all_files, labels)
         hint = _lists_in(images)
@@ -121,7 +126,8 @@ def encode_sources(
             origins=work.origins,  # of the whole: the next step may not come
         )
     write_origins(code_set, out, work.origins)  # if nothing but they has changed
-    return Encoded(code_set, out, frozenset(told))
+    changes = changes_between(before, code_set) if compare else None
+    return Encoded(code_set, out, frozenset(told), changes, time.monotonic() - started)
 
 
 def _lists_in(images: Sequence[str]) -> list[str]:

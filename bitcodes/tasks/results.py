@@ -9,6 +9,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.notebook import ShownAsHtml
 from bitcodes.sources.paths import place_from_here, quote_path
+from bitcodes.tasks.changes import Changes
 from bitcodes.wording import counted
 
 Fine = Literal["features", "outputs"]
@@ -24,9 +25,42 @@ class Encoded:
     told: frozenset[str] = frozenset()
     """The lines that the log got meanwhile."""
 
+    changes: Changes | None = None
+    """What has changed, if that was asked for."""
+    seconds: float = 0.0
+    """How long it took, with the loading of the model."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form. Paths are escaped as in codes.paths.txt."""
+        changes = self.changes
+        numbers = (
+            {}
+            if changes is None
+            else {
+                "kept": changes.kept,
+                "new": len(changes.new),
+                "changed": len(changes.changed),
+                "gone": len(changes.gone),
+            }
+        )
+        return set_dict(self.code_set, self.file) | numbers | {"seconds": round(self.seconds, 3)}
+
     def place(self, path: str) -> str:
         """Where an image of the set lies, from the working folder if it is below that."""
         return place_from_here(self.code_set.root_name, path)
+
+
+def set_dict(code_set: CodeSet, file: Path) -> dict[str, Any]:
+    """A JSON-ready form of a set that was written to `file`."""
+    skipped = [{"path": escape(path), "reason": reason} for path, reason in code_set.skipped]
+    return {
+        "codes": escape(str(file)),
+        "count": code_set.count,
+        "bits": code_set.bits,
+        "run": None if code_set.header.run is None else escape(code_set.header.run),
+        "fingerprint": code_set.fingerprint,
+        "skipped": skipped,
+    }
 
 
 def damage_in_words(archive: str, reason: str) -> str:

@@ -284,6 +284,16 @@ def test_arrays_that_do_not_fit(change: dict, message: str) -> None:
 # --- bare files ---
 
 
+def test_codes_that_were_renamed_alone(tmp_path: Path) -> None:
+    save_code_set(make(), tmp_path / "codes.npy")
+    (tmp_path / "codes.npy").rename(tmp_path / "photos.npy")
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(CodeSetError, match=r"photos\.npy: codes\.json and the files that belong"):
+        CodeSet.open(tmp_path / "photos.npy")
+    np.save(tmp_path / "theirs.npy", np.zeros((2, 3), np.uint8))
+    assert CodeSet.open(tmp_path / "theirs.npy").is_bare
+
+
 def test_bare_file(tmp_path: Path) -> None:
     codes = np.arange(12, dtype=np.uint8).reshape(4, 3)
     np.save(tmp_path / "theirs.npy", codes)

@@ -143,14 +143,33 @@ def test_images_that_are_in_several_sets_are_said(tmp_path: Path) -> None:
     assert told(*parts) == []  # one list may name an image twice
 
 
-@pytest.mark.parametrize("order", ["123", "12", "132", "122"])
-def test_the_source_is_known_of_all_parts_in_order(tmp_path: Path, order: str) -> None:
-    sets = [
-        make(tmp_path, f"{i}-{part}.npy", 0, 2, source=f"{'ab' * 32} part {part}/3")
+def parts(folder: Path, order: str, of: int = 3) -> list[CodeSet]:
+    return [
+        make(folder, f"{i}-{part}.npy", 0, 2, source=f"{'ab' * 32} part {part}/{of}")
         for i, part in enumerate(order)
     ]
+
+
+@pytest.mark.parametrize("order", ["123", "132"])
+def test_the_source_is_known_of_all_parts_in_order(tmp_path: Path, order: str) -> None:
     expected = "ab" * 32 if order == "123" else None
-    assert merge(sets, tmp_path / "merged.npy").header.source == expected
+    merged = merge(parts(tmp_path, order), tmp_path / "merged.npy")
+    assert merged.header.source == expected
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        ("12", r"expected all 3 parts .*0-1\.npy is a part of; missing: 3\. .*--part 3/3"),
+        ("122", r"1-2\.npy and .*2-2\.npy are both part 2/3 of the same images"),
+    ],
+)
+def test_parts_that_are_missing_or_there_twice(tmp_path: Path, order: str, reason: str) -> None:
+    other = make(tmp_path, "other.npy", 0, 2, source="cd" * 32)
+    sets = parts(tmp_path, order)
+    for some in (sets, [other, *sets]):
+        with pytest.raises(CodeSetError, match=reason):
+            merge(some, tmp_path / "merged.npy")
 
 
 @pytest.mark.parametrize(
