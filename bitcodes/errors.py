@@ -11,6 +11,8 @@ _END = 200  # of which the last say what to do
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its kind if it has none."""
+    if isinstance(error, KeyError):  # whose message is the key alone
+        return f"{error} is missing"
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 

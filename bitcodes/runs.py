@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitcodes.builtin import BUILT_IN, DEFAULT_BITS, LENGTHS, built_in_name
+from bitcodes.builtin import BUILT_IN, DEFAULT_BITS, LENGTHS, built_in_bits, built_in_name
 from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write, check_kind, open_regular
 from bitcodes.wording import as_utf8
@@ -87,6 +87,11 @@ def resolve_run(run: Path | None) -> Path:
     """The run folder that `--run` means; None is the newest one. Raises ConfigError."""
     folder = follow(RUNS / LATEST if run is None else run)
     if os.path.isdir(folder):  # noqa: PTH112 - never raises, whatever the name is
+        if built_in_bits(folder.name) is not None and not is_run(folder):
+            raise ConfigError(
+                f"{folder} is no run: it holds what `evaluate` encoded with the built-in model. To "
+                f"name that model, write {folder.name}"
+            )
         return folder.resolve() if run is None else folder
     if run is not None:
         is_near = run.name.startswith("built-in")
@@ -96,6 +101,11 @@ def resolve_run(run: Path | None) -> Path:
         f"there is no {RUNS / LATEST}: no run has been made from this folder; "
         "train one with `bitcodes finetune --data ...`, or name one with --run"
     )
+
+
+def is_run(folder: Path) -> bool:
+    """Whether finetune has written anything into a folder."""
+    return any((folder / name).exists() for name in (CONFIG_FILE, MODEL_FILE, EXPORT_FILE))
 
 
 def data_folder(run: Path, settings: "Settings") -> Path:

@@ -69,6 +69,14 @@ def test_a_named_run_must_be_there(folder: Path) -> None:
         resolve_run(Path("runs/b"))
 
 
+def test_a_folder_of_evaluations_is_no_run(folder: Path) -> None:
+    Path("runs/built-in-128/evaluation-cats").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"runs/built-in-128 is no run: .*, write built-in-128$"):
+        resolve_run(Path("runs/built-in-128"))
+    Path("runs/built-in-128/config.yaml").touch()  # somebody's run of this name
+    assert resolve_run(Path("runs/built-in-128")) == Path("runs/built-in-128")
+
+
 def test_settings_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml: missing; expected a run folder"):
         load_settings(tmp_path)

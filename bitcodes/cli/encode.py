@@ -93,7 +93,9 @@ def encode(
     batch_size: BatchSizeOption = 32,
     workers: WorkersOption = None,
     force: bool = flag(
-        "--force", "Replace a code set of another model or of other encoding options."
+        "--force",
+        "Replace a code set of another model or of other encoding options. Without IMAGES: take "
+        "out what was encoded from folders, lists and archives that are not there.",
     ),
     json: JsonOption = False,
     changes: Path | None = option(

@@ -103,7 +103,11 @@ RunOption = Annotated[
 ]
 JsonOption = Annotated[
     bool,
-    typer.Option("--json", help="Print one JSON document to standard output, and nothing else."),
+    typer.Option(
+        "--json",
+        help="Print one JSON document to standard output, and nothing else. In paths, backslashes "
+        "and line ends are escaped, as in codes.paths.txt.",
+    ),
 ]
 OpenOption = Annotated[
     bool,

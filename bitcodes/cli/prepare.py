@@ -77,6 +77,7 @@ def cifar10(
     """
     from bitcodes.datasets.cifar10 import prepare_cifar10
 
+    _check_one_document(check_leaks, json)
     with progress("images") as report:
         prepared = prepare_cifar10(out, source, protocol, seed, report, split)
     _finish(prepared, check_leaks, json)
@@ -106,6 +107,7 @@ def folder(
     """
     from bitcodes.datasets.class_folders import prepare_folder
 
+    _check_one_document(check_leaks, json)
     _finish(prepare_folder(source, out, queries, train, seed), check_leaks, json)
 
 
@@ -137,6 +139,7 @@ def lists(
     """
     from bitcodes.datasets.list_folders import prepare_lists
 
+    _check_one_document(check_leaks, json)
     _finish(prepare_lists(source, out, root, drop_queries), check_leaks, json)
 
 
@@ -152,6 +155,11 @@ def demo(
     with progress("pictures") as report:
         prepared = prepare_demo(out, seed, report)
     _finish(prepared, False, json)
+
+
+def _check_one_document(check_leaks: bool, json: bool) -> None:
+    if check_leaks and json:
+        raise typer.BadParameter("use it or --json, not both", param_hint="--check-leaks")
 
 
 def _finish(prepared: "Prepared", check_leaks: bool, json: bool) -> None:

@@ -36,9 +36,10 @@ def search(
     ),
     radius: int | None = option("Largest Hamming distance of a result.", **number(int, least=0)),
     order: SearchOrder | None = option(
-        "For codes of two parts: sum orders by the weighted sum of class distance and instance "
-        "distance; class orders by class distance, and by instance distance where that is equal. "
-        "--radius bounds the sum, or the class distance. Default: sum."
+        "How to order the results if the codes have two parts (finetune --instance-bits). sum: by "
+        "the sum of class distance and instance distance, with the weight that the model stores. "
+        "class: by class distance, then by instance distance. --radius is a bound on the sum, or "
+        "on the class distance. Default: sum."
     ),
     rerank: bool = flag(
         "--rerank",

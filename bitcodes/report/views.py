@@ -40,6 +40,8 @@ _SHOWN_GROUPS, _SHOWN_IMAGES = 50, 10
 """The most near-duplicates in tables; lines and JSON hold everything."""
 
 T = TypeVar("T")
+_Skips = list[tuple[str, str]]
+"""Paths and reasons."""
 
 MARKS: dict[bool | None, Text] = {
     None: Text(),
@@ -264,23 +266,18 @@ heading.register(Selection, Selection.describe)
 
 @tables.register
 def _(encoded: Encoded) -> Iterator[RenderableType]:
-    code_set = encoded.code_set
-    line = f"{encoded.file}: {_size(code_set)}"
-    if code_set.skipped:
-        name = encoded.file.with_suffix(".skipped.txt").name
-        line += f", {counted(len(code_set.skipped), 'image')} skipped ({name})"
-    yield Text(line)
+    damages, images = _damages_and_images(encoded)
+    parts = [f"{counted(len(images), 'image')} skipped"] if images else []
+    if damages:
+        parts.append(f"{counted(len(damages), 'archive')} damaged")
+    name = encoded.file.with_suffix(".skipped.txt").name
+    told = f", {', '.join(parts)} ({name})" if parts else ""
+    yield Text(f"{encoded.file}: {_size(encoded.code_set)}{told}")
 
 
 @remarks.register
 def _(encoded: Encoded) -> Iterator[str]:
-    from bitcodes.sources.archives import is_archive  # encoding has loaded it
-
-    skipped = encoded.code_set.skipped
-    # An archive is among them if it is damaged, and stands for any number of images.
-    are_damages = [is_archive(path.split("?")[0]) for path, _ in skipped]
-    damages = list(compress(skipped, are_damages))
-    images = list(compress(skipped, map(not_, are_damages)))
+    damages, images = _damages_and_images(encoded)
     for path, reason in damages[:_DAMAGES_SHOWN]:
         line = damage_in_words(encoded.place(path), reason)
         if line not in encoded.told:
@@ -290,6 +287,15 @@ def _(encoded: Encoded) -> Iterator[str]:
     more = len(images[_SKIPPED_SHOWN:]) + len(damages[_DAMAGES_SHOWN:])
     if more:
         yield f"skipped {more:,} more"
+
+
+def _damages_and_images(encoded: Encoded) -> tuple[_Skips, _Skips]:
+    """What was skipped: damaged archives, which stand for any number of images, and images."""
+    from bitcodes.sources.archives import is_archive  # encoding has loaded it
+
+    skipped = encoded.code_set.skipped
+    are_damages = [is_archive(path.split("?")[0]) for path, _ in skipped]
+    return list(compress(skipped, are_damages)), list(compress(skipped, map(not_, are_damages)))
 
 
 @tables.register

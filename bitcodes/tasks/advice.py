@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from bitcodes.runs import CONFIG_FILE, EXPORT_FILE, MODEL_FILE, follow
+from bitcodes.runs import follow, is_run
 from bitcodes.sources.paths import is_remote
 from bitcodes.wording import command
 
@@ -39,7 +39,7 @@ def command_for(name: str) -> Advice | None:
     path = follow(Path(name))
     suffix = path.suffix.lower()
     if path.is_dir():
-        if any((path / file).is_file() for file in (CONFIG_FILE, MODEL_FILE, EXPORT_FILE)):
+        if is_run(path):
             return Advice("a run", ("info", name), is_described=True)
         return Advice("a folder", ("encode", name))
     if suffix == ".npy":

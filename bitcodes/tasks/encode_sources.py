@@ -63,7 +63,7 @@ def encode_sources(
     A set keeps what it was made from, so that only images of what is named are dropped from it:
     what was added with `append` stays. Without `images`, the code set is updated from all that it
     was made from, with its own model; CodeSetError if that is not known. `force` drops all that is
-    not in `images`.
+    not in `images`; without them, all from what is not there.
 
     An engine or dtype of "auto" is that of the code set if there is one, else as in `load_encoder`.
     `ray` is the address of a Ray cluster; "local" starts one on this machine. The rest is as in
@@ -92,7 +92,7 @@ def encode_sources(
         work = plan(out, origin, source, append=append, force=force)
     else:
         existing = CodeSet.open(out)
-        work = plan_again(existing, out)
+        work = plan_again(existing, out, force=force)
         if run is None and bits is None:
             run = _model_again(existing, force)
         tell(f"{out} was made from {origins_in_words(work.origins)}")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitcodes.codes.codeset import CodeSet
@@ -65,36 +65,51 @@ def plan(out: Path, origin: Origin, source: Source, *, append: bool, force: bool
     return alone
 
 
-def plan_again(existing: CodeSet, out: Path) -> Work:
+def plan_again(existing: CodeSet, out: Path, *, force: bool) -> Work:
     """What to do if no images are named: all that the set was made from is encoded again.
 
-    Raises CodeSetError if that is not known, DataError if some of it is not there.
+    Raises CodeSetError if that is not known, DataError if some of it is not there; with `force`
+    that is left out, and its images are dropped.
     """
-    origins = origins_to_repeat(existing, out)
-    sources = [_open(origin, out) for origin in origins]
-    if len(origins) == 1:
-        return Work((Step(sources[0]),), origins)
-    owners = Owners(origins)
+    before = origins_to_repeat(existing, out)
+    kept = dict(enumerate(before))
+    if force:
+        there = {number: _of_what_is_there(origin) for number, origin in kept.items()}
+        kept = {number: origin for number, origin in there.items() if origin.images} or kept
+    sources = {number: _open(origin, out, len(before)) for number, origin in kept.items()}
+    if len(before) == 1:
+        return Work((Step(sources[0]),), tuple(kept.values()))
+    owners = Owners(before)
+    lost = set(range(len(before))) - kept.keys()
     steps = (
-        Step(source, append=True, drops=owners.only([number]))
-        for number, source in enumerate(sources)
+        Step(source, append=True, drops=owners.only({number, *lost}))
+        for number, source in sources.items()
     )
-    return Work(tuple(steps), origins)
+    return Work(tuple(steps), tuple(kept.values()))
 
 
-def _open(origin: Origin, out: Path) -> Source:
+def _of_what_is_there(origin: Origin) -> Origin:
+    """An origin without the folders, lists and archives that are not there."""
+    names = (name for name in origin.images if is_no_path(name) or os.path.lexists(name))
+    return replace(origin, images=tuple(names))
+
+
+def _open(origin: Origin, out: Path, count: int) -> Source:
+    """The images of one of the `count` origins of a set; DataError if some of it is not there."""
     try:
         return origin.open()
     except DataError:
-        names = (name for name in origin.images if not is_no_path(name))
-        gone = next((name for name in names if not os.path.lexists(name)), None)
+        there = _of_what_is_there(origin).images
+        gone = next((name for name in origin.images if name not in there), None)
         if gone is None:
             raise
-        again = command("encode", "IMAGES", "-o", out)
+        again = command("encode", "IMAGES", *(["--append"] if count > 1 else []), "-o", out)
+        without = command("encode", "--force", "-o", out)
+        only = "" if count == 1 and not there else f". To take out what is not there: {without}"
         raise DataError(
             f"{out} was made from {origins_in_words([origin])}, and "
             f"{quote_path(name_from_here(gone))} is not there: was it renamed or moved? Name the "
-            f"images where they are now: {again}; with --force, the set has only these"
+            f"images where they are now: {again}{only}"
         ) from None
 
 

@@ -128,7 +128,11 @@ def check_optimizer(optimizer: Optimizer, state: Mapping[str, Any], step: int) -
     `step` is how many steps it has made.
     """
     own = optimizer.state_dict()
-    for group, other in zip(own["param_groups"], state["param_groups"], strict=True):
+    others = state["param_groups"]
+    if not isinstance(others, list) or len(others) != len(own["param_groups"]):
+        groups = counted(len(own["param_groups"]), "group")
+        raise ValueError(f"optimizer: param_groups: expected a list of {groups}")
+    for group, other in zip(own["param_groups"], others, strict=True):
         for key in ("params", "peak", "weight_decay", "momentum", "betas", "eps"):
             if key in group and group[key] != other[key]:
                 raise ValueError(f"optimizer: {key}: expected {group[key]}, found {other[key]}")

@@ -255,6 +255,31 @@ def test_a_renamed_folder_is_recognised(place: Path, capsys: pytest.CaptureFixtu
     assert encode() == 0
 
 
+def test_a_renamed_folder_among_several(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("a") == encode("b", "--append") == 0
+    os.rename("b", "pictures")  # noqa: PTH104
+    assert encode() == 1
+    error = last_line(capsys)
+    assert "bitcodes encode IMAGES --append -o codes.npy" in error
+    assert error.endswith("To take out what is not there: bitcodes encode --force -o codes.npy")
+    assert encode("pictures", "--append") == encode("--force") == 0
+    assert places() == images("a", "pictures")
+    assert encode() == 0
+
+    os.rename("a", "away")  # noqa: PTH104
+    os.rename("pictures", "also away")  # noqa: PTH104
+    assert encode("--force") == 1  # nothing would be left
+    assert places() == images("a", "pictures")
+
+
+def test_a_folder_that_is_gone_of_two_named_at_once(place: Path) -> None:
+    assert encode("a", "b") == 0
+    shutil.rmtree("b")
+    assert encode() == 1
+    assert encode("--force") == 0
+    assert places() == images("a")
+
+
 def test_a_folder_that_does_not_have_all_of_the_images_is_another(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,8 +11,9 @@ import pytest
 import torch
 from small import make_settings
 
-from bitcodes.errors import BitcodesError, ModelError
+from bitcodes.errors import BitcodesError, ModelError, first_line
 from bitcodes.training import finetune
+from bitcodes.training.schema import check_optimizer
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,17 @@ def test_one_error_that_says_how_to_start_over(stopped: Path, data: Path, tmp_pa
     with pytest.raises(ModelError, match=r"run.checkpoint\.pt: .* start over with --fresh"):
         finetune(settings(data, 3), run, workers=0)
     assert {file: file.read_bytes() for file in run.iterdir()} == before
+
+
+def test_reasons_are_sentences() -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
+    groups = "optimizer: param_groups: expected a list of 1 group"
+    for wrong in ([], None):
+        with pytest.raises(ValueError, match=groups):
+            check_optimizer(optimizer, {"param_groups": wrong, "state": {}}, 0)
+    with pytest.raises(KeyError) as missing:
+        check_optimizer(optimizer, {}, 0)
+    assert first_line(missing.value) == "'param_groups' is missing"
 
 
 def test_a_turned_bit_is_noticed(stopped: Path, data: Path, tmp_path: Path) -> None:
