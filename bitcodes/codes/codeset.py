@@ -376,10 +376,10 @@ def _open_bare(layout: Layout, places: Mapping[str, Path]) -> CodeSet:
             f"{layout.codes}: expected codes, uint8 of the shape (N, bytes), "
             f"found {codes.dtype} {codes.shape}; pack bits with np.packbits(bits, axis=1)"
         )
-    if (header := _header_left(layout.codes, data)) is not None:
+    if (left := _header_left(layout.codes, data)) is not None:
         raise CodeSetError(
-            f"{layout.codes}: {header.name} and the files that belong to it have another name: "
-            f"rename them as well, or give this file its old name, {header.stem}.npy"
+            f"{layout.codes}: {left.name} and the files that belong to it have another name: "
+            f"rename them as well, or give this file its old name, {left.stem}.npy"
         )
     header = make_header(bits=8 * codes.shape[1], count=len(codes))
     return CodeSet(layout.codes, header, codes, RowNumbers(len(codes)), is_bare=True)

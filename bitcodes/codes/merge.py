@@ -121,12 +121,12 @@ def _check_parts(sets: Sequence[CodeSet]) -> None:
                 "images; name one of them"
             )
         others[int(number)] = code_set.name
-    for (_, count), names in parts.items():
-        if missing := sorted(set(range(1, count + 1)) - names.keys()):
+    for (_, total), names in parts.items():
+        if missing := sorted(set(range(1, total + 1)) - names.keys()):
             some = ", ".join(map(str, missing[:_SOME])) + ", ..." * (len(missing) > _SOME)
             raise CodeSetError(
-                f"expected all {count} parts of the images that {next(iter(names.values()))} is a "
-                f"part of; missing: {some}. Encode them (--part {missing[0]}/{count}), and name "
+                f"expected all {total} parts of the images that {next(iter(names.values()))} is a "
+                f"part of; missing: {some}. Encode them (--part {missing[0]}/{total}), and name "
                 "them too"
             )
 

@@ -48,7 +48,9 @@ class Changes:
     def _lines(self) -> Iterator[str]:
         kinds = (("gone", self.before, self.gone), ("new", self.after, self.new))
         for kind, code_set, rows in (*kinds, ("changed", self.after, self.changed)):
-            for row in rows.tolist() if code_set is not None else ():
+            if code_set is None:
+                continue
+            for row in rows.tolist():
                 fields = {"change": kind, "row": row, "path": escape(code_set.paths[row])}
                 if kind != "gone":
                     fields["code"] = code_set.codes[row].tobytes().hex()
