@@ -4,7 +4,6 @@ Results are stored in results/, a folder a test. Where a change of them is meant
 with `python -m pytest tests/safety_net --store`, and look at the difference before committing it.
 """
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
