@@ -39,7 +39,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import to_lanes
 from bitcodes.codes.parts import Parts
 from bitcodes.codes.writer import save_code_set
-from bitcodes.hamming.duplicates import near_duplicates
+from bitcodes.hamming.duplicates import chains, code_pairs
 from bitcodes.hamming.index import HammingIndex, group
 from bitcodes.hamming.measure import Measure
 from bitcodes.machine import core_count
@@ -599,7 +599,7 @@ def duplicates(report: Report, options: argparse.Namespace) -> None:
             start = time.perf_counter()
             index = group(np.asarray(codes), bits, options.threads)
             grouping = time.perf_counter() - start
-            groups = near_duplicates(index, radius)
+            groups = chains(index, code_pairs(index, radius))
             joining = time.perf_counter() - start - grouping
             most = max(map(len, groups), default=0)
             report.row(

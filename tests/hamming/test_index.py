@@ -214,8 +214,9 @@ def test_longest_codes():
     bits=st.sampled_from([1, 7, 48, 64, 65, 200]),
     flips=st.floats(0, 0.1),
     radius=st.integers(0, 5),
+    slack=st.sampled_from([0, 1]),
 )
-def test_pairs_from_equal_parts_equal_brute_force(seed, count, bits, flips, radius):
+def test_pairs_from_near_parts_equal_brute_force(seed, count, bits, flips, radius, slack):
     rng = np.random.default_rng(seed)
     centers = rng.random((9, bits)) < 0.5
     codes = pack_bits(centers[rng.integers(9, size=count)] ^ (rng.random((count, bits)) < flips))
@@ -223,7 +224,8 @@ def test_pairs_from_equal_parts_equal_brute_force(seed, count, bits, flips, radi
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairing, "COMPARISON_COST", 1e-3)  # never too much
         patch.setattr(pairing, "_COMPARISONS", 100)
-        found = pairing.sort_by_parts(lanes, bits, radius)
+        fits = -(-bits // (radius // 2 + 1)) <= 64
+        found = pairing.sort_by_parts(lanes, bits, radius, slack if fits else 0)
         if radius >= bits:
             assert found is None
             return
