@@ -129,12 +129,15 @@ class LiveSet:
 
     def model(self, opened: OpenSet) -> "Encoder":
         """The model that made a version of the set; loaded at its first use."""
+        from bitcodes.models.onnx import OnnxModel
         from bitcodes.tasks.queries import find_model
 
         with self._loading:
             fingerprint = opened.database.fingerprint
             if self._model is None or self._model.fingerprint() != fingerprint:
-                self._model = find_model(opened.database, self._run, "auto", False, self._note)
+                model = find_model(opened.database, self._run, "auto", False, self._note)
+                # Batches are computed side by side: each by one thread is the most images a second.
+                self._model = model.with_threads(1) if isinstance(model, OnnxModel) else model
             return self._model
 
     def close(self) -> None:
