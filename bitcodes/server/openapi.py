@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bitcodes.server.parameters import Search
 from bitcodes.server.problems import MEDIA_TYPE
 
 _PROBLEM = {
@@ -168,7 +169,7 @@ POST_SEARCH: dict[str, Any] = {
                     }
                 },
                 "application/json": {
-                    "schema": {"$ref": "#/components/schemas/Search"},
+                    "schema": Search.model_json_schema(),
                     "example": {"row": [0, 5], "k": 3, "under": "holidays/"},
                 },
             },

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +213,23 @@ def test_the_quick_way_gives_the_answers_of_the_long_one(
                     assert "server-timing" in long.headers
                     assert "server-timing" not in quick.headers
                     assert quick.json() == long.json()
+
+
+def test_the_description_is_whole_and_its_examples_are_answers(client: TestClient) -> None:
+    text = client.get("/v1/openapi.json").text
+    description = json.loads(text)
+    for reference in set(re.findall(r'"\$ref":"#/([^"]+)"', text)):
+        part = description
+        for name in reference.split("/"):
+            part = part[name]
+    for address, name in (
+        ("search?row=1&rerank=false", "/v1/search"),
+        ("images/1", "/v1/images/{row}"),
+        ("images", "/v1/images"),
+        ("duplicates?radius=7", "/v1/duplicates"),
+        ("clusters", "/v1/clusters"),
+        ("info", "/v1/info"),
+    ):
+        content = description["paths"][name]["get"]["responses"]["200"]["content"]
+        example = content["application/json"]["example"]
+        assert set(client.get(f"/v1/{address}").json()) == set(example), name
