@@ -232,4 +232,4 @@ def test_the_description_is_whole_and_its_examples_are_answers(client: TestClien
     ):
         content = description["paths"][name]["get"]["responses"]["200"]["content"]
         example = content["application/json"]["example"]
-        assert set(client.get(f"/v1/{address}").json()) == set(example), name
+        assert set(example) <= set(client.get(f"/v1/{address}").json()), name
