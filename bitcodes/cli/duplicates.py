@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from bitcodes.choices import Keep, Linkage, LinkKind
+from bitcodes.choices import Linkage, LinkKind
 from bitcodes.cli.options import (
     DatabaseArgument,
     HtmlOption,
@@ -24,6 +24,19 @@ _ACTING = "Acting on duplicates"
 _RADIUS = number_or_auto(least=0)
 
 
+def _checked(keep: str | None) -> str | None:
+    """The rules of --keep; anything else is wrong usage."""
+    if keep is not None:
+        from bitcodes.errors import ConfigError
+        from bitcodes.tasks.keeping import keep_rules
+
+        try:
+            keep_rules(keep)
+        except ConfigError as error:
+            raise typer.BadParameter(str(error)) from None
+    return keep
+
+
 def duplicates(
     codes: DatabaseArgument = None,
     radius: Any = option(
@@ -32,10 +45,13 @@ def duplicates(
         "the bits (16 of 128), which finds copies that were resized, recompressed or mirrored.",
         **_RADIUS,
     ),
-    keep: Keep | None = option(
-        "Which image of a group to keep. largest: the one with the most pixels; of these the one "
-        "with the most bytes, and of these the first by path. first: the first by path. Default: "
-        "largest, or first if the code set does not say where its images are."
+    keep: str | None = option(
+        "Which image of a group to keep, by one rule or several in order, with commas. largest: "
+        "most pixels, of these most bytes. oldest: the file changed first. shortest-path. "
+        "folder:DIR: in this folder. first: by path, which decides last. Default: largest, or "
+        "first if the code set does not say where its images are.",
+        metavar="first|largest|oldest|shortest-path|folder:DIR,...",
+        callback=_checked,
     ),
     against: list[str] | None = option(
         "Find the images of CODES that are in this collection, too, the best match first: a code "

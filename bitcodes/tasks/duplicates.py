@@ -10,7 +10,7 @@ import numpy as np
 
 from bitcodes.arguments import check_whole
 from bitcodes.callbacks import Progress
-from bitcodes.choices import Keep, Linkage
+from bitcodes.choices import Linkage
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.duplicates import bounded, chains, code_pairs
@@ -20,7 +20,7 @@ from bitcodes.hamming.plain import Pairs
 from bitcodes.hamming.stored import open_groups
 from bitcodes.tasks.decisions import Decisions, decisions_file
 from bitcodes.tasks.groups import MEASURED, Duplicates, Group, Image
-from bitcodes.tasks.keeping import Chooser, some
+from bitcodes.tasks.keeping import Chooser, keep_rules, some
 from bitcodes.tasks.opening import open_codes
 from bitcodes.wording import counted
 
@@ -39,7 +39,7 @@ def default_radius(bits: int, verify: bool) -> int:
 def find_duplicates(
     code_set: CodeSet | Path | str = "codes.npy",
     radius: int | Literal["auto"] | None = None,
-    keep: Keep | None = None,
+    keep: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     linkage: Linkage = "star",
@@ -68,22 +68,22 @@ def find_duplicates(
     `turned` encodes each image again, turned by quarters and in gray, so that the codes propose
     such copies, too.
 
-    `keep` says which image of a group comes first: "largest" is the one with the most pixels, of
-    these the one with the most bytes, of these the first by path; "first" is the first by path. In
-    a group with an image whose size is unknown, nothing is compared: the first by path is kept, and
+    `keep` says which image of a group comes first, by one rule or several, as "folder:best,oldest":
+    see `keep_rules`. "largest" does not count in a group with an image whose size is unknown, and
     `notes` says so. None is "largest", or "first" where the set does not say where its images are.
 
     Groups are of files: a file that two rows name counts once, and one that is gone not at all.
-    Raises CodeSetError if the largest, or `verify`, is requested of a set that does not say where
-    its images are, ConfigError for a number out of range.
+    Raises CodeSetError if the largest or the oldest, or `verify`, is requested of a set that does
+    not say where its images are, ConfigError for no such rule and for a number out of range.
     """
     check_whole(0, radius=None if radius == "auto" else radius)
     check_whole(1, threads=threads, max_group=max_group)
     code_set = open_codes(code_set)
-    if keep == "largest" and code_set.root is None:
+    rules = keep_rules(keep or "first")
+    if code_set.root is None and {"largest", "oldest"} & {*rules}:
         raise CodeSetError(
-            f"{code_set.name} does not say where its images are, so their sizes are unknown; use "
-            "--keep first"
+            f"{code_set.name} does not say where its images are, so their sizes and dates are "
+            "unknown; use --keep first"
         )
     if verify and code_set.root is None:
         raise CodeSetError(
@@ -170,7 +170,7 @@ def _by_codes(
     code_set: CodeSet,
     index: GroupedIndex,
     radius: int,
-    keep: Keep,
+    keep: str,
     linkage: Linkage,
     progress: Progress | None,
 ) -> tuple[list[Group], list[str]]:
@@ -190,7 +190,7 @@ def _verified(
     code_set: CodeSet,
     index: GroupedIndex,
     radius: int,
-    keep: Keep,
+    keep: str,
     turned: bool,
     progress: Progress | None,
 ) -> tuple[list[Group], list[str]]:

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bitcodes.choices import CopyKind, Keep, Linkage
 from bitcodes.codes.paths import escape
 from bitcodes.wording import counted
 
 _RULES: dict[Keep, str] = {
-    "largest": "most pixels, then most bytes, then first by path",
+    "largest": "most pixels, then most bytes",
+    "oldest": "oldest file",
+    "shortest-path": "shortest path",
     "first": "first by path",
 }
 _OF: dict[Linkage, str] = {
@@ -60,7 +62,8 @@ class Duplicates:
     distinct: int
     """Distinct codes in it."""
     radius: int
-    keep: Keep
+    keep: str
+    """The rules, in order, with commas between them; see tasks/keeping.py."""
     groups: tuple[Group, ...]
     notes: tuple[str, ...] = ()
     """Files that were left out, or whose sizes are unknown."""
@@ -83,7 +86,9 @@ class Duplicates:
         within = "of equal codes" if self.radius == 0 else f"within distance {self.radius}"
         if self.radius:
             within += _OF[self.linkage]
-        keep = f"; keep: {_RULES[self.keep]}" if self.groups else ""
+        rules = dict.fromkeys([*self.keep.split(","), "first"])
+        words = (_RULES.get(cast(Keep, rule), f"in {rule[7:]}") for rule in rules)
+        keep = f"; keep: {', then '.join(words)}" if self.groups else ""
         return (
             f"{counted(len(self.groups), 'group')} {within}: "
             f"{self._found()} among {counted(self.count, 'image')} "

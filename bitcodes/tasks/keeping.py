@@ -1,18 +1,39 @@
 """Which image of a group of near-duplicates to keep."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from bitcodes.choices import Keep
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.errors import ImageError
+from bitcodes.errors import ConfigError, ImageError
 from bitcodes.sources.paths import quote_path
 from bitcodes.sources.system_names import is_system_path
 from bitcodes.wording import counted
 
 if TYPE_CHECKING:
     from bitcodes.sources.item import Place
+
+
+_FOLDER = "folder:"
+
+
+def keep_rules(text: str) -> tuple[str, ...]:
+    """The rules in a text, in order, with commas between them. Raises ConfigError for another.
+
+    `largest`: most pixels, of these most bytes. `oldest`: the file that was changed first.
+    `shortest-path`: fewest characters. `folder:DIR`: in this folder, or below. `first`: by path,
+    which always decides last. A later rule counts among images that are equal by the earlier ones.
+    """
+    rules = tuple(text.split(","))
+    for rule in rules:
+        if rule not in get_args(Keep) and (not rule.startswith(_FOLDER) or rule == _FOLDER):
+            raise ConfigError(
+                f"expected {', '.join(get_args(Keep))} or {_FOLDER}DIR, or several with commas; "
+                f"found {rule!r}"
+            )
+    return rules
 
 
 class _Measure(NamedTuple):
@@ -22,6 +43,8 @@ class _Measure(NamedTuple):
     """Equal for two paths that lead to one file."""
     is_link: bool
     bytes: int
+    time: int
+    """When it was last changed, in ns."""
     pixels: int | None
     """None if it cannot be read, or was not asked for."""
 
@@ -43,7 +66,7 @@ def _measures(files: Iterable[Path], with_pixels: bool) -> Iterator[tuple[Path, 
                 continue
             identity, is_link = (status.st_dev, status.st_ino), file.is_symlink()
         pixels = _pixels(place) if with_pixels else None
-        yield file, _Measure(identity, is_link, place.stat()[0], pixels)
+        yield file, _Measure(identity, is_link, *place.stat(), pixels)
 
 
 def _pixels(place: "Place") -> int | None:
@@ -65,15 +88,15 @@ class Chooser:
     images may be on another computer, so rows count as files.
     """
 
-    def __init__(self, code_set: CodeSet, keep: Keep, rows: Sequence[Sequence[int]]) -> None:
+    def __init__(self, code_set: CodeSet, keep: str, rows: Sequence[Sequence[int]]) -> None:
         self._set = code_set
-        self._keep = keep
+        self._rules = keep_rules(keep)
         root = code_set.root
         self._measured: dict[Path, _Measure] | None = None
         self._lost: Path | None = None  # the root, if nothing in it is there
         if rows and root is not None:
             files = (code_set.absolute_path(row) for some in rows for row in some)
-            measured = dict(_measures(files, keep == "largest"))
+            measured = dict(_measures(files, "largest" in self._rules))
             if measured or root.exists():
                 self._measured = measured
             else:
@@ -129,16 +152,34 @@ class Chooser:
         return {row: there[row] for row in rows.values()}
 
     def _ordered(self, paths: dict[int, str], measures: dict[int, _Measure]) -> list[int]:
-        sizes: dict[int, tuple[int, ...]] = dict.fromkeys(paths, ())
-        if self._keep == "largest":
+        rules = self._rules
+        if "largest" in rules:
             unknown = [row for row in paths if row not in measures or measures[row].pixels is None]
             if unknown:
                 self._unmeasured.append(paths[unknown[0]])
-            else:
-                sizes = {row: (-(one.pixels or 0), -one.bytes) for row, one in measures.items()}
-        return sorted(
-            paths, key=lambda row: (is_system_path(paths[row]), sizes[row], paths[row], row)
-        )
+                rules = tuple(rule for rule in rules if rule != "largest")
+
+        def rank(row: int) -> tuple[object, ...]:
+            places = (self._place(rule, row, paths[row], measures.get(row)) for rule in rules)
+            return is_system_path(paths[row]), *places, paths[row], row
+
+        return sorted(paths, key=rank)
+
+    def _place(
+        self, rule: str, row: int, path: str, measure: _Measure | None
+    ) -> tuple[object, ...]:
+        """What a rule orders an image by."""
+        if rule == "first":
+            return (path,)
+        if rule == "shortest-path":
+            return (len(path),)
+        if rule.startswith(_FOLDER):
+            folder = Path(os.path.abspath(rule.removeprefix(_FOLDER)))  # noqa: PTH100 - keeps links
+            file = self._set.file(row)
+            return (file is None or not file.is_relative_to(folder),)
+        if measure is None:
+            return ()
+        return (measure.time,) if rule == "oldest" else (-(measure.pixels or 0), -measure.bytes)
 
 
 def some(names: Sequence[str]) -> str:

@@ -116,7 +116,11 @@ def test_wrong_usage(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
             ("--radius", "two"),
             "--radius: expected a whole number of at least 0, or auto; found 'two'",
         ),
-        (("--keep", "best"), "--keep: expected first or largest; found 'best'"),
+        (
+            ("--keep", "best"),
+            "--keep: expected first, largest, oldest, shortest-path or folder:DIR, "
+            "or several with commas; found 'best'",
+        ),
         (("--radius",), "--radius: expected a value after it"),
         (("a.npy", "b.npy"), "expected no more arguments; found b.npy"),
         (("--radus", 1), "no such option: --radus; did you mean --radius?"),

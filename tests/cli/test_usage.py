@@ -154,7 +154,11 @@ def test_options_and_arguments_that_are_not_there(capsys: pytest.CaptureFixture[
         (("encode", "x", "--strict=3"), "--strict: expected no value"),
         (("info", "a", "b", "c"), "expected no more arguments; found b c"),
         (("export",), "MODEL.ONNX is missing; expected file to write"),
-        (("duplicates", "--keep", "best"), "--keep: expected first or largest; found 'best'"),
+        (
+            ("duplicates", "--keep", "best"),
+            "--keep: expected first, largest, oldest, shortest-path or folder:DIR, "
+            "or several with commas; found 'best'",
+        ),
         (("encode", "--append"), "--append: it needs IMAGES"),
         (("search", "x", "--rerank", "--asymmetric"), "--asymmetric: use it or --rerank, not both"),
     ):

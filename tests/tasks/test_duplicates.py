@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.errors import CodeSetError
+from bitcodes.errors import CodeSetError, ConfigError
 from bitcodes.tasks.duplicates import find_duplicates
 from bitcodes.tasks.groups import Duplicates
 
@@ -167,3 +167,31 @@ def test_groups_that_are_too_large_are_left_out() -> None:
     result = find_duplicates(code_set, 1, max_group=2)
     assert groups(result) == [["d", "e"]]
     assert result.notes == ("1 group of more than 2 images left out ('a' and 2 more)",)
+
+
+def test_rules_count_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path, a=3, long__name=9, x__b=9)
+    for place, name in enumerate(("x/b", "long/name", "a")):
+        os.utime(tmp_path / name, (10**9 + place, 10**9 + place))
+    for keep, expected in {
+        "first": "a",
+        "largest": "long/name",
+        "largest,shortest-path": "x/b",
+        "largest,oldest": "x/b",
+        "shortest-path": "a",
+        "oldest": "x/b",
+        "folder:long": "long/name",
+        "folder:none,folder:x,largest": "x/b",
+    }.items():
+        result = duplicates(tmp_path, "a", "long/name", "x/b", keep=keep)
+        assert result.groups[0][0].path == expected, keep
+    assert result.describe().endswith(
+        "; keep: in none, then in x, then most pixels, then most bytes, then first by path"
+    )
+
+
+@pytest.mark.parametrize("keep", ["", "best", "largest,", "folder:", "largest, oldest"])
+def test_other_rules_are_refused(keep: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected first, largest, .*; found "):
+        duplicates(None, "a", "b", keep=keep or ",")
