@@ -22,7 +22,7 @@ from bitcodes.hamming.index import HammingIndex
 
 QUERIES = 20
 SCANS = 5
-CLIENTS, SECONDS = 8, 10.0
+CLIENTS, SECONDS = 8, 5.0
 
 
 def main() -> None:

@@ -31,8 +31,8 @@ class Store(Searchable):
 
     Rows are numbered as in the code set that `replace` was given. `delete` leaves a gap, and
     `append` goes on behind the last row. Each path has one row. Features are not kept. A change is
-    seen whole or not at all; `reading` lets several calls see the same version. All methods raise
-    CodeSetError for what the database refuses.
+    seen whole or not at all; `reading` lets several calls see the same version. One thread uses a
+    store at a time. All methods raise CodeSetError for what the database refuses.
     """
 
     name: str
