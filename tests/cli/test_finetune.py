@@ -25,12 +25,14 @@ from typer.testing import CliRunner
 from bitcodes import files
 from bitcodes.cli import console
 from bitcodes.cli.app import app
+from bitcodes.cli.finetune import _summary
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import load_settings, resolve_run
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import read_list
 from bitcodes.training import trainer
+from bitcodes.training.finetuning import Finetuned
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +55,12 @@ def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) 
     expected = "41 images to train on, 7 to validate, 2 epochs, 32 pixels, 16 bits, on cpu"
     assert lines[0].startswith(expected)
     assert re.fullmatch(
-        r"epoch 1/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}, \d+ s left", lines[-4]
+        r"epoch 1/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}, \d+ s left", lines[-5]
     )
     assert re.fullmatch(
-        r"epoch 2/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}", lines[-3]
+        r"epoch 2/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}", lines[-4]
     )
+    assert lines[-3].startswith("48 images, 7 of them held out, are too few to tell how good")
     assert re.fullmatch(
         r"finished runs/colours-small-csq-16 in \d+ s of training; validation mAP [01]\.\d{4} "
         r"after the last epoch"
@@ -77,12 +80,11 @@ def test_a_finished_run_says_so(data: Path, capsys: pytest.CaptureFixture[str]) 
     )
 
 
-def test_minutes_after_minutes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--data", data, *QUICK, "--minutes", 0.05) == 0
-    assert run("--data", data, *QUICK, "--minutes", 3) == 0
-    assert capsys.readouterr().err.splitlines()[-2] == (
-        "runs/colours-small-csq-48 is finished, and --minutes plans a training from its beginning: "
-        "to train anew for 3 minutes, add --fresh"
+def test_minutes_after_minutes(data: Path) -> None:
+    done = Finetuned(Path("runs/one"), Settings(data=data), [], already=True)
+    assert _summary(done, 3) == (
+        "runs/one is finished, and --minutes plans a training from its beginning: to train anew "
+        "for 3 minutes, add --fresh"
     )
 
 
