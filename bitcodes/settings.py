@@ -152,10 +152,11 @@ class Settings(BaseModel, Generic[OrAuto]):
         "128 for itq, itq-nn and lsh",
     )
     instance_bits: Annotated[int, Field(ge=0, le=1023)] = Panel.MODEL.setting(
-        0,
-        "Add this many bits, for example 64, that tell images of one class apart: codes have two "
-        "parts then, and a search puts the most similar images of a class first. They are fitted "
-        "to the training images at the end. 0 leaves them out.",
+        64,
+        "Add this many bits that tell images of one class apart: codes have two parts then, and a "
+        "search puts the most similar images of a class first. They are fitted to the training "
+        "images at the end. 0 leaves them out, for shorter codes.",
+        "0 for itq, itq-nn and lsh",
     )
     image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = Panel.GENERAL.auto(
         "Side in pixels of the images that the network sees. Several sizes, for example 64,128, "
@@ -332,7 +333,7 @@ class Settings(BaseModel, Generic[OrAuto]):
             raise ValueError(
                 f"'loss_args': expected none with the loss {self.loss}; found {self.loss_args}"
             )
-        extra = self.instance_bits
+        extra = self.instance_bits if "instance_bits" in self.model_fields_set else 0
         if extra and self.label_free:
             raise ValueError(
                 f"'instance_bits': expected 0 with the loss {self.loss}; found {extra}"

@@ -13,6 +13,7 @@ from bitcodes.settings import Settings
 from bitcodes.wording import quoted
 
 LABEL_FREE_BITS = 128
+_LONGEST_CODE = 1024
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")  # 2010, 2010-05, 20100523
 _MOST_NAMES = 8  # of classes, in a message
 
@@ -50,7 +51,8 @@ def fit_to_data(settings: Settings) -> tuple[Settings, str | None]:
     """The settings for what lies in their data folder, and a note on what was chosen.
 
     Images without classes are fitted without labels, unless the settings name a loss. A label-free
-    loss has 128 bits by default. Raises DataError if the loss needs labels and there are none.
+    loss has 128 bits by default, and no instance bits; long codes have fewer of them than usual.
+    Raises DataError if the loss needs labels and there are none.
     """
     chosen = settings.model_fields_set
     note = None
@@ -64,6 +66,10 @@ def fit_to_data(settings: Settings) -> tuple[Settings, str | None]:
             note = _why_label_free(settings.data, kind)
     if settings.label_free and "bits" not in chosen:
         settings = settings.model_copy(update={"bits": LABEL_FREE_BITS})
+    if "instance_bits" not in chosen:
+        room = 0 if settings.loss.label_free else _LONGEST_CODE - settings.bits
+        fitting = min(settings.instance_bits, room)
+        settings = settings.model_copy(update={"instance_bits": fitting})
     return settings, note
 
 

@@ -14,6 +14,7 @@ RECIPE: dict[str, Any] = {
     "backbone": "bvlc_alexnet",
     "loss": "ce",
     "bits": 48,
+    "instance_bits": 0,
     "retrain": "fc6,fc7",
     "dropout": 0.5,
     "epochs": 1250,
