@@ -111,6 +111,7 @@ def make_settings(data: Path, **values: Any) -> Settings:
     rates = {"learning_rate": 0.05, "head_learning_rate": loss.head_learning_rate}
     plain: dict[str, Any] = {"zoom": 0.0, "rand_augment": 0.0, "freeze_stages": 0, "dither": 0.0}
     plain["histograms"] = True  # where TensorBoard is looked at
+    plain["instance_bits"] = 0
     machine = {"device": "cpu", "amp": "off"}  # no trial of speed decides anything
     given = {**machine, **rates, **quick, **plain, **values}
     return Settings.build({"data": data, "val": 0.15, **given})

@@ -67,7 +67,7 @@ def fit_to_data(settings: Settings) -> tuple[Settings, str | None]:
     if settings.label_free and "bits" not in chosen:
         settings = settings.model_copy(update={"bits": LABEL_FREE_BITS})
     if "instance_bits" not in chosen:
-        room = 0 if settings.loss.label_free else _LONGEST_CODE - settings.bits
+        room = 0 if settings.label_free else _LONGEST_CODE - settings.bits
         fitting = min(settings.instance_bits, room)
         settings = settings.model_copy(update={"instance_bits": fitting})
     return settings, note

@@ -41,7 +41,7 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 QUICK = ["--backbone", "small", "--image-size", "32", "--batch-size", "8", "--device", "cpu"]
-QUICK += ["--amp", "off", "--workers", "0"]
+QUICK += ["--amp", "off", "--workers", "0", "--instance-bits", "0"]
 
 
 run = partial(commands.run, "finetune")

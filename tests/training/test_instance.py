@@ -10,12 +10,14 @@ from small import make_settings
 
 from bitcodes import training
 from bitcodes.codes.pack import pack_bits
+from bitcodes.datasets.any_folder import fit_to_data
 from bitcodes.errors import ConfigError
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import load_model
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.onnx import OnnxModel
 from bitcodes.runs import load_settings
+from bitcodes.settings import Settings
 from bitcodes.tasks.encode import encode
 from bitcodes.tasks.evaluate import evaluate
 from bitcodes.tasks.search import search
@@ -174,6 +176,21 @@ def test_with_a_hidden_layer_instance_bits_are_linear_in_what_it_gets() -> None:
         outputs = both.head(pooled)
         torch.testing.assert_close(outputs[:, :6], model.head(pooled))
         torch.testing.assert_close(outputs[:, 6:], instances(pooled))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, (48, 64)),
+        ({"bits": 1000}, (1000, 24)),
+        ({"bits": 1024}, (1024, 0)),
+        ({"loss": "itq"}, (128, 0)),
+        ({"instance_bits": 8}, (48, 8)),
+    ],
+)
+def test_bits_by_default(data: Path, values: dict[str, Any], expected: tuple[int, int]) -> None:
+    settings, _ = fit_to_data(Settings.build({"data": data, **values}))
+    assert (settings.bits, settings.instance_bits) == expected
 
 
 def test_with_a_frozen_backbone(
