@@ -55,7 +55,7 @@ def test_finetune_frozen(place: Path, bitcodes: Run, stored: Stored) -> None:
     arguments += ("--bits", 16, "--epochs", 3, "--hidden", 0, "--val", 0)
     document = bitcodes(*arguments, "--json").json
     stored.document("history", document, tolerance=1e-3)
-    check_run(bitcodes, stored, Path("runs/data-tiny-csq-16-frozen"), Path("data"))
+    check_run(bitcodes, stored, Path("runs/data-tiny-csq-16+64-frozen"), Path("data"))
     again = bitcodes(*arguments, "--json").json
     assert again == {**document, "already_finished": True}
 
