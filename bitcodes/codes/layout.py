@@ -40,6 +40,7 @@ ORIGIN = "origin"
 _SUFFIXES = {**SUFFIXES, ORIGIN: ".origin.json"}  # of all files that a commit may list
 _MAX_NAME = 255  # bytes of a name in a folder, on all file systems in use
 COMMIT_FORMAT = "bitcodes-commit/1"
+_FORMAT = b'"bitcodes/'  # what every header holds near its beginning
 _START_OF_CODES = rb"\x93NUMPY[^\n]*'descr': '[|<>=]u1'[^\n]*'shape': \(\d+, *\d+\)"
 
 
@@ -81,12 +82,13 @@ class Layout:
 
         Damaged sets, and codes alone (uint8 of two dimensions), may be replaced; others never.
         """
-        if self.is_described:
-            return
         header, codes = self.final("header"), self.final("codes")
+        description = _start_of(header)
+        if _FORMAT in description:
+            return
         start = _start_of(codes)
         is_foreign = start and not re.match(_START_OF_CODES, start)
-        if is_foreign or _start_of(header):
+        if is_foreign or description:
             raise CodeSetError(
                 f"{codes if is_foreign else header} is there already and is no part of a code set, "
                 "so it is not replaced; write to another name, or move it away"
@@ -95,7 +97,7 @@ class Layout:
     @property
     def is_described(self) -> bool:
         """Whether the header is there, maybe damaged."""
-        return b'"bitcodes/' in _start_of(self.final("header"))
+        return _FORMAT in _start_of(self.final("header"))
 
     def _check_name(self) -> None:
         try:

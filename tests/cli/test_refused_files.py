@@ -32,5 +32,5 @@ def test_a_folder_where_a_file_is_to_be_written(
     (tmp_path / "found.html").mkdir()
     assert run("search", "codes.npy", "--html", "found.html") == 1
     said = capsys.readouterr().err.strip().splitlines()
-    assert said[-1] == "error: the page found.html cannot be written: Is a directory"
+    assert said[-1] == "error: the page found.html cannot be written: it is a folder, not a file"
     assert list(Path("found.html").iterdir()) == []

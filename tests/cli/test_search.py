@@ -191,8 +191,8 @@ def test_any_name_that_a_file_can_have(
     encode(load_model(), "odd", "odd.npy")
     assert run("odd", "--codes", "odd.npy", "-k", 1) == 0
     lines = capsysbinary.readouterr().out.splitlines()
-    assert lines[1].startswith(b"a\\tb\\n\\x1b[31m.png\t1\t0\t1.0000\todd/a\\tb\\n")
-    assert lines[2].startswith(b"\\xff\\xfe.png\t1\t0")
+    assert lines[1].startswith(b"odd/a\\tb\\n\\x1b[31m.png\t1\t0\t1.0000\todd/a\\tb\\n")
+    assert lines[2].startswith(b"odd/\\xff\\xfe.png\t1\t0")
     assert run("odd", "--codes", "odd.npy", "--json", "--html", "odd.html") == 0
     document = json.loads(capsysbinary.readouterr().out)
     assert [query["path"] for query in document["queries"]] == [

@@ -63,7 +63,7 @@ def test_images_without_classes_are_fitted_without_labels(tmp_path: Path) -> Non
     assert fit_to_data(chosen) == (chosen, None)
     assert fit_to_data(settings(photos, bits=32))[0].bits == 32
     assert fit_to_data(settings(photos, loss="lsh")) == (
-        settings(photos, loss="lsh", bits=128),
+        settings(photos, loss="lsh", bits=128, instance_bits=0),
         None,
     )
     with pytest.raises(DataError, match="no class folders, and loss 'csq' needs labels"):

@@ -164,7 +164,8 @@ def test_an_existing_set_keeps_its_length(place: Path) -> None:
     encode_sources(["photos"], Path("codes.npy"), bits=32, workers=0, log=log.append)
     encode_sources(["photos"], Path("codes.npy"), workers=0, log=log.append)
     assert log[-1].startswith("codes.npy is up to date")
-    assert sum(line.startswith("model: built-in, 32 bits; with labels") for line in log) == 2
+    assert sum(line.startswith("model: built-in, 32 bits; with labels") for line in log) == 1
+    assert sum(line.startswith("model: built-in, 32 bits") for line in log) == 2
     with pytest.raises(ConfigError, match=r"built-in-64: has codes of 64 bits, not 32; .*--run"):
         encode_sources(["photos"], Path("a.npy"), run="built-in-64", bits=32, workers=0)
 
@@ -225,7 +226,7 @@ def test_it_is_evaluated_on_prepared_data(place: Path, monkeypatch: pytest.Monke
     assert CodeSet.open(folder / "database.npy").header.run == "built-in-32"
     monkeypatch.setattr(builtin, "built_in_graph", None)  # stored codes need no model
     assert evaluate("built-in-32", data=prepared).to_dict() == result.to_dict()
-    with pytest.raises(ConfigError, match="prepared dataset, with --data"):
+    with pytest.raises(ConfigError, match=r"\(--data\), .* or a prepared dataset"):
         evaluate("built-in")
 
 

@@ -233,7 +233,9 @@ def test_the_built_in_model_takes_the_data_of_the_newest_run(place: Path) -> Non
     assert built_in.query_digest == evaluate(workers=0).query_digest
     assert built_in.figures["map"] > 0
     shutil.rmtree(place / "runs")
-    with pytest.raises(ConfigError, match="trained on no images of yours: name a folder of images"):
+    with pytest.raises(
+        ConfigError, match=r"trained on no images of yours: name, as its data \(--data\), a folder"
+    ):
         evaluate("built-in")
 
 
@@ -277,7 +279,7 @@ def test_runs_are_compared_on_the_same_queries(
         assert not exit_.value.code
     text = capsys.readouterr().out
     table, _, document = text.partition("\n{")
-    assert "B - A, 95 % interval" in table
+    assert "mAP - first (95 % interval)" in table
     compared = json.loads("{" + document)
     assert [one["run"] for one in compared["runs"]] == ["runs/tiny", "runs/other"]
     differences = compared["differences"][0]["figures"]

@@ -42,7 +42,7 @@ def interrupt(now: Progress) -> None:
 def test_training_ends_with_an_export_of_its_model(data: Path) -> None:
     log: list[str] = []
     train(data, log=log.append)
-    assert log[-1] == f"exporting the model to {RUN / 'model.onnx'}, once"
+    assert f"exporting the model to {RUN / 'model.onnx'}, once" in log
     first = OnnxModel(RUN / "model.onnx").fingerprint()
     assert first == read_info(MODEL).fingerprint
     with pytest.raises(KeyboardInterrupt):
@@ -92,6 +92,8 @@ def test_a_model_that_cannot_be_exported_is_trained_all_the_same(
     monkeypatch.setattr(torch.onnx, "export", fails)
     log: list[str] = []
     assert len(train(data, log=log.append).history) == 1
-    assert "cannot be exported to ONNX: no such operator; so torch runs" in log[-1]
+    assert any(
+        "cannot be exported to ONNX: no such operator; so torch runs" in line for line in log
+    )
     assert MODEL.is_file()
     assert [path.name for path in RUN.iterdir() if "onnx" in path.name] == []
