@@ -233,9 +233,7 @@ def test_the_built_in_model_takes_the_data_of_the_newest_run(place: Path) -> Non
     assert built_in.query_digest == evaluate(workers=0).query_digest
     assert built_in.figures["map"] > 0
     shutil.rmtree(place / "runs")
-    with pytest.raises(
-        ConfigError, match=r"of yours: name, as its data \(--data\), a folder"
-    ):
+    with pytest.raises(ConfigError, match=r"of yours: name, as its data \(--data\), a folder"):
         evaluate("built-in")
 
 
