@@ -2,13 +2,14 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ports import free_port
 
 PASSWORD = "not/to:be@seen"  # with characters that a URL gives a meaning to
 
@@ -36,7 +37,7 @@ def running_server(*settings: str) -> Iterator[str]:
             words = ["-D", folder / "data", "-U", "tester", "--auth=scram-sha-256", "--no-sync"]
             words += ["-E", "UTF8", "--locale=C", f"--pwfile={secret.name}"]
             _run([programs / "initdb", *words], owner, folder)
-        port = _free_port()
+        port = free_port()
         options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
         options += ["fsync=off", "max_connections=20", *settings]
         server = subprocess.Popen(
@@ -113,9 +114,3 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
         except psycopg.OperationalError:
             time.sleep(0.05)
     raise NoServerError("PostgreSQL does not start")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,12 +2,12 @@
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from killing import begin
+from ports import free_port
 
 from bitcodes.settings import Settings
 
@@ -20,9 +20,7 @@ def train_together(
     `at` is what happens after a step in one of them: "interrupt" is Ctrl-C, "error" an error.
     What they say goes to the files "0.txt" and "1.txt".
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     processes = [
         begin(_train, number, port, settings, run, at if number == rank else "", step)
         for number in range(2)

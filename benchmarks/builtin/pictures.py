@@ -1,10 +1,11 @@
 """Lists of images, and changed copies of photographs."""
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image
+
+from bitcodes.images.changes import mirrored, recompressed
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -38,18 +39,6 @@ def part(image: Image.Image, share: float, x: float, y: float) -> Image.Image:
 def smaller(image: Image.Image, times: float) -> Image.Image:
     """Both sides `times` as long."""
     return image.resize(tuple(max(1, round(side * times)) for side in image.size))
-
-
-def recompressed(image: Image.Image, quality: int) -> Image.Image:
-    """As a JPEG file of that quality."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
-
-
-def mirrored(image: Image.Image) -> Image.Image:
-    """Left and right exchanged."""
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
 CHANGES: dict[str, Change] = {

@@ -3,11 +3,12 @@
 Every change takes an RGB picture and a random generator, and gives an RGB picture.
 """
 
-import io
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+
+from bitcodes.images.changes import mirrored, recompressed
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -19,13 +20,6 @@ def halved(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def doubled(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC)
-
-
-def recompressed(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """JPEG of quality 30."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=30)
-    return Image.open(buffer).convert("RGB")
 
 
 def cropped(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
@@ -76,10 +70,6 @@ def blurred(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(max(image.size) / 250))
 
 
-def mirrored(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    return ImageOps.mirror(image)
-
-
 def turned(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """A quarter to the left or right."""
     turn = rng.choice([Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270])
@@ -118,7 +108,7 @@ def screenshot(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 CHANGES: dict[str, Change] = {
     "halved": halved,
     "doubled": doubled,
-    "recompressed": recompressed,
+    "recompressed": lambda image, rng: recompressed(image, 30),
     "cropped 10 %": cropped_10,
     "cropped 30 %": cropped_30,
     "bordered": bordered,
@@ -126,7 +116,7 @@ CHANGES: dict[str, Change] = {
     "gray": gray,
     "brightened": brightened,
     "blurred": blurred,
-    "mirrored": mirrored,
+    "mirrored": lambda image, rng: mirrored(image),
     "turned 90": turned,
     "lettered": lettered,
     "screenshot": screenshot,

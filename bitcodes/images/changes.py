@@ -17,10 +17,10 @@ def blurred(image: Image.Image) -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(min(image.size) / 40))
 
 
-def recompressed(image: Image.Image) -> Image.Image:
-    """JPEG of quality 20."""
+def recompressed(image: Image.Image, quality: int = 20) -> Image.Image:
+    """JPEG of this quality."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=20)
+    image.save(buffer, "JPEG", quality=quality)
     return Image.open(buffer).convert("RGB")
 
 

@@ -150,9 +150,7 @@ def _(result: Duplicates) -> Iterator[RenderableType]:
             table.add_row("", "", "", *_scores(result, ""), Text(more, style="dim"))
     yield Text()
     yield table
-    if len(result.groups) > _SHOWN_GROUPS:
-        hidden = len(result.groups) - _SHOWN_GROUPS
-        yield Text(f"and {counted(hidden, 'more group')}: --json or a pipe has all", style="dim")
+    yield from _not_shown(len(result.groups), "group")
 
 
 @lines.register
@@ -163,6 +161,13 @@ def _(result: Duplicates) -> Iterator[str]:
             path = path_from_here(image.path, image.file)
             score = _scores(result, "" if image.score is None else f"{image.score:.3f}")
             yield _line(number, role(image, place), image.distance, path, *score)
+
+
+def _not_shown(count: int, noun: str) -> Iterator[Text]:
+    """How many more there are than a table shows, and where to see them."""
+    if count > _SHOWN_GROUPS:
+        more = counted(count - _SHOWN_GROUPS, f"more {noun}")
+        yield Text(f"and {more}: --json or a pipe has all", style="dim")
 
 
 def _scores(result: Duplicates, value: T) -> tuple[T, ...]:
@@ -190,9 +195,7 @@ def _(result: Against) -> Iterator[RenderableType]:
             table.add_row(f"{match.distance}", *looks, path)
     yield Text()
     yield table
-    if len(result.images) > _SHOWN_GROUPS:
-        hidden = len(result.images) - _SHOWN_GROUPS
-        yield Text(f"and {counted(hidden, 'more image')}: --json or a pipe has all", style="dim")
+    yield from _not_shown(len(result.images), "image")
 
 
 @lines.register
