@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
-from bitcodes.errors import CodeSetError
 from bitcodes.hamming.duplicates import code_pairs
 from bitcodes.hamming.grouped import ranges
 from bitcodes.hamming.index import group
-from bitcodes.hamming.linkage import MOST_PAIRS, collect
+from bitcodes.hamming.linkage import check_pairs, collect
 from bitcodes.hamming.plain import Pairs
 
 _SCANNED = 2 * 10**9
@@ -28,7 +27,7 @@ def pairs_across(
     """All pairs of packed codes (N, B) and others (M, B) within the radius.
 
     `first` are rows of the codes, `second` rows of the others; ordered by first row, distance,
-    second row. CodeSetError if there are more than MOST_PAIRS.
+    second row. CodeSetError if there are more than linkage.MOST_PAIRS.
     """
     if len(codes) * len(others) <= _SCANNED or _scan_is_faster(bits, radius, codes, others):
         pairs = _by_scan(codes, others, bits, radius, threads)
@@ -61,7 +60,7 @@ def _by_scan(
     queries, searched = (others, codes) if swapped else (codes, others)
     near = group(searched, bits, threads).within(queries, radius)
     rows = np.repeat(np.arange(len(queries)), np.diff(near.offsets))
-    _check(len(rows), radius)
+    check_pairs(len(rows), radius)
     first, second = (near.rows, rows) if swapped else (rows, near.rows)
     return Pairs(first, second, near.distances)
 
@@ -94,17 +93,9 @@ def _within_both(
     distances = np.concatenate([pairs.distances, pairs.distances, np.zeros(len(same), np.int32)])
     kept = np.flatnonzero((ours[one] > 0) & (theirs[other] > 0))
     one, other, distances = one[kept], other[kept], distances[kept]
-    _check(int((ours[one] * theirs[other]).sum()), radius)
+    check_pairs(int((ours[one] * theirs[other]).sum()), radius)
     first = rows[ranges(starts[one], ours[one])]
     other, distances = np.repeat(other, ours[one]), np.repeat(distances, ours[one])
     second = rows[ranges(middles[other], theirs[other])] - len(codes)
     sizes = theirs[other]
     return Pairs(np.repeat(first, sizes), second, np.repeat(distances, sizes))
-
-
-def _check(count: int, radius: int) -> None:
-    if count > MOST_PAIRS:
-        raise CodeSetError(
-            f"more than {MOST_PAIRS:,} pairs of images lie within distance {radius}; use a smaller "
-            "--radius"
-        )

@@ -25,20 +25,28 @@ class Edges(NamedTuple):
     distances: NDArray[np.int32]
 
 
-def collect(blocks: Iterable[Pairs], radius: int) -> Pairs:
-    """All pairs in one block. CodeSetError if there are more than MOST_PAIRS."""
+def collect(blocks: Iterable[Pairs], radius: int, way_out: str = "") -> Pairs:
+    """All pairs in one block. CodeSetError if there are more than MOST_PAIRS.
+
+    `way_out` is what else the error tells people to try.
+    """
     none = np.empty(0, np.int64)
     kept = [Pairs(none, none, np.empty(0, np.int32))]
     count = 0
     for block in blocks:
         kept.append(block)
         count += len(block.first)
-        if count > MOST_PAIRS:
-            raise CodeSetError(
-                f"more than {MOST_PAIRS:,} pairs of codes lie within distance {radius}; use a "
-                "smaller --radius, or --linkage chain, which keeps no pairs"
-            )
+        check_pairs(count, radius, way_out)
     return Pairs(*map(np.concatenate, zip(*kept, strict=True)))
+
+
+def check_pairs(count: int, radius: int, way_out: str = "") -> None:
+    """Raise CodeSetError if there are more than MOST_PAIRS; see `collect`."""
+    if count > MOST_PAIRS:
+        raise CodeSetError(
+            f"more than {MOST_PAIRS:,} pairs lie within distance {radius}; use a smaller "
+            f"--radius{way_out}"
+        )
 
 
 def to_edges(pairs: Pairs, ranks: NDArray[np.int64]) -> Edges:

@@ -2,19 +2,27 @@
 
 A line is a word and two paths or more, parted by tabs; paths as in codes.paths.txt, tabs as `\\t`.
 `duplicate A B C`: keep A; B and C are duplicates of it. `different A B C`: none is a duplicate of
-another. Where lines contradict each other, the later one counts.
+another. `undecided A B C`: what earlier lines say about two of these no longer counts. Where lines
+contradict each other, the later one counts.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
+from threading import Lock
+from typing import Literal, get_args
 
 from bitcodes.codes.paths import escape, unescape
 from bitcodes.documents import read_bytes
 from bitcodes.errors import DataError
+from bitcodes.files import atomic_write, lock
 from bitcodes.tasks.groups import Group, Image
 
-_WORDS = "duplicate", "different"
+Word = Literal["duplicate", "different", "undecided"]
+
+_HEAD = "# bitcodes: decisions on near-duplicates\n"
+_WRITING = Lock()
+"""Threads of a process write one after the other; the lock file keeps other processes out."""
 
 
 def decisions_file(codes: Path) -> Path:
@@ -25,6 +33,60 @@ def decisions_file(codes: Path) -> Path:
 def as_field(path: str) -> str:
     """A path as the file has it."""
     return escape(path).replace("\t", "\\t")
+
+
+def decision_line(word: Word, paths: Iterable[str]) -> str:
+    """A line of the file, from paths as the code set has them; the image to keep first."""
+    return "\t".join([word, *map(as_field, paths)])
+
+
+def add_decisions(codes: Path | str, lines: Iterable[str]) -> "Decisions":
+    """Add lines to the file beside the code set `codes`, all or none; returns all decisions.
+
+    What the file has stays as it is, also comments. Raises DataError for a line that is no
+    decision, in `lines` or in the file, and BitcodesError if another process is writing it.
+    """
+    added = list(_without_comments("\n".join(lines)))
+    try:
+        Decisions(added)
+    except ValueError as error:
+        raise DataError(f"a decision that cannot be saved: {error}") from None
+    file = decisions_file(Path(codes))
+    with _WRITING, lock(file.with_name(f".{file.name}.lock"), str(file)):
+        text = _text_of(file)
+        decisions = Decisions([*_checked(file, text), *added])
+        if added:
+            end = "\n" * (not text.endswith("\n"))
+            with atomic_write(file, "w") as written:
+                written.write(f"{text}{end}" if text else _HEAD)
+                written.writelines(f"{line}\n" for line in added)
+    return decisions
+
+
+def _text_of(file: Path) -> str:
+    """What the file holds; nothing if it is not there."""
+    try:
+        return read_bytes(file, DataError).decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: cannot be read as text in UTF-8: {error}") from None
+
+
+def _checked(file: Path, text: str) -> Iterator[str]:
+    """The decisions in the text of a file, each checked."""
+    for number, line in enumerate(text.split("\n"), 1):
+        for decision in _without_comments(line):
+            try:
+                Decisions([decision])
+            except ValueError as error:
+                raise DataError(f"{file}, line {number}: {error}") from None
+            yield decision
+
+
+def _without_comments(text: str) -> Iterator[str]:
+    lines = (line.removesuffix("\r") for line in text.split("\n"))
+    return (line for line in lines if line and not line.startswith("#"))
 
 
 class Decisions:
@@ -41,32 +103,25 @@ class Decisions:
     @classmethod
     def read(cls, file: Path) -> "Decisions":
         """Read a file; none decides nothing. Raises DataError for a line that is no decision."""
-        try:
-            lines = read_bytes(file, DataError).decode("utf-8-sig").splitlines()
-        except (FileNotFoundError, NotADirectoryError):
-            return cls()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{file}: cannot be read as text in UTF-8: {error}") from None
-        for number, line in enumerate(lines, 1):
-            try:
-                if line and not line.startswith("#"):
-                    cls([line])
-            except ValueError as error:
-                raise DataError(f"{file}, line {number}: {error}") from None
-        return cls([line for line in lines if line and not line.startswith("#")])
+        return cls([*_checked(file, _text_of(file))])
+
+    def is_duplicate(self, kept: str, path: str) -> bool:
+        """Whether it was decided to keep one image, and that the other is a duplicate of it."""
+        return (kept, path) in self._kept_over
 
     def _add(self, word: str, paths: Sequence[str]) -> None:
-        if word not in _WORDS or len({*paths}) < max(2, len(paths)):
-            raise ValueError("expected duplicate or different, and two paths or more, after tabs")
-        kept = paths[0]
+        if word not in get_args(Word) or len({*paths}) < max(2, len(paths)):
+            raise ValueError(
+                f"expected one of {', '.join(get_args(Word))}, and two paths or more, after tabs"
+            )
         for one, other in combinations(paths, 2):
+            self._different.discard(frozenset((one, other)))
             if word == "different":
                 self._different.add(frozenset((one, other)))
+            if word != "duplicate" or one == paths[0]:
                 self._kept_over -= {(one, other), (other, one)}
-            elif one == kept:
-                self._different.discard(frozenset((one, other)))
-                self._kept_over.discard((other, one))
-                self._kept_over.add((one, other))
+        if word == "duplicate":
+            self._kept_over |= {(paths[0], other) for other in paths[1:]}
 
     def applied(
         self, group: Group, near: Callable[[Group, Image, Image], bool]

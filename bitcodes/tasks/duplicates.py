@@ -177,7 +177,8 @@ def _by_codes(
     """The groups that the codes alone make, and notes."""
     blocks: Iterable[Pairs] = code_pairs(index, radius, progress)
     if linkage != "chain":
-        blocks = [pairs := collect(blocks, radius)]
+        pairs = collect(blocks, radius, ", or --linkage chain, which keeps no pairs")
+        blocks = [pairs]
     linked = [group.tolist() for group in chains(index, blocks)]
     chooser = Chooser(code_set, keep, linked)
     groups = [ordered for rows in linked if (ordered := chooser.best_first(rows))]

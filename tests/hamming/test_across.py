@@ -5,7 +5,7 @@ import pytest
 
 from bitcodes.codes.pack import pack_bits
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming import across
+from bitcodes.hamming import across, linkage
 from bitcodes.hamming.across import pairs_across
 
 
@@ -33,7 +33,7 @@ def test_pairs_are_those_of_all_distances(monkeypatch, scanned, count, others, r
 
 
 def test_too_many_pairs(monkeypatch) -> None:
-    monkeypatch.setattr(across, "MOST_PAIRS", 8)
+    monkeypatch.setattr(linkage, "MOST_PAIRS", 8)
     codes = np.zeros((3, 1), np.uint8)
-    with pytest.raises(CodeSetError, match="more than 8 pairs of images lie within distance 0"):
+    with pytest.raises(CodeSetError, match=r"8 pairs lie .* use a smaller --radius$"):
         pairs_across(codes, codes, 8, 0)

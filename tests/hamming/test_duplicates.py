@@ -112,7 +112,7 @@ def test_bounded_groups_are_those_of_a_slow_search(kind, slow, seed, count, bits
 def test_too_many_pairs_to_keep(monkeypatch):
     monkeypatch.setattr(linkage, "MOST_PAIRS", 3)
     _, index, _ = clustered(0, 60, 10, 0.1)
-    with pytest.raises(CodeSetError, match="more than 3 pairs of codes lie within distance 2; use"):
+    with pytest.raises(CodeSetError, match="more than 3 pairs lie within distance 2; use"):
         collect(code_pairs(index, 2), 2)
 
 

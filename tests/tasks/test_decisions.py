@@ -1,5 +1,6 @@
 """Decisions on near-duplicates: what a file may hold, and what it changes in groups."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,13 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
 from bitcodes.codes.writer import save_code_set
 from bitcodes.errors import DataError
-from bitcodes.tasks.decisions import Decisions, as_field, decisions_file
+from bitcodes.tasks.decisions import (
+    Decisions,
+    add_decisions,
+    as_field,
+    decision_line,
+    decisions_file,
+)
 from bitcodes.tasks.duplicates import find_duplicates
 
 
@@ -45,6 +52,10 @@ def groups(codes: Path, text: str, **options) -> list[str]:
         ("different\tx\ty\nduplicate\ta\tx\n", ["abcd"]),
         ("different\ta\td\n", ["abc"]),
         ("duplicate\td\ta\tb\tc\n", ["dabc"]),
+        ("different\ta\tb\tc\nduplicate\ta\tb\tc\n", ["abcd"]),  # so b and c are, too
+        ("different\ta\tb\nundecided\ta\tb\n", ["abcd"]),
+        ("duplicate\tb\ta\nundecided\ta\tb\tc\n", ["abcd"]),
+        ("different\ta\tb\tc\nundecided\ta\tb\n", ["abd"]),
     ],
 )
 def test_groups_respect_decisions(codes: Path, text: str, expected: list[str]) -> None:
@@ -75,3 +86,39 @@ def test_wrong_lines_are_named(tmp_path: Path) -> None:
 def test_any_path_is_one_field() -> None:
     assert as_field("a\tb\\t\n") == "a\\tb\\\\t\\n"
     assert Decisions(["different\t" + as_field("a\tb") + "\tc"]).lines == ("different\ta\\tb\tc",)
+
+
+def test_decisions_are_added_after_what_is_there(tmp_path: Path) -> None:
+    codes = tmp_path / "codes.npy"
+    file = decisions_file(codes)
+    first = decision_line("duplicate", ["a", "b\tc\n", "d\u2028e"])
+    assert add_decisions(codes, [first]).is_duplicate("a", "b\tc\n")
+    assert file.read_text(encoding="utf-8").split("\n")[1:] == [first, ""]
+    file.write_bytes(b"# mine\r\n\r\n" + first.encode())  # an editor that leaves out the last end
+    both = add_decisions(codes, ["# left out", "", "different\tx\ty"])
+    assert file.read_bytes() == b"# mine\r\n\r\n" + first.encode() + b"\ndifferent\tx\ty\n"
+    assert both.lines == (first, "different\tx\ty") == Decisions.read(file).lines
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("line", ["same\ta\tb", "duplicate\ta\tb\nno decision", "different\ta\ta"])
+def test_no_decision_is_written_if_one_is_wrong(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DataError, match="cannot be saved: expected one of duplicate"):
+        add_decisions(tmp_path / "codes.npy", ["duplicate\ta\tb", line])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_nothing_is_added_to_a_file_that_is_wrong(tmp_path: Path) -> None:
+    codes = tmp_path / "codes.npy"
+    decisions_file(codes).write_text("same\ta\tb\n")
+    with pytest.raises(DataError, match="line 1"):
+        add_decisions(codes, ["duplicate\ta\tb"])
+    assert decisions_file(codes).read_text() == "same\ta\tb\n"
+
+
+def test_threads_add_decisions_at_once(tmp_path: Path) -> None:
+    codes = tmp_path / "codes.npy"
+    lines = [f"duplicate\t{number}\tx" for number in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda line: add_decisions(codes, [line]), lines))
+    assert {*Decisions.read(decisions_file(codes)).lines} == {*lines}
