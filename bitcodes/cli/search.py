@@ -41,6 +41,14 @@ def search(
         "class: by class distance, then by instance distance. --radius is a bound on the sum, or "
         "on the class distance. Default: sum."
     ),
+    label: list[str] | None = option(
+        "Search only images with this label. If it is given several times: with one of them.",
+        metavar="NAME",
+    ),
+    under: str | None = option(
+        "Search only images whose path in the code set begins so, for example with a folder.",
+        metavar="PREFIX",
+    ),
     rerank: bool = flag(
         "--rerank",
         "Order the nearest images by the distance between features. The code set needs features.",
@@ -87,6 +95,7 @@ def search(
     bitcodes search query.jpg --show
     bitcodes search queries/ --codes photos.npy -k 20 --html results.html
     bitcodes search query.jpg --radius 12 --rerank -k 120
+    bitcodes search query.jpg --label dog --label cat --under holidays/
     ```
 
     Results are ordered by distance, and at equal distance by row. If labels are known, each result
@@ -101,6 +110,7 @@ def search(
     from bitcodes.cli.code_sets import find_database
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show
+    from bitcodes.codes.paths import with_slashes
     from bitcodes.tasks import search as task
     from bitcodes.tasks.queries import is_code_set
 
@@ -127,6 +137,8 @@ def search(
             k=k,
             radius=radius,
             order=order,
+            label=label or (),
+            under=None if under is None else with_slashes(under),
             rerank=rerank,
             asymmetric=asymmetric,
             shortlist=shortlist,

@@ -31,6 +31,16 @@ class PartStore(Store):
     def parts(self) -> tuple[Part, ...]:
         """The parts that have an index; none where codes are only scanned."""
 
+    @property
+    @abstractmethod
+    def _count(self) -> int:
+        """How many codes there are, whether they meet the condition or not."""
+
+    @property
+    def _scanned(self) -> float:
+        """How many codes a scan compares, or what it takes in such codes."""
+        return self._count
+
     @abstractmethod
     def _look_up(
         self, code: NDArray[np.uint8], found: list[Ring], k: int | None, radius: int
@@ -46,7 +56,7 @@ class PartStore(Store):
         radius = min(radius, measure.largest)
         step = first_radius(parts, measure) + 1
         bound = radius if k is None else min(step - 1, radius)
-        left = len(self) * (1.0 if k is None else self.share)
+        left = self._scanned * (1.0 if k is None else self.share)
         while parts:
             left -= self._cost(bound)
             if left < 0:
@@ -60,5 +70,5 @@ class PartStore(Store):
         return self._scan(code, k, radius)
 
     def _cost(self, radius: int) -> float:
-        values, codes = lookups(self.parts, self.measure, radius, len(self))
+        values, codes = lookups(self.parts, self.measure, radius, self._count)
         return self.call_cost + self.lookup_cost * values + self.found_cost * codes

@@ -26,6 +26,15 @@ class Changes(NamedTuple):
     removed: int
 
 
+class Condition(NamedTuple):
+    """Which rows searches are among: all that is given must hold."""
+
+    classes: tuple[int, ...] | None = None
+    """Numbers of classes: a row must have one of them. The set must have labels."""
+    under: str | None = None
+    """The beginning of the path."""
+
+
 class Store(Searchable):
     """A code set in a database. Each engine says how it finds, reads and writes rows.
 
@@ -41,6 +50,7 @@ class Store(Searchable):
     def __init__(self, name: str, measure: Measure | None = None) -> None:
         self.name = name
         self._measure = measure
+        self._condition = Condition()
 
     def measured(self, measure: Measure | None) -> Self:
         """Let searches order by this measure, or by the set's own (None); returns the store."""
@@ -53,6 +63,14 @@ class Store(Searchable):
     def measure(self) -> Measure:
         """That of the set, unless `measured` set another."""
         return self._measure or measure_of(self.head)
+
+    def filtered(self, condition: Condition) -> Self:
+        """Let searches be among the rows that meet this; returns the store.
+
+        `len` is then their number. What is read and written does not change.
+        """
+        self._condition = condition
+        return self
 
     @property
     def fingerprint(self) -> str | None:  # type: ignore[override]

@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.databases.store import Condition
 from bitcodes.errors import DataError
 from bitcodes.wording import closest, either, shortened
 
 _LISTED = 20
 """Labels that an error lists."""
+
+_NUMBER = re.compile("[0-9]{1,9}")
+"""A class without a name."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class Filter:
 
     def __bool__(self) -> bool:
         return bool(self.label) or self.under is not None or self.glob is not None
+
+
+ALL = Filter()
+"""The filter that leaves all images."""
 
 
 class Rows:
@@ -67,7 +75,8 @@ class Rows:
         """The rows that a filter leaves, in order. DataError for a label that the set has not."""
         chosen = np.ones(self._set.count, np.bool_)
         if condition.label:
-            chosen &= self._with_label(condition.label)
+            numbers = _class_numbers(self._set, condition.label, len(self.labels()))
+            chosen &= self._of_class(numbers)
         if condition.under is not None or condition.glob is not None:
             matches = re.compile(fnmatch.translate(condition.glob or "*")).match
             under = condition.under or ""
@@ -75,16 +84,10 @@ class Rows:
                 chosen[row] &= path.startswith(under) and matches(path) is not None
         return np.flatnonzero(chosen)
 
-    def _with_label(self, names: Sequence[str]) -> NDArray[np.bool_]:
-        """Whether each row has one of some labels (N,)."""
+    def _of_class(self, numbers: Sequence[int]) -> NDArray[np.bool_]:
+        """Whether each row is of one of some classes (N,)."""
         labels = self._set.labels
-        if labels is None:
-            raise DataError(f"label: {self._set.name} has no labels; encode it with a list file")
-        known = [name for name, _ in self.labels()]
-        for name in names:
-            if name not in known:
-                raise DataError(f"label: {_no_label(name, known)}")
-        numbers = [known.index(name) for name in names]
+        assert labels is not None
         if labels.ndim == 2:
             return np.asarray(labels[:, numbers].any(axis=1))
         return np.isin(labels, numbers)
@@ -103,6 +106,44 @@ class Rows:
         hashes = np.fromiter(map(hash, self._paths), np.int64, self._set.count)
         order = np.argsort(hashes, kind="stable")
         return order, hashes[order]
+
+
+def condition_of(head: CodeSet, condition: Filter) -> Condition:
+    """What a filter asks of a store with this head.
+
+    DataError for a label that the set has not; ValueError for a pattern.
+    """
+    if condition.glob is not None:
+        raise ValueError("a store is not searched by a pattern for paths")
+    classes = None
+    if condition.label:
+        # The head does not tell how many numbers without names there are.
+        labels = head.labels
+        count = labels.shape[1] if labels is not None and labels.ndim == 2 else None
+        classes = _class_numbers(head, condition.label, count)
+    return Condition(classes, condition.under)
+
+
+def _class_numbers(code_set: CodeSet, names: Sequence[str], count: int | None) -> tuple[int, ...]:
+    """The numbers of classes by name. DataError for one that the set has not.
+
+    Classes without names are named by their numbers, up to `count` if that is known.
+    """
+    if code_set.labels is None:
+        raise DataError(f"label: {code_set.name} has no labels; encode it with a list file")
+    if not code_set.class_names and count is None:
+        for name in names:
+            if _NUMBER.fullmatch(name) is None:
+                raise DataError(
+                    f"label: expected the number of a class, for {code_set.name} has no names of "
+                    f"them; found {shortened(repr(name), 40)}"
+                )
+        return tuple(map(int, names))
+    known = code_set.class_names or tuple(map(str, range(count or 0)))
+    for name in names:
+        if name not in known:
+            raise DataError(f"label: {_no_label(name, known)}")
+    return tuple(map(known.index, names))
 
 
 def labels_of(code_set: CodeSet, row: int, names: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Search: queries and a code set -> the nearest images, ordered in one of three search modes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from bitcodes.tasks.queries import (
     open_queries,
 )
 from bitcodes.tasks.results import Fine, SearchResults
+from bitcodes.tasks.rows import Filter
 from bitcodes.tasks.searcher import Searcher, Terms
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def search(
     k: int | None = None,
     radius: int | None = None,
     order: SearchOrder | None = None,
+    label: Sequence[str] = (),
+    under: str | None = None,
     rerank: bool = False,
     asymmetric: bool = False,
     shortlist: int | None = None,
@@ -53,8 +56,9 @@ def search(
     code set; `database` is a code set, its file, a store or its URL. The results are the `k`
     nearest (default 10), or all within `radius`, or the `k` nearest of these; ordered by (distance,
     row). For codes of two parts, the distance is the weighted sum of both (`order` "sum"), or the
-    class distance, and at equal class distance the instance distance decides ("class"). `rerank`
-    orders by features instead, `asymmetric` by the query's hash outputs against the stored codes:
+    class distance, and at equal class distance the instance distance decides ("class"). Only images
+    with one of the labels `label` and a path that begins with `under` are searched, where these are
+    given. `rerank` orders by features instead, `asymmetric` by the query's hash outputs against the stored codes:
     all within `radius`, or the `shortlist` nearest (default 1,000), of which the first `k` are
     kept. A saved index is used if it is good; else `note` is told why not.
 
@@ -62,7 +66,7 @@ def search(
     file or a name of the built-in model), or else what its header names. Those that cannot be read
     are skipped and listed in the result. Raises CodeSetError if the model or the query codes are
     not the database's own (`force` compares them all the same), or if features or hash outputs are
-    missing; DataError if there is no query; ConfigError for a number out of range.
+    missing; DataError if there is no query, or no such label; ConfigError for a number out of range.
     """
     if rerank and asymmetric:
         raise ValueError("a shortlist is ordered by features or by hash outputs, not both")
@@ -71,7 +75,7 @@ def search(
     reranked: Fine | None = "features" if rerank else "outputs" if asymmetric else None
     terms = Terms(k, radius, order, reranked, shortlist)
     with opened(database) as place:
-        searcher = Searcher(place, threads, note)
+        searcher = Searcher(place, threads, note, Filter(tuple(label), under))
         prepared = _prepared(
             open_queries(queries, stdin),
             searcher.database,

@@ -21,7 +21,7 @@ from bitcodes.hamming.stored import open_index
 from bitcodes.tasks.ordering import Ordering
 from bitcodes.tasks.queries import Queries
 from bitcodes.tasks.results import Fine, Hit, QueryResult, SearchResults
-from bitcodes.tasks.rows import labels_of
+from bitcodes.tasks.rows import ALL, Filter, Rows, condition_of, labels_of
 from bitcodes.wording import command
 
 K = 10
@@ -58,23 +58,35 @@ class Searcher:
     """Searches one code set again and again; many threads may do so at once.
 
     A saved index is used if it is good; else `note` is told why not. A store is searched where it
-    is, and only the rows of results are read; `database` is then the set without its rows.
+    is, and only the rows of results are read; `database` is then the set without its rows. Only
+    the images that `condition` leaves are searched: DataError for a label that the set has not.
     """
 
     def __init__(
-        self, database: CodeSet | Store, threads: int | None = None, note: Note | None = None
+        self,
+        database: CodeSet | Store,
+        threads: int | None = None,
+        note: Note | None = None,
+        condition: Filter = ALL,
     ) -> None:
         self._store = database if isinstance(database, Store) else None
         self.database = database.head if isinstance(database, Store) else database
         self._threads = threads
         self._note = note
         self._indexes: dict[SearchOrder | None, Index] = {}
+        self._only = None
+        self._condition = condition
+        if self._store is not None:
+            condition_of(self.database, condition)  # an unknown label is told at once
+        elif condition:
+            self._only = Selection(Rows(self.database).select(condition))
 
     def search(
         self, queries: Queries, terms: Terms, only: "Selection | None" = None
     ) -> SearchResults:
         """The nearest images of each query, among the rows of `only` if it is given."""
         terms = terms.completed()
+        only = only or self._only
         if self._store is not None:
             with self._store.reading():  # all of it sees one version
                 return self._search_store(self._store, queries, terms)
@@ -86,7 +98,8 @@ class Searcher:
     def _search_store(self, store: Store, queries: Queries, terms: Terms) -> SearchResults:
         self.database.check_same_model(store.name, store.bits, store.fingerprint)
         ordering = Ordering.of(self.database, terms.order)
-        shortlist = _find(store.measured(ordering.measure), queries, ordering, terms)
+        store.measured(ordering.measure).filtered(condition_of(store.head, self._condition))
+        shortlist = _find(store, queries, ordering, terms)
         rows, places = np.unique(shortlist.rows, return_inverse=True)
         taken = shortlist._replace(rows=places.reshape(-1))
         return _results(store.take(rows), len(store), taken, queries, ordering, terms, rows)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,13 @@ from psycopg import errors, sql
 
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.codes.pack import unpack_bits
 from bitcodes.codes.paths import escaped
 from bitcodes.databases.by_parts import PartStore
-from bitcodes.databases.postgres import sets, updating
+from bitcodes.databases.postgres import searching, sets, updating
 from bitcodes.databases.postgres.connection import connect, database_errors, parse_url
 from bitcodes.databases.postgres.rows import Layout, copy_blocks, to_code_set
 from bitcodes.databases.postgres.sets import StoredSet
-from bitcodes.databases.store import Changes
+from bitcodes.databases.store import Changes, Condition
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.plain import ROW_BITS, Keys
 from bitcodes.hamming.rings import Part, Ring
@@ -32,11 +31,7 @@ _FEW = 10
 
 
 class PostgresStore(PartStore):
-    """The set in the table that a URL names; see Store.
-
-    Queries compare codes with literals of bits that are never cast: a cast would fill up a code of
-    another length with zeros.
-    """
+    """The set in the table that a URL names; see Store."""
 
     call_cost: ClassVar[float] = 5000
     lookup_cost: ClassVar[float] = 20
@@ -49,6 +44,7 @@ class PostgresStore(PartStore):
         self._table = sql.Identifier(self._place.table)
         self._depth = 0
         self._stored: StoredSet
+        self._matching: int | None = None  # how many rows meet the condition now
 
     # --- reading ---
 
@@ -59,6 +55,7 @@ class PostgresStore(PartStore):
             try:
                 if not self._depth:
                     self._stored = sets.lock_and_read(self._connection, self._place)
+                    self._matching = None
                 self._depth += 1
                 try:
                     yield
@@ -79,7 +76,32 @@ class PostgresStore(PartStore):
         return to_code_set((), stored.layout, stored.header, self.name)
 
     def __len__(self) -> int:
+        with self.reading():
+            if self._condition == Condition():
+                return self._stored.header.count
+            if self._matching is None:
+                query = sql.SQL("SELECT count(*) FROM {} WHERE {}")
+                cursor = self._connection.execute(query.format(self._table, self._meets()))
+                ((self._matching,),) = cursor.fetchall()
+            return self._matching
+
+    def filtered(self, condition: Condition) -> Self:
+        """See Store.filtered."""
+        self._matching = None
+        return super().filtered(condition)
+
+    @property
+    def _count(self) -> int:
         return self._now().header.count
+
+    @property
+    def _scanned(self) -> float:
+        # Paths have an index, labels have none.
+        by_path = self._condition.under is not None
+        return min(self._count, self.found_cost * len(self) if by_path else self._count)
+
+    def _meets(self) -> sql.Composable:
+        return searching.meets(self._condition, self._stored.layout)
 
     @property
     def nbytes(self) -> int:
@@ -129,13 +151,14 @@ class PostgresStore(PartStore):
     def _look_up(
         self, code: NDArray[np.uint8], found: list[Ring], k: int | None, radius: int
     ) -> Keys:
-        distance = self._distance(code)
+        distance, meets = searching.distance(code, self.measure), self._meets()
         lookups = [
-            sql.SQL("SELECT id, {} AS distance FROM {} WHERE {} = ANY({}::int[])").format(
+            sql.SQL("SELECT id, {} AS distance FROM {} WHERE {} = ANY({}::int[]) AND {}").format(
                 distance,
                 self._table,
                 sets.part_value(part),
                 "{" + ",".join(map(str, values.tolist())) + "}",
+                meets,
             )
             for part, values in found
         ]
@@ -146,8 +169,10 @@ class PostgresStore(PartStore):
         return np.unique(keys)[:k]
 
     def _scan(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
-        distance = self._distance(code)
-        query = sql.SQL("SELECT id, {} AS distance FROM {}").format(distance, self._table)
+        distance = searching.distance(code, self.measure)
+        query = sql.SQL("SELECT id, {} AS distance FROM {} WHERE {}").format(
+            distance, self._table, self._meets()
+        )
         return self._ordered(query, k, radius)
 
     def _ordered(self, codes: sql.Composable, k: int | None, radius: int) -> Keys:
@@ -159,24 +184,6 @@ class PostgresStore(PartStore):
             found = cursor.execute(query).fetchall()
         pairs = np.array(found, np.int64).reshape(-1, 2)
         return pairs[:, 0] << ROW_BITS | pairs[:, 1]
-
-    def _distance(self, code: NDArray[np.uint8]) -> sql.Composed:
-        """The distance of the codes of a table from one."""
-        bits = "".join(map(str, unpack_bits(code[None], self.bits)[0].tolist()))
-        terms, start = [], 0
-        layout = self.measure.parts
-        for length, shift in layout:
-            column: sql.Composable = sql.SQL("code")
-            if len(layout) > 1:
-                column = sql.SQL("substring(code from {} for {})").format(start + 1, length)
-            literal = sql.SQL(f"B'{bits[start : start + length]}'")
-            terms.append(
-                sql.SQL("bit_count({} # {}) * {}").format(column, literal, 1 << shift)
-                if shift
-                else sql.SQL("bit_count({} # {})").format(column, literal)
-            )
-            start += length
-        return sql.SQL(" + ").join(terms)
 
     # --- writing ---
 
@@ -244,7 +251,7 @@ class PostgresStore(PartStore):
             query = sql.SQL("SELECT coalesce(max(id) + 1, 0) FROM {}").format(self._table)
             ((first,),) = self._connection.execute(query).fetchall()
             self._copy(code_set, self._place.table, first, progress)
-            self._count(stored, stored.header.count + code_set.count)
+            self._enter_count(stored, stored.header.count + code_set.count)
 
     def delete(self, paths: Sequence[str]) -> int:
         """See Store.delete."""
@@ -253,7 +260,7 @@ class PostgresStore(PartStore):
             names = [path.decode() for path in escaped(paths, 0, len(paths))]
             query = sql.SQL("DELETE FROM {} WHERE path = ANY({}::text[])")
             gone = self._connection.execute(query.format(self._table, names)).rowcount
-            self._count(stored, stored.header.count - gone)
+            self._enter_count(stored, stored.header.count - gone)
         return gone
 
     def close(self) -> None:
@@ -302,7 +309,7 @@ class PostgresStore(PartStore):
         head = to_code_set((), stored.layout, stored.header, self.name)
         head.check_same_model(code_set.name, code_set.bits, code_set.fingerprint)
 
-    def _count(self, stored: StoredSet, count: int) -> None:
+    def _enter_count(self, stored: StoredSet, count: int) -> None:
         """Enter how many rows there are now."""
         header = stored.header.model_copy(update={"count": count})
         sets.write_set(self._connection, self._place, header, stored.parts)
