@@ -58,15 +58,16 @@ def search(
     row). For codes of two parts, the distance is the weighted sum of both (`order` "sum"), or the
     class distance, and at equal class distance the instance distance decides ("class"). Only images
     with one of the labels `label` and a path that begins with `under` are searched, where these are
-    given. `rerank` orders by features instead, `asymmetric` by the query's hash outputs against the stored codes:
-    all within `radius`, or the `shortlist` nearest (default 1,000), of which the first `k` are
-    kept. A saved index is used if it is good; else `note` is told why not.
+    given. `rerank` orders by features instead, `asymmetric` by the query's hash outputs against the
+    stored codes: all within `radius`, or the `shortlist` nearest (default 1,000), of which the
+    first `k` are kept. A saved index is used if it is good; else `note` is told why not.
 
     Queries that are images are encoded with the model that made the database: `run` (a run, a model
     file or a name of the built-in model), or else what its header names. Those that cannot be read
     are skipped and listed in the result. Raises CodeSetError if the model or the query codes are
     not the database's own (`force` compares them all the same), or if features or hash outputs are
-    missing; DataError if there is no query, or no such label; ConfigError for a number out of range.
+    missing; DataError if there is no query, or no such label; ConfigError for a number out of
+    range.
     """
     if rerank and asymmetric:
         raise ValueError("a shortlist is ordered by features or by hash outputs, not both")
