@@ -22,6 +22,26 @@ from bitcodes.cli.options import (
 
 _ACTING = "Acting on duplicates"
 _RADIUS = number_or_auto(least=0)
+_GROUPS = "--keep", "--linkage", "--max-group"
+_ALONE = (
+    (
+        "--undo",
+        "the undo file says all",
+        (
+            *("CODES", "--radius", *_GROUPS, "--against", "--verify", "--decided", "--html"),
+            *("--open", "--list", "--move-to"),
+        ),
+    ),
+    (
+        "--decided",
+        "the groups are those of the decisions",
+        ("--radius", *_GROUPS, "--against", "--verify"),
+    ),
+    ("--against", "it makes no groups", (*_GROUPS, "--list", "--move-to")),
+    ("--move-to", "it makes no page", ("--html", "--open")),
+    ("--verify", "groups are stars then", ("--linkage",)),
+)
+"""Options that do not go together: one, why, and the others."""
 
 
 def _checked(keep: str | None) -> str | None:
@@ -50,7 +70,7 @@ def duplicates(
         "most pixels, of these most bytes. oldest: the file changed first. shortest-path. "
         "folder:DIR: in this folder. first: by path, which decides last. Default: largest, or "
         "first if the code set does not say where its images are.",
-        metavar="first|largest|oldest|shortest-path|folder:DIR,...",
+        metavar="RULES",
         callback=_checked,
     ),
     against: list[str] | None = option(
@@ -64,6 +84,7 @@ def duplicates(
         "complete: of every other image. chain: of one other at least, so a row of similar shots "
         "is one group. See docs/duplicates.md.",
         default="star",
+        metavar="KIND",
     ),
     verify: bool = flag(
         "--verify",
@@ -105,13 +126,20 @@ def duplicates(
         rich_help_panel=_ACTING,
     ),
     link: LinkKind | None = option(
-        "Leave a link to the image to keep in place of each image moved. Default: leave nothing.",
+        "Leave a link to the image to keep in place of each image moved: hard or symbolic. "
+        "Default: leave nothing.",
+        metavar="KIND",
         rich_help_panel=_ACTING,
     ),
     undo: Path | None = option(
         "Move the images back that --move-to moved. It names its undo file, DIR/undo-1.json.",
         metavar="FILE",
         rich_help_panel=_ACTING,
+    ),
+    decided: bool = flag(
+        "--decided",
+        "Take the groups from codes.decisions.tsv, which the page of --html makes, and no others.",
+        _ACTING,
     ),
     yes: bool = flag(
         "--yes", "Do it. By default, --move-to and --undo only print what they would do.", _ACTING
@@ -135,44 +163,50 @@ def duplicates(
     image to keep, path. With --verify: copy or similar in place of duplicate, and the score last.
     With --against, one line per match: path, path in OTHER, distance; kind and score if verified.
     """
-    if verify and linkage != "star":
-        raise typer.BadParameter("with --verify, groups are stars", param_hint="--linkage")
+    given = {
+        "CODES": codes is not None,
+        "--radius": radius is not None,
+        "--keep": keep is not None,
+        "--against": bool(against),
+        "--linkage": linkage != "star",
+        "--verify": verify,
+        "--max-group": max_group is not None,
+        "--html": html is not None,
+        "--open": open_page,
+        "--list": list_file is not None,
+        "--move-to": move_to is not None,
+        "--undo": undo is not None,
+        "--decided": decided,
+    }
+    for name, reason, others in _ALONE:
+        if given[name] and (used := [other for other in others if given[other]]):
+            words = f"{reason}: use it without {' and '.join(used)}"
+            raise typer.BadParameter(words, param_hint=name)
+    for name, is_given, needed in (
+        ("--turned", turned, "--verify"),
+        ("--link", link is not None, "--move-to"),
+        ("--yes", yes, "--undo" if undo else "--move-to"),
+    ):
+        if is_given and not given[needed]:
+            raise typer.BadParameter(f"it needs {needed}", param_hint=name)
     if radius == "auto" and (verify or against):
         raise typer.BadParameter(
             "auto is for groups by codes alone: use it without --verify and --against",
             param_hint="--radius",
         )
-    if turned and not verify:
-        raise typer.BadParameter("it needs --verify", param_hint="--turned")
     from bitcodes.cli.code_sets import codes_argument, find_database
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
-    from bitcodes.tasks.duplicates import find_duplicates
-    from bitcodes.wording import counted
+    from bitcodes.tasks.duplicates import find_decided, find_duplicates
 
-    if undo is not None and move_to is not None:
-        raise typer.BadParameter("use it or --move-to, not both", param_hint="--undo")
     if undo is not None:
         from bitcodes.tasks.acting import undo_moves
 
         show(undo_moves(undo, yes), json=json)
         return
-    if move_to is None and (yes or link is not None):
-        name = "--yes" if yes else "--link"
-        raise typer.BadParameter("it needs --move-to", param_hint=name)
-    if move_to is not None and (html is not None or open_page):
-        raise typer.BadParameter("use it or a page, not both", param_hint="--move-to")
-
     database = find_database(codes)
     if against:
-        groups = (keep, max_group, html, list_file, move_to)
-        if linkage != "star" or open_page or any(value is not None for value in groups):
-            raise typer.BadParameter(
-                "it makes no groups: use it without --keep, --linkage, --max-group, --html, "
-                "--open, --list and --move-to",
-                param_hint="--against",
-            )
         from bitcodes.tasks.against import find_in_other
 
         with progress("comparing images") as report:
@@ -188,14 +222,18 @@ def duplicates(
                 progress=report,
                 note=note,
             )
-        show(found, json=json)
+        show(found, json=json, html=html, open_page=open_page)
         return
-    with progress("comparing codes") as report:
-        result = find_duplicates(
-            database, radius, keep, threads, report, linkage, max_group, verify, turned
-        )
+    if decided:
+        result = find_decided(database)
+    else:
+        with progress("comparing codes") as report:
+            result = find_duplicates(
+                database, radius, keep, threads, report, linkage, max_group, verify, turned
+            )
     if list_file is not None:
         from bitcodes.tasks.acting import list_duplicates
+        from bitcodes.wording import counted
 
         note(f"{list_file}: {counted(list_duplicates(result, list_file), 'image')}")
     if move_to is not None:
@@ -204,5 +242,5 @@ def duplicates(
         show(move_duplicates(result, database, move_to, link, yes), json=json)
         return
     show(result, json=json, html=html, open_page=open_page)
-    if result.groups and not (json or html or open_page):
+    if result.groups and not (json or html or open_page or decided):
         next_command("duplicates", *codes_argument(result.codes), "--open")

@@ -19,7 +19,7 @@ from bitcodes.errors import ImageError
 from bitcodes.images.decode import recorded_size
 from bitcodes.report.page import Thumbnail, Thumbnails
 from bitcodes.sources.members import find_places
-from bitcodes.tasks.decisions import as_field
+from bitcodes.tasks.decisions import Decisions, as_field
 from bitcodes.tasks.groups import Group, Image
 
 _SCRIPT = Path(__file__).with_name("templates") / "review.js"
@@ -87,8 +87,19 @@ def script() -> tuple[Markup, str]:
 
 def data(name: str, lines: Iterable[str], groups: Iterable[Group]) -> Markup:
     """What the script knows, as JSON in which HTML sees nothing."""
-    paths = [[as_field(image.path) for image in images] for images in groups]
-    text = json.dumps({"name": name, "lines": [*lines], "groups": paths})
+    decisions = Decisions(lines := [*lines])
+    known = [
+        {
+            "paths": [as_field(image.path) for image in images],
+            "similar": [place for place, image in enumerate(images) if image.kind == "similar"],
+            "decided": all(
+                decisions.is_duplicate(images[0].path, image.path) or image.kind == "similar"
+                for image in images[1:]
+            ),
+        }
+        for images in groups
+    ]
+    text = json.dumps({"name": name, "lines": lines, "groups": known})
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)

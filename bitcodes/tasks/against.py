@@ -10,10 +10,9 @@ import numpy as np
 from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
-from bitcodes.errors import CodeSetError
 from bitcodes.hamming.across import pairs_across
 from bitcodes.hamming.plain import Pairs
-from bitcodes.tasks.duplicates import default_radius
+from bitcodes.tasks.duplicates import check_pixels, default_radius
 from bitcodes.tasks.groups import Image, image_dict
 from bitcodes.tasks.opening import open_codes
 from bitcodes.tasks.queries import QuerySource, encode_queries, find_model, open_queries
@@ -114,11 +113,9 @@ def find_in_other(
         )
         others, name = queries.codes, "the other images"
         notes += [f"{path} left out: {reason}" for path, reason in queries.skipped]
-    if verify and (code_set.root is None or others.root is None):
-        unknown = code_set if code_set.root is None else others
-        raise CodeSetError(
-            f"{unknown.name} does not say where its images are, so their pixels cannot be compared"
-        )
+    if verify:
+        check_pixels(code_set)
+        check_pixels(others)
     radius = default_radius(code_set.bits, verify) if radius is None else radius
     pairs = pairs_across(code_set.codes, others.codes, code_set.bits, radius, threads, progress)
     if turned:

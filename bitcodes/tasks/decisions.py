@@ -94,7 +94,7 @@ class Decisions:
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
         self.lines = tuple(lines)
-        self._kept_over: set[tuple[str, str]] = set()
+        self._kept_over: dict[tuple[str, str], None] = {}
         self._different: set[frozenset[str]] = set()
         for line in lines:
             word, *paths = line.split("\t")
@@ -119,9 +119,27 @@ class Decisions:
             if word == "different":
                 self._different.add(frozenset((one, other)))
             if word != "duplicate" or one == paths[0]:
-                self._kept_over -= {(one, other), (other, one)}
+                for pair in ((one, other), (other, one)):
+                    self._kept_over.pop(pair, None)
         if word == "duplicate":
-            self._kept_over |= {(paths[0], other) for other in paths[1:]}
+            self._kept_over |= {(paths[0], other): None for other in paths[1:]}
+
+    def groups(self) -> list[list[str]]:
+        """What was decided to be duplicates: groups of paths, the one to keep first.
+
+        A duplicate of a duplicate belongs to the image that is kept over both. Images that are
+        kept over each other in a circle are in no group.
+        """
+        over = {other: kept for kept, other in self._kept_over}
+        groups: dict[str, list[str]] = {}
+        for path in over:
+            best, passed = over[path], {path}
+            while best in over and best not in passed:
+                passed.add(best)
+                best = over[best]
+            if best not in over and frozenset((best, path)) not in self._different:
+                groups.setdefault(best, [best]).append(path)
+        return [*groups.values()]
 
     def applied(
         self, group: Group, near: Callable[[Group, Image, Image], bool]

@@ -10,7 +10,7 @@ import numpy as np
 
 from bitcodes.arguments import check_whole
 from bitcodes.callbacks import Progress
-from bitcodes.choices import Linkage
+from bitcodes.choices import CopyKind, Linkage
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.duplicates import bounded, chains, code_pairs
@@ -79,18 +79,9 @@ def find_duplicates(
     check_whole(0, radius=None if radius == "auto" else radius)
     check_whole(1, threads=threads, max_group=max_group)
     code_set = open_codes(code_set)
-    rules = keep_rules(keep or "first")
-    if code_set.root is None and {"largest", "oldest"} & {*rules}:
-        raise CodeSetError(
-            f"{code_set.name} does not say where its images are, so their sizes and dates are "
-            "unknown; use --keep first"
-        )
-    if verify and code_set.root is None:
-        raise CodeSetError(
-            f"{code_set.name} does not say where its images are, so their pixels cannot be compared"
-        )
-    if keep is None:
-        keep = "first" if code_set.root is None else "largest"
+    keep = _rules(code_set, keep)
+    if verify:
+        check_pixels(code_set)
     index = open_groups(code_set, threads)
     first: list[str] = []
     if radius == "auto":
@@ -104,16 +95,15 @@ def find_duplicates(
         groups, notes = _verified(code_set, index, radius, keep, turned, progress)
     else:
         groups, notes = _by_codes(code_set, index, radius, keep, linkage, progress)
-    decisions = Decisions()
-    if code_set.path is not None:
-        decisions = Decisions.read(decisions_file(code_set.path))
+    decisions, notes_on_decisions = _decisions(code_set)
+    notes += notes_on_decisions
     if decisions.lines:
+        near = _nearness(code_set, radius, linkage, verify)
         groups = [
-            _decided(code_set, group, verify)
+            _decided(code_set, group, decisions, verify)
             for undecided in groups
-            for group in decisions.applied(undecided, _nearness(code_set, radius, linkage, verify))
+            for group in decisions.applied(undecided, near)
         ]
-        notes.append(f"decisions: {decisions_file(code_set.path or Path())}")
     if max_group is not None and (large := [group for group in groups if len(group) > max_group]):
         groups = [group for group in groups if len(group) <= max_group]
         notes.append(
@@ -135,6 +125,76 @@ def find_duplicates(
     )
 
 
+def find_decided(code_set: CodeSet | Path | str = "codes.npy") -> Duplicates:
+    """The groups that people have decided to be duplicates, as codes.decisions.tsv says.
+
+    Distances do not matter. Images that are gone are left out, with a note; if that to keep is
+    gone, so is its group. Raises DataError for a file that is wrong.
+    """
+    code_set = open_codes(code_set)
+    decisions, notes = _decisions(code_set)
+    decided = decisions.groups()
+    if not decided:
+        notes.append("no duplicates are decided yet: `bitcodes duplicates --open` shows groups")
+    named = {path for paths in decided for path in paths}
+    rows = {path: row for row, path in enumerate(code_set.paths) if path in named}
+    if missing := sorted(named - {*rows}):
+        notes.append(
+            f"{counted(len(missing), 'image')} of decisions left out: not in {code_set.name} "
+            f"({some(missing)})"
+        )
+    linked = [
+        [rows[path] for path in paths if path in rows] for paths in decided if paths[0] in rows
+    ]
+    chooser = Chooser(code_set, "first", linked)
+    groups = []
+    for best, *others in linked:
+        there = {*chooser.best_first([best, *others])}
+        if best in there:
+            groups.append(_images(code_set, [best, *(row for row in others if row in there)]))
+    return Duplicates(
+        codes=code_set.name,
+        bits=code_set.bits,
+        count=code_set.count,
+        distinct=len(open_groups(code_set).distinct),
+        radius=max((image.distance for group in groups for image in group), default=0),
+        keep="",
+        groups=tuple(groups),
+        notes=(*notes, *chooser.notes()),
+        decisions=decisions.lines,
+        decided=True,
+    )
+
+
+def _rules(code_set: CodeSet, keep: str | None) -> str:
+    """The rules of what to keep, or those for a set of its kind. Raises as find_duplicates."""
+    if keep is None:
+        return "first" if code_set.root is None else "largest"
+    if {"largest", "oldest"} & {*keep_rules(keep)} and code_set.root is None:
+        raise CodeSetError(
+            f"{code_set.name} does not say where its images are, so their sizes and dates are "
+            "unknown; use --keep first"
+        )
+    return keep
+
+
+def check_pixels(code_set: CodeSet) -> None:
+    """Raise CodeSetError if it is not known where the images of a set are."""
+    if code_set.root is None:
+        raise CodeSetError(
+            f"{code_set.name} does not say where its images are, so their pixels cannot be compared"
+        )
+
+
+def _decisions(code_set: CodeSet) -> tuple[Decisions, list[str]]:
+    """What people have decided on a code set, and a note on where that stands."""
+    if code_set.path is None:
+        return Decisions(), []
+    file = decisions_file(code_set.path)
+    decisions = Decisions.read(file)
+    return decisions, [f"decisions: {file}"] if decisions.lines else []
+
+
 def _nearness(
     code_set: CodeSet, radius: int, linkage: Linkage, verify: bool
 ) -> Callable[[Group, Image, Image], bool]:
@@ -151,19 +211,23 @@ def _nearness(
     return near
 
 
-def _decided(code_set: CodeSet, images: Sequence[Image], verify: bool) -> Group:
+def _decided(
+    code_set: CodeSet, images: Sequence[Image], decisions: Decisions, verify: bool
+) -> Group:
     """A group of images, that to keep first, as people have decided."""
     if not verify:
         return _images(code_set, [image.row for image in images])
-    kind, score = images[0].kind, images[0].score  # beside what was the best
-    return tuple(
-        replace(image, distance=ordered.distance, distances=ordered.distances)
-        if place and image.kind
-        else replace(ordered, kind=kind if place else None, score=score if place else None)
-        for place, (image, ordered) in enumerate(
-            zip(images, _in_order(code_set, [image.row for image in images]), strict=True)
-        )
-    )
+    best, *others = images
+    ordered = _in_order(code_set, [image.row for image in images])
+    group = [ordered[0]]
+    for image, anew in zip(others, ordered[1:], strict=True):
+        compared = image if image.kind else best  # one was compared with the other
+        kind: CopyKind | None = compared.kind
+        if decisions.is_duplicate(best.path, image.path):
+            kind = "copy"
+        distance = anew.distance if best.kind else image.distance  # that of a turned image
+        group.append(replace(anew, distance=distance, kind=kind, score=compared.score))
+    return tuple(group)
 
 
 def _by_codes(

@@ -62,8 +62,9 @@ class Duplicates:
     distinct: int
     """Distinct codes in it."""
     radius: int
+    """If the groups are decided, the largest distance of an image from the one to keep."""
     keep: str
-    """The rules, in order, with commas between them; see tasks/keeping.py."""
+    """The rules, in order, with commas between them; see tasks/keeping.py. Empty if decided."""
     groups: tuple[Group, ...]
     notes: tuple[str, ...] = ()
     """Files that were left out, or whose sizes are unknown."""
@@ -72,6 +73,8 @@ class Duplicates:
     """Whether the pixels were compared; then only copies are extra, and similar images are not."""
     decisions: tuple[str, ...] = ()
     """The lines of codes.decisions.tsv, which the groups respect; see tasks/decisions.py."""
+    decided: bool = False
+    """Whether the groups are those that people have decided, and no others."""
 
     def __repr__(self) -> str:
         return f"<Duplicates: {self.describe()}>"
@@ -83,12 +86,14 @@ class Duplicates:
 
     def describe(self) -> str:
         """The number of groups and images, in one line."""
-        within = "of equal codes" if self.radius == 0 else f"within distance {self.radius}"
-        if self.radius:
-            within += _OF[self.linkage]
+        within = f"within distance {self.radius}{_OF[self.linkage]}"
+        if self.decided:
+            within = "as decided"
+        elif self.radius == 0:
+            within = "of equal codes"
         rules = dict.fromkeys([*self.keep.split(","), "first"])
         words = (_RULES.get(cast(Keep, rule), f"in {rule[7:]}") for rule in rules)
-        keep = f"; keep: {', then '.join(words)}" if self.groups else ""
+        keep = f"; keep: {', then '.join(words)}" if self.groups and self.keep else ""
         return (
             f"{counted(len(self.groups), 'group')} {within}: "
             f"{self._found()} among {counted(self.count, 'image')} "

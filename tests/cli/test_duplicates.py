@@ -211,14 +211,50 @@ def test_duplicates_are_moved_and_moved_back(
     assert not Path("moved").exists()
 
 
+def test_only_decided_images_are_moved(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_stat(place)
+    words = ("duplicates", "--decided", "--move-to", "moved", "--yes")
+    assert run(*words) == 0
+    assert "no duplicates are decided yet" in capsys.readouterr().err
+    assert not Path("moved").exists()
+    # Beyond any radius, against the rules of --keep, and with an image that is not in the set.
+    lines = "duplicate\tc.png\te.png\tx.png\nduplicate\tf.png\ta.png\n"
+    Path("codes.decisions.tsv").write_text(lines)
+    assert run("duplicates", "--decided") == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [
+        "1\tkeep\t0\tphotos/c.png",
+        "1\tduplicate\t0\tphotos/e.png",
+        "2\tkeep\t0\tphotos/f.png",
+        "2\tduplicate\t10\tphotos/a.png",
+    ]
+    assert "1 image of decisions left out: not in codes.npy ('x.png')" in shown.err
+    assert "2 groups as decided: 2 duplicates among 6 images" in shown.err
+    assert run(*words) == 0
+    assert sorted(path.name for path in Path("moved").glob("*.png")) == ["a.png", "e.png"]
+    (place / "photos" / "f.png").unlink()
+    capsys.readouterr()
+    assert run("duplicates", "--decided") == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_acting_needs_the_options_that_go_together(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words, problem in (
         (("--yes",), "--yes: it needs --move-to"),
         (("--link", "hard"), "--link: it needs --move-to"),
-        (("--undo", "u.json", "--move-to", "d"), "--undo: use it or --move-to, not both"),
-        (("--open", "--move-to", "d"), "--move-to: use it or a page, not both"),
+        (("--turned",), "--turned: it needs --verify"),
+        (
+            ("codes.npy", "--undo", "u.json", "--move-to", "d"),
+            "--undo: the undo file says all: use it without CODES and --move-to",
+        ),
+        (("--open", "--move-to", "d"), "--move-to: it makes no page: use it without --open"),
+        (
+            ("--decided", "--verify", "--radius", 3),
+            "--decided: the groups are those of the decisions: use it without --radius and "
+            "--verify",
+        ),
         (("--link", "soft"), "--link: expected hard or symbolic; found 'soft'"),
     ):
         assert run("duplicates", *words) == 2

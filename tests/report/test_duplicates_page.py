@@ -1,5 +1,6 @@
 """The page of near-duplicates: whole, escaped, and it says what it leaves out."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image as Picture
 
 from bitcodes.report import pages as module
 from bitcodes.report.pages import duplicates_page
+from bitcodes.report.review import data
 from bitcodes.tasks.groups import Duplicates, Image
 
 EVIL = "\"><script>alert('1')</script>\x1b\u202e\udcff"
@@ -26,6 +28,23 @@ def test_the_largest_group_comes_first_and_the_image_to_keep_first_in_it(tmp_pat
     assert [item.get("class") for item in page.of("li")] == ["kept", None, None, "kept", None]
     assert "keep" in text and "1 bit apart" in text and "2 bits apart" in text
     assert [picture["alt"] for picture in page.of("img")] == ["a/b.png"] * 5
+
+
+def test_the_page_knows_what_is_decided_and_what_is_similar() -> None:
+    copy, similar = (
+        Image(n + 1, f"{kind}.png", None, 3, kind=kind, score=0.5)
+        for n, kind in enumerate(("copy", "similar"))
+    )
+    group = (Image(0, "a.png", None, 0), copy, similar)
+    for line, is_decided in (("duplicate\ta.png\tcopy.png", True), ("", False)):
+        known = json.loads(data("d.tsv", [line] * is_decided, [group]))
+        assert known["groups"] == [
+            {
+                "paths": ["a.png", "copy.png", "similar.png"],
+                "similar": [2],
+                "decided": is_decided,
+            }
+        ]
 
 
 def test_names_are_escaped() -> None:

@@ -52,7 +52,8 @@ def browser() -> Iterator[Any]:
 
 def groups(capsys: pytest.CaptureFixture[str], *words: object) -> list[list[str]]:
     capsys.readouterr()
-    assert run("duplicates", "--radius", 0, "--json", *words) == 0
+    options = () if "--decided" in words else ("--radius", 0)
+    assert run("duplicates", *options, "--json", *words) == 0
     found = json.loads(capsys.readouterr().out)["groups"]
     return [[image["path"].split("\t")[0] for image in images] for images in found]
 
@@ -96,3 +97,10 @@ def test_ten_groups_are_decided_by_keyboard(
         page.click("#save")
     download.value.save_as(place / "again.tsv")
     assert Path("again.tsv").read_bytes() == Path("codes.decisions.tsv").read_bytes()
+    page.keyboard.press("u")
+    assert page.locator("#progress").inner_text() == "6 of 7 groups decided."
+    with page.expect_download() as download:
+        page.keyboard.press("s")
+    download.value.save_as(place / "codes.decisions.tsv")
+    assert Path("codes.decisions.tsv").read_text().splitlines()[-1].startswith("undecided\t0/a\\t")
+    assert groups(capsys, "--decided")[0] == ["1/a", "1/b", "1/c"]

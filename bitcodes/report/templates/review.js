@@ -2,25 +2,21 @@
 // Decisions on groups of near-duplicates, by keyboard; saved as a file, for a page can write none.
 const { name, lines, groups } = JSON.parse(document.getElementById("review").textContent);
 const sections = [...document.querySelectorAll("section[data-group]")];
-const wasDecided = (paths) => lines.some((line) => {
-  const [word, kept, ...others] = line.split("\t");
-  return word === "duplicate" && kept === paths[0] && paths.slice(1).every((path) => others.includes(path));
-});
-const states = groups.map((paths) => ({ kept: 0, different: new Set(), decided: wasDecided(paths), isNew: false }));
+const asFound = ({ similar, decided }) => ({ kept: 0, different: new Set(similar), decided, isNew: false });
+const states = groups.map(asFound);
 let group = 0, image = 0, unsaved = false;
 
-function decisions(paths, { kept, different, decided, isNew }) {
-  if (!decided || !isNew) return [];
+function decisions({ paths, decided: wasDecided }, { kept, different, decided, isNew }) {
+  if (!isNew) return [];
+  if (!decided) return wasDecided ? [["undecided", ...paths]] : [];
   const apart = paths.filter((_, place) => different.has(place));
   const same = paths.filter((_, place) => place !== kept && !different.has(place));
-  const found = [];
-  if (same.length) found.push(["duplicate", paths[kept], ...same].join("\t"));
-  if (apart.length) found.push(["different", paths[kept], ...apart].join("\t"));
-  return found;
+  if (!same.length) return [["different", paths[kept], ...apart]];
+  return [["duplicate", paths[kept], ...same], ...apart.map((path) => ["different", paths[kept], path])];
 }
 
 function save() {
-  const all = [...lines, ...groups.flatMap((paths, place) => decisions(paths, states[place]))];
+  const all = [...lines, ...groups.flatMap((one, place) => decisions(one, states[place]).map((line) => line.join("\t")))];
   const text = ["# bitcodes: decisions on near-duplicates", ...all, ""].join("\n");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/tab-separated-values" }));
@@ -59,11 +55,11 @@ function goTo(place) {
   sections[group].scrollIntoView({ block: "nearest" });
 }
 
-const others = (kept) => groups[group].map((_, place) => place).filter((place) => place !== kept);
+const others = (kept) => groups[group].paths.map((_, place) => place).filter((place) => place !== kept);
 const keys = {
   ArrowDown: () => goTo(group + 1),
   ArrowUp: () => goTo(group - 1),
-  ArrowRight: () => { image = Math.min(groups[group].length - 1, image + 1); },
+  ArrowRight: () => { image = Math.min(groups[group].paths.length - 1, image + 1); },
   ArrowLeft: () => { image = Math.max(0, image - 1); },
   Enter: () => { decide(() => {}); goTo(group + 1); },
   n: () => { decide((state) => { state.different = new Set(others(state.kept)); }); goTo(group + 1); },
@@ -71,12 +67,13 @@ const keys = {
   x: () => decide((state) => {
     if (image !== state.kept && !state.different.delete(image)) state.different.add(image);
   }),
-  u: () => decide((state) => Object.assign(state, { kept: 0, different: new Set(), decided: false })),
+  u: () => decide((state) => Object.assign(state, asFound(groups[group]), { decided: false, isNew: true })),
   s: save,
 };
 document.addEventListener("keydown", (event) => {
   const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!act || event.ctrlKey || event.metaKey || event.altKey || event.target.id === "save") return;
+  const pressesButton = event.key === "Enter" && event.target.id === "save";
+  if (!act || event.ctrlKey || event.metaKey || event.altKey || pressesButton) return;
   event.preventDefault();
   act();
   show();
