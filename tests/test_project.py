@@ -121,7 +121,8 @@ def test_a_command_explains_itself_and_each_option(name: str) -> None:
     assert "[bold]" not in result.output  # docstrings are Markdown
     for parameter in command.params:
         assert len(parameter.help) > 10, parameter.name
-        for flag in flags_of(parameter):
+        names = [name.removeprefix("--") for name in parameter.secondary_opts]
+        for flag in [f"--[{name[:3]}]{name[3:]}" for name in names] or flags_of(parameter):
             assert flag in result.output
 
 
@@ -130,12 +131,12 @@ def test_the_help_of_finetune_tells_the_defaults_of_the_settings() -> None:
         parameter.name: parameter.help for parameter in COMMANDS["bitcodes finetune"].params
     }
     for name, field in Settings.model_fields.items():
-        flag = name.replace("_", "-")
         default = str(field.default)
         if isinstance(field.default, bool):
-            default = flag if field.default else f"no-{flag}"
+            default = "on" if field.default else "off"
         if not field.is_required():
-            assert re.search(rf"\[default: {re.escape(default)}\b", help_texts[name]), flag
+            pattern = rf" Default: {re.escape(default)}( \(.*\))?\.$"
+            assert re.search(pattern, help_texts[name]), name
 
 
 def test_the_page_of_commands_is_current(tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 import bitcodes
+from bitcodes.cli.help import Command
 from bitcodes.cli.usage import Commands, UsageError, explain
 from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile, on_fallback
@@ -76,11 +75,10 @@ class _Commands(Commands):
             command: Any = typer.main.get_group(module.app)
         else:
             single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-            single.command(cmd_name)(getattr(module, cmd_name))
+            single.command(cmd_name, cls=Command)(getattr(module, cmd_name))
             command = typer.main.get_command(single)
         command.name = cmd_name
         _summarize(command)
-        _refuse_empty(command)
         return command
 
 
@@ -89,22 +87,6 @@ def _summarize(command: Any) -> None:
     command.short_help = " ".join((command.help or "").split("\n\n")[0].split())
     for part in getattr(command, "commands", {}).values():
         _summarize(part)
-
-
-def _refuse_empty(command: Any) -> None:
-    """Let no option or argument be empty: as a path, that would mean the working folder."""
-    for parameter in command.params:
-        parameter.process_value = partial(_process_value, parameter.process_value)
-    for part in getattr(command, "commands", {}).values():
-        _refuse_empty(part)
-
-
-def _process_value(process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
-    if "" in (value if isinstance(value, list | tuple) else [value]):
-        raise typer.BadParameter(
-            "expected a value; found an empty one (is a variable of the shell not set?)"
-        )
-    return process(context, value)
 
 
 app = typer.Typer(

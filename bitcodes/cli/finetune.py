@@ -43,7 +43,7 @@ def finetune(
     ),
     run: Path | None = option("Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS."),
     pretrained: bool | None = option(
-        "Start with the published weights of the backbone (the default) or with random weights.",
+        "Start with the published weights of the backbone, or with random weights. Default: on.",
     ),
     workers: WorkersOption = None,
     fresh: bool = flag("--fresh", "Start over and delete the files of the run."),

@@ -8,6 +8,7 @@ import typer
 
 from bitcodes.choices import Protocol
 from bitcodes.cli.console import progress
+from bitcodes.cli.help import Command
 from bitcodes.cli.leaks import CheckLeaksOption, show_leaks
 from bitcodes.cli.next_step import command, next_command
 from bitcodes.cli.options import JsonOption, argument, flag, number, option
@@ -31,7 +32,7 @@ class _Datasets(Commands):
 
 app = typer.Typer(
     cls=_Datasets,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     no_args_is_help=True,
     add_completion=False,
     help="Prepare a data folder: lists of images to train on, to query with and to search.",
@@ -44,7 +45,7 @@ SeedOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=Command)
 def cifar10(
     out: Path = argument("OUT", "Data folder to write.", Path("data/cifar10")),
     source: Path | None = option(
@@ -83,7 +84,7 @@ def cifar10(
     _finish(prepared, check_leaks, json)
 
 
-@app.command()
+@app.command(cls=Command)
 def folder(
     source: Path = argument("SOURCE", "Folder with one folder of images per class."),
     out: Path = argument("OUT", "Data folder to write."),
@@ -111,7 +112,7 @@ def folder(
     _finish(prepare_folder(source, out, queries, train, seed), check_leaks, json)
 
 
-@app.command()
+@app.command(cls=Command)
 def lists(
     source: Path = argument("SOURCE", "Folder with train.txt, test.txt and database.txt."),
     out: Path = argument("OUT", "Data folder to write."),
@@ -122,7 +123,7 @@ def lists(
     ),
     drop_queries: bool = flag(
         "--drop-queries",
-        "Leave queries (the images of test.txt) out of train.txt and database.txt. By default, a "
+        "Leave queries (the images of test.txt) out of train.txt and database.txt. Default: a "
         "query in another list is an error.",
     ),
     check_leaks: CheckLeaksOption = False,
@@ -143,7 +144,7 @@ def lists(
     _finish(prepare_lists(source, out, root, drop_queries), check_leaks, json)
 
 
-@app.command()
+@app.command(cls=Command)
 def demo(
     out: Path = argument("OUT", "Data folder to write.", Path("data/demo")),
     seed: SeedOption = None,

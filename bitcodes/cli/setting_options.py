@@ -1,7 +1,7 @@
 """The options of `bitcodes finetune` that come from the declarations of its settings."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import copy
 from enum import EnumType, StrEnum
 from functools import wraps
@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from typer.models import OptionInfo
 
+from bitcodes.extensions import installed
+from bitcodes.losses import LossName
 from bitcodes.settings import Panel, Settings
 from bitcodes.settings_file import explain
 
@@ -31,6 +33,21 @@ _PANELS = {
     "as_json": "Output",
 }
 """The panels of options that are no settings, if not the first."""
+
+
+def _complete_loss(incomplete: str) -> list[str]:
+    names = [*LossName, *installed("loss")]
+    return [str(name) for name in names if name.startswith(incomplete)]
+
+
+def _complete_backbone(incomplete: str) -> list[str]:
+    from bitcodes.models.backbones import names_beginning  # which loads torch
+
+    return names_beginning(incomplete)
+
+
+_COMPLETIONS = {"loss": _complete_loss, "backbone": _complete_backbone}
+"""What completes the settings that are names, of which not all are known."""
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -74,33 +91,21 @@ def _option(
     kind = _kind(field.annotation)
     flag = name.replace("_", "-")
     if field.is_required():
-        default = "required, here or in --config"
+        default = "Required, here or in --config."
     else:
-        value = ("" if field.default else "no-") + flag if kind is bool else field.default
-        default = f"default: {value}" + (f", {choice}" if choice else "")
+        value = ("on" if field.default else "off") if kind is bool else field.default
+        default = f"Default: {value}{f' ({choice})' if choice else ''}."
     option = typer.Option(
         f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
-        help=f"{field.description} [{default}]",
+        help=f"{field.description} {default}",
         metavar=metavar or _metavar(field.annotation),
         show_default=False,
         rich_help_panel=None if panel == Panel.GENERAL else panel,
         callback=_checked(name),
-        autocompletion=_completion(field.annotation) if kind is str else None,
+        autocompletion=_COMPLETIONS.get(name),
     )
     typed: Any = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=typed)
-
-
-def _completion(annotation: Any) -> Callable[[str], list[str]] | None:
-    """What completes the names of a setting that are known, where others are possible too."""
-    names = [str(name) for part in get_args(annotation) for name in _members(part)]
-    if not names:
-        return None
-    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
-
-
-def _members(kind: Any) -> Iterable[Any]:
-    return kind if isinstance(kind, EnumType) else ()
 
 
 def _checked(name: str) -> Callable[[Any], Any]:

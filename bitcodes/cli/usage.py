@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from bitcodes.cli.help import shorten_flags
 from bitcodes.wording import closest, command, either, shortened, shown
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -18,6 +19,11 @@ _EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", re.DO
 
 class Commands(TyperGroup):
     """A group of commands that says what a word may stand for that is none of them."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the help, with flags as commands have them."""
+        shorten_flags(self.get_params(ctx))
+        super().format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As Typer does it; a word that is no command is wrong usage."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bitcodes.errors import ModelError
-from bitcodes.extensions import is_place
+from bitcodes.extensions import installed, is_place
 from bitcodes.models import libraries
 from bitcodes.models.backbone import Backbone, without
 from bitcodes.models.efficientnet import EFFICIENTNETS
@@ -46,11 +46,21 @@ def find_backbone(name: str) -> Backbone:
     raise ModelError(f"unknown backbone '{name}'{_similar(name)}; known are: {', '.join(known)}")
 
 
-def _similar(name: str) -> str:
-    names = [
+def names_beginning(start: str) -> list[str]:
+    """The known names that begin so; those of the libraries only if `start` has a letter."""
+    names = [*BACKBONES, "alexnet", *installed("backbone"), *(_library_names() if start else ())]
+    return sorted({name for name in names if name.startswith(start)})
+
+
+def _library_names() -> list[str]:
+    return [
         *(f"torchvision/{model}" for model in libraries.torchvision_names()),
         *(f"timm/{model}" for model in libraries.timm_names()),
     ]
+
+
+def _similar(name: str) -> str:
+    names = _library_names()
     # A user who gives a model's bare name means one of the libraries'.
     close = [known for known in names if known.partition("/")[2] == name]
     close = close or difflib.get_close_matches(name, names, 3, 0.75)

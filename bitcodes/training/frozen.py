@@ -53,7 +53,7 @@ class FrozenFeatures:
         features = torch.full((count, model.backbone_dim), torch.nan)
         done = 0
         while done < count and (stored := self._read(done)) is not None:
-            features[done : done + len(stored)] = torch.from_numpy(stored)
+            features.numpy()[done : done + len(stored)] = stored
             done += len(stored)
         progress(done, count)
         batches = batches_of(islice(to_source(self.images), done, None), _BATCH)
