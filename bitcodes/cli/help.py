@@ -21,7 +21,8 @@ class Command(TyperCommand):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for parameter in self.params:
+        parameters: list[Any] = self.params
+        for parameter in parameters:
             _describe(parameter)
             parameter.process_value = partial(_process_value, parameter.process_value)
 
