@@ -31,6 +31,19 @@ class Placement(NamedTuple):
     shift: tuple[float, float]
 
 
+def overlap(
+    placement: Placement, size: tuple[int, int], other: tuple[int, int]
+) -> tuple[float, float]:
+    """What share of a picture of `size` (H, W) the other covers, and it of the other, 0 to 1."""
+    _, turns = ORIENTATIONS[placement.orientation]
+    common, area = 1.0, 1.0
+    sides = zip(placement.scale, placement.shift, other[:: 1 if turns % 2 else -1], strict=True)
+    for (scale, shift, side), whole in zip(sides, size[::-1], strict=True):
+        common *= max(0.0, min(shift + scale * side, whole) - max(shift, 0.0))
+        area *= scale * side
+    return common / (size[0] * size[1]), common / max(area, 1e-9)
+
+
 def oriented(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
     """Pixels (..., H, W) mirrored and turned."""
     mirrored, turns = ORIENTATIONS[orientation]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bitcodes.choices import CopyKind
-from bitcodes.images.alignment import ORIENTATIONS, Placement, find_placement, oriented
+from bitcodes.images.alignment import ORIENTATIONS, Placement, find_placement, oriented, overlap
 from bitcodes.images.keypoints import Points, find_points
 
 _SIDE = 144  # longer side of the pictures that are compared, in pixels
@@ -35,6 +35,9 @@ COPY_SCORE = 0.45
 
 _ALIKE_SHARE = 0.2
 """The least share of the blocks of another shot."""
+
+_WHOLE = 0.97
+"""The least share of a whole picture: the placement is known to a pixel or so."""
 
 _SMALL = 24
 """Side of the squares by which whole pictures are compared."""
@@ -64,6 +67,30 @@ class Likeness(NamedTuple):
     """Share of blocks of the one that are in the other, 0 to 1."""
     placement: Placement
     """How the other lies in the one."""
+    shown: float = 1.0
+    """What share of the one is on the other, 0 to 1."""
+    inside: float = 1.0
+    """What share of the other is on the one, 0 to 1."""
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the other is mirrored."""
+        return ORIENTATIONS[self.placement.orientation][0]
+
+    @property
+    def turned(self) -> int:
+        """Degrees that the other is turned clockwise, before it was mirrored if it was."""
+        return 90 * ORIENTATIONS[self.placement.orientation][1]
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """How the other lies in the one, in words; nothing where both are whole and upright."""
+        words = [f"turned by {self.turned}°"] * (self.turned > 0) + ["mirrored"] * self.mirrored
+        if self.shown < _WHOLE:
+            words.append(f"cropped to {self.shown:.0%}")
+        if self.inside < _WHOLE:
+            words.append(f"{1 - self.inside:.0%} added around it")
+        return tuple(words)
 
     @property
     def kind(self) -> CopyKind | None:
@@ -86,33 +113,39 @@ def likeness(look: Look, other: Look) -> Likeness:
     """Compare two pictures."""
     if look.is_blank or other.is_blank:
         return _of_blank(look, other)
-    whole, fit = _whole(look, other)
+    orientation, fit = _orientation(look, other)
+    whole = _stretched(look, other, orientation)
     best = _compare(look.gray, other.gray, whole) if fit > _FIT else Likeness(0.0, 0.0, whole)
     if best.score < _SURE:
         placement = find_placement(look.points, other.points, other.gray.shape)
         if placement is not None:
             best = max(best, _compare(look.gray, other.gray, placement))
-    return best
+    shown, inside = overlap(best.placement, look.gray.shape, other.gray.shape)
+    return best._replace(shown=shown, inside=inside)
 
 
 def _of_blank(look: Look, other: Look) -> Likeness:
     """Pictures without details are one if both are, and of one gray value."""
-    whole, _ = _whole(look, other)
     difference = abs(float(look.gray.mean() - other.gray.mean()))
     score = float(look.is_blank and other.is_blank and difference < _BLANK)
-    return Likeness(score, score, whole)
+    return Likeness(score, score, _stretched(look, other, 0))
 
 
-def _whole(look: Look, other: Look) -> tuple[Placement, float]:
-    """The other picture stretched over the whole of the one, as it fits best, and how well."""
+def _orientation(look: Look, other: Look) -> tuple[int, float]:
+    """The orientation in which the whole of the other fits the whole of the one, and how well."""
     fits = [
         float((look.small * oriented(other.small, number)).sum())
         for number in range(len(ORIENTATIONS))
     ]
-    orientation = int(np.argmax(fits))
+    best = int(np.argmax(fits))
+    return best, fits[best]
+
+
+def _stretched(look: Look, other: Look, orientation: int) -> Placement:
+    """The other picture stretched over the whole of the one."""
     height, width = oriented(other.gray, orientation).shape
     scale = look.gray.shape[1] / width, look.gray.shape[0] / height
-    return Placement(orientation, scale, (0.0, 0.0)), fits[orientation]
+    return Placement(orientation, scale, (0.0, 0.0))
 
 
 def _compare(

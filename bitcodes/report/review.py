@@ -54,7 +54,7 @@ class Facts:
             *([f"{datetime.fromtimestamp(one.time / 1e9):%Y-%m-%d %H:%M}"] * (one.time > 0)),
         ]
         if image is not kept and kept.file in self._files:
-            lines += self._difference(image.file, kept.file)
+            lines += image.changes or self._difference(image.file, kept.file)
         return lines
 
     def _difference(self, file: Path, kept: Path) -> Iterator[str]:

@@ -69,7 +69,9 @@ class Against:
 
 
 def _plain(image: Image, is_match: bool = False) -> dict[str, Any]:
-    left_out = {"distances"} if is_match else {"distances", "distance", "kind", "score"}
+    left_out = {"distances"}
+    if not is_match:
+        left_out |= {"distance", "kind", "score", "changes"}
     return {name: value for name, value in image_dict(image).items() if name not in left_out}
 
 
@@ -195,7 +197,7 @@ def _verified(
             continue
         likes = pictures.likenesses(one.image.file, [image.file for image in seen if image.file])
         verified = [
-            replace(image, kind=like.kind, score=round(like.score, 3))
+            replace(image, kind=like.kind, score=round(like.score, 3), changes=like.changes)
             for image, like in zip(seen, likes, strict=True)
         ]
         alike = [image for image in verified if image.kind is not None]

@@ -27,6 +27,8 @@ class Compared:
     """Whether the other is mirrored."""
     turned: int
     """Degrees that the other is turned clockwise, before it was mirrored if it was."""
+    changes: tuple[str, ...] = ()
+    """How the other lies in the one, in words; nothing where both are whole and upright."""
 
     @property
     def are_copies(self) -> bool:
@@ -37,26 +39,29 @@ class Compared:
         """What they are, in one line."""
         if self.kind is None:
             return f"different pictures (score {self.score:.2f})"
-        changes = ["mirrored"] * self.mirrored + [f"turned by {self.turned}°"] * (self.turned > 0)
-        how = f", {' and '.join(changes)}" if changes else ""
+        how = "".join(f", {change}" for change in self.changes)
         what = "copies" if self.kind == "copy" else "similar, but no copies"
         return f"{what}{how} (score {self.score:.2f})"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form. Paths are escaped as in codes.paths.txt."""
         names = {"one": escape(str(self.one)), "other": escape(str(self.other))}
-        return {**vars(self), **names}
+        return {**vars(self), **names, "changes": [*self.changes]}
 
 
 def compare(one: Path | str, other: Path | str) -> Compared:
     """Compare the pixels of two image files. Raises ImageError if one cannot be read."""
-    from bitcodes.images.alignment import ORIENTATIONS
     from bitcodes.images.likeness import likeness
 
     like = likeness(_look(one), _look(other))
-    mirrored, turns = ORIENTATIONS[like.placement.orientation]
     return Compared(
-        Path(one), Path(other), like.kind, round(like.score, 3), mirrored, (90 * turns) % 360
+        one=Path(one),
+        other=Path(other),
+        kind=like.kind,
+        score=round(like.score, 3),
+        mirrored=like.mirrored,
+        turned=like.turned,
+        changes=like.changes,
     )
 
 

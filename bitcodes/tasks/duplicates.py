@@ -10,7 +10,7 @@ import numpy as np
 
 from bitcodes.arguments import check_whole
 from bitcodes.callbacks import Progress
-from bitcodes.choices import CopyKind, Linkage
+from bitcodes.choices import Linkage
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.duplicates import bounded, chains, code_pairs
@@ -222,11 +222,11 @@ def _decided(
     group = [ordered[0]]
     for image, anew in zip(others, ordered[1:], strict=True):
         compared = image if image.kind else best  # one was compared with the other
-        kind: CopyKind | None = compared.kind
-        if decisions.is_duplicate(best.path, image.path):
-            kind = "copy"
-        distance = anew.distance if best.kind else image.distance  # that of a turned image
-        group.append(replace(anew, distance=distance, kind=kind, score=compared.score))
+        known = replace(anew, kind=compared.kind, score=compared.score)
+        if best.kind is None:  # it is still the image to keep
+            known = replace(known, distance=image.distance, changes=image.changes)
+        is_copy = decisions.is_duplicate(best.path, image.path)
+        group.append(replace(known, kind="copy") if is_copy else known)
     return tuple(group)
 
 
@@ -306,7 +306,13 @@ def _verified_images(
     members = sorted(members, key=lambda one: (one.kind != "copy", -one.score, one.rank))
     images = _in_order(code_set, [ordered[best], *(ordered[one.rank] for one in members)])
     verified = [
-        replace(image, distance=member.distance, kind=member.kind, score=member.score)
+        replace(
+            image,
+            distance=member.distance,
+            kind=member.kind,
+            score=member.score,
+            changes=member.changes,
+        )
         for image, member in zip(images[1:], members, strict=True)
     ]
     return (images[0], *verified)

@@ -44,6 +44,8 @@ class Image:
     """What the pixels say beside those of the image to keep; None if they were not compared."""
     score: float | None = None
     """How sure it is that both show one picture, from 0 to 1; None if they were not compared."""
+    changes: tuple[str, ...] = ()
+    """What the pixels say of how it lies in the image to keep: mirrored, turned, cropped."""
 
 
 Group = tuple[Image, ...]
@@ -127,4 +129,5 @@ def role(image: Image, place: int) -> str:
 def image_dict(image: Image) -> dict[str, Any]:
     """A JSON-ready form of an image."""
     file = None if image.file is None else escape(str(image.file))
-    return {**vars(image), "path": escape(image.path), "file": file}
+    changes = [*image.changes]
+    return {**vars(image), "path": escape(image.path), "file": file, "changes": changes}

@@ -33,6 +33,8 @@ class Member(NamedTuple):
     distance: int
     kind: CopyKind
     score: float
+    changes: tuple[str, ...] = ()
+    """How it lies in the better one, in words."""
 
 
 class Pictures:
@@ -107,7 +109,7 @@ def verified_stars(
             if like.kind is None:
                 different += 1
                 continue
-            member = Member(rank, distance, like.kind, round(like.score, 3))
+            member = Member(rank, distance, like.kind, round(like.score, 3), like.changes)
             if like.kind == "copy":
                 members.setdefault(node, []).append(member)
                 taken.add(rank)

@@ -90,6 +90,7 @@ def test_json_and_a_page(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "distances": [1, 1],
         "kind": None,
         "score": None,
+        "changes": [],
     }
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")

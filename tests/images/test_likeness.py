@@ -60,6 +60,33 @@ def test_a_changed_picture_is_a_copy(change: str) -> None:
         assert result.kind == "copy" and result.score > 0.6
 
 
+@pytest.mark.parametrize(
+    ("change", "orientation", "shown", "inside"),
+    [
+        ("half", (), 1, 1),
+        ("squashed", (), 1, 1),
+        ("cropped", (), 224 * 168 / (320 * 240), 1),
+        ("framed", (), 1, 320 * 240 / (380 * 300)),
+        ("mirrored", ("mirrored",), 1, 1),
+        ("turned", ("turned by 270°",), 1, 1),
+        ("mirrored, turned, cropped", ("turned by 270°", "mirrored"), 210 * 280 / (320 * 240), 1),
+    ],
+)
+def test_what_changed_is_told(
+    change: str, orientation: tuple[str, ...], shown: float, inside: float
+) -> None:
+    image = picture(1)
+    changed = CHANGES[change](image)
+    result = compare(image, changed)
+    assert (result.shown, result.inside) == pytest.approx((shown, inside), abs=0.03)
+    count = len(orientation)
+    assert result.changes[:count] == orientation
+    words = [word.partition(" ")[0] for word in result.changes[count:]]
+    assert words == ["cropped"] * (shown < 1) + [f"{1 - result.inside:.0%}"] * (inside < 1)
+    back = compare(changed, image)
+    assert (back.shown, back.inside) == pytest.approx((inside, shown), abs=0.03)
+
+
 def tilted(image: Image.Image) -> Image.Image:
     """As seen from a step aside: the right side is 10 % longer."""
     corners = (0, 0, 0, 240, 320, 228, 320, 12)
@@ -77,7 +104,8 @@ def test_another_shot_is_similar_and_another_picture_is_not() -> None:
 
 def test_blank_pictures_are_one_if_they_have_one_gray_value() -> None:
     white, black = (Image.new("RGB", (50, 40), colour) for colour in ("white", "black"))
-    assert compare(white, white.resize((30, 30))).kind == "copy"
+    same = compare(white, white.resize((30, 30)))
+    assert same.kind == "copy" and same.changes == ()
     assert compare(white, black).kind is None
     assert compare(white, picture(1)).kind is compare(picture(1), white).kind is None
 
