@@ -10,6 +10,7 @@ figures are medians of the rounds. Every answer of ours is counted only if its s
 import argparse
 import os
 import re
+import resource
 import signal
 import statistics
 import subprocess
@@ -68,8 +69,8 @@ def make_codes(kind: str) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, **environment: str) -> Iterator[str]:
-    """A server in another process, until it answers; yields its address."""
+def running(command: Sequence[str], port: int, **environment: str) -> Iterator[tuple[int, str]]:
+    """A server in another process, when it answers; yields the process and the address."""
     process = subprocess.Popen(
         [*command], env=os.environ | environment, stderr=subprocess.DEVNULL, cwd=HERE
     )
@@ -81,7 +82,7 @@ def running(command: Sequence[str], port: int, **environment: str) -> Iterator[s
         except OSError:
             time.sleep(0.1)
     try:
-        yield address
+        yield process.pid, address
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
@@ -116,6 +117,12 @@ def load(address: str, script: str, clients: int, seconds: float) -> tuple[float
     return rate, p50, p99
 
 
+def processor_time(process: int) -> float:
+    """Seconds that all threads of a process computed until now."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure_rows(kind: str, seconds: float, rounds: int) -> None:
     """Searches by row among codes of a kind: a table."""
     with tempfile.TemporaryDirectory(prefix="serve-") as folder:
@@ -125,30 +132,36 @@ def measure_rows(kind: str, seconds: float, rounds: int) -> None:
         save_code_set(CodeSet.from_arrays(codes, BITS), stored)
         build_index(stored)
         with running(ours(stored, 8201), 8201) as own:
-            size = len(urllib.request.urlopen(f"{own}/v1/search?row=123456&k=10").read())
+            size = len(urllib.request.urlopen(f"{own[1]}/v1/search?row=123456&k=10").read())
             with (
                 running(peer("constant", 8202), 8202, ANSWER_BYTES=str(size)) as constant,
                 running(peer("flat", 8203), 8203, CODES=str(plain)) as flat,
             ):
                 servers = {"bitcodes": own, "constant": constant, "FAISS": flat}
                 print(f"\n{kind}, {COUNT:,} codes of {BITS} bits; an answer has {size} bytes\n")
-                print("| clients | server | requests/s | p50, ms | p99, ms | to constant |")
-                print("| --- | --- | --- | --- | --- | --- |")
+                print(
+                    "| clients | server | requests/s | to constant | p50, ms | p99, ms | CPU, µs |"
+                )
+                print("| --- | --- | --- | --- | --- | --- | --- |")
                 for clients in (1, 8, 64):
                     _turns(servers, clients, seconds, rounds)
 
 
-def _turns(servers: dict[str, str], clients: int, seconds: float, rounds: int) -> None:
+def _turns(servers: dict[str, tuple[int, str]], clients: int, seconds: float, rounds: int) -> None:
     script = _ROWS % (COUNT - 1)
-    figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
+    figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in servers}
     for _ in range(rounds):
-        for name, address in servers.items():
-            figures[name].append(load(address, script, clients, seconds))
-    ratios = [one[0] / other[0] for one, other in zip(*list(figures.values())[:2], strict=True)]
+        for name, (process, address) in servers.items():
+            start = processor_time(process)
+            rate, *latencies = load(address, script, clients, seconds)
+            microseconds = 1e6 * (processor_time(process) - start) / (rate * seconds)
+            figures[name].append((rate, *latencies, microseconds))
     for name, values in figures.items():
-        rate, p50, p99 = (statistics.median(column) for column in zip(*values, strict=True))
-        ratio = f"{statistics.median(ratios):.2f}" if name == "bitcodes" else ""
-        print(f"| {clients} | {name} | {rate:,.0f} | {p50:.2f} | {p99:.1f} | {ratio} |", flush=True)
+        rate, p50, p99, cpu = (statistics.median(column) for column in zip(*values, strict=True))
+        pairs = zip(values, figures["constant"], strict=True)
+        ratio = statistics.median(one[0] / other[0] for one, other in pairs)
+        facts = f"{rate:,.0f} | {ratio:.2f} | {p50:.2f} | {p99:.1f} | {cpu:.0f}"
+        print(f"| {clients} | {name} | {facts} |", flush=True)
 
 
 def measure_images(photos: Path, seconds: float, rounds: int) -> None:
@@ -165,24 +178,35 @@ def measure_images(photos: Path, seconds: float, rounds: int) -> None:
         encode = [sys.executable, "-m", "bitcodes", "encode", str(here / "many")]
         command = [*encode, "--run", "built-in", "-o"]
         subprocess.run([*command, str(here / "codes.npy")], check=True, capture_output=True)
-        rates: list[tuple[float, float]] = []
-        with running(ours(here / "codes.npy", 8201), 8201) as own:
+        count = COPIES * len(files)
+        ratios: list[tuple[float, float]] = []
+        with running(ours(here / "codes.npy", 8201), 8201) as (process, address):
             script = _IMAGES % (here / "names")
-            load(own, script, 16, 2)
+            load(address, script, 16, 2)
             for turn in range(rounds):
-                served, p50, p99 = load(own, script, 16, seconds)
-                start = time.perf_counter()
+                before = processor_time(process)
+                served, p50, p99 = load(address, script, 16, seconds)
+                own = 1e3 * (processor_time(process) - before) / (served * seconds)
+                start, before = time.perf_counter(), _children()
                 out = str(here / f"{turn}.npy")
                 subprocess.run([*command, out], check=True, capture_output=True)
-                encoded = COPIES * len(files) / (time.perf_counter() - start)
-                rates.append((served, encoded))
+                encoded = count / (time.perf_counter() - start)
+                other = 1e3 * (_children() - before) / count
+                ratios.append((served / encoded, other / own))
                 print(
-                    f"served {served:.1f} images/s (p50 {p50:.0f} ms, p99 {p99:.0f} ms), "
-                    f"encode {encoded:.1f} images/s with its start: {served / encoded:.2f}",
+                    f"served {served:.1f} images/s, {own:.1f} ms of CPU per image (p50 {p50:.0f} ms, "
+                    f"p99 {p99:.0f} ms); encode {encoded:.1f} images/s, {other:.1f} ms, with its "
+                    f"start: {ratios[-1][0]:.2f} by time, {ratios[-1][1]:.2f} by CPU time",
                     flush=True,
                 )
-        ratio = statistics.median(one / other for one, other in rates)
-        print(f"median of the ratios: {ratio:.2f}")
+        by_time, by_cpu = (statistics.median(column) for column in zip(*ratios, strict=True))
+        print(f"medians of the ratios: {by_time:.2f} by time, {by_cpu:.2f} by CPU time")
+
+
+def _children() -> float:
+    """Seconds that processes computed that this one has started and that ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from bitcodes.choices import LogFormat
-from bitcodes.cli.options import ThreadsOption, argument, flag, number, option
+from bitcodes.cli.options import argument, flag, number, option
 
 
 def serve(
@@ -39,7 +39,10 @@ def serve(
         "Run, model file, or built-in, which encodes the images searched for. Default: the one "
         "that encoded the code set."
     ),
-    threads: ThreadsOption = None,
+    threads: int | None = option(
+        "Threads that search. Default: one less than there are cores, as one reads the requests.",
+        **number(int, least=1),
+    ),
     log_format: LogFormat = option(
         "text shows messages; json writes one JSON document per message and per request.",
         default="text",

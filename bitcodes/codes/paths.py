@@ -153,10 +153,17 @@ class PathList(_Lines):
             )
         return np.append(np.concatenate(offsets), size)
 
-    def line(self, row: int) -> bytes:
-        """The line of a row as it is in the file; for many single rows: it keeps 8 bytes a row."""
-        end = int(self._ends[row])
-        return self._data[int(self._ends[row - 1]) + 1 if row else 0 : end]
+    def lines(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> list[bytes]:
+        """The lines of some rows as they are in the file, for rows anywhere: keeps 8 bytes per row.
+
+        `raw` is for rows that follow one another.
+        """
+        rows = np.asarray(rows, np.int64)
+        ends = self._ends
+        starts = np.where(rows > 0, ends[rows - 1] + 1, 0).tolist()
+        return [
+            self._data[start:end] for start, end in zip(starts, ends[rows].tolist(), strict=True)
+        ]
 
     @cached_property
     def _ends(self) -> npt.NDArray[np.int64]:

@@ -14,8 +14,8 @@ from bitcodes.codes.pack import to_lanes
 from bitcodes.hamming import plain
 from bitcodes.hamming.plain import Ball, Keys, Pairs, offsets_of
 
-_PAIRS = 1 << 20
-"""About how many pairs of rows are expanded at a time."""
+_ROWS = 1 << 20
+"""About how many rows are expanded at a time."""
 
 
 class Groups(NamedTuple):
@@ -44,16 +44,21 @@ class Groups(NamedTuple):
         if self.all_distinct:
             return keys
         k = keys.shape[1]
-        for keys_of_query in keys:
-            codes = keys_of_query[: np.searchsorted(keys_of_query, plain.MISSING)]
-            if not len(codes):
-                continue
-            sizes = np.minimum(self.sizes(codes & plain.ROW), k)
-            # As many codes as hold k rows, and the others at the distance of the last of them.
-            last = codes[min(np.searchsorted(np.cumsum(sizes), k), len(codes) - 1)]
-            codes = codes[: np.searchsorted(codes, last | plain.ROW, "right")]
-            expanded = np.sort(self._rows_of(codes, sizes[: len(codes)]))[:k]
-            keys_of_query[: len(expanded)] = expanded
+        is_code = keys != plain.MISSING
+        sizes = np.zeros_like(keys)
+        sizes[is_code] = np.minimum(self.sizes(keys[is_code] & plain.ROW), k)
+        # As many codes as hold k rows, and the others at the distance of the last of them.
+        held = np.cumsum(sizes, axis=1) >= k
+        last = np.where(held[:, -1], held.argmax(axis=1), k - 1)
+        taken = is_code & (keys <= (keys[np.arange(len(keys)), last] | plain.ROW)[:, None])
+        sizes[~taken] = 0
+        for here in _blocks(np.cumsum(sizes.sum(axis=1))):
+            rows = self._rows_of(keys[here][taken[here]], sizes[here][taken[here]])
+            start = 0
+            for keys_of_query, size in zip(keys[here], sizes[here].sum(axis=1), strict=True):
+                expanded = np.sort(rows[start : start + size])[:k]
+                keys_of_query[: len(expanded)] = expanded
+                start += size
         return keys
 
     def expand_ball(self, offsets: NDArray[np.int64], keys: Keys) -> Ball:
@@ -94,18 +99,12 @@ class Groups(NamedTuple):
     ) -> Iterator[Pairs]:
         """Each of `rows` with the rows at places `starts` to `stops`, in blocks."""
         sizes = stops - starts
-        ends = np.cumsum(sizes)
-        done = 0
-        while done < len(rows):
-            before = ends[done - 1] if done else 0
-            until = max(int(np.searchsorted(ends, before + _PAIRS, "right")), done + 1)
-            here = slice(done, until)
+        for here in _blocks(np.cumsum(sizes)):
             one = np.repeat(rows[here], sizes[here])
             other = self.rows[ranges(starts[here], sizes[here])]
             if len(one):
                 ordered = np.minimum(one, other), np.maximum(one, other)
                 yield Pairs(*ordered, np.repeat(distances[here], sizes[here]))
-            done = until
 
 
 def group_rows(codes: NDArray[np.uint8], bits: int) -> Groups:
@@ -146,6 +145,16 @@ def extend_groups(
     order = np.argsort(numbers, kind="stable")
     rows[ranges(starts[1:] - added_sizes, added_sizes)] = first_row + order
     return Groups(np.concatenate([groups.codes, fresh.codes]), starts, rows)
+
+
+def _blocks(ends: NDArray[np.int64]) -> Iterator[slice]:
+    """Items that expand to about `_ROWS` rows together; `ends` (N,) are the sums of theirs."""
+    done = 0
+    while done < len(ends):
+        before = ends[done - 1] if done else 0
+        until = max(int(np.searchsorted(ends, before + _ROWS, "right")), done + 1)
+        yield slice(done, until)
+        done = until
 
 
 def ranges(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

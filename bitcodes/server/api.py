@@ -54,13 +54,13 @@ async def search_by_image(request: Request, how: Annotated[HowToSearch, Query()]
     live = service.find(how.set)
     opened = live.current
     images = await _images(request, kind)
-    jobs = (ImageJob(live, opened, data) for data in images)
-    tasks = [asyncio.ensure_future(service.images.submit(job)) for job in jobs]
+    waiting: list[asyncio.Future[SingleQuery]] = []
     try:
-        queries = await asyncio.gather(*tasks)
+        waiting.extend(service.images.submit(ImageJob(live, opened, data)) for data in images)
+        queries = await asyncio.gather(*waiting)
     finally:
-        for task in tasks:
-            task.cancel()
+        for future in waiting:
+            future.cancel()
     return await _search(service, live, opened, how, queries)
 
 

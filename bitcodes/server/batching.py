@@ -1,15 +1,16 @@
 """Work put together: what waits while a batch is being done becomes the next batch."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Generic, TypeVar
-
-from bitcodes.server.limits import PATIENCE
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_FEW = 8
+"""Items that are always done together if they wait."""
 
 
 class FullError(Exception):
@@ -20,9 +21,9 @@ class Batcher(Generic[T, R]):
     """Gathers items of many requests and does them together, in `threads` threads.
 
     `work` takes a batch and returns a result for each item, or the error in its place. An item that
-    comes alone is done at once. After a batch of several, the next one waits up to `PATIENCE`
-    seconds for as many: the clients that got their answers may ask again. At most `most` items make
-    a batch, and `waiting` wait. `observe` is called with the size of each batch.
+    comes alone is done at once. Of many, a batch takes half: so one half of the clients is answered
+    while the other half is searched for. At most `most` items make a batch, and `waiting` wait.
+    `observe` is called with the size of each batch. Belongs to the running event loop.
     """
 
     def __init__(
@@ -38,72 +39,74 @@ class Batcher(Generic[T, R]):
         self._most = most
         self._waiting = waiting
         self._observe = observe
-        self._queue: deque[tuple[T, asyncio.Future[R]]] = deque()
-        self._last = 1  # items of the last batch
-        self._arrived = asyncio.Event()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="bitcodes-batch")
-        self._tasks = [asyncio.ensure_future(self._run()) for _ in range(threads)]
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[tuple[T, asyncio.Future[R]] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._run, name="bitcodes-batch") for _ in range(threads)]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return self._queue.qsize()
 
     @property
     def is_full(self) -> bool:
         """Whether nothing more is taken now."""
-        return len(self._queue) >= self._waiting
+        return len(self) >= self._waiting
 
-    async def submit(self, item: T) -> R:
-        """The result of one item. Raises FullError, or what `work` gives as its error."""
+    def submit(self, item: T) -> asyncio.Future[R]:
+        """The result of one item, or what `work` gives as its error. Raises FullError."""
         if self.is_full:
             raise FullError
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._queue.append((item, future))
-        self._arrived.set()
-        return await future
+        future: asyncio.Future[R] = self._loop.create_future()
+        self._queue.put((item, future))
+        return future
 
     async def close(self) -> None:
-        """End the threads, when what they do is done."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._threads.shutdown(cancel_futures=True)
+        """End the threads, when what waits is done."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            batch = await self._next()
+    def _run(self) -> None:
+        last = 0
+        while batch := self._next(last):
+            last = len(batch)
+            batch = [pair for pair in batch if not pair[1].done()]  # else its request has ended
             if not batch:
                 continue
             self._observe(len(batch))
-            items = [item for item, _ in batch]
             results: Sequence[R | Exception]
             try:
-                results = await loop.run_in_executor(self._threads, self._work, items)
+                results = self._work([item for item, _ in batch])
             except Exception as error:
                 results = [error] * len(batch)
-            for (_, future), result in zip(batch, results, strict=True):
-                if future.done():
-                    continue  # its request has ended
-                if isinstance(result, Exception):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+            self._loop.call_soon_threadsafe(_hand_out, [future for _, future in batch], results)
 
-    async def _next(self) -> list[tuple[T, asyncio.Future[R]]]:
-        while not self._queue:
-            self._arrived.clear()
-            await self._arrived.wait()
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        while len(self._queue) < min(self._last, self._most) // 2:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                break
-            self._arrived.clear()
+    def _next(self, last: int) -> list[tuple[T, asyncio.Future[R]]]:
+        """The items of the next batch; none at the end. `last` is the size of the one before."""
+        pair = self._queue.get()
+        count = min(self._most, max(_FEW, (last + 1 + len(self)) // 2))
+        batch = []
+        while pair is not None:
+            batch.append(pair)
             try:
-                await asyncio.wait_for(self._arrived.wait(), left)
-            except TimeoutError:
-                break
-        count = min(len(self._queue), self._most)
-        batch = [self._queue.popleft() for _ in range(count)]
-        self._last = max(1, len(batch))
-        return [(item, future) for item, future in batch if not future.done()]
+                if len(batch) == count:
+                    return batch
+                pair = self._queue.get_nowait()
+            except Empty:
+                return batch
+        if batch:
+            self._queue.put(None)  # for the next call
+        return batch
+
+
+def _hand_out(futures: Sequence[asyncio.Future[R]], results: Sequence[R | Exception]) -> None:
+    for future, result in zip(futures, results, strict=True):
+        if future.done():
+            continue  # its request has ended
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

@@ -18,8 +18,6 @@ MAX_SECONDS = 30.0
 """Time that a request may take, waiting included."""
 MAX_WAITING = 256
 """Searches, or images, that wait for their turn; more get the status 503."""
-PATIENCE = 0.003
-"""Seconds that a search or an image waits for company at most."""
 MAX_SCAN = 64
 """Queries that are put together into one scan."""
 MAX_BATCH = 8

@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ import uvicorn
 from bitcodes.callbacks import Note
 from bitcodes.choices import LogFormat
 from bitcodes.errors import BitcodesError, ConfigError
+from bitcodes.machine import core_count
 from bitcodes.server.app import create_app
 from bitcodes.server.logs import listeners
 from bitcodes.server.preparing import Preparing, set_of
@@ -30,8 +30,6 @@ _GRACE = 10
 """Seconds that requests get to end when the service stops."""
 _DRAINING = 1.0
 """Seconds that clients get to use their connections once more before they are closed."""
-_TURN = 0.002
-"""Seconds after which a thread that waits for its turn gets it."""
 _BACKLOG = 1024
 
 log = logging.getLogger("bitcodes.server")
@@ -83,6 +81,8 @@ class Server:
     ) -> None:
         note, access = listeners(log_format, note)
         self.note = note
+        # One core is left to the thread that reads requests: else it waits for the others.
+        threads = threads or max(1, core_count() - 1)
         open_set = partial(LiveSet, run=run, threads=threads, note=note)
         sets, preparing = _open_sets(codes, out, open_set, note)
         self.token = secrets.token_urlsafe(16) if token is None and not _is_local(host) else token
@@ -120,17 +120,8 @@ class Server:
         return self.url if self.token is None else f"{self.url}?token={self.token}"
 
     def run(self) -> None:
-        """Answer requests until the process is asked to end, or `stop` is called.
-
-        Threads of Python then take turns more often, so that a scan that is done need not wait for
-        the thread that reads requests.
-        """
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(_TURN)
-        try:
-            self._server.run(sockets=[self._socket])
-        finally:
-            sys.setswitchinterval(interval)
+        """Answer requests until the process is asked to end, or `stop` is called."""
+        self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
         """Take no more requests, finish those that have begun, and end."""

@@ -8,22 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 from bitcodes.callbacks import Note
-from bitcodes.codes.codeset import CodeSet
 from bitcodes.errors import BitcodesError, DataError
 from bitcodes.machine import core_count
 from bitcodes.server import limits
 from bitcodes.server.batching import Batcher
 from bitcodes.server.metrics import Metrics
+from bitcodes.server.plain import RowJob, search_rows
 from bitcodes.server.preparing import Preparing
 from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.live_set import LiveSet, OpenSet
 from bitcodes.tasks.pictures import picture, picture_stat
-from bitcodes.tasks.queries import Queries
 from bitcodes.tasks.results import SearchResults
-from bitcodes.tasks.searcher import Selection, Shortlist, Terms
+from bitcodes.tasks.searcher import Selection, Terms
 from bitcodes.tasks.single_queries import SingleQuery, encode_pictures, together
 from bitcodes.wording import either, shortened
 
@@ -39,14 +38,6 @@ class SearchJob:
     terms: Terms
     only: Selection | None
     queries: Sequence[SingleQuery]
-
-
-class RowJob(NamedTuple):
-    """A plain search by one row, and how."""
-
-    opened: OpenSet
-    terms: Terms
-    row: int
 
 
 @dataclass(frozen=True)
@@ -184,34 +175,12 @@ def picture_tag(opened: OpenSet, row: int, size: str) -> str:
 def search_together(jobs: Sequence[SearchJob | RowJob]) -> list[Any]:
     """Do the searches of several requests: one scan for all that search alike.
 
-    The result of a RowJob are the Shortlist of all, and its number among them; that of another are
-    SearchResults; or the error.
+    The result of a RowJob is its answer as bytes, that of another are SearchResults; or the error.
     """
     rows = [job for job in jobs if isinstance(job, RowJob)]
     others = [job for job in jobs if isinstance(job, SearchJob)]
-    of_rows, of_others = iter(_search_rows(rows)), iter(_search_all(others))
+    of_rows, of_others = iter(search_rows(rows)), iter(_search_all(others))
     return [next(of_rows if isinstance(job, RowJob) else of_others) for job in jobs]
-
-
-def _search_rows(jobs: Sequence[RowJob]) -> list[tuple[Shortlist, int] | Exception]:
-    alike: dict[object, list[int]] = {}
-    for number, job in enumerate(jobs):
-        alike.setdefault((id(job.opened), job.terms), []).append(number)
-    results: list[tuple[Shortlist, int] | Exception] = [DataError("not searched")] * len(jobs)
-    for numbers in alike.values():
-        opened, terms, _ = jobs[numbers[0]]
-        database = opened.database
-        try:
-            codes = database.codes[[jobs[number].row for number in numbers]]
-            queries = Queries(CodeSet.from_arrays(codes, database.bits))
-            matches = opened.searcher.nearest(queries, terms)
-        except Exception as error:
-            for number in numbers:
-                results[number] = error
-            continue
-        for position, number in enumerate(numbers):
-            results[number] = matches, position
-    return results
 
 
 def _search_all(jobs: Sequence[SearchJob]) -> list[SearchResults | Exception]:

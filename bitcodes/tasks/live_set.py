@@ -7,6 +7,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bitcodes.callbacks import Note
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.layout import Layout
@@ -51,10 +54,12 @@ class OpenSet:
         """Load the index, so that the next search need not."""
         self.searcher.index(Ordering.of(self.database)).compile()
 
-    def line(self, row: int) -> str:
-        """The path of a row, escaped as answers have it."""
+    def lines(self, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """The paths of some rows, escaped as answers have them."""
         paths = self.database.paths
-        return paths.line(row).decode() if isinstance(paths, PathList) else escape(paths[row])
+        if isinstance(paths, PathList):
+            return [line.decode() for line in paths.lines(rows)]
+        return [escape(paths[row]) for row in rows]
 
     def select(self, condition: Filter) -> Selection | None:
         """The rows that a filter leaves, in order; None for all. See Rows.select."""

@@ -74,7 +74,7 @@ def test_same_pairs_as_rows(seed, count, distinct, radius):
 
 
 def test_pairs_of_large_groups_come_in_blocks(monkeypatch):
-    monkeypatch.setattr("bitcodes.hamming.grouped._PAIRS", 1000)
+    monkeypatch.setattr("bitcodes.hamming.grouped._ROWS", 1000)
     codes = some_codes(np.random.default_rng(0), 400, 12, 2)
     blocks = list(group(codes, 12).pairs(12))
     assert max(len(block.first) for block in blocks) <= 1000
