@@ -194,9 +194,9 @@ def measure_images(photos: Path, seconds: float, rounds: int) -> None:
                 other = 1e3 * (_children() - before) / count
                 ratios.append((served / encoded, other / own))
                 print(
-                    f"served {served:.1f} images/s, {own:.1f} ms of CPU per image (p50 {p50:.0f} ms, "
-                    f"p99 {p99:.0f} ms); encode {encoded:.1f} images/s, {other:.1f} ms, with its "
-                    f"start: {ratios[-1][0]:.2f} by time, {ratios[-1][1]:.2f} by CPU time",
+                    f"served {served:.1f} images/s, each {own:.1f} ms of CPU (p50 {p50:.0f} ms, "
+                    f"p99 {p99:.0f} ms); encode {encoded:.1f} images/s, each {other:.1f} ms, "
+                    f"with its start: {ratios[-1][0]:.2f} by time, {ratios[-1][1]:.2f} by CPU time",
                     flush=True,
                 )
         by_time, by_cpu = (statistics.median(column) for column in zip(*ratios, strict=True))

@@ -58,7 +58,7 @@ class Client:
 
 
 def drive(clients: Sequence[Client], seconds: float, rate: float | None) -> Counter[str]:
-    """Ask for some seconds, `rate` times per second or as often as there are answers; counts them."""
+    """Ask for some seconds, `rate` times per second or as fast as there are answers; counts."""
     answers: Counter[str] = Counter()
     lock = threading.Lock()
     end = time.monotonic() + seconds
