@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,51 +19,62 @@ class NoServerError(Exception):
     """Why there is no server."""
 
 
-@contextmanager
-def running_server(*settings: str) -> Iterator[str]:
-    """Start a server with an empty database; yields its URL, without the password.
+class Server:
+    """A server with an empty database, in a folder that is its own."""
 
-    NoServerError where PostgreSQL is not installed. `settings` are such as "work_mem=1GB".
-    """
-    programs = _programs()
-    owner = _owner()
-    folder = Path(tempfile.mkdtemp(prefix="bitcodes-postgres-"))
-    try:
-        if owner is not None:
-            os.chown(folder, owner, -1)
+    def __init__(self, folder: Path, settings: Sequence[str]) -> None:
+        self._programs, self._owner, self._folder = _programs(), _owner(), folder
+        self._settings = [f"port={free_port()}", "listen_addresses=127.0.0.1"]
+        self._settings += ["unix_socket_directories=", "fsync=off", "max_connections=20", *settings]
+        self.url = f"postgresql://tester@127.0.0.1:{self._settings[0][5:]}/postgres"
+        """Without the password."""
+        if self._owner is not None:
+            os.chown(folder, self._owner, -1)
         with tempfile.NamedTemporaryFile("w", dir=folder) as secret:
             secret.write(PASSWORD)
             secret.flush()
             Path(secret.name).chmod(0o644)
             words = ["-D", folder / "data", "-U", "tester", "--auth=scram-sha-256", "--no-sync"]
             words += ["-E", "UTF8", "--locale=C", f"--pwfile={secret.name}"]
-            _run([programs / "initdb", *words], owner, folder)
-        port = free_port()
-        options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
-        options += ["fsync=off", "max_connections=20", *settings]
-        server = subprocess.Popen(
-            [
-                programs / "postgres",
-                "-D",
-                folder / "data",
-                *(w for o in options for w in ("-c", o)),
-            ],
-            user=owner,
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=(folder / "log").open("wb"),
-        )
+            _run([self._programs / "initdb", *words], self._owner, folder)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, also after it was killed; returns when it answers."""
+        options = [word for setting in self._settings for word in ("-c", setting)]
+        with (self._folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._folder / "data", *options],
+                user=self._owner,
+                cwd=self._folder,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+        _wait_for(self.url, self.process)
+
+    def stop(self) -> None:
+        """End it, and all connections."""
+        self.process.send_signal(signal.SIGINT)
         try:
-            url = f"postgresql://tester@127.0.0.1:{port}/postgres"
-            _wait_for(url, server)
-            yield url
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def running_server(*settings: str) -> Iterator[Server]:
+    """Start a server, and stop it at the end.
+
+    NoServerError where PostgreSQL is not installed. `settings` are such as "work_mem=1GB".
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bitcodes-postgres-"))
+    try:
+        server = Server(folder, settings)
+        try:
+            yield server
         finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

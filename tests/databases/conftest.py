@@ -18,9 +18,9 @@ def server() -> Iterator[str]:
     """The URL of a server's database; the password is in the environment."""
     before = os.environ.get("PGPASSWORD")
     try:
-        with running_server() as url:
+        with running_server() as server:
             os.environ["PGPASSWORD"] = PASSWORD
-            yield url
+            yield server.url
     except NoServerError as error:
         pytest.skip(str(error))
     finally:
