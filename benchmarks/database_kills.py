@@ -123,13 +123,12 @@ def campaign(
                 client.kill()
         if kill is not None:
             kill(server)
+            server.start()
         client.join()
         if client.exitcode == 0:
             continue  # it had ended before it was hit
         number += 1
         phases[phase] += 1
-        if kill is not None:
-            server.start()
         seen[pair.which(server.url)] += 1
         second[again(server, pair, bool(flags))] += 1
         check_rest(server)

@@ -113,10 +113,10 @@ class scanning:
         self._store = store
 
     def __enter__(self) -> None:
-        self._store.lookup_cost = float("inf")  # type: ignore[misc]
+        self._store.call_cost = float("inf")  # type: ignore[misc]
 
     def __exit__(self, *_: object) -> None:
-        del self._store.lookup_cost  # type: ignore[misc]
+        del self._store.call_cost  # type: ignore[misc]
 
 
 def throughput(url: str, queries: NDArray[np.uint8], scan: bool) -> float:

@@ -15,7 +15,7 @@ from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
 from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.hamming.plain import Ball, Keys
-from bitcodes.hamming.searchable import Searchable
+from bitcodes.hamming.searchable import Searchable, Within
 
 
 class Changes(NamedTuple):
@@ -140,18 +140,28 @@ class Store(Searchable):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _nearest(self, queries: NDArray[np.uint8], k: int, radius: int) -> Keys:
+    def search(
+        self, queries: NDArray[np.uint8], k: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """See Searchable.search."""
         with self.reading():
-            check_codes(queries, self.bits)
-            keys = np.full((len(queries), k), plain.MISSING, np.int64)
-            for query, row in zip(queries, keys, strict=True):
-                nearest = self._keys(query, k, radius)
-                row[: len(nearest)] = nearest
+            return super().search(queries, k)
+
+    def within(self, queries: NDArray[np.uint8], radius: int, limit: int | None = None) -> Within:
+        """See Searchable.within."""
+        with self.reading():
+            return super().within(queries, radius, limit)
+
+    def _nearest(self, queries: NDArray[np.uint8], k: int, radius: int) -> Keys:
+        check_codes(queries, self.bits)
+        keys = np.full((len(queries), k), plain.MISSING, np.int64)
+        for query, row in zip(queries, keys, strict=True):
+            nearest = self._keys(query, k, radius)
+            row[: len(nearest)] = nearest
         return keys
 
     def _ball(self, queries: NDArray[np.uint8], radius: int) -> Ball:
-        with self.reading():
-            check_codes(queries, self.bits)
-            balls = [self._keys(query, None, radius) for query in queries]
+        check_codes(queries, self.bits)
+        balls = [self._keys(query, None, radius) for query in queries]
         sizes = np.array([len(ball) for ball in balls], np.int64)
         return plain.offsets_of(sizes), np.concatenate([np.empty(0, np.int64), *balls])

@@ -65,15 +65,25 @@ def cut(bits: Sequence[int], count: int) -> tuple[Part, ...]:
 
 
 def rings(
-    code: NDArray[np.uint8], parts: tuple[Part, ...], measure: Measure, radius: int
+    code: NDArray[np.uint8],
+    parts: tuple[Part, ...],
+    measure: Measure,
+    radius: int,
+    before: int = -1,
 ) -> list[Ring]:
-    """What to look up so that every code within `radius` of a query, `code` (B,), is found."""
+    """What to look up so that every code within `radius` of a query, `code` (B,), is found.
+
+    What finds those within the radius `before` has been looked up already, and is left out.
+    """
     bits = unpack_bits(code[None], measure.bits)[0].astype(np.int64)  # (K,)
     found = []
-    for part, reach in zip(parts, reaches(parts, measure, radius), strict=True):
-        if reach >= 0:
+    reach_before = reaches(parts, measure, before)
+    for part, reach, known in zip(
+        parts, reaches(parts, measure, radius), reach_before, strict=True
+    ):
+        if reach > known:
             value = bits[part.first : part.last] @ (1 << np.arange(part.width)[::-1])
-            found.append(Ring(part, value ^ _masks(part.width, reach)))
+            found.append(Ring(part, value ^ _masks(part.width, reach)[_ring_size(part, known) :]))
     return found
 
 
@@ -107,10 +117,15 @@ def lookups(parts: tuple[Part, ...], measure: Measure, radius: int, count: int) 
     """How many values `rings` looks up, and how many of `count` uniform codes have them."""
     values, codes = 0, 0.0
     for part, reach in zip(parts, reaches(parts, measure, radius), strict=True):
-        size = sum(math.comb(part.width, ones) for ones in range(reach + 1))
+        size = _ring_size(part, reach)
         values += size
         codes += size * count / (1 << part.width)
     return values, round(codes)
+
+
+def _ring_size(part: Part, reach: int) -> int:
+    """How many values of a part differ from one in up to `reach` bits."""
+    return sum(math.comb(part.width, ones) for ones in range(reach + 1))
 
 
 def _weight(part: Part, measure: Measure) -> int:

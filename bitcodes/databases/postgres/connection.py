@@ -70,15 +70,21 @@ _PLAIN = "user", "host", "port", "dbname"
 _SECRET = "password", "sslpassword"
 
 
+_NEVER = 1 << 30
+"""So often is a query executed before it is prepared unasked."""
+
+
 def connect(place: Place) -> psycopg.Connection:
     """Open a connection, or raise CodeSetError with the server's reason."""
     with database_errors(place.name):
-        connection = psycopg.connect(place.conninfo, autocommit=True, prepare_threshold=None)
+        connection = psycopg.connect(place.conninfo, autocommit=True, prepare_threshold=_NEVER)
         # Compiling a query takes longer than most searches do.
         connection.execute("SET jit = off")
         # Parts are looked up in memory; else workers are started, which takes as long as a scan.
         connection.execute("SET random_page_cost = 1.1")
         connection.execute("SET client_encoding = 'UTF8'")
+        # Searches by parts are always planned alike.
+        connection.execute("SET plan_cache_mode = force_generic_plan")
     return connection
 
 

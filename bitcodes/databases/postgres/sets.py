@@ -1,5 +1,6 @@
 """The table of sets: what each table of codes holds, and how such tables are made."""
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -8,9 +9,9 @@ from psycopg import Connection, errors, sql
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.header import CodeSetHeader, parse_header
 from bitcodes.databases.postgres.connection import Place
-from bitcodes.databases.postgres.rows import Layout
+from bitcodes.databases.postgres.rows import Layout, to_code_set
 from bitcodes.errors import CodeSetError
-from bitcodes.hamming.measure import measure_of
+from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.hamming.rings import Part, cut
 from bitcodes.wording import command
 
@@ -43,6 +44,9 @@ class StoredSet(NamedTuple):
     """What the table of sets says of one, and its columns."""
 
     header: CodeSetHeader
+    head: CodeSet
+    """The set without its rows."""
+    measure: Measure
     parts: tuple[Part, ...]
     layout: Layout
 
@@ -76,18 +80,28 @@ def _stored_set(row: tuple[object, ...] | None, place: Place) -> StoredSet:
         raise no_such_set(place)
     text, cuts, types = row
     assert isinstance(text, str) and isinstance(cuts, list)
-    header = parse_header(text.encode(), f"the header of {place.name}")
+    columns = types.items() if isinstance(types, dict) else ()
+    return _parsed(text, tuple(cuts), tuple(columns), place.name)
+
+
+@lru_cache(16)
+def _parsed(
+    text: str, cuts: tuple[int, ...], types: tuple[tuple[str, str], ...], name: str
+) -> StoredSet:
+    """What a header, cuts and types of columns mean; kept, for each search asks."""
+    header = parse_header(text.encode(), f"the header of {name}")
     try:
-        layout = Layout.from_types(types if isinstance(types, dict) else {})
+        layout = Layout.from_types(dict(types))
         if layout.bits != header.bits:
             raise ValueError
     except ValueError:
         raise CodeSetError(
-            f"{place.name}: expected a table of codes of {header.bits} bits, found columns of "
+            f"{name}: expected a table of codes of {header.bits} bits, found columns of "
             "other types; push the code set again"
         ) from None
     parts = tuple(Part(*ends) for ends in pairwise(cuts))
-    return StoredSet(header, parts, layout)
+    head = to_code_set((), layout, header, name)
+    return StoredSet(header, head, measure_of(head), parts, layout)
 
 
 def no_such_set(place: Place) -> CodeSetError:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import errors, sql
+from psycopg import ClientCursor, Cursor, errors, sql
 
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
@@ -19,6 +19,7 @@ from bitcodes.databases.postgres.rows import Layout, copy_blocks, to_code_set
 from bitcodes.databases.postgres.sets import StoredSet
 from bitcodes.databases.store import Changes, Condition
 from bitcodes.errors import CodeSetError
+from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import ROW_BITS, Keys
 from bitcodes.hamming.rings import Part, Ring
 from bitcodes.wording import counted
@@ -62,8 +63,9 @@ class PostgresStore(PartStore):
                 finally:
                     self._depth -= 1
             finally:
+                # Not rolled back: that makes psycopg forget the queries that it has prepared.
                 if not self._depth and not self._connection.closed:
-                    self._connection.rollback()
+                    self._connection.commit()
 
     def _now(self) -> StoredSet:
         with self.reading():
@@ -72,17 +74,21 @@ class PostgresStore(PartStore):
     @property
     def head(self) -> CodeSet:
         """See Store.head."""
-        stored = self._now()
-        return to_code_set((), stored.layout, stored.header, self.name)
+        return self._now().head
+
+    @property
+    def measure(self) -> Measure:
+        """See Store.measure."""
+        return self._measure or self._now().measure
 
     def __len__(self) -> int:
         with self.reading():
             if self._condition == Condition():
                 return self._stored.header.count
             if self._matching is None:
-                query = sql.SQL("SELECT count(*) FROM {} WHERE {}")
-                cursor = self._connection.execute(query.format(self._table, self._meets()))
-                ((self._matching,),) = cursor.fetchall()
+                query = searching.matching(self._place.table, self._meets())
+                condition = searching.values_of(self._condition, self._stored.layout)
+                ((self._matching,),) = self._planned(query, condition).fetchall()
             return self._matching
 
     def filtered(self, condition: Condition) -> Self:
@@ -99,9 +105,6 @@ class PostgresStore(PartStore):
         # Paths have an index, labels have none.
         by_path = self._condition.under is not None
         return min(self._count, self.found_cost * len(self) if by_path else self._count)
-
-    def _meets(self) -> sql.Composable:
-        return searching.meets(self._condition, self._stored.layout)
 
     @property
     def nbytes(self) -> int:
@@ -151,39 +154,34 @@ class PostgresStore(PartStore):
     def _look_up(
         self, code: NDArray[np.uint8], found: list[Ring], k: int | None, radius: int
     ) -> Keys:
-        distance, meets = searching.distance(code, self.measure), self._meets()
-        lookups = [
-            sql.SQL("SELECT id, {} AS distance FROM {} WHERE {} = ANY({}::int[]) AND {}").format(
-                distance,
-                self._table,
-                sets.part_value(part),
-                "{" + ",".join(map(str, values.tolist())) + "}",
-                meets,
-            )
-            for part, values in found
-        ]
-        # A code is found by up to all of its parts.
-        keys = self._ordered(
-            sql.SQL(" UNION ALL ").join(lookups), None if k is None else k * len(found), radius
-        )
-        return np.unique(keys)[:k]
+        query = self._nearest_of(tuple(ring.part for ring in found))
+        values: dict[str, object] = {
+            f"values{number}": searching.array_of(ring.values.tolist())
+            for number, ring in enumerate(found)
+        }
+        limit = None if k is None else k * len(found)  # a code is found by up to all of its parts
+        values |= self._values(code) | {"radius": radius, "limit": limit}
+        with self._connection.cursor(binary=True) as cursor:
+            return _keys(cursor.execute(query, values, prepare=True))
 
     def _scan(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
-        distance = searching.distance(code, self.measure)
-        query = sql.SQL("SELECT id, {} AS distance FROM {} WHERE {}").format(
-            distance, self._table, self._meets()
-        )
-        return self._ordered(query, k, radius)
+        values = self._values(code) | {"radius": radius, "limit": k}
+        return _keys(self._planned(self._nearest_of((None,)), values))
 
-    def _ordered(self, codes: sql.Composable, k: int | None, radius: int) -> Keys:
-        """The keys of the codes of a query within `radius`, the first `k` of them."""
-        query = sql.SQL(
-            "SELECT distance, id FROM ({}) AS codes WHERE distance <= {} ORDER BY 1, 2 LIMIT {}"
-        ).format(codes, radius, sql.Literal(k))  # LIMIT NULL: all
-        with self._connection.cursor(binary=True) as cursor:
-            found = cursor.execute(query).fetchall()
-        pairs = np.array(found, np.int64).reshape(-1, 2)
-        return pairs[:, 0] << ROW_BITS | pairs[:, 1]
+    def _nearest_of(self, parts: tuple[Part | None, ...]) -> bytes:
+        return searching.nearest(self._place.table, self.measure, self._meets(), parts)
+
+    def _meets(self) -> str:
+        return searching.meets(self._condition, self._stored.layout)
+
+    def _values(self, code: NDArray[np.uint8]) -> dict[str, object]:
+        condition = searching.values_of(self._condition, self._stored.layout)
+        return searching.bits_of(code, self.measure) | condition
+
+    def _planned(self, query: bytes, values: dict[str, object]) -> Cursor:
+        """Execute a query that is planned for these values, as it takes long."""
+        text = ClientCursor(self._connection).mogrify(query, values)
+        return self._connection.cursor(binary=True).execute(text.encode())
 
     # --- writing ---
 
@@ -306,8 +304,7 @@ class PostgresStore(PartStore):
         return stored
 
     def _check_model(self, stored: StoredSet, code_set: CodeSet) -> None:
-        head = to_code_set((), stored.layout, stored.header, self.name)
-        head.check_same_model(code_set.name, code_set.bits, code_set.fingerprint)
+        stored.head.check_same_model(code_set.name, code_set.bits, code_set.fingerprint)
 
     def _enter_count(self, stored: StoredSet, count: int) -> None:
         """Enter how many rows there are now."""
@@ -325,6 +322,12 @@ def _unique_paths(code_set: CodeSet) -> Iterator[None]:
             f"{code_set.name} cannot be stored: a database has one row per path, but a path comes "
             f"twice ({error.diag.message_detail})"
         ) from None
+
+
+def _keys(cursor: Cursor) -> Keys:
+    """Keys from distances and row numbers."""
+    pairs = np.array(cursor.fetchall(), np.int64).reshape(-1, 2)
+    return pairs[:, 0] << ROW_BITS | pairs[:, 1]
 
 
 def _counted_rows(
