@@ -118,13 +118,15 @@ class PathList(_Lines):
     """The lines of a mapped paths file, decoded when they are used.
 
     Keeps the offset of every 64th line, found at first use, so a list of a million paths costs
-    125 kB. `file` is named in errors; CodeSetError where the file has not `count` lines.
+    125 kB. Once more than every 64th line was looked up, one at a time, it keeps all offsets: 8 MB.
+    `file` is named in errors; CodeSetError where the file has not `count` lines.
     """
 
     def __init__(self, data: mmap.mmap | bytes, count: int, file: Path):
         super().__init__(count)
         self._data = data
         self._file = file
+        self._single = 0  # lines looked up one at a time
 
     def check(self) -> None:
         """Raise CodeSetError unless the file has `count` lines, each ending in a newline."""
@@ -178,7 +180,14 @@ class PathList(_Lines):
         return lines[start - first * _BLOCK : stop - first * _BLOCK]
 
     def _lines(self, start: int, stop: int) -> Iterator[str]:
-        for row, line in enumerate(self.raw(start, stop), start):
+        lines: Iterable[bytes]
+        if stop - start == 1 and self._single > self._count // _BLOCK:
+            before = int(self._ends[start - 1]) + 1 if start else 0
+            lines = [self._data[before : int(self._ends[start])]]
+        else:
+            self._single += stop - start == 1
+            lines = self.raw(start, stop)
+        for row, line in enumerate(lines, start):
             try:
                 yield unescape(line)
             except ValueError as error:

@@ -350,7 +350,10 @@ def _line(*fields: object) -> str:
 
     Tabs are written as `\t`, and control characters byte by byte: escape as `\x1b`.
     """
-    return "\t".join(CONTROLS.sub(_in_bytes, escape(str(field))) for field in fields)
+    return "\t".join(
+        str(field) if isinstance(field, int) else CONTROLS.sub(_in_bytes, escape(str(field)))
+        for field in fields
+    )
 
 
 def _in_bytes(match: re.Match[str]) -> str:

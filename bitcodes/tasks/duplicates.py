@@ -332,27 +332,28 @@ def _divided(
 
 def _images(code_set: CodeSet, rows: Sequence[int]) -> Group:
     """The images of a group, that to keep first, then by distance from it."""
-    distances = np.bitwise_count(code_set.codes[rows] ^ code_set.codes[rows[0]]).sum(axis=1)
-    others = sorted(
-        zip(distances[1:].tolist(), rows[1:], strict=True),
-        key=lambda one: (one[0], code_set.paths[one[1]], one[1]),
-    )
-    return _in_order(code_set, [rows[0], *(row for _, row in others)])
+    best, *others = rows
+    if len(others) > 1:
+        kept, *codes = _numbers(code_set, rows)
+        apart = {row: (kept ^ code).bit_count() for row, code in zip(others, codes, strict=True)}
+        others.sort(key=lambda row: (apart[row], code_set.paths[row], row))
+    return _in_order(code_set, [best, *others])
 
 
 def _in_order(code_set: CodeSet, rows: Sequence[int]) -> Group:
     """The images of a group in the order of their rows, that to keep first."""
-    codes = code_set.codes[rows]  # (R, B)
-    distances = np.bitwise_count(codes ^ codes[0]).sum(axis=1, dtype=int).tolist()
-    first = codes[:MEASURED]
-    between = np.bitwise_count(first[:, None] ^ first).sum(axis=2, dtype=int).tolist()
-    return tuple(
-        Image(
-            row,
-            code_set.paths[row],
-            code_set.file(row),
-            distances[place],
-            tuple(between[place][:place]) if place < MEASURED else (),
-        )
-        for place, row in enumerate(rows)
-    )
+    codes = _numbers(code_set, rows)
+    root = code_set.root
+    images = []
+    for place, (row, code) in enumerate(zip(rows, codes, strict=True)):
+        path = code_set.paths[row]
+        before = codes[:place] if place < MEASURED else ()
+        distances = tuple((code ^ other).bit_count() for other in before)
+        distance = (code ^ codes[0]).bit_count()
+        images.append(Image(row, path, root and root / path, distance, distances))
+    return tuple(images)
+
+
+def _numbers(code_set: CodeSet, rows: Sequence[int]) -> list[int]:
+    """The codes of some rows, each as a number: for a few, faster than arrays are."""
+    return [int.from_bytes(code) for code in code_set.codes[rows]]

@@ -113,6 +113,17 @@ def test_damaged_files(data: bytes, count: int, message: str) -> None:
         list(PathList(data, count, Path("codes.paths.txt")))
 
 
+def test_many_lines_one_at_a_time() -> None:
+    names = [f"a\n{row}/{'x' * (row % 5)}" for row in range(300)]
+    paths = stored(names)
+    order = [*range(299, -1, -7), *range(300)]
+    assert [paths[row] for row in order] == [names[row] for row in order]
+    damaged = PathList(b"\\q\n" * 300, 300, Path("codes.paths.txt"))
+    for row in (3, *range(0, 300, 30), 299):
+        with pytest.raises(CodeSetError, match=f"line {row + 1}: not a path"):
+            damaged[row]
+
+
 def test_row_numbers_stand_in() -> None:
     rows = RowNumbers(12)
     assert list(rows) == [str(i) for i in range(12)]
