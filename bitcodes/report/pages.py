@@ -8,6 +8,7 @@ from markupsafe import Markup
 from bitcodes.metrics.comparison import Comparison
 from bitcodes.report import review
 from bitcodes.report.page import Thumbnails, as_html, render
+from bitcodes.tasks.against import Against
 from bitcodes.tasks.decisions import decisions_file
 from bitcodes.tasks.groups import Duplicates, role
 from bitcodes.tasks.results import SearchResults
@@ -85,6 +86,27 @@ def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> s
         data=review.data(
             file.name, duplicates.decisions, [group[:per_group] for _, group in groups]
         ),
+    )
+
+
+@page.register
+def matches_page(against: Against, title: str = "Images that are in another collection") -> str:
+    """A page with each image that is in another collection, and its matches, the best first."""
+    images = against.images[:MAX_GROUPS]
+    per_image = max(1, min(MAX_IMAGES_OF_GROUP, MAX_IMAGES // max(1, len(images))) - 1)
+    hidden = len(against.images) - len(images)
+    files = [one.file for image, others in images for one in (image, *others[:per_image])]
+    thumbnail = Thumbnails(files)
+    return render(
+        "matches.html",
+        title=title,
+        against=against,
+        images=images,
+        per_image=per_image,
+        notes=[f"Not shown: {counted(hidden, 'more image')}."] if hidden else [],
+        thumbnail=thumbnail,
+        pixels=_PIXELS,
+        facts=review.Facts(files, thumbnail, _PIXELS),
     )
 
 

@@ -76,6 +76,15 @@ def test_groups_do_not_go_with_against(place: Path, capsys: pytest.CaptureFixtur
     assert "--against: it makes no groups: use it without" in capsys.readouterr().err
 
 
+def test_a_page_of_matches(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("duplicates", "new.npy", "--against", "old.npy", "--radius", 3)
+    assert run(*words, "--verify", "--html", "page.html") == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 2 and "<script" not in page
+    assert '<b class="role">copy</b>, 1 bit apart' in page and ">mirrored<" in page
+    assert "1 of 3 images are verified to be among" in page
+
+
 def test_compare_says_by_its_exit_status(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("compare", "new/a.png", "old/x.png") == 0
     assert capsys.readouterr().out.startswith("copies, mirrored (score ")
