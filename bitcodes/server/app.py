@@ -63,7 +63,7 @@ def create_app(
     )
     app.front = Timed(Guard(app.routes_only, Quick(service), names, token), service, access)
     app.state.service = service
-    problems.install(app)
+    problems.install(app, router.routes)
     app.include_router(router)
 
     @app.get("/healthz", include_in_schema=False)

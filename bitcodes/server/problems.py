@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
 
 from bitcodes.errors import BitcodesError, ImageError, ModelError
 from bitcodes.server.batching import FullError
@@ -77,8 +78,8 @@ def _expectation(error: Mapping[str, Any]) -> str:
     return f"{expected}; found {shortened(repr(error.get('input')), 40)}"
 
 
-def install(app: FastAPI) -> None:
-    """Let the app answer errors with problem+json."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Let the app answer errors with problem+json; `routes` may share paths."""
 
     @app.exception_handler(BitcodesError)
     async def _bitcodes(request: Request, error: BitcodesError) -> JSONResponse:
@@ -90,6 +91,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            methods = _methods(routes, request, (error.headers or {})["Allow"])
+            detail = f"expected {either(methods)}; found {shortened(request.method, 40)}"
+            return problem(405, detail, {"Allow": ", ".join(methods)})
         return problem(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(FullError)
@@ -99,3 +104,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> JSONResponse:
         return problem(500, "a fault of the service; its log says more")
+
+
+def _methods(routes: Sequence[BaseRoute], request: Request, known: str) -> list[str]:
+    """The methods for the path of a request: those `known` of one route, and of others."""
+    methods = set(known.split(", "))
+    for route in routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is Match.PARTIAL:
+            methods |= route.methods or set()
+    return sorted(methods)

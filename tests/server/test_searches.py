@@ -163,6 +163,13 @@ def test_what_is_wrong_is_said_in_the_words_of_the_command_line(
     assert detail in problem["detail"]
 
 
+def test_another_method_is_refused_with_those_that_are_there(client: TestClient) -> None:
+    for address, methods in (("/v1/search", "GET, POST"), ("/v1/encode", "POST"), ("/", "GET")):
+        answer = client.put(address)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+        assert f"expected {' or '.join(methods.split(', '))}; found PUT" in answer.json()["detail"]
+
+
 def test_several_searches_at_once_are_those_one_by_one(stored: Path, database: CodeSet) -> None:
     import httpx
 
