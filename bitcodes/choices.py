@@ -39,5 +39,8 @@ Protocol = Literal["full", "low-data", "low-data-54k", "coarse", "unseen"]
 TableFormat = Literal["table", "markdown", "latex", "csv"]
 """How a table of runs is printed: for a terminal, or as text for a document or a program."""
 
+RowFormat = Literal["parquet", "ndjson", "csv"]
+"""A file of rows for other programs: ndjson has a JSON document per line."""
+
 LogFormat = Literal["text", "json"]
 """How the service writes its log: for people, or one JSON document per line."""

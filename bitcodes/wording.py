@@ -28,6 +28,11 @@ def _escaped(match: re.Match[str]) -> str:
     return ascii(match[0])[1:-1]
 
 
+def escape_in_json(text: str) -> str:
+    r"""JSON text with control characters, also those above ASCII, written as `\uXXXX`."""
+    return CONTROLS.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
+
+
 def as_utf8(text: str) -> str:
     r"""Text that any file of UTF-8 can hold: a byte of a file's name that is not becomes `\xNN`."""
     return _SURROGATES.sub(_escaped, text)

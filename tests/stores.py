@@ -4,8 +4,7 @@ import numpy as np
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
-from bitcodes.databases.postgres import sets
-from bitcodes.databases.store import Store
+from bitcodes.databases.store import Store, header_of
 from bitcodes.hamming.index import HammingIndex
 
 
@@ -63,7 +62,7 @@ def check_like(store: Store, code_set: CodeSet, rows: np.ndarray, queries: np.nd
 def check_holds(store: Store, code_set: CodeSet) -> None:
     """The store reads back as the set."""
     back = store.read()
-    assert back.header == sets.header_of(code_set)
+    assert back.header == header_of(code_set)
     assert list(back.paths) == list(code_set.paths)
     for name in ("codes", "labels", "stat"):
         one, other = getattr(back, name), getattr(code_set, name)

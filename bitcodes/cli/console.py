@@ -18,7 +18,7 @@ from rich.console import (
 from rich.segment import Segment
 
 from bitcodes.callbacks import Note, Progress
-from bitcodes.wording import CONTROLS, shown
+from bitcodes.wording import escape_in_json, shown
 
 
 class _Safe:
@@ -60,8 +60,7 @@ def print_json(value: Any) -> None:
     """
     is_utf_8 = (sys.stdout.encoding or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
     text = json.dumps(value, indent=2, ensure_ascii=not is_utf_8, allow_nan=False)
-    lines = (CONTROLS.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("\n".join(map(escape_in_json, text.split("\n"))) + "\n")
 
 
 def note(message: str) -> None:

@@ -122,6 +122,14 @@ def to_lanes(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint64]:
     return lanes
 
 
+def to_words(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint64]:
+    """Codes (N, ceil(bits/8)) as numbers for other programs: (W, N) uint64, W = ceil(bits/64).
+
+    The first bit of a code is the highest of its first word, on any machine. Zeros fill the last.
+    """
+    return to_lanes(codes, bits).view(">u8").astype(np.uint64)
+
+
 def from_lanes(lanes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint8]:
     """Turn lanes (W, N) back into codes, (N, ceil(bits/8)) uint8: the inverse of to_lanes."""
     words = code_lanes(bits)

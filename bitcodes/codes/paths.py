@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitcodes.errors import CodeSetError
-from bitcodes.wording import counted
+from bitcodes.wording import CONTROLS, counted
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _PLAIN = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
@@ -41,6 +41,20 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(
         lambda match: _ESCAPES.get(match[0]) or f"\\x{ord(match[0]) - 0xDC00:02x}", text
     )
+
+
+def escape_controls(text: str) -> str:
+    r"""Write control characters in what `escape` wrote byte by byte: escape as `\x1b`, tab as `\t`.
+
+    `unescape` reads it. This is for text that a terminal may show, or that tabs part.
+    """
+    return CONTROLS.sub(_in_bytes, text)
+
+
+def _in_bytes(match: re.Match[str]) -> str:
+    if match[0] == "\t":
+        return "\\t"
+    return "".join(f"\\x{byte:02x}" for byte in match[0].encode())
 
 
 def with_slashes(path: str, separator: str | None = None) -> str:

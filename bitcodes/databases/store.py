@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.codes.header import CodeSetHeader
 from bitcodes.codes.pack import check_codes
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming import plain
@@ -165,3 +166,10 @@ class Store(Searchable):
         balls = [self._keys(query, None, radius) for query in queries]
         sizes = np.array([len(ball) for ball in balls], np.int64)
         return plain.offsets_of(sizes), np.concatenate([np.empty(0, np.int64), *balls])
+
+
+def header_of(code_set: CodeSet) -> CodeSetHeader:
+    """The header that a store keeps of a set: its places are absolute, for it has no folder."""
+    run = None if code_set.run is None else str(code_set.run)
+    places: dict[str, object] = {"root": code_set.root_name, "run": run, "files": {}}
+    return code_set.header.model_copy(update=places)

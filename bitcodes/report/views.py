@@ -5,7 +5,6 @@ evaluations and prepared folders look stands in `evaluation_views` and `prepared
 imported where they are shown, so that searches load no more than they need.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
 from itertools import compress, islice
@@ -17,13 +16,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.codes.paths import escape
+from bitcodes.codes.paths import escape, escape_controls
 from bitcodes.report.links import linked
 from bitcodes.report.text import path_from_here, printable
 from bitcodes.sources.paths import is_there, quote_path
 from bitcodes.tasks.against import Against
 from bitcodes.tasks.compare import Compared
 from bitcodes.tasks.export import Exported
+from bitcodes.tasks.export_rows import ExportedRows
 from bitcodes.tasks.groups import Duplicates, role
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
@@ -31,7 +31,7 @@ from bitcodes.tasks.moves import Moves
 from bitcodes.tasks.push import Pushed
 from bitcodes.tasks.results import Encoded, QueryResult, SearchResults, damage_in_words
 from bitcodes.tasks.select import Selection
-from bitcodes.wording import CONTROLS, counted, from_here
+from bitcodes.wording import counted, from_here
 
 _SKIPPED_SHOWN, _DAMAGES_SHOWN = 5, 10
 _LOOKED_UP = 1000
@@ -338,6 +338,11 @@ def _(info: CodeSetInfo | ModelInfo) -> Iterator[RenderableType]:
 
 
 @tables.register
+def _(rows: ExportedRows) -> Iterator[RenderableType]:
+    yield Text(f"{rows.file}: {counted(rows.count, 'code')} of {counted(rows.bits, 'bit')}")
+
+
+@tables.register
 def _(exported: Exported) -> Iterator[RenderableType]:
     size = f"{exported.image_size} x {exported.image_size} pixels"
     yield Text(
@@ -346,20 +351,11 @@ def _(exported: Exported) -> Iterator[RenderableType]:
 
 
 def _line(*fields: object) -> str:
-    r"""Fields for another program, escaped as in codes.paths.txt.
-
-    Tabs are written as `\t`, and control characters byte by byte: escape as `\x1b`.
-    """
+    """Fields for another program, escaped as in codes.paths.txt, and control characters too."""
     return "\t".join(
-        str(field) if isinstance(field, int) else CONTROLS.sub(_in_bytes, escape(str(field)))
+        str(field) if isinstance(field, int) else escape_controls(escape(str(field)))
         for field in fields
     )
-
-
-def _in_bytes(match: re.Match[str]) -> str:
-    if match[0] == "\t":
-        return "\\t"
-    return "".join(f"\\x{byte:02x}" for byte in match[0].encode())
 
 
 def _table(*columns: Column | str) -> Table:

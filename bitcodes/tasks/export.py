@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitcodes.errors import ModelError
+from bitcodes.errors import BitcodesError, ModelError
 from bitcodes.files import check_folder_of
 
 
@@ -24,8 +24,8 @@ def export_model(run: Path | str | None, out: Path, *, force: bool = False) -> E
     `run` is a run, a model file or a name of the built-in model; None is the newest run, or without
     one the built-in model.
 
-    Raises ModelError if `out` has another suffix, or exists and `force` does not allow replacing
-    it; and if there is no model.
+    Raises ModelError if `out` has another suffix, or there is no model; BitcodesError if `out`
+    exists and `force` does not allow replacing it.
     """
     from bitcodes.models.checkpoint import load_model
     from bitcodes.models.exporting import export_onnx
@@ -33,9 +33,16 @@ def export_model(run: Path | str | None, out: Path, *, force: bool = False) -> E
 
     if out.suffix != ONNX:
         raise ModelError(f"{out}: expected a name that ends in {ONNX}")
-    if out.exists() and not force:
-        raise ModelError(f"{out} exists already; write to another name, or replace it with --force")
-    check_folder_of(out)
+    check_free(out, force)
     model = load_model(run, "cpu")
     export_onnx(model, out)
     return Exported(out, model.backbone_name, model.bits, model.preprocessing.image_size)
+
+
+def check_free(out: Path, force: bool) -> None:
+    """Raise BitcodesError unless a file can be written: none is there, or `force` replaces it."""
+    if out.exists() and not force:
+        raise BitcodesError(
+            f"{out} exists already; write to another name, or replace it with --force"
+        )
+    check_folder_of(out)

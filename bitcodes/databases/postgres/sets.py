@@ -120,13 +120,6 @@ def make_table_of_sets(connection: Connection) -> None:
             connection.execute(_CREATE)
 
 
-def header_of(code_set: CodeSet) -> CodeSetHeader:
-    """The header that a store keeps of a set: its places are absolute, for it has no folder."""
-    run = None if code_set.run is None else str(code_set.run)
-    places: dict[str, object] = {"root": code_set.root_name, "run": run, "files": {}}
-    return code_set.header.model_copy(update=places)
-
-
 def write_set(
     connection: Connection, place: Place, header: CodeSetHeader, parts: tuple[Part, ...]
 ) -> None:
