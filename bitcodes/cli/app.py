@@ -37,7 +37,7 @@ SUMMARIES = {
     "merge": "Join code sets of one model into one.",
     "push": "Store a code set in a database, to search it there or from other machines.",
     "info": "Describe a code set, a run or a model. Verify the checksums of a code set.",
-    "export": "Write a model and its preprocessing as one ONNX file.",
+    "export": "Write a model as one ONNX file, or the rows of a code set for other programs.",
 }
 
 _EPILOG = """\

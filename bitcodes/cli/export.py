@@ -16,7 +16,7 @@ def _file(path: Path) -> Path | None:
 
 def export(
     codes: list[str] | None = argument(
-        "[CODES]",
+        "CODES",
         "Code set to export, or the URL of a database, unless FILE is a model. Default: the "
         "nearest codes.npy, in the working folder or a folder above.",
         None,

@@ -68,8 +68,8 @@ def row_format(out: Path) -> RowFormat:
         return SUFFIXES[out.suffix.lower()]
     except KeyError:
         raise ConfigError(
-            f"{shortened(str(out))}: expected a name that ends in {either(SUFFIXES)} for the rows of "
-            "a code set, or one that ends in .onnx, and no code set, for a model"
+            f"{shortened(str(out))}: expected a name that ends in {either(SUFFIXES)} for the rows "
+            "of a code set, or one that ends in .onnx, and no code set, for a model"
         ) from None
 
 
@@ -139,8 +139,8 @@ def _write_csv(file: IO[bytes], code_set: CodeSet, blocks: Iterable[_Block]) -> 
     writer.writerow(["id", "path", *label, "code"])
     for block in blocks:
         labels = [] if block.labels is None else [map(",".join, block.labels)]
-        paths = map(escape_controls, block.paths)
-        writer.writerows(zip(_numbers(block), paths, *labels, _in_hex(block), strict=True))
+        texts = [map(escape_controls, texts) for texts in (block.paths, *labels)]
+        writer.writerows(zip(_numbers(block), *texts, _in_hex(block), strict=True))
     text.detach()
 
 

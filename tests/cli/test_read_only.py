@@ -99,6 +99,7 @@ COMMANDS = {
     "encode, anew": ["encode", "photos", "-o", "locked/codes.npy", "--features", "--force"],
     "index": ["index", "locked/codes.npy"],
     "merge": ["merge", "codes.npy", "-o", "locked/new.npy"],
+    "export, rows": ["export", "codes.npy", "locked/codes.csv"],
     "export": ["export", "locked/model.onnx", "--run", "runs/one"],
     "search --html": ["search", "photos/00.png", "--html", "locked/page.html"],
     "duplicates --html": ["duplicates", "--html", "locked/page.html"],

@@ -153,7 +153,7 @@ def test_options_and_arguments_that_are_not_there(capsys: pytest.CaptureFixture[
         (("search", "-k"), "-k: expected a value after it"),
         (("encode", "x", "--strict=3"), "--strict: expected no value"),
         (("info", "a", "b", "c"), "expected no more arguments; found b c"),
-        (("export",), "MODEL.ONNX is missing; expected file to write"),
+        (("export",), "FILE is missing; expected file to write"),
         (
             ("duplicates", "--keep", "best"),
             "--keep: expected first, largest, oldest, shortest-path or folder:DIR, "
@@ -178,6 +178,7 @@ OUTPUTS = (
     ("evaluate", "--queries", "codes.npy", "--database", "codes.npy", "--report", "none/x.html"),
     ("evaluate", "--queries", "codes.npy", "--database", "codes.npy", "--plots", "none/x"),
     ("export", "none/x.onnx"),
+    ("export", "codes.npy", "none/x.csv"),
     ("prepare", "folder", "classes", "none/x"),
     ("prepare", "demo", "none/x"),
     ("prepare", "cifar10", "none/x", "--source", "photos"),
