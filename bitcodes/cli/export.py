@@ -39,7 +39,7 @@ def export(
     ```
     bitcodes export model.onnx
     bitcodes export codes.npy codes.parquet
-    bitcodes export codes.npy - | jq -r .path
+    bitcodes export codes.npy - | jq .path
     ```
 
     The ONNX model takes uint8 images (B, S, S, 3) and returns hash outputs (B, K) and features
