@@ -68,6 +68,8 @@ class PostgresStore(PartStore):
                     self._connection.commit()
 
     def _now(self) -> StoredSet:
+        if self._depth:  # searches come here often
+            return self._stored
         with self.reading():
             return self._stored
 
