@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 
 from bitcodes.codes.codeset import CodeSet
@@ -30,11 +31,15 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--count", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--bits", type=int, default=64)
+    parser.add_argument("--kind", nargs="+", default=["clustered", "uniform"])
     options = parser.parse_args()
     print("| codes | what | parts | scan |\n| --- | --- | --- | --- |")
     for count in options.count:
-        for kind in ("clustered", "uniform"):
+        for kind in options.kind:
             measure(options.url, f"{count:,} {kind}", make_codes(kind, count, options.bits))
+    with psycopg.connect(options.url) as connection:
+        connection.execute("DROP TABLE benchmark")
+        connection.execute("DELETE FROM bitcodes_sets WHERE name = 'benchmark'")
 
 
 def make_codes(kind: str, count: int, bits: int) -> CodeSet:

@@ -100,6 +100,10 @@ class Store(Searchable):
     def read(self, progress: Progress | None = None) -> CodeSet:
         """All rows, in order, as a code set in memory."""
 
+    def holds(self, code_set: CodeSet) -> bool:
+        """Whether the store is known to hold this set, without a look at each row."""
+        return False
+
     @abstractmethod
     def replace(self, code_set: CodeSet, progress: Progress | None = None) -> None:
         """Let the store hold this set, whatever it held before."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from bitcodes.callbacks import Progress
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.databases.store import Changes
 from bitcodes.databases.urls import open_store
 from bitcodes.wording import counted
 
@@ -24,7 +25,7 @@ class Pushed:
     added: int | None = None
     changed: int | None = None
     removed: int | None = None
-    """Rows that an update has written or removed; None where the whole set was written."""
+    """Rows that were written or removed; None where the whole set was written."""
 
     def describe(self) -> str:
         """The result in one line."""
@@ -32,6 +33,8 @@ class Pushed:
         line = f"{size} in {self.url}"
         if self.added is None:
             return line
+        if not (self.added or self.changed or self.removed):
+            return f"{line}, which were there already"
         return f"{line}: {self.added:,} added, {self.changed:,} changed, {self.removed:,} removed"
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,15 +52,20 @@ def push(
 ) -> Pushed:
     """Store a code set, or its file, in the database at `url`, replacing what the table holds.
 
-    `table` stands in for the one that the URL names. `update` writes only what differs. Readers see
-    the old set until the new one is complete; if this is interrupted, the old one stays. Raises
+    `table` stands in for the one that the URL names. `update` compares all rows and writes only
+    what differs. Without it, nothing is written if this very file was stored last. Readers see the
+    old set until the new one is complete; if this is interrupted, the old one stays. Raises
     CodeSetError if the database refuses, or if an update is of another model.
     """
     if not isinstance(code_set, CodeSet):
         code_set = CodeSet.open(code_set)
     with open_store(url, table) as store:
-        changes = store.update(code_set, progress) if update else None
-        if not update:
+        changes = None
+        if update:
+            changes = store.update(code_set, progress)
+        elif store.holds(code_set):
+            changes = Changes(0, 0, 0)
+        else:
             store.replace(code_set, progress)
         about = code_set.name, store.name, code_set.bits, code_set.count
         return Pushed(*about, *(changes or ()))

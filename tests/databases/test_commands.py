@@ -6,10 +6,12 @@ from pathlib import Path
 
 import commands
 import numpy as np
+import psycopg
 import pytest
 from PIL import Image
 
 from bitcodes.codes.codeset import CodeSet
+from bitcodes.databases.urls import open_store
 
 DEAF = "postgresql://someone:se%2Fcret@127.0.0.1:9/db?table=photos"
 
@@ -60,7 +62,8 @@ def test_from_encode_to_evaluate(
     url, file = new_url(), folder / "codes.npy"
     pushed = json.loads(output(capfd, "push", file, url, "--json"))
     assert pushed["count"] == 8 and pushed["url"] == url
-    assert f"8 codes of 128 bits in {url}" in output(capfd, "push", file, url)
+    again = f"8 codes of 128 bits in {url}, which were there already\n"
+    assert output(capfd, "push", file, url) == again == output(capfd, "push", file, url, "--update")
 
     query = folder / "photos/cats/1.png"
     for words in (
@@ -90,6 +93,37 @@ def test_from_encode_to_evaluate(
     query = folder / "photos/dogs/3.png"
     hits = json.loads(output(capfd, "search", query, "--codes", url, "-k", 1, "--json"))
     assert hits["queries"][0]["results"][0]["path"] == "dogs/3.png"
+
+
+def test_a_push_is_left_out_only_if_the_set_is_there(
+    folder: Path, new_url: Callable[[], str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    url, file = new_url(), folder / "codes.npy"
+    table = url.partition("table=")[2]
+    whole = CodeSet.open(file)
+
+    def is_written() -> bool:
+        pushed = json.loads(output(capfd, "push", file, url, "--json"))
+        with open_store(url) as store:
+            assert np.array_equal(store.read().codes, whole.codes)
+        return pushed["added"] is None
+
+    assert [is_written(), is_written()] == [True, False]
+    with open_store(url) as store:
+        store.delete(whole.paths[:1])
+        assert is_written() and not is_written()
+        store.update(whole)
+        assert not is_written()
+        store.replace(CodeSet.from_arrays(whole.codes, 128, whole.paths))
+        assert is_written()
+    for change in (
+        f"DELETE FROM {table} WHERE id = 2",
+        f"ALTER TABLE {table} ALTER code TYPE bit(9) USING code::bit(9)",
+        f"DROP TABLE {table}",
+    ):
+        with psycopg.connect(url.partition("?")[0]) as connection:
+            connection.execute(change)
+        assert is_written() and not is_written()
 
 
 def test_a_password_is_never_shown(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -146,7 +146,7 @@ def to_code_set(
         paths = tuple(unescape(path.encode()) for path in values["path"])
         stored: dict[str, Any] = as_stored(arrays, count, len(header.class_names))
     except (CodeSetError, ValueError) as error:
-        raise CodeSetError(f"{name}: {error}; push the code set again") from None
+        raise CodeSetError(f"{name}: {error}; push the code set with --update") from None
     codes = _bytes(values["code"], layout.bits)
     header = header.model_copy(update={"count": count})
     return CodeSet(None, header, codes, paths, **stored, url=name)

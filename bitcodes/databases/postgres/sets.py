@@ -10,6 +10,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.header import CodeSetHeader, parse_header
 from bitcodes.databases.postgres.connection import Place
 from bitcodes.databases.postgres.rows import Layout, to_code_set
+from bitcodes.databases.store import header_of
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.hamming.rings import Part, cut
@@ -17,6 +18,9 @@ from bitcodes.wording import command
 
 INDEXED_FROM = 10_000
 """Sets of fewer codes are scanned."""
+
+_STORED = "codes", "paths", "labels", "stat"
+"""The files of a set that a table holds."""
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS bitcodes_sets (
@@ -75,6 +79,30 @@ def read_set(connection: Connection, place: Place) -> StoredSet | None:
     return None if row is None else _stored_set(row, place)
 
 
+def is_known(connection: Connection, place: Place) -> bool:
+    """Whether the table of sets names this table, or there is no such table at all."""
+    query = """
+        SELECT to_regclass(quote_ident(%(table)s)) IS NULL
+            OR EXISTS (SELECT FROM bitcodes_sets WHERE name = %(table)s)
+    """
+    return connection.execute(query, {"table": place.table}).fetchone() == (True,)
+
+
+def holds(connection: Connection, place: Place, code_set: CodeSet) -> bool:
+    """Whether this is the set that was stored last, by its header and the checksums of its files.
+
+    Of the table, only its columns and the number of its rows are looked at.
+    """
+    row = connection.execute(_READ.format(name=sql.Literal(place.table))).fetchone()
+    header, parts = signed_header(code_set), parts_of(code_set)
+    if row is None or not header.files or row[:2] != (_text(header), _cuts(parts)):
+        return False
+    if row[2] is None or not row[2].items() >= Layout.of(code_set).columns.items():
+        return False
+    query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(place.table))
+    return connection.execute(query).fetchone() == (code_set.count,)
+
+
 def _stored_set(row: tuple[object, ...] | None, place: Place) -> StoredSet:
     if row is None:
         raise no_such_set(place)
@@ -90,6 +118,7 @@ def _parsed(
 ) -> StoredSet:
     """What a header, cuts and types of columns mean; kept, for each search asks."""
     header = parse_header(text.encode(), f"the header of {name}")
+    header = header.model_copy(update={"files": {}})  # there are none
     try:
         layout = Layout.from_types(dict(types))
         if layout.bits != header.bits:
@@ -124,8 +153,21 @@ def write_set(
     connection: Connection, place: Place, header: CodeSetHeader, parts: tuple[Part, ...]
 ) -> None:
     """Enter a set in the table of sets, or change what it says of it."""
-    cuts = [part.first for part in parts] + [part.last for part in parts[-1:]]
-    connection.execute(_WRITE, (place.table, header.to_bytes().decode(), cuts))
+    connection.execute(_WRITE, (place.table, _text(header), _cuts(parts)))
+
+
+def signed_header(code_set: CodeSet) -> CodeSetHeader:
+    """The header of a set with the sizes and checksums of its files that become columns."""
+    files = {role: entry for role, entry in code_set.header.files.items() if role in _STORED}
+    return header_of(code_set).model_copy(update={"files": files})
+
+
+def _text(header: CodeSetHeader) -> str:
+    return header.to_bytes().decode()
+
+
+def _cuts(parts: tuple[Part, ...]) -> list[int]:
+    return [part.first for part in parts] + [part.last for part in parts[-1:]]
 
 
 def parts_of(code_set: CodeSet) -> tuple[Part, ...]:

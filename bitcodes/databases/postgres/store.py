@@ -17,7 +17,7 @@ from bitcodes.databases.postgres import searching, sets, updating
 from bitcodes.databases.postgres.connection import connect, database_errors, parse_url
 from bitcodes.databases.postgres.rows import Layout, copy_blocks, to_code_set
 from bitcodes.databases.postgres.sets import StoredSet
-from bitcodes.databases.store import Changes, Condition, header_of
+from bitcodes.databases.store import Changes, Condition
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import ROW_BITS, Keys
@@ -188,8 +188,8 @@ class PostgresStore(PartStore):
     # --- writing ---
 
     @contextmanager
-    def _writing(self) -> Iterator[StoredSet | None]:
-        """A transaction of the only writer; yields the set that is there now, if there is one."""
+    def _writing(self) -> Iterator[None]:
+        """A transaction of the only writer."""
         with database_errors(self.name):
             sets.make_table_of_sets(self._connection)
             with self._connection.transaction():
@@ -199,16 +199,18 @@ class PostgresStore(PartStore):
                         f"{self.name}: another process is writing to this table; try again when it "
                         "has ended"
                     )
-                stored = sets.read_set(self._connection, self._place)
-                there = self._connection.execute(
-                    "SELECT to_regclass(quote_ident(%s))", (self._place.table,)
-                ).fetchone()
-                if stored is None and there != (None,):
+                if not sets.is_known(self._connection, self._place):
                     raise CodeSetError(
                         f"{self.name}: expected a table of bitcodes, or none; found a table of "
                         "other data, which is left alone; name another table (--table)"
                     )
-                yield stored
+                yield
+
+    def holds(self, code_set: CodeSet) -> bool:
+        """See Store.holds."""
+        with database_errors(self.name):
+            sets.make_table_of_sets(self._connection)
+            return sets.holds(self._connection, self._place, code_set)
 
     def replace(self, code_set: CodeSet, progress: Progress | None = None) -> None:
         """See Store.replace: a new table, which is renamed when it is complete."""
@@ -217,7 +219,8 @@ class PostgresStore(PartStore):
 
     def update(self, code_set: CodeSet, progress: Progress | None = None) -> Changes:
         """See Store.update."""
-        with self._writing() as stored:
+        with self._writing():
+            stored = sets.read_set(self._connection, self._place)
             if stored is None:
                 self._replace(code_set, progress)
                 return Changes(code_set.count, 0, 0)
@@ -233,14 +236,14 @@ class PostgresStore(PartStore):
                 self._replace(code_set, None)
             else:
                 updating.write_changes(self._connection, self._table, layout)
-                header = header_of(code_set)
+                header = sets.signed_header(code_set)
                 sets.write_set(self._connection, self._place, header, stored.parts)
             return changes
 
     def append(self, code_set: CodeSet, progress: Progress | None = None) -> None:
         """See Store.append."""
-        with self._writing() as stored:
-            stored = self._known(stored)
+        with self._writing():
+            stored = self._there()
             self._check_model(stored, code_set)
             layout = Layout.of(code_set)
             if (layout, code_set.class_names) != (stored.layout, stored.header.class_names):
@@ -255,8 +258,8 @@ class PostgresStore(PartStore):
 
     def delete(self, paths: Sequence[str]) -> int:
         """See Store.delete."""
-        with self._writing() as stored:
-            stored = self._known(stored)
+        with self._writing():
+            stored = self._there()
             names = [path.decode() for path in escaped(paths, 0, len(paths))]
             query = sql.SQL("DELETE FROM {} WHERE path = ANY({}::text[])")
             gone = self._connection.execute(query.format(self._table, names)).rowcount
@@ -276,7 +279,7 @@ class PostgresStore(PartStore):
         with _unique_paths(code_set):
             sets.create_indexes(self._connection, new, parts)
         sets.take_place(self._connection, new, self._place)
-        sets.write_set(self._connection, self._place, header_of(code_set), parts)
+        sets.write_set(self._connection, self._place, sets.signed_header(code_set), parts)
 
     def _copy(
         self,
@@ -300,7 +303,9 @@ class PostgresStore(PartStore):
             for block in copy_blocks(code_set, first, progress):
                 copy.write(block)
 
-    def _known(self, stored: StoredSet | None) -> StoredSet:
+    def _there(self) -> StoredSet:
+        """The set that is there now, in a transaction of a writer."""
+        stored = sets.read_set(self._connection, self._place)
         if stored is None:
             raise sets.no_such_set(self._place)
         return stored
