@@ -243,4 +243,10 @@ def duplicates(
         return
     show(result, json=json, html=html, open_page=open_page)
     if result.groups and not (json or html or open_page or decided):
-        next_command("duplicates", *codes_argument(result.codes), "--open")
+        values = {"--radius": radius, "--keep": keep, "--max-group": max_group}
+        words = [
+            word for name, value in values.items() if value is not None for word in (name, value)
+        ]
+        words += ["--linkage", linkage] * (linkage != "star")
+        words += ["--verify"] * verify + ["--turned"] * turned
+        next_command("duplicates", *codes_argument(result.codes), *words, "--open")

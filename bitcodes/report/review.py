@@ -75,7 +75,7 @@ def _small(thumbnail: Thumbnail) -> NDArray[np.float32]:
 
 
 def _in_words(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 10**5 else f"{size / 1e3:.1f} kB"
+    return f"{size / 1e6:.1f} MB" if size >= 10**6 else f"{size / 1e3:.0f} kB"
 
 
 def script() -> tuple[Markup, str]:
@@ -92,12 +92,10 @@ def data(name: str, lines: Iterable[str], groups: Iterable[Group]) -> Markup:
         {
             "paths": [as_field(image.path) for image in images],
             "similar": [place for place, image in enumerate(images) if image.kind == "similar"],
-            "decided": all(
-                decisions.is_duplicate(images[0].path, image.path) or image.kind == "similar"
-                for image in images[1:]
-            ),
+            "decided": all(decisions.is_duplicate(images[0].path, path) for path in same),
         }
         for images in groups
+        for same in [[image.path for image in images[1:] if image.kind != "similar"] or [""]]
     ]
     text = json.dumps({"name": name, "lines": lines, "groups": known})
     for character in "<>&":
