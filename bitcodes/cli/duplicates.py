@@ -42,6 +42,12 @@ _ALONE = (
     ("--verify", "groups are stars then", ("--linkage",)),
 )
 """Options that do not go together: one, why, and the others."""
+_TOGETHER = (
+    ("--turned", ("--verify",)),
+    ("--link", ("--move-to",)),
+    ("--yes", ("--move-to", "--undo")),
+)
+"""Options that need another: one, and those of which one must be there."""
 
 
 def _checked(keep: str | None) -> str | None:
@@ -55,6 +61,17 @@ def _checked(keep: str | None) -> str | None:
         except ConfigError as error:
             raise typer.BadParameter(str(error)) from None
     return keep
+
+
+def _check_options(given: dict[str, bool]) -> None:
+    """Raise BadParameter for options that do not go together; `given` says which there are."""
+    for name, reason, others in _ALONE:
+        if given[name] and (used := [other for other in others if given[other]]):
+            words = f"{reason}: use it without {' and '.join(used)}"
+            raise typer.BadParameter(words, param_hint=name)
+    for name, needed in _TOGETHER:
+        if given[name] and not any(given[other] for other in needed):
+            raise typer.BadParameter(f"it needs {needed[0]}", param_hint=name)
 
 
 def duplicates(
@@ -177,18 +194,11 @@ def duplicates(
         "--move-to": move_to is not None,
         "--undo": undo is not None,
         "--decided": decided,
+        "--turned": turned,
+        "--link": link is not None,
+        "--yes": yes,
     }
-    for name, reason, others in _ALONE:
-        if given[name] and (used := [other for other in others if given[other]]):
-            words = f"{reason}: use it without {' and '.join(used)}"
-            raise typer.BadParameter(words, param_hint=name)
-    for name, is_given, needed in (
-        ("--turned", turned, "--verify"),
-        ("--link", link is not None, "--move-to"),
-        ("--yes", yes, "--undo" if undo else "--move-to"),
-    ):
-        if is_given and not given[needed]:
-            raise typer.BadParameter(f"it needs {needed}", param_hint=name)
+    _check_options(given)
     if radius == "auto" and (verify or against):
         raise typer.BadParameter(
             "auto is for groups by codes alone: use it without --verify and --against",
@@ -244,9 +254,7 @@ def duplicates(
     show(result, json=json, html=html, open_page=open_page)
     if result.groups and not (json or html or open_page or decided):
         values = {"--radius": radius, "--keep": keep, "--max-group": max_group}
-        words = [
-            word for name, value in values.items() if value is not None for word in (name, value)
-        ]
-        words += ["--linkage", linkage] * (linkage != "star")
-        words += ["--verify"] * verify + ["--turned"] * turned
-        next_command("duplicates", *codes_argument(result.codes), *words, "--open")
+        values["--linkage"] = linkage if given["--linkage"] else None
+        again = [word for pair in values.items() if pair[1] is not None for word in pair]
+        again += ["--verify"] * verify + ["--turned"] * turned
+        next_command("duplicates", *codes_argument(result.codes), *again, "--open")

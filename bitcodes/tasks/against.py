@@ -113,7 +113,7 @@ def find_in_other(
             workers=workers,
             progress=progress,
         )
-        others, name = queries.codes, "the other images"
+        others, name = queries.codes, _name(other)
         notes += [f"{path} left out: {reason}" for path, reason in queries.skipped]
     if verify:
         check_pixels(code_set)
@@ -137,6 +137,13 @@ def find_in_other(
         verified=verify,
         notes=tuple(notes),
     )
+
+
+def _name(other: QuerySource) -> str:
+    """What to call images that are in no code set."""
+    names = [other] if isinstance(other, str | Path) else other
+    one = names[0] if isinstance(names, list | tuple) and len(names) == 1 else None
+    return "the other collection" if one is None else str(one)
 
 
 def _with_turned(
