@@ -338,15 +338,16 @@ def write_json_atomic(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def lock(path: Path, what: str) -> Iterator[None]:
+def lock(path: Path, what: str, wait: float = 0.0) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the system frees it if the process dies.
 
-    Raises BitcodesError at once if someone else holds it; `what` names what it protects. The file
-    is removed at the end. Children of this process do not share the lock.
+    Raises BitcodesError if someone else holds it, and `wait` seconds later still does; `what` names
+    what it protects. The file is removed at the end. Children of this process do not share the
+    lock.
     """
     from filelock import FileLock, Timeout  # readers of files need no locks
 
-    held = FileLock(path, timeout=0, thread_local=False)
+    held = FileLock(path, timeout=wait, thread_local=False)
     owner = os.getpid()
     try:
         path.parent.stat()  # else FileLock makes the folder

@@ -142,6 +142,11 @@ class Layout:
         return self.codes.with_name(f".{self.codes.name}.staging")
 
     @property
+    def part_sets(self) -> Path:
+        """The folder of the part sets that other processes make of this set."""
+        return self.codes.with_name(f".{self.codes.name}.parts")
+
+    @property
     def lock(self) -> Path:
         """The file that a writer locks; beside the staging folder, so that this can be removed."""
         return self.codes.with_name(f".{self.codes.name}.lock")

@@ -30,6 +30,7 @@ def merge(
     force: bool = False,
     progress: Progress | None = None,
     note: Note | None = None,
+    source: str | None = None,
     origin: MakeOrigin | None = None,
 ) -> CodeSet:
     """Write the rows of `sets`, one set after the other, as one code set, and return it.
@@ -40,21 +41,23 @@ def merge(
     all roots. Raises CodeSetError if sets do not fit together, if one of them is given twice, or if
     a part of a source is missing. `force` replaces a set. `note` is told if an image is in several
     sets: it has a row of each. (It is not looked for in more than ten million rows.)
-    For `origin`, see CodeSetWriter.commit.
+    `source` is the digest of what all were made of together, if the caller knows it. For `origin`,
+    see CodeSetWriter.commit.
     """
     if not sets:
         raise CodeSetError("no code sets to merge: name at least one")
-    first = sets[0]
-    for other in sets[1:]:
+    first = next((code_set for code_set in sets if code_set.count), sets[0])
+    for other in sets:
         _check_alike(first, other)
     _check_different(sets)
     _check_parts(sets)
     root = _root(sets)
-    if note is not None and _source(sets) is None and (shared := _shared(sets, root)):
+    source = source or _source(sets)
+    if note is not None and source is None and (shared := _shared(sets, root)):
         note(shared)
     total = sum(code_set.count for code_set in sets)
     done = 0
-    plan = {**plan_of(first), "root": root, "source": _source(sets)}
+    plan = {**plan_of(first), "root": root, "source": source}
     with CodeSetWriter(out, force=force, **plan) as writer:
         for code_set in sets:
             prefix = _prefix(code_set, root)
@@ -77,7 +80,9 @@ def merge(
 def _check_alike(first: CodeSet, other: CodeSet) -> None:
     names = ("bits", "parts", "fingerprint", "engine", "dtype", "decode", "class_names")
     pairs = [(name, getattr(first.header, name), getattr(other.header, name)) for name in names]
-    pairs += [(name, _kind(getattr(first, name)), _kind(getattr(other, name))) for name in OPTIONAL]
+    if other.count:  # without rows, it does not tell what its columns are like
+        columns = [(name, getattr(first, name), getattr(other, name)) for name in OPTIONAL]
+        pairs += [(name, _kind(one), _kind(two)) for name, one, two in columns]
     for name, one, two in pairs:
         if one != two:
             raise CodeSetError(

@@ -27,17 +27,18 @@ MakeOrigin = Callable[[str | None], bytes]
 """Makes the content of codes.origin.json from the `source` in the header of the set."""
 
 
-def finish_commit(path: str | os.PathLike[str]) -> bool:
+def finish_commit(path: str | os.PathLike[str], wait: float = 0.0) -> bool:
     """Finish a change of the code set at `path` that a killed writer had committed; False if none.
 
-    Readers need not call this: they see the new set already. BitcodesError while a writer is busy.
+    Readers need not call this: they see the new set already. BitcodesError while a writer is busy,
+    and `wait` seconds later still is.
     Old files that a program has open stay where the system does not replace them (Windows).
     """
     layout = Layout(Path(path))
     if not os.path.lexists(layout.staging):
         remove_left_lock(layout.lock)
         return False
-    with _file_errors(layout), lock(layout.lock, str(layout.codes)):
+    with _file_errors(layout), lock(layout.lock, str(layout.codes), wait):
         try:
             return layout.finish()
         except FileInUseError:
@@ -49,8 +50,9 @@ class CodeSetWriter:
 
     Entering takes the lock, finishes a commit that a killed writer began, refuses an existing set
     unless `force`, and finds the rows that an interrupted writer with an equal plan left (unless
-    `resume` is False). The plan is every argument but `out`, `force` and `resume`. `columns` names
-    the optional columns that every append brings: any of "labels", "features", "stat".
+    `resume` is False). The plan is every argument but `out`, `force`, `resume` and `wait`, the
+    seconds to wait for the lock. `columns` names the optional columns that every append brings: any
+    of "labels", "features", "stat".
 
     Left without commit, the staged rows wait for the next writer. All errors are CodeSetErrors, but
     a BitcodesError says that another process holds the lock. Not to be shared between threads.
@@ -74,6 +76,7 @@ class CodeSetWriter:
         source: str | None = None,
         force: bool = False,
         resume: bool = True,
+        wait: float = 0.0,
     ):
         unknown = [name for name in columns if name not in OPTIONAL]
         if unknown:
@@ -96,6 +99,7 @@ class CodeSetWriter:
         )
         self._force = force
         self._resume = resume
+        self._wait = wait
         self._exit = ExitStack()
         self._staging: Staging | None = None
         self._pending: list[str] = []  # lines of skips that wait for the next batch
@@ -108,7 +112,7 @@ class CodeSetWriter:
         try:
             check_folder_of(layout.codes)
             with _file_errors(layout):
-                self._exit.enter_context(lock(layout.lock, str(layout.codes)))
+                self._exit.enter_context(lock(layout.lock, str(layout.codes), self._wait))
                 layout.finish()
                 self._refuse_existing()
                 plan = self._header.to_bytes() + f"columns: {', '.join(self._columns)}\n".encode()

@@ -16,7 +16,6 @@ from bitcodes.machine import core_count
 from bitcodes.models.encoder import Encoded, Encoder
 from bitcodes.models.engines import load_encoder
 from bitcodes.models.onnx import OnnxModel
-from bitcodes.sources.cluster import in_order_on_ray
 from bitcodes.sources.item import Place
 from bitcodes.sources.reading import (
     AnyBatch,
@@ -90,31 +89,28 @@ def encode_batches(
     decode: Decode = "full",
     features: bool = True,
     workers: int | None = 0,
-    ray: str | None = None,
     careful: bool = False,
 ) -> Iterator[tuple[AnyBatch, EncodedBatch]]:
     """Encode batches of at most `batch_size` images: each with the model's outputs, in order.
 
     With torch the workers read images and hand the pixels over. An exported model runs in each
-    worker, and both run in each process of a cluster if `ray` is its address ("": one on this
-    machine). Features take a hundred times the bytes of codes, so leave them out if you can.
+    worker. Features take a hundred times the bytes of codes, so leave them out if you can.
 
     An image whose decoder kills the processes that read it is skipped. With 0 workers, this process
     is killed too; if it was, let the next one be `careful`: its first batch is read by another.
     """
     kept = Kept(features, 0 if isinstance(model, OnnxModel) or not features else batch_size)
-    if ray is None:
-        batches = iter(batches)
-        first = list(islice(batches, 2))
-        batches = chain(first, batches)
-        is_small = workers != 0 and len(first) == 1 and len(first[0].items) > 1
-        if (careful and (workers != 0 or start_at_once())) or (is_small and start_at_once()):
-            for batch, places in with_places(batches):
-                if places:
-                    yield batch, _encode_apart(model, decode, kept, places)
-                    break
-                yield batch, _encode_places(model, decode, kept, places)
-    yield from _encode_all(model, batches, batch_size, decode, kept, workers, ray)
+    batches = iter(batches)
+    first = list(islice(batches, 2))
+    batches = chain(first, batches)
+    is_small = workers != 0 and len(first) == 1 and len(first[0].items) > 1
+    if (careful and (workers != 0 or start_at_once())) or (is_small and start_at_once()):
+        for batch, places in with_places(batches):
+            if places:
+                yield batch, _encode_apart(model, decode, kept, places)
+                break
+            yield batch, _encode_places(model, decode, kept, places)
+    yield from _encode_all(model, batches, batch_size, decode, kept, workers)
 
 
 def _encode_all(
@@ -124,20 +120,17 @@ def _encode_all(
     decode: Decode,
     kept: Kept,
     workers: int | None,
-    ray: str | None,
 ) -> Iterator[tuple[AnyBatch, EncodedBatch]]:
-    if ray is None and not isinstance(model, OnnxModel):
+    if not isinstance(model, OnnxModel):
         workers = default_workers() if workers is None else workers
         reads = read_batches(batches, batch_size, model.preprocessing, decode, workers)
         return ((batch, _encode(model, read, kept)) for batch, read in reads)
     workers, batches = useful_workers(core_count() if workers is None else workers, batches)
-    if isinstance(model, OnnxModel) and (workers or ray is not None):
+    if workers:
         model = model.with_threads(1)
     work = partial(_encode_places, model, decode, kept)
-    if ray is not None:
-        return in_order_on_ray(work, with_places(batches), ray)
     rescue = None
-    if workers and isinstance(model, OnnxModel):
+    if workers:
         # Another one, so that processes which are started later do not inherit it open.
         rescue = partial(_encode_apart, model.with_threads(1), decode, kept)
     return in_order(work, with_places(batches), workers, memory_of, rescue)

@@ -74,7 +74,10 @@ class OnnxModel:
         """The same model, computed by that many threads, for another process; closes this one."""
         self._open = None  # with its threads, which a fork would not have; use opens it again
         other = object.__new__(OnnxModel)
-        other.__dict__ = {**self.__getstate__(), "_threads": threads}
+        state = {**self.__getstate__(), "_threads": threads}
+        if self._content is None:  # the other process may work in another folder
+            state["_file"] = Path(self._file).absolute()
+        other.__dict__ = state
         return other
 
     def encode_batch(self, images: NDArray[np.uint8]) -> Encoded:

@@ -67,6 +67,11 @@ class Source:
         return self._survey[0]
 
     @property
+    def total(self) -> int:
+        """How many images there are; archives are read for it, to count their images."""
+        return sum(1 for _ in self) if self.count is None else self.count
+
+    @property
     def digest(self) -> str:
         """SHA-256, in hex, of all that decides the rows of a code set, except the model."""
         return self._survey[1]
@@ -106,9 +111,7 @@ class Source:
 
         Archives are read once more for it, to count their images.
         """
-        count = self.count
-        if count is None:
-            count = sum(1 for _ in self)
+        count = self.total
         start, stop = count * (number - 1) // of, count * number // of
         if start == stop:
             raise DataError(f"part {number} of {of} is empty, of {counted(count, 'image')}")

@@ -1,34 +1,31 @@
 """Encoding: a model and a source of images -> a code set, continued where it was interrupted."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from bitcodes.callbacks import Note, Progress
 from bitcodes.codes.codeset import CodeSet, recorded_set
 from bitcodes.codes.layout import Layout, is_foreign
-from bitcodes.codes.pack import pack_outputs
 from bitcodes.codes.writer import CodeSetWriter, finish_commit
-from bitcodes.errors import CodeSetError, DataError
+from bitcodes.errors import CodeSetError
 from bitcodes.models.encoder import Encoder
-from bitcodes.models.encoding import BATCH_SIZE, EncodedBatch, encode_batches
+from bitcodes.models.encoding import BATCH_SIZE, encode_batches
 from bitcodes.models.engines import load_encoder
 from bitcodes.runs import FITTED_CODES
-from bitcodes.sources.item import Damage
 from bitcodes.sources.left_out import total
 from bitcodes.sources.lists import ImageList
-from bitcodes.sources.paths import names_of, quote_path
+from bitcodes.sources.paths import names_of
 from bitcodes.sources.ranges import has_range
 from bitcodes.sources.reading import Decode
 from bitcodes.sources.source import Source, open_stream, to_source
 from bitcodes.tasks.choosing import run_of, ways_out
+from bitcodes.tasks.encode_parts import PartWork, Pool, encode_parts
 from bitcodes.tasks.origin import Origin, origin_maker
-from bitcodes.tasks.results import damage_in_words
-from bitcodes.tasks.update import Keep, New, Skipped, Step, Update
+from bitcodes.tasks.update import Update
+from bitcodes.tasks.writing import check_strict, write_steps
 from bitcodes.wording import counted
 
 
@@ -43,7 +40,7 @@ def encode(
     drops: Callable[[str], bool] | None = None,
     batch_size: int = BATCH_SIZE,
     workers: int | None = 0,
-    ray: str | None = None,
+    pool: Pool | None = None,
     strict: bool = False,
     force: bool = False,
     progress: Progress | None = None,
@@ -57,8 +54,8 @@ def encode(
     read images (None: by the number of cores; 0: this process does). In float32 the codes depend on
     neither `batch_size` nor `workers`. `features` adds the features sidecar.
     `decode` says how JPEGs are read: "full", or "reduced" if they are much larger than what the
-    network sees; None: as for the existing set, else "reduced". `ray` is the address of a Ray
-    cluster that does the work ("": one on this machine).
+    network sees; None: as for the existing set, else "reduced". With a `pool`, such as
+    RayPool("local"), its processes do the work: see encode_parts.
 
     An existing set is updated: images that are new or have changed, by path, size and modification
     time, are encoded, and those that are gone are dropped. With `append`, all rows stay, and images
@@ -105,20 +102,38 @@ def encode(
     if existing is not None and update.is_empty and not target.is_renamed:
         same = "nothing to append" if append and drops is None else _same(source, update)
         log(f"{out} is up to date: {same}")
-        _check_strict([(update.place(path), why) for path, why in existing.skipped], strict)
+        check_strict([(update.frame.place(path), why) for path, why in existing.skipped], strict)
         return existing
     if existing is not None and not force:
         target.check_shares_images(update, out)
     may_replace = force or existing is not None or Layout(out).is_described
-    with _writer(out, target, update, may_replace) as writer:
-        if writer.dropped:
-            dropped = counted(writer.dropped, "image")
-            log(f"starting over without the {dropped} encoded before: images or settings changed")
-        elif writer.position:
-            done = counted(writer.position, "image")
-            if update.count is not None:
-                done = f"{writer.position:,} of {counted(update.count, 'image')}"
-            log(f"continuing after {done}")
+    plan = _plan(target, update)
+    origin = origin_maker(out, origins)
+    progress = progress or _ignore
+    if pool is not None:
+        work = PartWork.of(
+            out,
+            model,
+            update,
+            plan,
+            batch_size=batch_size,
+            decode=target.decode,
+            strict=strict,
+        )
+        code_set = encode_parts(
+            pool,
+            work,
+            update,
+            out,
+            may_replace=may_replace,
+            origin=origin,
+            progress=progress,
+            log=log,
+        )
+        _tell_of_kept(update, code_set.count, existing, log)
+        return code_set
+    with CodeSetWriter(out, force=may_replace, **plan) as writer:
+        _tell_of_resumed(update, writer, log)
         batches = encode_batches(
             model,
             update.steps(writer.position, batch_size),
@@ -126,17 +141,42 @@ def encode(
             decode=target.decode,
             features=target.features,
             workers=workers,
-            ray=ray,
             careful=writer.is_resumed,  # the next batch may have killed the last one
         )
-        _encode_rest(writer, update, batches, strict, progress or _ignore, log)
-        if existing is not None:
-            log(update.summary(writer.done))
-        elif base is not None:
-            done = counted(update.kept_count, "image")
-            now = update.new_count + update.changed_count
-            log(f"{done} encoded when the model was fitted, {now:,} now")
-        return writer.commit(origin_maker(out, origins))
+        unread = write_steps(
+            writer,
+            update.frame,
+            batches,
+            strict=strict,
+            progress=progress,
+            count=update.count,
+            log=log,
+        )
+        unread.check_any(writer.done, writer.skipped)
+        _tell_of_kept(update, writer.done, existing, log)
+        return writer.commit(origin)
+
+
+def _tell_of_resumed(update: Update, writer: CodeSetWriter, log: Note) -> None:
+    """Say what an interrupted call has done already."""
+    if writer.dropped:
+        dropped = counted(writer.dropped, "image")
+        log(f"starting over without the {dropped} encoded before: images or settings changed")
+    elif writer.position:
+        done = counted(writer.position, "image")
+        if update.count is not None:
+            done = f"{writer.position:,} of {counted(update.count, 'image')}"
+        log(f"continuing after {done}")
+
+
+def _tell_of_kept(update: Update, rows: int, existing: CodeSet | None, log: Note) -> None:
+    """Say which of the rows were there before, in the set or with the model."""
+    if existing is not None:
+        log(update.summary(rows))
+    elif update.base is not None:
+        done = counted(update.kept_count, "image")
+        now = update.new_count + update.changed_count
+        log(f"{done} encoded when the model was fitted, {now:,} now")
 
 
 @dataclass
@@ -241,7 +281,8 @@ def _same(source: Source, update: Update) -> str:
     return f"the same model and the same {images}{left_out}"
 
 
-def _writer(out: Path, target: _Target, update: Update, force: bool) -> CodeSetWriter:
+def _plan(target: _Target, update: Update) -> dict[str, Any]:
+    """The arguments of the writer of the new set."""
     model, base = target.model, update.base
     if base is not None:
         target.features = base.features is not None
@@ -250,107 +291,26 @@ def _writer(out: Path, target: _Target, update: Update, force: bool) -> CodeSetW
         columns.append("labels")
     if target.features:
         columns.append("features")
-    return CodeSetWriter(
-        out,
-        bits=model.bits,
-        parts=model.parts,
-        columns=tuple(columns),
-        root=update.root,
-        class_names=update.class_names,
-        fingerprint=target.fingerprint,
-        backbone=model.backbone_name,
-        run=run_of(model),
-        engine=model.engine,
-        dtype=model.dtype,
-        decode=target.decode,
-        source=update.digest,
-        force=force,
-    )
+    return {
+        "bits": model.bits,
+        "parts": model.parts,
+        "columns": tuple(columns),
+        "root": update.root,
+        "class_names": update.class_names,
+        "fingerprint": target.fingerprint,
+        "backbone": model.backbone_name,
+        "run": run_of(model),
+        "engine": model.engine,
+        "dtype": model.dtype,
+        "decode": target.decode,
+        "source": update.digest,
+    }
 
 
 def _way(engine: str | None, dtype: str | None, decode: str | None) -> str:
     """How a set was encoded, as the options of the command say it."""
     parts = [f"--engine {engine or 'unknown'}", f"--dtype {dtype or 'unknown'}"]
     return " ".join(parts + ["--full-decode"] * (decode == "full"))
-
-
-def _encode_rest(
-    writer: CodeSetWriter,
-    update: Update,
-    batches: Iterable[tuple[Step, EncodedBatch]],
-    strict: bool,
-    progress: Progress,
-    log: Note,
-) -> None:
-    """Stage what is not staged yet; `log` is told of damage in archives that hold images."""
-    if strict and writer.skipped:
-        raise DataError(
-            f"{counted(writer.skipped, 'image')} encoded before cannot be read; repair or take out "
-            "such images, or let them be skipped, without --strict"
-        )
-    progress(writer.position, update.count)
-    last = ("", "")
-    damages = 0
-    untold: list[str] = []
-    for step, batch in batches:
-        for position, reason in batch.skipped:
-            last = update.place(step.items[position].path), reason
-            _check_strict([last], strict)
-            if isinstance(step.items[position].place, Damage):
-                damages += 1
-                untold.append(damage_in_words(*last))
-        begin = 0
-        for part in step.parts:
-            if isinstance(part, Keep):
-                assert update.base is not None
-                labels = _labels(part.labels, update)
-                writer.copy(update.base, part.start, part.stop, labels, update.base_paths)
-            elif isinstance(part, Skipped):
-                writer.skip(part.path, part.reason)
-            else:
-                _append(writer, part, batch, begin, update)
-                begin += len(part)
-        progress(writer.position, update.count)
-        while writer.done and untold:
-            log(untold.pop(0))
-    if writer.done == 0 and damages == writer.skipped:
-        raise DataError(damage_in_words(*last))
-    if writer.done == 0:
-        raise DataError(
-            f"no image of {writer.skipped:,} could be read; the last one, "
-            f"{quote_path(last[0])}: {last[1]}"
-        )
-
-
-def _append(
-    writer: CodeSetWriter, new: New, batch: EncodedBatch, begin: int, update: Update
-) -> None:
-    """Write what the model made of new images, which begin at position `begin` of a batch."""
-    end = begin + len(new)
-    for position, reason in batch.skipped:
-        if begin <= position < end:
-            writer.skip(new.items[position - begin].path, reason)
-    rows = slice(*np.searchsorted(batch.good, [begin, end]).tolist())
-    items = [new.items[position - begin] for position in batch.good[rows]]
-    if items:
-        labels = [item.labels for item in items if item.labels is not None]
-        writer.append(
-            pack_outputs(batch.outputs[rows]),
-            [item.path for item in items],
-            labels=_labels(labels, update),
-            features=batch.features[rows] if batch.features.shape[1] else None,
-            stat=batch.stat[rows],
-        )
-
-
-def _labels(
-    rows: Sequence[NDArray[np.uint8]], update: Update
-) -> NDArray[np.uint8] | NDArray[np.int32] | None:
-    """Labels as a set keeps them: class numbers (n,) where every image has one, else (n, C)."""
-    if not rows:
-        return None
-    labels = np.stack(rows)  # (n, C)
-    return labels.argmax(axis=1).astype(np.int32) if update.single else labels
 
 
 def _existing(out: Path, force: bool) -> CodeSet | None:
@@ -364,16 +324,6 @@ def _existing(out: Path, force: bool) -> CodeSet | None:
         if force:
             return None
         raise
-
-
-def _check_strict(skipped: Sequence[tuple[str, str]], strict: bool) -> None:
-    if strict and skipped:
-        path, reason = skipped[0]
-        more = f" (and {len(skipped) - 1:,} more)" if len(skipped) > 1 else ""
-        raise DataError(
-            f"{quote_path(path)} cannot be read: {reason}{more}; repair it or take it out, or let "
-            "it be skipped, without --strict"
-        )
 
 
 def _ignore(*values: object) -> None:

@@ -23,6 +23,7 @@ from bitcodes.tasks.encode import encode
 from bitcodes.tasks.growing import plan, plan_again
 from bitcodes.tasks.origin import Origin, origins_in_words, write_origins
 from bitcodes.tasks.queries import recorded_run
+from bitcodes.tasks.ray_pool import RayPool
 from bitcodes.tasks.results import Encoded
 from bitcodes.wording import command
 
@@ -118,7 +119,7 @@ def encode_sources(
             drops=step.drops,
             batch_size=batch_size,
             workers=workers,
-            ray="" if ray == "local" else ray,
+            pool=None if ray is None else RayPool(ray),
             strict=strict,
             force=force,
             progress=progress,

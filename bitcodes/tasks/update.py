@@ -2,10 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,32 @@ class Step(Batch):
 
 
 @dataclass(frozen=True)
+class Frame:
+    """What rows of the new set depend on, besides their step."""
+
+    root: str | None
+    """What the paths of the new set are relative to."""
+    single: bool
+    """Whether its labels are class numbers."""
+    base: CodeSet | None
+    """The old set."""
+    base_paths: Sequence[str]
+    """Paths of the old set, relative to `root`."""
+
+    @classmethod
+    def of(cls, base: CodeSet | None, root: str | None, single: bool, append: bool) -> Self:
+        """The frame of an update of `base`, an old set or none, with `append` or without."""
+        paths: Sequence[str] = () if base is None else base.paths
+        if base is not None and append and base.root_name not in (None, root):
+            paths = _Moved(base.paths, str(base.root_name), str(root))
+        return cls(root, single, base, paths)
+
+    def place(self, path: str) -> str:
+        """Where an image of the new set lies, from the working folder if it is below that."""
+        return place_from_here(self.root, path)
+
+
+@dataclass(frozen=True)
 class _Additions:
     """What an append does to the old set."""
 
@@ -111,7 +137,8 @@ class Update:
     archive, and something else is appended, its paths become relative to the archive's folder:
     0.jpg becomes shard.tar/0.jpg.
     Attributes of the new set: `root`, which its paths are relative to; `class_names`; `single`,
-    whether its labels are class numbers; `base_paths`, those of the old set relative to this root.
+    whether its labels are class numbers; `base_paths`, those of the old set relative to this root;
+    `frame`, all that rows depend on.
     """
 
     def __init__(
@@ -138,9 +165,8 @@ class Update:
             if base.labels is not None:
                 self.single = base.labels.ndim == 1
         self.source = source
-        self.base_paths: Sequence[str] = () if base is None else base.paths
-        if base is not None and self.append and base.root_name not in (None, self.root):
-            self.base_paths = _Moved(base.paths, str(base.root_name), str(self.root))
+        self.frame = Frame.of(base, self.root, self.single, self.append)
+        self.base_paths = self.frame.base_paths
 
     @cached_property
     def digest(self) -> str:
@@ -177,27 +203,7 @@ class Update:
 
         New images that lie apart come together in a step, so that the model has something to do.
         """
-        parts: list[Part] = []
-        new_count = kept_count = held = 0
-        for entry in self._entries():
-            if position >= len(entry):
-                position -= len(entry)
-                continue
-            if position and isinstance(entry, Keep):
-                entry = Keep(entry.start + position, entry.stop, entry.labels[position:])
-                position = 0
-            if isinstance(entry, New):
-                new_count += 1
-                held += sum(map(held_bytes, entry.items))
-            elif isinstance(entry, Keep):
-                kept_count += len(entry)
-            if not (parts and parts[-1].extend(entry)):
-                parts.append(entry)
-            if new_count >= batch_size or kept_count >= _RUN or held >= MAX_HELD:
-                yield _step(parts)
-                parts, new_count, kept_count, held = [], 0, 0, 0
-        if parts:
-            yield _step(parts)
+        return steps_of(self._entries(), position, batch_size)
 
     def summary(self, count: int) -> str:
         """What was done, in words; `count` is the number of rows that came of it."""
@@ -234,10 +240,6 @@ class Update:
         found = ((rows.find(item), item) for item in self.source)
         current = {row for row, item in found if row is not None and rows.is_current(row, item)}
         return len(current) == self.base.count
-
-    def place(self, path: str) -> str:
-        """Where an image of the new set lies, from the working folder if it is below that."""
-        return place_from_here(self.root, path)
 
     def _absolute(self, path: str) -> str:
         return path if self.root is None else joined(self.root, path)
@@ -311,6 +313,34 @@ class Update:
 
 def _is_archive(root: str) -> bool:
     return is_archive(root.split("?")[0]) and not os.path.isdir(root)  # noqa: PTH112
+
+
+def steps_of(entries: Iterable[Part], position: int, batch_size: int) -> Iterator[Step]:
+    """Entries of an update from the image `position` on, in steps as of Update.steps.
+
+    New images come one by one.
+    """
+    parts: list[Part] = []
+    new_count = kept_count = held = 0
+    for entry in entries:
+        if position >= len(entry):
+            position -= len(entry)
+            continue
+        if position and isinstance(entry, Keep):
+            entry = Keep(entry.start + position, entry.stop, entry.labels[position:])
+            position = 0
+        if isinstance(entry, New):
+            new_count += 1
+            held += sum(map(held_bytes, entry.items))
+        elif isinstance(entry, Keep):
+            kept_count += len(entry)
+        if not (parts and parts[-1].extend(entry)):
+            parts.append(entry)
+        if new_count >= batch_size or kept_count >= _RUN or held >= MAX_HELD:
+            yield _step(parts)
+            parts, new_count, kept_count, held = [], 0, 0, 0
+    if parts:
+        yield _step(parts)
 
 
 def _step(parts: Sequence[Part]) -> Step:
