@@ -10,7 +10,6 @@ command goes on where it was stopped. Leave the machine alone meanwhile.
 """
 
 import argparse
-import importlib.util
 import io
 import json
 import os
@@ -743,7 +742,6 @@ def stops(arguments: argparse.Namespace) -> None:
         rerun(f"kill -9 of the parent in the commit, {told_so}", str(code))
 
     full_disk(arguments, lists["onnx"], wholes["onnx"], rows)
-    killed_on_ray(arguments, lists["onnx"], wholes["onnx"], rows)
     table(*rows)
 
 
@@ -771,30 +769,6 @@ def full_disk(
         rows.append(["a full disk (128 KiB)", ended, compared_bytes(out, undisturbed)])
     finally:
         subprocess.run(["umount", "-l", disk], check=False)
-
-
-def killed_on_ray(
-    arguments: argparse.Namespace, listed: Path, undisturbed: Path, rows: list[list[object]]
-) -> None:
-    """Encode on a local Ray cluster of two workers, one of which is killed."""
-    if importlib.util.find_spec("ray") is None:
-        rows.append(["kill -9 of a Ray worker", "not measured: Ray is not installed", ""])
-        return
-    out = fresh(arguments.work / "ray.npy")
-    command = [*encoding(arguments, listed, out), "--engine", "onnx", "--ray", "local"]
-    with started(command) as process:
-        workers: list[int] = []
-        while len(workers) < 2:  # both at work
-            await_staged(out, process)
-            workers = [
-                int(folder.name)
-                for folder in Path("/proc").glob("[0-9]*")
-                if b"ray::_do" in read_bytes(folder / "cmdline")
-            ]
-        os.kill(workers[0], signal.SIGKILL)
-        code = process.wait()
-    ended = f"{code}, went on by itself ({len(workers)} worked)"
-    rows.append(["kill -9 of a Ray worker", ended, compared_bytes(out, undisturbed)])
 
 
 def await_staged(out: Path, process: subprocess.Popen[bytes], count: int = 100) -> None:

@@ -86,7 +86,8 @@ def encode(
         "--exact", "The same as --engine torch --dtype float32 --full-decode together."
     ),
     ray: str | None = option(
-        "Encode on the Ray cluster at this address; local starts one on this machine.",
+        "Encode on the Ray cluster at this address: host:port, or auto for that of this machine. "
+        "local starts one here. All machines must share the folders of IMAGES and of the code set.",
         metavar="ADDRESS",
     ),
     device: DeviceOption = "auto",

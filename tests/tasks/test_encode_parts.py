@@ -228,7 +228,7 @@ def test_strict_ends_it_and_nothing_readable_is_an_error(photos: Path, tmp_path:
             encode(make_model(), photos, out, batch_size=2, pool=Pool(), strict=True)
     for file in photos.iterdir():
         file.write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"no image of 21 could be read; .*20\.png"):
+    with pytest.raises(DataError, match=r"no image of 21 could be read; .*\.png"):
         encode(make_model(), photos, out, batch_size=2, pool=Pool())
     assert not out.exists()
 
@@ -245,7 +245,7 @@ def test_two_at_once_are_refused(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "total, batch_size, images, count",
-    [(1000, 32, 64, 16), (1000, 48, 96, 11), (1_000_000, 32, 256, 3907), (70, 256, 256, 1)],
+    [(1000, 32, 64, 16), (1000, 48, 96, 11), (270_000, 32, 96, 2813), (70, 256, 256, 1)],
 )
 def test_parts_are_whole_batches_and_not_too_many(
     monkeypatch: pytest.MonkeyPatch, total: int, batch_size: int, images: int, count: int
