@@ -4,9 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-import bitcodes
 from bitcodes.errors import BitcodesError
 from bitcodes.machine import core_count
+from bitcodes.version import __version__
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -50,7 +50,7 @@ class RayPool:
             pickle = ray.cloudpickle
             reference = [ray.put(pickle.dumps(work))]  # in a list it is not fetched for each task
             options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": _RETRIES}
-            remote = ray.remote(**options)(_task_of(bitcodes.__version__))
+            remote = ray.remote(**options)(_task_of(__version__))
             for task in tasks:
                 running.append(remote.remote(reference, pickle.dumps(task)))
                 while len(running) >= _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))):
@@ -113,9 +113,7 @@ def _task_of(version: str) -> Callable[[list[Any], bytes], Any]:
 
         node = ray.util.get_node_ip_address()
         try:
-            import bitcodes as there
-
-            found = str(there.__version__)
+            from bitcodes.version import __version__ as found
         except ImportError as error:
             found = f"none ({error})"
         if found != version:

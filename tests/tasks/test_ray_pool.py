@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from tiny import make_model, make_pictures
 
-import bitcodes
 from bitcodes.errors import BitcodesError, DataError
-from bitcodes.tasks import encode_parts
+from bitcodes.tasks import encode_parts, ray_pool
 from bitcodes.tasks.encode import encode
 from bitcodes.tasks.ray_pool import RayPool
 
@@ -77,7 +76,7 @@ def test_errors_name_the_machine(
     out = tmp_path / "codes.npy"
     with pytest.raises(DataError, match=r"on the machine \d+\.\d+\.\d+\.\d+: .*01\.png' cannot"):
         encode(make_model(), tmp_path / "photos", out, pool=RayPool("local"), strict=True)
-    monkeypatch.setattr(bitcodes, "__version__", "99.1")
+    monkeypatch.setattr(ray_pool, "__version__", "99.1")
     with pytest.raises(BitcodesError, match=r"on the machine .*: expected bitcodes 99\.1; found "):
         encode(make_model(), tmp_path / "photos", out, pool=RayPool("local"))
 
