@@ -50,15 +50,16 @@ WATCH = """
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="of each kind and command")
+    parser.add_argument("--killed", nargs="+", choices=KILLS, default=list(KILLS))
     options = parser.parse_args()
     os.environ["PGPASSWORD"] = PASSWORD
     with tempfile.TemporaryDirectory() as name, running_server("fsync=on") as server:
         pair = Pair(Path(name))
         print("| killed | command | kills | old set | new set | mixed | second push | at |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-        for whom, kill in (("client", None), ("server", kill_all)):
+        for whom in options.killed:
             for flags in ([], ["--update"]):
-                campaign(server, pair, flags, options.kills, whom, kill)
+                campaign(server, pair, flags, options.kills, whom, KILLS[whom])
         print("\n| replaces | reads | old set | new set | mixed | errors |")
         print("| --- | --- | --- | --- | --- | --- |")
         read_meanwhile(server, pair)
@@ -276,6 +277,8 @@ def read_meanwhile(server: Server, pair: Pair) -> None:
 def listed(counts: Counter[str]) -> str:
     return ", ".join(f"{word} {number}" for word, number in counts.most_common())
 
+
+KILLS: dict[str, Callable[[Server], None] | None] = {"client": None, "server": kill_all}
 
 if __name__ == "__main__":
     main()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -17,6 +18,7 @@ from bitcodes.databases.postgres.store import PostgresStore
 from bitcodes.databases.store import Condition
 from bitcodes.databases.urls import open_store
 from bitcodes.errors import CodeSetError
+from bitcodes.hamming.rings import Part
 
 HOSTILE = [
     'a"; DROP TABLE bitcodes_sets; --',
@@ -76,6 +78,48 @@ def test_a_role_that_may_only_select_searches(server: str, new_url: Callable[[],
             changed = make_set(2, 64, 20, "uniform")
             writer.replace(changed)  # the new table keeps the privileges
             check_holds(reader, changed)
+
+
+def test_a_server_that_only_reads(new_url: Callable[[], str]) -> None:
+    """A replica begins no other transactions, either."""
+    url = new_url()
+    code_set = make_set(1, 64, 50, "clustered", labels="numbers")
+    with open_store(url) as writer:
+        writer.replace(code_set)
+    with open_store(f"{url}&options=-c%20default_transaction_read_only%3Don") as reader:
+        check_holds(reader, code_set)
+        check_like(reader, code_set, np.arange(50), code_set.codes[:3])
+        with pytest.raises(CodeSetError, match="read-only transaction"):
+            reader.delete(["a"])
+
+
+def test_a_table_with_partitions(
+    new_url: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SQL of the documents makes them; searches use the indexes, and changes are written."""
+    text = (Path(__file__).parents[2] / "docs/databases.md").read_text()
+    (made,) = (block for block in text.split("```") if "PARTITION BY" in block)
+    url = new_url()
+    server, _, table = url.partition("?table=")
+    monkeypatch.setattr(sets, "INDEXED_FROM", 1)
+    monkeypatch.setattr(sets, "cut", lambda *_: tuple(Part(i, i + 16) for i in range(0, 64, 16)))
+    code_set = make_set(3, 64, 3000, "uniform")
+    with PostgresStore(url) as store, psycopg.connect(server, autocommit=True) as connection:
+        store.replace(code_set)
+        whole = store.nbytes
+        for line in made.removeprefix("sql").replace("photos", table).split(";"):
+            connection.execute(line)
+        assert store.nbytes > whole / 2
+        store.call_cost = 0  # else so few codes are scanned
+        check_holds(store, code_set)
+        check_like(store, code_set, np.arange(3000), code_set.codes[:2])
+        assert any("Index Only Scan" in plan for plan in plans_of(store))
+        code_set.codes[::500] ^= 255
+        assert store.update(code_set).changed == 6
+        check_holds(store, code_set)
+        assert connection.execute("SELECT count(*) FROM pg_inherits").fetchone() != (0,)
+        store.replace(make_set(4, 64, 10, "uniform"))
+        assert len(store) == 10
 
 
 def test_data_of_others_is_left_alone(server: str, new_url: Callable[[], str]) -> None:
@@ -167,15 +211,21 @@ def test_searches_use_the_indexes(new_url: Callable[[], str]) -> None:
         store.replace(code_set)
         check_like(store, code_set, np.arange(code_set.count), code_set.codes[:1])
         store.filtered(Condition(under="ö/3/1")).search(code_set.codes[:1], 1)
-        connection, plans = store._connection, []
-        for name, size in connection.execute(
-            "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements"
-        ).fetchall():
-            nothing = ", ".join(["NULL"] * size)  # one plan is for all values
-            cursor = connection.execute(f"EXPLAIN EXECUTE {name}({nothing})")
-            plans.append("\n".join(line for (line,) in cursor))
+        plans = plans_of(store)
     assert plans and not [plan for plan in plans if "Seq Scan" in plan], plans
     assert [plan for plan in plans if "Index Only Scan" in plan], plans
+
+
+def plans_of(store: PostgresStore) -> list[str]:
+    """How the searches that were done are planned."""
+    connection, plans = store._connection, []
+    for name, size in connection.execute(
+        "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements"
+    ).fetchall():
+        nothing = ", ".join(["NULL"] * size)  # one plan is for all values
+        cursor = connection.execute(f"EXPLAIN EXECUTE {name}({nothing})")
+        plans.append("\n".join(line for (line,) in cursor))
+    return plans
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,13 @@ SELECT header::text, cuts, (
 FROM bitcodes_sets WHERE name = {name}
 """)
 
+SIZE = """
+SELECT pg_total_relation_size(whole)
+    + coalesce((SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree(whole)), 0)
+FROM to_regclass(quote_ident(%(table)s)) AS whole
+"""
+"""Bytes of a table and its partitions, with their indexes."""
+
 _WRITE = """
 INSERT INTO bitcodes_sets (name, header, cuts) VALUES (%s, %s, %s)
 ON CONFLICT (name) DO UPDATE SET header = excluded.header, cuts = excluded.cuts

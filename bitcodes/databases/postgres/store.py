@@ -112,8 +112,7 @@ class PostgresStore(PartStore):
     def nbytes(self) -> int:
         """See Store.nbytes."""
         with self.reading():
-            query = sql.SQL("SELECT pg_total_relation_size(quote_ident({})::regclass)")
-            cursor = self._connection.execute(query.format(sql.Literal(self._place.table)))
+            cursor = self._connection.execute(sets.SIZE, {"table": self._place.table})
             ((size,),) = cursor.fetchall()
         return int(size)
 
