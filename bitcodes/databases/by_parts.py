@@ -1,6 +1,7 @@
 """Search in an engine that has an index for each part of the codes: rings, or a scan."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -55,7 +56,11 @@ class PartStore(Store):
     def _scan(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
         """The sorted keys of all codes within `radius`, or of the `k` nearest of them."""
 
-    def _keys(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
+    def _keys(self, queries: NDArray[np.uint8], k: int | None, radius: int) -> Iterator[Keys]:
+        for code in queries:
+            yield self._keys_of(code, k, radius)
+
+    def _keys_of(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
         parts, measure = self.parts, self.measure
         radius = min(radius, measure.largest)
         step = first_radius(parts, measure) + 1

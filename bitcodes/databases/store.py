@@ -1,7 +1,7 @@
 """A store: the code set that a table of a database holds, searched and changed there."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Self
 
@@ -17,6 +17,7 @@ from bitcodes.hamming import plain
 from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.hamming.plain import Ball, Keys
 from bitcodes.hamming.searchable import Searchable, Within
+from bitcodes.wording import command
 
 
 class Changes(NamedTuple):
@@ -128,8 +129,11 @@ class Store(Searchable):
         """End the connection."""
 
     @abstractmethod
-    def _keys(self, code: NDArray[np.uint8], k: int | None, radius: int) -> Keys:
-        """The sorted keys of all codes within `radius` of a query (B,), or of the `k` nearest."""
+    def _keys(self, queries: NDArray[np.uint8], k: int | None, radius: int) -> Iterable[Keys]:
+        """The sorted keys of all codes within `radius` of a query, or of the `k` nearest.
+
+        For each query (Q, B).
+        """
 
     def paths_of(self, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
         """The paths of some rows, in ascending order."""
@@ -160,14 +164,13 @@ class Store(Searchable):
     def _nearest(self, queries: NDArray[np.uint8], k: int, radius: int) -> Keys:
         check_codes(queries, self.bits)
         keys = np.full((len(queries), k), plain.MISSING, np.int64)
-        for query, row in zip(queries, keys, strict=True):
-            nearest = self._keys(query, k, radius)
+        for row, nearest in zip(keys, self._keys(queries, k, radius), strict=True):
             row[: len(nearest)] = nearest
         return keys
 
     def _ball(self, queries: NDArray[np.uint8], radius: int) -> Ball:
         check_codes(queries, self.bits)
-        balls = [self._keys(query, None, radius) for query in queries]
+        balls = list(self._keys(queries, None, radius))
         sizes = np.array([len(ball) for ball in balls], np.int64)
         return plain.offsets_of(sizes), np.concatenate([np.empty(0, np.int64), *balls])
 
@@ -177,3 +180,11 @@ def header_of(code_set: CodeSet) -> CodeSetHeader:
     run = None if code_set.run is None else str(code_set.run)
     places: dict[str, object] = {"root": code_set.root_name, "run": run, "files": {}}
     return code_set.header.model_copy(update=places)
+
+
+def no_such_set(name: str) -> CodeSetError:
+    """The error for a store that holds no set."""
+    return CodeSetError(
+        f"{name}: there is no such code set; to store one there: "
+        f"{command('push', 'codes.npy', name)}"
+    )

@@ -7,7 +7,7 @@ from bitcodes.errors import CodeSetError
 if TYPE_CHECKING:  # whether a name is a URL must be known before anything is loaded
     from bitcodes.databases.store import Store
 
-_SCHEMES = ("postgresql://", "postgres://")
+_SCHEMES = ("postgresql://", "postgres://", "milvus:")
 
 
 def is_store_url(name: object) -> bool:
@@ -20,6 +20,12 @@ def open_store(url: str, table: str | None = None) -> "Store":
 
     CodeSetError if the database cannot be reached. Whether it holds a set shows when it is read.
     """
+    if url.lower().startswith("milvus:"):
+        try:
+            from bitcodes.databases.milvus.store import MilvusStore
+        except ImportError:
+            raise CodeSetError("Milvus needs pymilvus: pip install 'bitcodes[milvus]'") from None
+        return MilvusStore(url, table)
     try:
         from bitcodes.databases.postgres.store import PostgresStore
     except ImportError:

@@ -153,8 +153,8 @@ def test_what_is_missing_or_refused_is_one_line(
     assert f"error: {url}: there is no such code set; to store one there: bitcodes push" in (
         capfd.readouterr().err
     )
-    assert commands.run("push", folder / "codes.npy", url, "--table", "x" * 64) == 1
-    assert "expected a name of 1 to 63 bytes" in capfd.readouterr().err
+    assert commands.run("push", folder / "codes.npy", url, "--table", "x" * 201) == 1
+    assert "; name another one (--table)" in capfd.readouterr().err
     other = CodeSet.from_arrays(np.zeros((2, 16), np.uint8), 128, fingerprint="other")
     from bitcodes.tasks.push import push
 

@@ -1,6 +1,6 @@
 """Filters: a search among some images of a file or a store finds what a filtered set holds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import commands
@@ -12,8 +12,6 @@ from stores import make_set, queries_for
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.parts import Parts
-from bitcodes.databases.postgres import sets
-from bitcodes.databases.postgres.store import PostgresStore
 from bitcodes.databases.store import Condition, Store
 from bitcodes.databases.urls import open_store
 from bitcodes.errors import DataError
@@ -35,18 +33,6 @@ BEGINNINGS = [
     "nowhere",
     "' OR true --",
 ]
-
-
-@pytest.fixture(scope="module", params=["parts", "scan", "what is cheaper"])
-def store(request: pytest.FixtureRequest, new_url: Callable[[], str]) -> Iterator[Store]:
-    with pytest.MonkeyPatch.context() as patch, open_store(new_url()) as store:
-        if request.param != "scan":
-            patch.setattr(sets, "INDEXED_FROM", 1)
-        if request.param == "parts":
-            patch.setattr(PostgresStore, "call_cost", 0)
-            patch.setattr(PostgresStore, "lookup_cost", 0.02)
-            patch.setattr(PostgresStore, "found_cost", 0.02)
-        yield store
 
 
 def chosen_rows(code_set: CodeSet, condition: Condition) -> np.ndarray:

@@ -30,6 +30,11 @@ HOSTILE = [
 ]
 
 
+@pytest.fixture(scope="module")
+def engine() -> str:
+    return "postgresql"
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_text(server: str, name: str) -> None:
     code_set = CodeSet.from_arrays(

@@ -1,6 +1,6 @@
 """Every store against HammingIndex: the same answers, whatever it holds and how it came there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,33 +11,12 @@ from stores import check_holds, check_like, make_set, queries_for
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.pack import pack_bits
 from bitcodes.codes.parts import Parts
-from bitcodes.databases.postgres import sets
-from bitcodes.databases.postgres.store import PostgresStore
 from bitcodes.databases.store import Store
 from bitcodes.databases.urls import open_store
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.measure import Measure, measure_of
 
 BITS = [12, 33, 48, 64, 112, 128]
-
-
-@pytest.fixture(scope="module")
-def store(new_url: Callable[[], str]) -> Iterator[Store]:
-    with open_store(new_url()) as store:
-        yield store
-
-
-@pytest.fixture(params=["parts", "scan", "what is cheaper"], scope="module")
-def method(request: pytest.FixtureRequest) -> Iterator[str]:
-    """How the store searches; else sets as small as those here are always scanned."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param != "scan":
-            patch.setattr(sets, "INDEXED_FROM", 1)
-        if request.param == "parts":
-            patch.setattr(PostgresStore, "call_cost", 0)
-            patch.setattr(PostgresStore, "lookup_cost", 0.02)
-            patch.setattr(PostgresStore, "found_cost", 0.02)
-        yield request.param
 
 
 cases = st.fixed_dictionaries(
@@ -57,7 +36,7 @@ examples = settings(
 
 @examples
 @given(case=cases)
-def test_answers_are_those_of_an_index(store: Store, method: str, case: dict[str, object]) -> None:
+def test_answers_are_those_of_an_index(store: Store, case: dict[str, object]) -> None:
     code_set = make_set(**case)
     store.replace(code_set)
     check_holds(store, code_set)
@@ -67,7 +46,7 @@ def test_answers_are_those_of_an_index(store: Store, method: str, case: dict[str
 @examples
 @given(case=cases, gone=st.floats(0, 1), data=st.data())
 def test_a_changed_store_is_like_a_new_one(
-    store: Store, method: str, case: dict[str, object], gone: float, data: st.DataObject
+    store: Store, case: dict[str, object], gone: float, data: st.DataObject
 ) -> None:
     code_set = make_set(**case)
     store.replace(code_set)
@@ -144,14 +123,14 @@ def join(one: CodeSet, other: CodeSet) -> CodeSet:
     )
 
 
-def test_duplicates_by_thousands(store: Store, method: str) -> None:
+def test_duplicates_by_thousands(store: Store) -> None:
     code_set = make_set(5, 64, 4000, "equal")
     store.replace(code_set)
     check_like(store, code_set, np.arange(4000), queries_for(code_set, 0))
 
 
 @pytest.mark.parametrize("class_first", [False, True])
-def test_codes_of_two_parts(store: Store, method: str, class_first: bool) -> None:
+def test_codes_of_two_parts(store: Store, class_first: bool) -> None:
     parts = Parts(class_bits=20, instance_bits=44, class_weight=4)
     code_set = make_set(6, 64, 300, "clustered", parts=parts)
     store.replace(code_set)

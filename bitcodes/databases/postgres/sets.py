@@ -10,11 +10,10 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.header import CodeSetHeader, parse_header
 from bitcodes.databases.postgres.connection import Place
 from bitcodes.databases.postgres.rows import Layout, to_code_set
-from bitcodes.databases.store import header_of
+from bitcodes.databases.store import header_of, no_such_set
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.hamming.rings import Part, cut
-from bitcodes.wording import command
 
 INDEXED_FROM = 10_000
 """Sets of fewer codes are scanned."""
@@ -112,7 +111,7 @@ def holds(connection: Connection, place: Place, code_set: CodeSet) -> bool:
 
 def _stored_set(row: tuple[object, ...] | None, place: Place) -> StoredSet:
     if row is None:
-        raise no_such_set(place)
+        raise no_such_set(place.name)
     text, cuts, types = row
     assert isinstance(text, str) and isinstance(cuts, list)
     columns = types.items() if isinstance(types, dict) else ()
@@ -138,14 +137,6 @@ def _parsed(
     parts = tuple(Part(*ends) for ends in pairwise(cuts))
     head = to_code_set((), layout, header, name)
     return StoredSet(header, head, measure_of(head), parts, layout)
-
-
-def no_such_set(place: Place) -> CodeSetError:
-    """The error for a table that is not there."""
-    return CodeSetError(
-        f"{place.name}: there is no such code set; to store one there: "
-        f"{command('push', 'codes.npy', place.name)}"
-    )
 
 
 def make_table_of_sets(connection: Connection) -> None:

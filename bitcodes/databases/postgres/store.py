@@ -17,7 +17,7 @@ from bitcodes.databases.postgres import searching, sets, updating
 from bitcodes.databases.postgres.connection import connect, database_errors, parse_url
 from bitcodes.databases.postgres.rows import Layout, copy_blocks, to_code_set
 from bitcodes.databases.postgres.sets import StoredSet
-from bitcodes.databases.store import Changes, Condition
+from bitcodes.databases.store import Changes, Condition, no_such_set
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import ROW_BITS, Keys
@@ -306,7 +306,7 @@ class PostgresStore(PartStore):
         """The set that is there now, in a transaction of a writer."""
         stored = sets.read_set(self._connection, self._place)
         if stored is None:
-            raise sets.no_such_set(self._place)
+            raise no_such_set(self.name)
         return stored
 
     def _check_model(self, stored: StoredSet, code_set: CodeSet) -> None:
