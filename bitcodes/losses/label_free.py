@@ -87,13 +87,54 @@ def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Plane
     sample -= center
     means = neighbour_means(sample, max(1, round(len(sample) ** 0.5)))  # (n, D)
     covariance = sample.T @ sample / len(sample)
-    # A little of the mean variance is added to all: few images do not vary in every direction.
-    ridge = 1e-3 * np.trace(covariance) / len(covariance)
-    inverse = np.linalg.inv(np.linalg.cholesky(covariance + ridge * np.eye(len(covariance))))
-    shares, vectors = np.linalg.eigh(inverse @ (means.T @ means / len(sample)) @ inverse.T)
-    largest = _largest(shares, 1e-6, bits)
-    directions = inverse.T @ vectors[:, largest] * shares[largest]  # (D, d)
+    shares, directions = _ratios(means.T @ means / len(sample), covariance, 1e-3, bits)
+    return _rotated(features, center, directions * shares, bits, seed)
+
+
+def fit_contrast(
+    features: NDArray[np.float32], changes: NDArray[np.float32], bits: int, seed: int
+) -> Planes:
+    """ITQ on the directions in which images differ, and changed copies of an image do not.
+
+    Features (N, D) of images, and differences (M, D) of the features of changed copies from those
+    of their originals. It is a linear discriminant analysis in which each image and its copies are
+    a class: a whitening learned from pairs of like images, as in Mikolajczyk and Matas, ICCV 2007,
+    https://doi.org/10.1109/ICCV.2007.4408871. With the features scaled to a standard deviation of
+    1, S is their covariance and W that of the differences, to which its mean variance is added. The
+    generalised eigenvectors S w = s W w, scaled to w^T S w = 1, replace the principal directions of
+    ITQ.
+    """
+    _check_variety(features)
+    center, scale = features.mean(axis=0, dtype=np.float64), spread(features)
+    covariance = np.zeros((features.shape[1],) * 2)
+    for start in range(0, len(features), _ROWS):
+        part = (features[start : start + _ROWS] - center) / scale
+        covariance += part.T @ part / len(features)
+    differences = changes / scale
+    within = differences.T @ differences / max(1, len(differences))
+    ratios, directions = _ratios(covariance, within, 1.0, bits)
+    directions = directions / np.sqrt(ratios) / scale[:, None]
     return _rotated(features, center, directions, bits, seed)
+
+
+def spread(features: NDArray[np.float32]) -> Array:
+    """The standard deviation (D,) of features (N, D), and a little, as some may never vary."""
+    deviation = features.std(axis=0, dtype=np.float64)
+    return np.asarray(deviation + 1e-6 * max(deviation.max(), 1e-12))
+
+
+def _ratios(covariance: Array, other: Array, ridge: float, bits: int) -> tuple[Array, Array]:
+    """The largest ratios s (d,) of two covariances (D, D), and their directions w (D, d).
+
+    covariance w = s other w, with w^T other w = 1. Ratios next to nothing are left out. The mean
+    variance of `other`, times `ridge`, is added to all of its variances: few images do not vary in
+    every direction.
+    """
+    added = max(ridge * np.trace(other) / len(other), 1e-9 * np.trace(covariance))
+    inverse = np.linalg.inv(np.linalg.cholesky(other + added * np.eye(len(other))))
+    ratios, vectors = np.linalg.eigh(inverse @ covariance @ inverse.T)
+    largest = _largest(ratios, 1e-6 * min(1.0, ratios[-1]), bits)
+    return ratios[largest], inverse.T @ vectors[:, largest]
 
 
 def _largest(values: Array, least: float, count: int) -> list[int]:

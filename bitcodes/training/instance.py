@@ -1,9 +1,10 @@
 """The instance bits of a trained model: fitted to its training images when training has ended.
 
 The class bits say which class an image belongs to, and images of one class have much the same class
-bits. The instance bits tell these apart. They are the bits of ITQ for the features without the
-directions in which the classes' means differ: for what the class bits do not say. The features are
-the outputs of the backbone: the hidden layer behind it has learned to forget what they keep.
+bits. The instance bits tell these apart. They are codes without labels of what the pretrained
+backbone sees, `fit_contrast`: training forgets much of what tells the images of a class apart. So
+that encoding needs no second network, they are imitated: the instance bits are the linear function
+of the trained backbone's outputs that comes nearest to them.
 """
 
 from collections.abc import Callable
@@ -16,22 +17,27 @@ from torch import nn
 
 from bitcodes import runs
 from bitcodes.hamming.measure import Measure
-from bitcodes.losses.label_free import Array, Planes, fit_itq
+from bitcodes.images.augmentation import Augmentation
+from bitcodes.losses.label_free import Planes, fit_contrast, spread
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.hashing import HashModel, evaluating
 from bitcodes.models.modelfile import read_info
+from bitcodes.training.inputs import TrainingImages
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.trainer import Trainer
 from bitcodes.training.validation import ranking_score
 from bitcodes.wording import counted
 
 _SAMPLE = 10_000  # images that the bits are fitted to
+_CHANGED = 4000  # of these, one changed copy each shows what the bits are to overlook
+_RIDGE = 0.1
 _BATCH = 128
 _WEIGHTS = (1, 2, 4, 8, 16, 32, 64)
 _USUAL_WEIGHT = 4  # where no images are held out
 
 Features = NDArray[np.float32]  # (N, D)
 Labels = NDArray[np.uint8]  # (N, C)
+Rows = NDArray[np.int64]  # of the training list
 
 
 def has_instance_bits(run: Path) -> bool:
@@ -50,9 +56,9 @@ def add_instance_bits(trainer: Trainer) -> None:
     settings, path = trainer.settings, trainer.run / runs.MODEL_FILE
     model = load_model(path, str(trainer.device))
     rng = np.random.default_rng(stable_seed(settings.seed, "instances"))
-    rows = np.sort(rng.permutation(trainer.train_rows)[:_SAMPLE])
+    rows = rng.permutation(trainer.train_rows)[:_SAMPLE]
     features = _features(trainer, model, rows)
-    planes = fit_instances(features, trainer.labels[rows], settings.instance_bits, settings.seed)
+    planes = _fit(trainer, model, rows, features)
     layer = as_layer(planes, _scale(model, planes, features))
 
     weight = _USUAL_WEIGHT
@@ -70,39 +76,36 @@ def add_instance_bits(trainer: Trainer) -> None:
     save_model(model.with_instance_bits(layer, weight), path)
 
 
-def fit_instances(features: Features, labels: Labels, bits: int, seed: int) -> Planes:
-    """The hyperplanes of `bits` bits that tell images of one class apart.
+def _fit(trainer: Trainer, model: HashModel, rows: Rows, features: Features) -> Planes:
+    """The hyperplanes of the instance bits, for features (N, D) of these rows by the model."""
+    settings = trainer.settings
+    pretrained, before = model, features
+    if settings.weights != "random" and not settings.freeze:
+        pretrained = HashModel(
+            *(settings.backbone, settings.bits, model.preprocessing),
+            weights=settings.weights,
+        ).to(trainer.device)
+        before = _features(trainer, pretrained, rows)
+    some = rows[:_CHANGED]
+    changes = _changed_features(trainer, pretrained, some) - before[: len(some)]
+    planes = fit_contrast(before, changes, settings.instance_bits, settings.seed)
+    if pretrained is model:
+        return planes
+    return imitate(before @ planes.weight.T + planes.bias, features)
 
-    Features (N, D), labels (N, C). ITQ is fitted to what is left of the features when the
-    directions in which class means differ most are taken out: all of them, but no more than leaves
-    half of D. So each class lies on both sides of a hyperplane. If nothing is left, ITQ is fitted
-    to the features themselves.
+
+def imitate(outputs: Features, features: Features) -> Planes:
+    """The hyperplanes whose outputs for features (N, D) are nearest to given outputs (N, K).
+
+    It is ridge regression: with the features scaled to a standard deviation of 1, a tenth of that
+    is added to each variance.
     """
-    center = features.mean(axis=0, dtype=np.float64)
-    directions = class_directions(features, labels)[: features.shape[1] // 2]  # (d, D)
-    left = without(features - center, directions).astype(np.float32)
-    if np.abs(left).max() <= 1e-5 * np.abs(features).max():
-        return fit_itq(features, bits, seed)
-    planes = fit_itq(left, bits, seed)
-    return Planes.through(center, without(planes.weight.astype(np.float64), directions))
-
-
-def class_directions(features: Features, labels: Labels) -> Array:
-    """Orthonormal directions (d, D) in which class means differ, those that differ most first.
-
-    A class is all images with the same labels (N, C); large classes count more.
-    """
-    _, numbers, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
-    means = np.zeros((len(counts), features.shape[1]))
-    np.add.at(means, numbers.ravel(), features)
-    means = means / counts[:, None] - features.mean(axis=0, dtype=np.float64)
-    _, sizes, directions = np.linalg.svd(np.sqrt(counts)[:, None] * means, full_matrices=False)
-    return np.asarray(directions[sizes > 1e-6 * max(sizes[0], 1e-12)])
-
-
-def without(vectors: Array, directions: Array) -> Array:
-    """Vectors (N, D) without their parts along orthonormal directions (d, D)."""
-    return np.asarray(vectors - (vectors @ directions.T) @ directions)
+    center, scale = features.mean(axis=0, dtype=np.float64), spread(features)
+    inputs = (features - center) / scale
+    mean = outputs.mean(axis=0, dtype=np.float64)
+    covariance = inputs.T @ inputs / len(inputs) + _RIDGE * np.eye(inputs.shape[1])
+    weight = np.linalg.solve(covariance, inputs.T @ (outputs - mean) / len(inputs)).T / scale
+    return Planes(weight.astype(np.float32), (mean - weight @ center).astype(np.float32))
 
 
 def choose_weight(
@@ -157,14 +160,32 @@ def _outputs(model: HashModel, features: Features) -> NDArray[np.float32]:
 
 
 @torch.inference_mode()
-def _features(trainer: Trainer, model: HashModel, rows: NDArray[np.int64]) -> Features:
+def _features(trainer: Trainer, model: HashModel, rows: Rows) -> Features:
     """The outputs of the backbone (len(rows), D) for training images, without augmentation."""
-    batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
     pooled: Callable[[torch.Tensor], torch.Tensor] = model.pooled
     if trainer.settings.freeze:
         pooled = torch.Tensor.float  # the inputs are outputs of the backbone
     parts = [
         pooled(inputs.to(model.device)).float().cpu().numpy()
-        for inputs in trainer.inputs.batches(batches)
+        for inputs in trainer.inputs.batches(_batches(rows))
     ]
     return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def _changed_features(trainer: Trainer, model: HashModel, rows: Rows) -> Features:
+    """The same for a changed copy of each image."""
+    settings, train = trainer.settings, trainer.dataset.train
+    change = Augmentation(settings.flip, shift=0.125, zoom=0.2, rand_augment=4)
+    paths = [train.absolute_path(row) for row in rows.tolist()]
+    images = TrainingImages(paths, model.preprocessing, trainer.workers, keep=False)
+    generator = torch.Generator().manual_seed(stable_seed(settings.seed, "changes"))
+    parts = [
+        model.pooled(change(batch, change.draw(len(batch), generator)).to(model.device))
+        for batch in images.batches(_batches(np.arange(len(rows))))
+    ]
+    return torch.cat(parts).cpu().numpy()
+
+
+def _batches(rows: Rows) -> list[Rows]:
+    return [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]

@@ -8,6 +8,7 @@ from bitcodes.errors import ConfigError
 from bitcodes.losses import LABEL_FREE, LossName
 from bitcodes.losses.label_free import (
     Planes,
+    fit_contrast,
     fit_function,
     fit_itq,
     fit_lsh,
@@ -145,3 +146,38 @@ def test_the_seed_decides(name: str) -> None:
 def test_images_that_do_not_differ_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="all images have the same features"):
         fit_function(name)(np.ones((5, 4), np.float32), 8, 0)
+
+
+def test_contrast_finds_the_direction_that_changes_leave_alone() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(500, 3)).astype(np.float32) * np.float32([10, 1, 0.1])
+    changes = rng.normal(size=(200, 3)).astype(np.float32) * np.float32([10, 0.1, 0.1])
+    planes = fit_contrast(features, changes, 1, 0)
+    bits = outputs(planes, features)[:, 0] > 0
+    expected = features[:, 1] > features[:, 1].mean()
+    assert max((bits == expected).mean(), (bits != expected).mean()) > 0.95
+
+
+def test_directions_of_contrast_solve_the_generalised_eigenproblem() -> None:
+    features, changes = random_features(300, 8), random_features(100, 8, seed=2) - 5
+    planes = fit_contrast(features, changes, 3, 0)
+    scaled = features.std(axis=0, dtype=np.float64)
+    covariance = np.cov((features / scaled).T, bias=True)
+    noise = (changes / scaled).T @ (changes / scaled) / len(changes)
+    noise += np.trace(noise) / 8 * np.eye(8)
+    values, vectors = np.linalg.eig(np.linalg.solve(noise, covariance))
+    best = vectors[:, np.argsort(-values.real)[:3]].real
+    # The bits' normals span the same space as the three best directions, each of variance 1.
+    normals = (planes.weight * scaled).T  # (8, 3) in scaled features
+    coefficients = np.linalg.lstsq(best, normals, rcond=None)[0]
+    np.testing.assert_allclose(best @ coefficients, normals, atol=1e-3)
+    spread = np.cov(outputs(planes, features).T, bias=True)
+    np.testing.assert_allclose(spread, np.eye(3), atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [2, 5, 40])
+def test_contrast_of_few_images_and_of_changes_that_change_nothing(count: int) -> None:
+    features = random_features(count, 16)
+    planes = fit_contrast(features, np.zeros((3, 16), np.float32), 64, 0)
+    assert np.isfinite(planes.weight).all() and planes.weight.shape == (64, 16)
+    assert len(np.unique(outputs(planes, features) > 0, axis=0)) == count

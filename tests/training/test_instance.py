@@ -9,7 +9,7 @@ import torch
 from small import make_settings
 
 from bitcodes import training
-from bitcodes.codes.pack import pack_bits
+from bitcodes.codes.pack import split_codes
 from bitcodes.datasets.any_folder import fit_to_data
 from bitcodes.errors import ConfigError
 from bitcodes.models.backbones import find_backbone
@@ -21,12 +21,10 @@ from bitcodes.settings import Settings
 from bitcodes.tasks.encode import encode
 from bitcodes.tasks.evaluate import evaluate
 from bitcodes.tasks.search import search
-from bitcodes.training import finetuning
+from bitcodes.training import finetuning, instance
 from bitcodes.training.instance import (
     choose_weight,
-    class_directions,
-    fit_instances,
-    without,
+    imitate,
 )
 
 
@@ -44,44 +42,41 @@ def finetune(data: Path, run: Path, **values: Any) -> Path:
     return training.finetune(settings, run, workers=0).run
 
 
-def test_directions_of_class_means_by_hand() -> None:
-    # Means at (0, 1, 5), (4, 1, 5) and (2, 1, 5): they differ along the first axis alone.
-    features = np.array([[0, 0, 5], [0, 2, 5], [4, 0, 4], [4, 2, 6], [2, 1, 5]], np.float32)
-    labels = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]], np.uint8)
-    directions = class_directions(features, labels)
-    np.testing.assert_allclose(np.abs(directions), [[1, 0, 0]], atol=1e-6)
-    left = without(features.astype(float), directions)
-    np.testing.assert_allclose(left, features * [0, 1, 1], atol=1e-5)
-
-
-def test_every_class_is_on_both_sides() -> None:
-    rng = np.random.default_rng(1)
-    classes = np.arange(90) % 3
-    features = 50 * rng.normal(size=(3, 12))[classes] + rng.normal(size=(90, 12))
-    planes = fit_instances(features.astype(np.float32), np.eye(3, dtype=np.uint8)[classes], 6, 0)
-    bits = features @ planes.weight.T + planes.bias > 0
-    for number in range(3):
-        share = bits[classes == number].mean(axis=0)
-        assert (share > 0.2).all() and (share < 0.8).all()
-
-
-def test_an_instance_bit_lies_across_what_classes_have_in_common() -> None:
-    # Two classes far apart along the first axis, both spread a little along the second.
+def test_what_is_linear_in_the_features_is_imitated() -> None:
     rng = np.random.default_rng(0)
-    classes = np.repeat([0, 1], 50)
-    features = np.stack([100.0 * classes, rng.normal(size=100)], axis=1).astype(np.float32)
-    planes = fit_instances(features, np.eye(2, dtype=np.uint8)[classes], 1, 0)
-    bits = features @ planes.weight.T + planes.bias > 0  # (100, 1)
-    means = [features[classes == number, 1].mean() for number in (0, 1)]
-    above = features[:, 1] > np.array(means)[classes]
-    assert (bits[:, 0] == above).all() or (bits[:, 0] != above).all()
+    features = rng.normal(3, np.linspace(0.01, 100, 6), (4000, 6)).astype(np.float32)
+    unlike = rng.normal(size=(4000, 2))  # says nothing about the features
+    wanted = np.stack([features[:, 5] / 100, 100 * features[:, 0] + 7], axis=1)
+    outputs = np.concatenate([wanted, unlike], axis=1).astype(np.float32)
+    planes = imitate(outputs, features)
+    imitated = features @ planes.weight.T + planes.bias
+    np.testing.assert_allclose(imitated.mean(axis=0), outputs.mean(axis=0), atol=1e-3)
+    # A tenth more variance in the ridge leaves ten elevenths of what is wholly linear.
+    spread = wanted - wanted.mean(axis=0)
+    np.testing.assert_allclose(imitated[:, :2] - wanted.mean(axis=0), spread / 1.1, atol=0.1)
+    assert np.abs(imitated[:, 2:] - unlike.mean(axis=0)).max() < 0.3
 
 
-def test_classes_of_one_image_each_are_told_apart_all_the_same() -> None:
-    features = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-    planes = fit_instances(features, np.eye(6, dtype=np.uint8), 3, 0)
-    bits = features @ planes.weight.T + planes.bias > 0
-    assert len(np.unique(pack_bits(bits), axis=0)) > 2
+def test_few_images_and_outputs_that_never_vary_are_imitated_too() -> None:
+    features = np.zeros((3, 5), np.float32)
+    features[1:, 0] = 1, 2
+    planes = imitate(np.array([[-1], [0], [1]], np.float32), features)
+    outputs = features @ planes.weight.T + planes.bias
+    np.testing.assert_allclose(outputs[:, 0], [-1 / 1.1, 0, 1 / 1.1], atol=1e-5)
+
+
+def test_bits_come_from_the_pretrained_backbone_unless_there_is_none(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imitated is the backbone before training; a frozen one needs no imitation."""
+    monkeypatch.chdir(tmp_path)
+    calls: list[int] = []
+    monkeypatch.setattr(instance, "imitate", lambda *args: calls.append(1) or imitate(*args))
+    finetune(data, tmp_path / "random", weights="random")
+    finetune(data, tmp_path / "frozen", weights=run / "model.safetensors", freeze=True)
+    assert not calls
+    finetune(data, tmp_path / "trained", weights=run / "model.safetensors")
+    assert calls
 
 
 def test_the_least_weight_that_ranks_as_well() -> None:
@@ -133,7 +128,8 @@ def test_both_engines_encode_and_search_finds_an_image_itself(
     ]
     assert sets[0].parts == sets[1].parts == model.parts
     np.testing.assert_array_equal(sets[0].codes, sets[1].codes)
-    assert len(np.unique(sets[0].codes, axis=0)) > 24  # of 48
+    class_codes, _ = split_codes(sets[0].codes, 20, 12)
+    assert len(np.unique(sets[0].codes, axis=0)) > 2 * len(np.unique(class_codes, axis=0))
     for query in search(sets[0], sets[0], k=3).queries:
         assert query.hits[0].distance == 0
 
