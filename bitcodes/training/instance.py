@@ -25,7 +25,7 @@ from bitcodes.models.modelfile import read_info
 from bitcodes.training.inputs import TrainingImages
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.trainer import Trainer
-from bitcodes.training.validation import ranking_score
+from bitcodes.training.validation import mean_and_error, precisions
 from bitcodes.wording import counted
 
 _SAMPLE = 10_000  # images that the bits are fitted to
@@ -117,20 +117,21 @@ def choose_weight(
 ) -> int:
     """The least weight of a class bit that ranks as well as the class bits alone.
 
-    As well means: the mean average precision of the images held out, outputs (Q, K) and labels
-    (Q, C), ranked against others, (N, K) and (N, C), is at most a standard error lower. The less
-    the class bits weigh, the more of the order is left to the instance bits. Without such a weight
-    it is the largest.
+    As well means: of the images held out, outputs (Q, K) and labels (Q, C), ranked against others,
+    (N, K) and (N, C), the average precision falls by no more than the standard error of this
+    difference, on the mean. The less the class bits weigh, the more of the order is left to the
+    instance bits. Without such a weight it is the largest.
     """
     bits = outputs.shape[1]
     class_bits = bits - instance_bits
-    best, error = ranking_score(
+    alone = precisions(
         outputs[:, :class_bits], labels, ranked_outputs[:, :class_bits], ranked_labels
     )
-    sets = outputs, labels, ranked_outputs, ranked_labels
     for weight in _WEIGHTS:
-        score, _ = ranking_score(*sets, Measure(bits, instance_bits, weight))
-        if score >= best - error:
+        measure = Measure(bits, instance_bits, weight)
+        values = precisions(outputs, labels, ranked_outputs, ranked_labels, measure)
+        mean, error = mean_and_error(values - alone)
+        if mean >= -error:
             return weight
     return _WEIGHTS[-1]
 

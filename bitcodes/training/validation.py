@@ -60,18 +60,35 @@ def ranking_score(
     labels: NDArray[np.uint8],
     ranked_outputs: NDArray[np.float32],
     ranked_labels: NDArray[np.uint8],
-    measure: Measure | None = None,
 ) -> tuple[float, float]:
     """Mean average precision of validation images, ranked against others, and its standard error.
 
     Hash outputs (Q, K) and labels (Q, C) of the validation images, (N, K) and (N, C) of the others.
-    They are ranked by `measure`, by default the Hamming distance. At least one validation image has
-    a relevant one; those without do not count.
+    They are ranked by Hamming distance. At least one validation image has a relevant one; those
+    without do not count.
+    """
+    return mean_and_error(precisions(outputs, labels, ranked_outputs, ranked_labels))
+
+
+def precisions(
+    outputs: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    ranked_outputs: NDArray[np.float32],
+    ranked_labels: NDArray[np.uint8],
+    measure: Measure | None = None,
+) -> NDArray[np.float64]:
+    """The average precision of each image that has a relevant one; see `ranking_score`.
+
+    The others are ranked by `measure`, by default the Hamming distance.
     """
     index = HammingIndex(pack_outputs(ranked_outputs), outputs.shape[1], measure=measure)
     total, relevant = index.count(pack_outputs(outputs), labels=ranked_labels, query_labels=labels)
     values = average_precision(total, relevant)
-    values = values[~np.isnan(values)]
+    return values[~np.isnan(values)]
+
+
+def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The mean of values, and its standard error."""
     return float(values.mean()), float(values.std() / len(values) ** 0.5)
 
 
