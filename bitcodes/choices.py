@@ -1,5 +1,6 @@
 """Closed choices that the library takes and the command line lists."""
 
+import re
 from typing import Literal
 
 ListLabels = Literal["auto", "index", "multi-hot"]
@@ -42,5 +43,8 @@ TableFormat = Literal["table", "markdown", "latex", "csv"]
 RowFormat = Literal["parquet", "ndjson", "csv"]
 """A file of rows for other programs: ndjson has a JSON document per line."""
 
+DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:\d+)?")
+"""What names a device that runs models."""
+
 LogFormat = Literal["text", "json"]
-"""How the service writes its log: for people, or one JSON document per line."""
+"""How a log is written: for people, or one JSON document per line."""

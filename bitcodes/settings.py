@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 from typing_extensions import TypeVar
 
+from bitcodes.choices import DEVICE
 from bitcodes.errors import ConfigError
 from bitcodes.extensions import installed, is_place
 from bitcodes.files import atomic_write
@@ -39,7 +40,6 @@ _Count = Annotated[int, Field(ge=0)]
 _Number = Annotated[int, Field(ge=1)]
 _ARGUMENTS = re.compile(r"[^\W\d]\w*=[^,=]+(,[^\W\d]\w*=[^,=]+)*")
 _LAYERS = re.compile(r"[\w.]+(,[\w.]+)*")
-_DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:\d+)?")
 
 
 class Optimizer(StrEnum):
@@ -315,7 +315,7 @@ class Settings(BaseModel, Generic[OrAuto]):
     @field_validator("device")
     @classmethod
     def _check_device(cls, value: str) -> str:
-        if not _DEVICE.fullmatch(value):
+        if not DEVICE.fullmatch(value):
             raise ValueError("expected auto, cpu, cuda, cuda:N or mps")
         return value
 

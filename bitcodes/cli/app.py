@@ -6,7 +6,9 @@ import gc
 import importlib
 import io
 import os
+import re
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from typer.core import TyperCommand
 
 import bitcodes
 from bitcodes.cli.help import Command
+from bitcodes.cli.log import logging
 from bitcodes.cli.usage import Commands, UsageError, explain
 from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile, on_fallback
@@ -159,6 +162,9 @@ def _shorten_waiting() -> None:
         os.environ.update(GOMP_SPINCOUNT="10000", KMP_BLOCKTIME="1")
 
 
+_OF_OPTION = re.compile(r"--[a-z][-a-z]*: ")
+"""The beginning of an error of the library that is about the value of an option."""
+
 _WRITABLE = "choose a folder that you may write to, or change its permissions"
 _ADVICE = {
     errno.ENAMETOOLONG: "choose a shorter name or path",
@@ -174,10 +180,25 @@ _ADVICE = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 a BitcodesError, 2 wrong usage, 130 interrupted."""
-    from bitcodes.files import on_missing_protection
-
     if arguments is None:
         _take_names_as_utf_8()
+        _leave_out_warnings()
+    _prepare()
+    with logging():
+        sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _leave_out_warnings() -> None:
+    """Leave out what libraries warn their callers of, here and in processes started from here."""
+    if not sys.warnoptions:  # else somebody wants to see them
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
+
+
+def _prepare() -> None:
+    """Set up what no command should have to think of."""
+    from bitcodes.files import on_missing_protection
+
     on_missing_protection(_print_note)
     _shorten_waiting()
     # Else Python looks at all objects for unreachable ones before it ends: a sixth of a search.
@@ -187,23 +208,30 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     on_compile(_announce_compiling)
     on_fallback(_print_note)
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit status of a command line; errors are printed."""
+    if sys.stdout is None:  # and the next file opened would take its place
+        return _fail("standard output is closed; use > /dev/null to print nothing")
     try:
         status = app(arguments, standalone_mode=False)
+        sys.stdout.flush()  # as long as errors can be told
     except UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # which has shown the help
-            words = sys.argv[1:] if arguments is None else arguments
-            print(explain(error, words), file=sys.stderr)
-        sys.exit(2)
+            print(explain(error, arguments), file=sys.stderr)
+        return 2
     except BitcodesError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        return _fail(error, 2 if _OF_OPTION.match(str(error)) else 1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        # The reader went away (`| head`): nothing is wrong, and nothing more can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return _stop_printing()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # which Typer makes a failure of
+            return _stop_printing()
+        raise
     except OSError as error:
         if error.strerror is None or (error.filename is None and error.errno not in _ADVICE):
             raise  # not what a system says of a file: a bug
@@ -213,9 +241,19 @@ def main(arguments: list[str] | None = None) -> None:
             else f"{shown(shortened(_name(error.filename2 or error.filename)))}: "
         )
         advice = _ADVICE.get(error.errno or 0)
-        print(f"error: {where}{error.strerror}{f'; {advice}' if advice else ''}", file=sys.stderr)
-        sys.exit(1)
-    sys.exit(status)
+        return _fail(f"{where}{error.strerror}{f'; {advice}' if advice else ''}")
+    return status or 0
+
+
+def _fail(problem: object, status: int = 1) -> int:
+    print(f"error: {problem}", file=sys.stderr)
+    return status
+
+
+def _stop_printing() -> int:
+    """The reader went away (`| head`): nothing is wrong, and nothing more can be printed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _name(file: str | bytes | int) -> str:

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,8 @@ from rich.console import (
 )
 from rich.segment import Segment
 
-from bitcodes.callbacks import Note, Progress
+from bitcodes.callbacks import Progress
+from bitcodes.cli.log import log
 from bitcodes.wording import escape_in_json, shown
 
 
@@ -74,7 +75,7 @@ def progress(description: str) -> Iterator[Progress]:
 
     Pass it to a function of the library: `with progress("encoding") as report: encode(...,
     progress=report)`. Shows a bar on a terminal, a line that changes in a notebook, and a line
-    every ten seconds elsewhere, each with rate and time left.
+    every ten seconds elsewhere, with the time; each has the rate and the time left.
     """
     if err.is_terminal:
         from bitcodes.cli.bars import bars_with_rates  # what is no terminal needs none
@@ -85,19 +86,19 @@ def progress(description: str) -> Iterator[Progress]:
     elif err.is_jupyter:
         yield _lines(description, _notebook_line(description), _NOTEBOOK_SECONDS, last=True)
     else:
-        yield _lines(description, note, _PLAIN_LINE_SECONDS, last=False)
+        yield _lines(description, log, _PLAIN_LINE_SECONDS, last=False)
 
 
-def _notebook_line(text: str) -> Note:
+def _notebook_line(text: str) -> Callable[..., None]:
     """Shows a line below the cell; the function returned changes it."""
     from IPython import display
 
     module: Any = display  # it has no types
     handle = module.display({"text/plain": text}, raw=True, display_id=True)
-    return lambda text: handle.update({"text/plain": text}, raw=True)
+    return lambda text, **_: handle.update({"text/plain": text}, raw=True)
 
 
-def _lines(description: str, show: Note, seconds: float, *, last: bool) -> Progress:
+def _lines(description: str, show: Callable[..., None], seconds: float, *, last: bool) -> Progress:
     """Progress as lines of text, one every so many seconds, and a `last` one when all is done.
 
     Images that were done before the first report have no rate.
@@ -116,6 +117,7 @@ def _lines(description: str, show: Note, seconds: float, *, last: bool) -> Progr
         of = "" if total is None else f"/{total}"
         speed = f", {rate:.0f}/s" if rate > 0 else ""
         left = f", {(total - done) / rate:.0f} s left" if total is not None and rate > 0 else ""
-        show(f"{description}: {done}{of}{speed}{left}")
+        message = f"{description}: {done}{of}{speed}{left}"
+        show(message, step=description, done=done, total=total, per_second=round(rate, 1))
 
     return report

@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from bitcodes.choices import BuiltInBits, DType, Engine, ListLabels
+from bitcodes.cli.log import LogFormatOption
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
@@ -99,6 +100,7 @@ def encode(
         "out what was encoded from folders, lists and archives that are not there.",
     ),
     json: JsonOption = False,
+    log_format: LogFormatOption = "text",
     changes: Path | None = option(
         "Write a JSON line for each row that is new, changed or gone, with its path and code: for "
         "systems that follow the code set.",

@@ -8,6 +8,7 @@ import typer
 
 from bitcodes.choices import CompatName, TableFormat
 from bitcodes.cli.leaks import CheckLeaksOption, show_leaks
+from bitcodes.cli.log import LogFormatOption
 from bitcodes.cli.options import (
     BatchSizeOption,
     DeviceOption,
@@ -107,6 +108,7 @@ def evaluate(
     ),
     check_leaks: CheckLeaksOption = False,
     json: JsonOption = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Measure retrieval quality: mAP, precision and recall, in total and per class.
 

@@ -10,6 +10,7 @@ import typer
 
 from bitcodes.cli import console
 from bitcodes.cli.code_sets import CODES
+from bitcodes.cli.log import LogFormatOption
 from bitcodes.cli.next_step import next_command
 from bitcodes.cli.options import JsonOption, WorkersOption, argument, flag, number, option
 from bitcodes.cli.setting_options import with_settings
@@ -48,6 +49,7 @@ def finetune(
     workers: WorkersOption = None,
     fresh: bool = flag("--fresh", "Start over and delete the files of the run."),
     as_json: JsonOption = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Fine-tune a pretrained network with a hash layer on a dataset.
 

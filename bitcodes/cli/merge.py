@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bitcodes.cli.log import LogFormatOption
 from bitcodes.cli.options import JsonOption, OutputOption, argument, flag
 
 
@@ -10,6 +11,7 @@ def merge(
     out: OutputOption = Path("codes.npy"),
     force: bool = flag("--force", "Replace an existing code set."),
     json: JsonOption = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Join code sets of one model into one.
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bitcodes.choices import DEVICE
 from bitcodes.files import check_folder_of
 from bitcodes.report.writing import check_page
 from bitcodes.wording import number_in_words, shortened
@@ -73,6 +74,12 @@ def page(path: Path | None) -> Path | None:
     return output(path)
 
 
+def _device(name: str) -> str:
+    if DEVICE.fullmatch(name) is None:
+        raise typer.BadParameter(f"expected auto, cpu, cuda, cuda:N or mps; found {name!r}")
+    return name
+
+
 def argument(metavar: str, help: str, default: Any = ..., **details: Any) -> Any:
     """An argument of a command, as the default of its parameter; required without a default."""
     return typer.Argument(default, metavar=metavar, help=help, **details)
@@ -123,7 +130,9 @@ DeviceOption = Annotated[
     str,
     typer.Option(
         help="Device that runs the model: auto, cpu, cuda, cuda:N or mps. auto takes a GPU for a "
-        "model that was trained on one, but the CPU for a search, which then starts sooner."
+        "model that was trained on one, but the CPU for a search, which then starts sooner.",
+        callback=_device,
+        metavar="NAME",
     ),
 ]
 WorkersOption = Annotated[

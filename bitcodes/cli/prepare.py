@@ -10,6 +10,7 @@ from bitcodes.choices import Protocol
 from bitcodes.cli.console import progress
 from bitcodes.cli.help import Command
 from bitcodes.cli.leaks import CheckLeaksOption, show_leaks
+from bitcodes.cli.log import LogFormatOption
 from bitcodes.cli.next_step import command, next_command
 from bitcodes.cli.options import JsonOption, argument, flag, number, option
 from bitcodes.cli.show import show
@@ -70,6 +71,7 @@ def cifar10(
     seed: SeedOption = None,
     check_leaks: CheckLeaksOption = False,
     json: JsonOption = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """CIFAR-10: 60,000 pictures of 32 x 32 pixels in 10 classes.
 
@@ -100,6 +102,7 @@ def folder(
     seed: SeedOption = None,
     check_leaks: CheckLeaksOption = False,
     json: JsonOption = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Your own images, sorted into class folders.
 
@@ -128,6 +131,7 @@ def lists(
     ),
     check_leaks: CheckLeaksOption = False,
     json: JsonOption = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Lists of other hashing projects: ImageNet-100, NUS-WIDE, MS-COCO or your own.
 
@@ -149,6 +153,7 @@ def demo(
     out: Path = argument("OUT", "Data folder to write.", Path("data/demo")),
     seed: SeedOption = None,
     json: JsonOption = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """The built-in demo set: 3,000 small drawings in 10 classes, made in seconds."""
     from bitcodes.datasets.demo import prepare_demo

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bitcodes.cli.log import LogFormatOption
 from bitcodes.cli.options import JsonOption, argument, flag, option
 
 
@@ -19,6 +20,7 @@ def push(
         "must be of the same model.",
     ),
     json: JsonOption = False,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Store a code set in a database, to search it there or from other machines.
 

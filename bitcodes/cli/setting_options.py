@@ -31,6 +31,7 @@ _PANELS = {
     "pretrained": Panel.MODEL,
     "workers": Panel.MACHINE,
     "as_json": "Output",
+    "log_format": "Output",
 }
 """The panels of options that are no settings, if not the first."""
 

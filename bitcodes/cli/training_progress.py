@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bitcodes import callbacks
 from bitcodes.cli import console
 from bitcodes.cli.bars import bars
+from bitcodes.cli.log import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ def reporting() -> Iterator[tuple[callbacks.Progress, "Callable[[Progress], None
         def print_line(now: "Progress") -> None:
             nonlocal printed
             if now.epoch_done or time.monotonic() - printed > 30:
-                console.note(_line(now))
+                log(_line(now), **_facts(now))
                 printed = time.monotonic()
 
         with console.progress("reading images") as loading:
@@ -69,6 +70,20 @@ def _line(now: "Progress") -> str:
     if now.step < now.steps:
         parts.append(f"{duration(now.seconds_left)} left")
     return ", ".join(parts)
+
+
+def _facts(now: "Progress") -> dict[str, float | None]:
+    """The same for programs."""
+    return {
+        "epoch": now.epoch,
+        "epochs": None if now.is_paced else now.epochs,
+        "step": now.step,
+        "steps": None if now.is_paced else now.steps,
+        "loss": round(now.loss, 4),
+        "images_per_second": round(now.images_per_second, 1),
+        "val_map": None if now.val_map is None else round(now.val_map, 4),
+        "seconds_left": round(now.seconds_left),
+    }
 
 
 def duration(seconds: float) -> str:

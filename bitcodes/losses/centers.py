@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitcodes.errors import ConfigError
+from bitcodes.wording import counted
 
 _PAIRS = 200  # of classes, that thresholds are spread for
 _EXCHANGES = 2000  # tried at most
@@ -20,7 +21,7 @@ def hash_centers(bits: int, classes: int, seed: int) -> NDArray[np.float32]:
     """
     if classes > 2**bits:
         raise ConfigError(
-            f"{classes} classes need as many different codes, but {bits} bits have only {2**bits}; "
+            f"{classes} classes need as many different codes, but {counted(bits, 'bit')} make only {2**bits}; "
             f"raise --bits to at least {(classes - 1).bit_length()}"
         )
     hadamard = _hadamard_rows(bits)

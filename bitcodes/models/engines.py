@@ -47,7 +47,7 @@ def load_encoder(
         model.dtype = dtype
         return model
     if dtype != "float32":
-        raise ConfigError(f"the engine onnx computes in float32; use --engine torch for {dtype}")
+        raise ConfigError(f"--dtype: expected float32 with --engine onnx; found {dtype}")
     if device not in ("auto", "cpu"):
         raise ConfigError(f"the engine onnx runs on the CPU; use --engine torch for {device}")
     if bits is not None:

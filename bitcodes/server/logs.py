@@ -1,14 +1,12 @@
 """What the service writes to the log: lines for people, or a JSON document per line."""
 
-import json
 import sys
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from bitcodes.callbacks import Note
 from bitcodes.choices import LogFormat
+from bitcodes.loglines import json_line
 
 Access = Callable[[dict[str, Any]], None]
 """Called with the facts of each request."""
@@ -21,8 +19,7 @@ def json_note(message: str) -> None:
 
 def write(facts: dict[str, Any]) -> None:
     """Write facts as one line of JSON on standard error, with the time."""
-    now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
-    print(json.dumps({"time": now, **facts}), file=sys.stderr, flush=True)
+    print(json_line(facts), end="", file=sys.stderr, flush=True)
 
 
 def listeners(form: LogFormat, note: Note) -> tuple[Note, Access | None]:

@@ -12,9 +12,8 @@ from bitcodes import callbacks, runs
 from bitcodes.datasets.dataset import read_dataset
 from bitcodes.errors import ConfigError
 from bitcodes.files import UNWRITABLE, lock
-from bitcodes.models.backbones import find_backbone
 from bitcodes.models.engines import export_trained
-from bitcodes.settings import ResolvedSettings, Settings, backbone_name
+from bitcodes.settings import ResolvedSettings, Settings
 from bitcodes.sources.workers import default_workers
 from bitcodes.training.beginning import check, lists_of, remove_lists, run_folder
 from bitcodes.training.distributed import joined
@@ -22,7 +21,7 @@ from bitcodes.training.fitting import fit, fitted, images_to_fit, write_run
 from bitcodes.training.instance import add_instance_bits, has_instance_bits
 from bitcodes.training.pacing import Deadline, Pacer
 from bitcodes.training.progress import Progress
-from bitcodes.training.resolving import resolve, resolve_to_fit
+from bitcodes.training.resolving import chosen_backbone, resolve, resolve_to_fit
 from bitcodes.training.state import Checkpoint, clear, read_checkpoint, same_settings, sweep
 from bitcodes.training.stopping import explained
 from bitcodes.training.trainer import Trainer
@@ -192,7 +191,7 @@ def _check_weights(settings: Settings) -> None:
     """Raise ModelError if the weights of the backbone cannot be had; downloads them."""
     if settings.weights == "random":
         return
-    backbone = find_backbone(backbone_name(settings))
+    backbone = chosen_backbone(settings)
     size = settings.image_size
     size = backbone.default_image_size if size == "auto" else int(np.max(size))
     if isinstance(settings.weights, Path):

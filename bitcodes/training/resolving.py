@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bitcodes.callbacks import Note
-from bitcodes.errors import ConfigError, DataError, ImageError
+from bitcodes.errors import ConfigError, DataError, ImageError, ModelError
 from bitcodes.images.decode import open_image
 from bitcodes.losses.base import loss_class
 from bitcodes.models.backbone import Backbone
@@ -26,6 +26,14 @@ _EPOCHS_FROZEN = 30  # they take seconds each
 _HIDDEN_FROZEN = 1024  # wide: what a backbone knows of other classes is not linear in these
 _FEW = 20_000  # images: fewer are changed more
 _TRIAL_BATCH = {"cpu": 8, "cuda": 64}  # images, enough to show which precision is faster
+
+
+def chosen_backbone(settings: Settings) -> Backbone:
+    """The backbone of these settings. Raises ConfigError, which names the option, if none is it."""
+    try:
+        return find_backbone(backbone_name(settings))
+    except ModelError as error:
+        raise ConfigError(f"--backbone: {error}") from None
 
 
 def resolve(settings: Settings, train: ImageList, log: Note) -> ResolvedSettings:
@@ -57,10 +65,9 @@ def resolve_to_fit(settings: Settings, images: ImageList) -> Settings:
 
 def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
     """The settings as values, with a choice for every "auto" that needs no network."""
-    name = backbone_name(settings)
-    backbone = find_backbone(name)
+    backbone = chosen_backbone(settings)
     values = settings.to_dict()
-    values |= {"backbone": name, "device": str(choose_device(settings.device))}
+    values |= {"backbone": backbone_name(settings), "device": str(choose_device(settings.device))}
     few = len(images) < _FEW
     hidden = _HIDDEN_FROZEN if settings.freeze else backbone.hidden
     choices = {
@@ -75,7 +82,7 @@ def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
         values["image_size"] = _image_sizes(images, backbone, one_pass)
     if isinstance(settings.image_size, list) and not backbone.any_size:
         raise ConfigError(
-            f"--image-size: expected one size, because {name} is built for one; found several. "
+            f"--image-size: expected one size, because {backbone_name(settings)} is built for one; found several. "
             f"Without the option it is {backbone.default_image_size}"
         )
     return values

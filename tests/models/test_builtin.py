@@ -78,7 +78,7 @@ def test_names_choose_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert load_model("built-in-32").bits == 32
     with pytest.raises(ConfigError, match=r"built-in-48: no such run; .*32, 64, 128 or 256 bits"):
         load_encoder("built-in-48")
-    with pytest.raises(ConfigError, match="onnx computes in float32"):
+    with pytest.raises(ConfigError, match="float32 with --engine onnx; found bfloat16"):
         load_encoder("built-in", engine="onnx", dtype="bfloat16")
     with pytest.raises(ConfigError, match="onnx runs on the CPU"):
         load_encoder("built-in", device="cuda", engine="onnx")
