@@ -21,7 +21,8 @@ def hash_centers(bits: int, classes: int, seed: int) -> NDArray[np.float32]:
     """
     if classes > 2**bits:
         raise ConfigError(
-            f"{classes} classes need as many different codes, but {counted(bits, 'bit')} make only {2**bits}; "
+            f"{classes} classes need as many different codes, but {counted(bits, 'bit')} make "
+            f"only {2**bits}; "
             f"raise --bits to at least {(classes - 1).bit_length()}"
         )
     hadamard = _hadamard_rows(bits)

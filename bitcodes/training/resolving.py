@@ -82,8 +82,8 @@ def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
         values["image_size"] = _image_sizes(images, backbone, one_pass)
     if isinstance(settings.image_size, list) and not backbone.any_size:
         raise ConfigError(
-            f"--image-size: expected one size, because {backbone_name(settings)} is built for one; found several. "
-            f"Without the option it is {backbone.default_image_size}"
+            f"--image-size: expected one size, because {backbone_name(settings)} is built for one; "
+            f"found several. Without the option it is {backbone.default_image_size}"
         )
     return values
 

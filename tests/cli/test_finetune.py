@@ -46,6 +46,8 @@ QUICK += ["--amp", "off", "--workers", "0", "--instance-bits", "0"]
 
 run = partial(commands.run, "finetune")
 
+TIME = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"
+
 
 def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--data", data, *QUICK, "--epochs", 2, "--val", 0.15, "--bits", 16) == 0
@@ -55,10 +57,11 @@ def test_trains_and_tells_of_it(data: Path, capsys: pytest.CaptureFixture[str]) 
     expected = "41 images to train on, 7 to validate, 2 epochs, 32 pixels, 16 bits, on cpu"
     assert lines[0].startswith(expected)
     assert re.fullmatch(
-        r"epoch 1/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}, \d+ s left", lines[-5]
+        rf"{TIME} epoch 1/2, loss 0\.\d{{4}}, \d+ images/s, validation mAP [01]\.\d{{4}}, \d+ s left",
+        lines[-5],
     )
     assert re.fullmatch(
-        r"epoch 2/2, loss 0\.\d{4}, \d+ images/s, validation mAP [01]\.\d{4}", lines[-4]
+        rf"{TIME} epoch 2/2, loss 0\.\d{{4}}, \d+ images/s, validation mAP [01]\.\d{{4}}", lines[-4]
     )
     assert lines[-3].startswith("48 images, 7 of them held out, are too few to tell how good")
     assert re.fullmatch(
