@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 
 import bitcodes
 from bitcodes.cli.help import Command
-from bitcodes.cli.log import logging
+from bitcodes.cli.log import log_error, logging
 from bitcodes.cli.usage import Commands, UsageError, explain
 from bitcodes.errors import BitcodesError
 from bitcodes.hamming import on_compile, on_fallback
@@ -219,7 +219,7 @@ def _run(arguments: list[str]) -> int:
         sys.stdout.flush()  # as long as errors can be told
     except UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # which has shown the help
-            print(explain(error, arguments), file=sys.stderr)
+            log_error(explain(error, arguments))
         return 2
     except BitcodesError as error:
         return _fail(error, 2 if _OF_OPTION.match(str(error)) else 1)
@@ -246,7 +246,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _fail(problem: object, status: int = 1) -> int:
-    print(f"error: {problem}", file=sys.stderr)
+    log_error(problem)
     return status
 
 

@@ -12,8 +12,6 @@ import typer
 from bitcodes.choices import LogFormat
 from bitcodes.wording import shown
 
-_ERROR = "error: "
-
 
 class _Log:
     """A stream that takes what a command writes to standard error.
@@ -46,9 +44,7 @@ class _Log:
         """Write a line of JSON: a message, and what it says as facts."""
         from bitcodes.loglines import json_line
 
-        level = "error" if message.startswith(_ERROR) else "info"
-        words = {"level": level, "message": message.removeprefix(_ERROR)}
-        self._write(json_line({**words, **facts}))
+        self._write(json_line({"level": "info", "message": message, **facts}))
 
     def flush(self) -> None:
         """Let nothing wait to be written."""
@@ -78,6 +74,14 @@ def log(message: str, **facts: Any) -> None:
         sys.stderr.write_facts(message, **facts)
     else:
         print(time.strftime("%Y-%m-%d %H:%M:%S"), shown(message), file=sys.stderr, flush=True)
+
+
+def log_error(problem: object) -> None:
+    """Write why a command ends."""
+    if isinstance(sys.stderr, _Log) and sys.stderr.is_json:
+        sys.stderr.write_facts(str(problem), level="error")
+    else:
+        print(f"error: {problem}", file=sys.stderr)
 
 
 def _set_format(form: LogFormat) -> LogFormat:

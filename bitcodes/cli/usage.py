@@ -57,7 +57,7 @@ def explain(error: Any, words: Sequence[str]) -> str:
     while context is not None and context.parent is not None:
         names.insert(0, context.info_name)
         context = context.parent
-    return f"error: {shown(_problem(error))}\nhelp: {command(*names, '--help')}"
+    return f"{shown(_problem(error))}\nhelp: {command(*names, '--help')}"
 
 
 def _problem(error: Any) -> str:

@@ -136,7 +136,6 @@ def test_errors_are_a_line_and_exit_1(place: Path, capsys: pytest.CaptureFixture
         ("nowhere",): "no such file or folder: 'nowhere'",
         ("photos", "--strict"): "a b.jpg' cannot be read: not an image",
         ("photos", "--run", "runs/none"): "runs/none: no such run",
-        ("photos", "--device", "abacus"): "--device abacus",
         ("photos", "-o", "codes.txt"): "codes.txt",
     }
     for arguments, message in cases.items():

@@ -34,6 +34,9 @@ def test_each_line_is_a_document_with_the_time(
     assert run("encode", "nothing", "--log-format", "json") == 1
     (line,) = documents(capsys.readouterr().err)
     assert line["level"] == "error" and line["message"].startswith("no such file or folder")
+    assert run("encode", "photos", "-o", "x.npy", "--bits", "3", "--log-format", "json") == 2
+    (line,) = documents(capsys.readouterr().err)
+    assert line["message"].startswith("--bits: expected 32, ") and line["level"] == "error"
     assert run("encode", "nothing") == 1
     assert capsys.readouterr().err.startswith("error: no such file or folder")
 
@@ -60,9 +63,11 @@ def test_progress_has_the_time_and_the_rate(
     assert line.items() >= facts.items()
 
 
-def test_training_tells_its_figures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_tells_its_figures(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     quick = ("--no-pretrained", "--image-size", 32, "--val", 0, "--instance-bits", 0)
-    words = ("--data", data, *quick, "--epochs", 1, "--amp", "off")
+    words = ("--data", data, "--run", tmp_path / "run", *quick, "--epochs", 1, "--amp", "off")
     assert run("finetune", *words, "--log-format", "json") == 0
     (line,) = [line for line in documents(capsys.readouterr().err) if "epoch" in line]
     assert (line["epoch"], line["step"], line["val_map"]) == (1, 1, None)

@@ -160,6 +160,10 @@ def test_options_and_arguments_that_are_not_there(capsys: pytest.CaptureFixture[
             "or several with commas; found 'best'",
         ),
         (("encode", "--append"), "--append: it needs IMAGES"),
+        (
+            ("encode", "x", "--device", "gpu"),
+            "--device: expected auto, cpu, cuda, cuda:N or mps; found 'gpu'",
+        ),
         (("search", "x", "--rerank", "--asymmetric"), "--asymmetric: use it or --rerank, not both"),
     ):
         assert told(capsys, *words) == error
