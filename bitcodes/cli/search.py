@@ -63,6 +63,7 @@ def search(
         "Default: 1,000; with --radius, all images within it.",
         **number(int, least=1),
     ),
+    exclude_self: bool = flag("--exclude-self", "Leave each query's own file out of its results."),
     json: JsonOption = False,
     pictures: bool = flag(
         "--show", "Show the results as pictures on the terminal, if it has at least 256 colours."
@@ -142,6 +143,7 @@ def search(
             rerank=rerank,
             asymmetric=asymmetric,
             shortlist=shortlist,
+            exclude_self=exclude_self,
             run=run,
             device=device,
             workers=workers,

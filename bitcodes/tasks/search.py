@@ -11,6 +11,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.databases.store import Store
 from bitcodes.errors import CodeSetError, DataError
 from bitcodes.tasks.opening import opened
+from bitcodes.tasks.own_files import one_more, without_own
 from bitcodes.tasks.queries import (
     Queries,
     QuerySource,
@@ -40,6 +41,7 @@ def search(
     rerank: bool = False,
     asymmetric: bool = False,
     shortlist: int | None = None,
+    exclude_self: bool = False,
     run: Path | str | None = None,
     device: str = "auto",
     batch_size: int = 64,
@@ -60,7 +62,8 @@ def search(
     with one of the labels `label` and a path that begins with `under` are searched, where these are
     given. `rerank` orders by features instead, `asymmetric` by the query's hash outputs against the
     stored codes: all within `radius`, or the `shortlist` nearest (default 1,000), of which the
-    first `k` are kept. A saved index is used if it is good; else `note` is told why not.
+    first `k` are kept. `exclude_self` leaves each query's own file out. A saved index is used if
+    it is good; else `note` is told why not.
 
     Queries that are images are encoded with the model that made the database: `run` (a run, a model
     file or a name of the built-in model), or else what its header names. Those that cannot be read
@@ -87,6 +90,8 @@ def search(
             workers,
             progress,
         )
+        if exclude_self:
+            return without_own(searcher.search(prepared, one_more(terms)))
         return searcher.search(prepared, terms)
 
 

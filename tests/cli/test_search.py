@@ -57,6 +57,13 @@ def test_lines_for_other_programs(place: Path, capsys: pytest.CaptureFixture[str
     assert fields[:6] == rows[0] and float(fields[6]) < 0.01
 
 
+def test_without_the_querys_own_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("photos/03.png", "-k", 2, "--exclude-self") == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[1] for row in rows] == ["1", "2"]
+    assert "photos/03.png" not in [row[4] for row in rows]
+
+
 def test_a_table_on_a_terminal(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
