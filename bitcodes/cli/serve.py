@@ -39,6 +39,11 @@ def serve(
         "Run, model file, or built-in, which encodes the images searched for. Default: the one "
         "that encoded the code set."
     ),
+    decisions: bool = flag(
+        "--decisions",
+        "Let people decide on duplicates on the page. Decisions are written to "
+        "codes.decisions.tsv; no image is changed.",
+    ),
     threads: int | None = option(
         "Threads that search. Default: one less than there are cores, as one reads the requests.",
         **number(int, least=1),
@@ -79,6 +84,7 @@ def serve(
         allow_hosts=allow_host or (),
         run=run,
         threads=threads,
+        decisions=decisions,
         note=note,
         log_format=log_format,
     )

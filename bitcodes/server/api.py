@@ -10,12 +10,24 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
 from bitcodes.errors import DataError
 from bitcodes.server import answers, limits
 from bitcodes.server.openapi import POST_SEARCH, PROBLEMS, example
-from bitcodes.server.parameters import HowToSearch, Part, Radius, Row, Search, Text
+from bitcodes.server.parameters import (
+    Decision,
+    DecisionBatch,
+    HowToSearch,
+    Part,
+    Radius,
+    Row,
+    Search,
+    Text,
+    WhichGroups,
+)
 from bitcodes.server.service import ImageJob, PictureJob, SearchJob, Service, picture_tag
+from bitcodes.tasks.decisions import add_decisions, decision_line
 from bitcodes.tasks.live_set import LiveSet, OpenSet
 from bitcodes.tasks.single_queries import (
     SingleQuery,
@@ -127,24 +139,48 @@ async def duplicates_of(
 
 
 @router.get("/duplicates", summary="Groups of near-duplicates", responses=example("duplicates"))
-async def duplicates(
-    request: Request,
-    radius: Radius | None = None,
-    offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
-    limit: Annotated[int, Query(ge=1, le=limits.MAX_GROUPS)] = 50,
-    name: SetName = None,
-) -> Response:
-    """Groups of images within the radius, directly or by a chain; the first of each is to keep.
+async def duplicates(request: Request, which: Annotated[WhichGroups, Query()]) -> Response:
+    """Groups of images within the radius of the first, which is to keep.
 
-    If finding them takes longer than a request may, the answer is 503, and a later request gets
-    them.
+    A filter leaves the groups of which it leaves an image. What people have decided counts, see
+    `POST /v1/decisions`. If finding the groups takes longer than a request may, the answer is 503,
+    and a later request gets them.
     """
     service = _service(request)
-    live = service.find(name)
+    live = service.find(which.set)
     opened = live.current
-    result = await service.duplicates(opened, radius)
-    part = slice(offset, offset + limit)
+    only = await asyncio.to_thread(opened.select, which.filter())
+    result = await service.duplicates(opened, which.radius)
+    if only is not None:
+        result = await asyncio.to_thread(result.among, only.rows)
+    part = slice(which.offset, which.offset + which.limit)
     return JSONResponse(answers.grouped(live, opened, result, part))
+
+
+@router.post("/decisions", summary="Decide on near-duplicates", responses=example("decisions"))
+async def decide(request: Request, batch: DecisionBatch) -> Response:
+    """Add decisions to the file `codes.decisions.tsv` beside the code set.
+
+    Only where the service was started with `--decisions`; else the answer is 403.
+    """
+    service = _service(request)
+    if not service.takes_decisions:
+        raise HTTPException(403, "no decisions are taken: start the service with --decisions")
+    live = service.find(batch.set)
+    opened = live.current
+    count = await asyncio.to_thread(_decide, live, opened, batch.decisions)
+    return JSONResponse({"codes": live.name, "version": opened.version, "decisions": count})
+
+
+def _decide(live: LiveSet, opened: OpenSet, decisions: Sequence[Decision]) -> int:
+    """Save decisions; returns how many lines the file has then."""
+    lines = []
+    for decision in decisions:
+        paths = [answers.path_in(path) for path in decision.paths]
+        for path in paths:
+            opened.rows.of_path(path)
+        lines.append(decision_line(decision.word, paths))
+    return len(add_decisions(live.path, lines).lines)
 
 
 @router.get("/clusters", summary="Clusters of the set", responses=example("clusters"))
@@ -175,6 +211,7 @@ async def info(request: Request) -> Response:
     }
     preparing = None if service.preparing is None else service.preparing.describe()
     answer = {"bitcodes": __version__, "sets": sets, "preparing": preparing, "limits": bounds}
+    answer["decisions"] = service.takes_decisions
     return JSONResponse(answer)
 
 

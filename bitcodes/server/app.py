@@ -35,14 +35,17 @@ def create_app(
     note: Note,
     preparing: Preparing | None = None,
     access: Access | None = None,
+    takes_decisions: bool = False,
 ) -> App:
     """The service of some code sets, as an ASGI application.
 
     `names` are those that the Host header may have beside addresses and localhost; `token` is what
     each request must carry, if it is not None. `note` gets lines for the log.
     `access` gets the facts of each request; `preparing` is what makes a set that is not there yet.
+    `takes_decisions`: people may decide on duplicates, which is written beside the sets.
     """
     service = Service(sets, note, preparing)
+    service.takes_decisions = takes_decisions
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:

@@ -115,8 +115,10 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
             }
         ],
         "preparing": None,
+        "decisions": False,
         "limits": {"bytes": 33554432, "pixels": 64000000, "queries": 64, "k": 1000},
     },
+    "decisions": {"codes": "photos", "version": "9f2c01ab", "decisions": 3},
     "clusters": {
         "codes": "photos",
         "version": "9f2c01ab",

@@ -13,6 +13,7 @@ from bitcodes.server.limits import (
     MAX_SHORTLIST,
     MAX_TEXT,
 )
+from bitcodes.tasks.decisions import Word
 from bitcodes.tasks.results import Fine
 from bitcodes.tasks.rows import Filter
 from bitcodes.tasks.searcher import K, Terms
@@ -58,6 +59,43 @@ class Part(Among):
     limit: Annotated[int, Field(ge=1, le=MAX_GROUPS)] = Field(
         default=50, description="Largest number of images."
     )
+
+
+class WhichGroups(Among):
+    """Which groups of near-duplicates are meant."""
+
+    radius: Radius | None = Field(
+        default=None, description="Largest distance in a group. Default: an eighth of the bits."
+    )
+    offset: Annotated[int, Field(ge=0, le=2**53)] = Field(
+        default=0, description="How many groups come before."
+    )
+    limit: Annotated[int, Field(ge=1, le=MAX_GROUPS)] = Field(
+        default=50, description="Largest number of groups."
+    )
+
+
+class Decision(BaseModel):
+    """What a person says of some images: the word of a line of `codes.decisions.tsv`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    word: Word = Field(
+        description="`duplicate`: keep the first image, the others are duplicates of it; "
+        "`different`: none is a duplicate of another; `undecided`: take back what was said."
+    )
+    paths: Annotated[list[Text], Field(min_length=2, max_length=MAX_K)] = Field(
+        description="Paths of images of the set, as answers have them."
+    )
+
+
+class DecisionBatch(BaseModel):
+    """Decisions on near-duplicates of a set, saved all or none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    set: Text | None = Field(default=None, description="Name of the code set. Default: the first.")
+    decisions: Annotated[list[Decision], Field(min_length=1, max_length=MAX_K)]
 
 
 class HowToSearch(Among):

@@ -61,8 +61,10 @@ class Server:
 
     `token` is what requests must carry; None: nothing if `host` is this machine alone, else a new
     random token. `allow_hosts` are names that clients may call the service by, beside addresses and
-    localhost. The socket is open at once; `run` answers until the service is stopped. Raises
-    ConfigError if the address cannot be used, CodeSetError if a set cannot be opened.
+    localhost. With `decisions`, people may decide on duplicates.
+
+    The socket is open at once; `run` answers until the service is stopped. Raises ConfigError if
+    the address cannot be used, CodeSetError if a set cannot be opened.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Server:
         out: Path = Path("codes.npy"),
         note: Note = log.info,
         log_format: LogFormat = "text",
+        decisions: bool = False,
     ) -> None:
         note, access = listeners(log_format, note)
         self.note = note
@@ -90,7 +93,7 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self.host = host
         named = [*allow_hosts, host, socket.gethostname()]
-        app = create_app(sets, named, self.token, note, preparing, access)
+        app = create_app(sets, named, self.token, note, preparing, access, decisions)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -155,6 +158,7 @@ def start(
     allow_hosts: Iterable[str] = (),
     run: Path | str | None = None,
     threads: int | None = None,
+    decisions: bool = False,
 ) -> Server:
     """Start the service in a thread of this process, for notebooks and tests; see Server.
 
@@ -171,6 +175,7 @@ def start(
         allow_hosts=allow_hosts,
         run=run,
         threads=threads,
+        decisions=decisions,
     )
     server.start_thread()
     return server

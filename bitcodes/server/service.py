@@ -72,6 +72,8 @@ class Service:
         self.preparing = preparing
         self.metrics = Metrics()
         self.is_ready = self.is_ending = False
+        self.takes_decisions = False
+        """Whether people may decide on duplicates."""
         self._note = note
         self._kept = _Kept(limits.CACHED_BYTES)
         self._comparing = ThreadPoolExecutor(1, thread_name_prefix="bitcodes-duplicates")

@@ -1,8 +1,11 @@
 """Groups of near-duplicates, as `duplicates` finds them: images, distances, and what to keep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bitcodes.choices import CopyKind, Keep, Linkage
 from bitcodes.codes.paths import escape
@@ -85,6 +88,12 @@ class Duplicates:
     def extra(self) -> int:
         """Number of duplicates beside the images to keep."""
         return sum(image.kind != "similar" for images in self.groups for image in images[1:])
+
+    def among(self, rows: NDArray[np.int64]) -> "Duplicates":
+        """The groups that have an image of one of these rows."""
+        some = set(rows.tolist())
+        groups = (group for group in self.groups if any(image.row in some for image in group))
+        return replace(self, groups=tuple(groups))
 
     def describe(self) -> str:
         """The number of groups and images, in one line."""

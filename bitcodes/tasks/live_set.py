@@ -17,6 +17,7 @@ from bitcodes.codes.paths import PathList, escape
 from bitcodes.codes.version import Version
 from bitcodes.errors import BitcodesError
 from bitcodes.tasks.clusters import Cluster, Clusters
+from bitcodes.tasks.decisions import decisions_file
 from bitcodes.tasks.duplicates import RADIUS_SHARE, find_duplicates
 from bitcodes.tasks.groups import Duplicates
 from bitcodes.tasks.ordering import Ordering
@@ -41,7 +42,7 @@ class OpenSet:
         """Differs from that of another content; in addresses and caches."""
         self._threads = threads
         self._selected: OrderedDict[Filter, Selection] = OrderedDict()
-        self._duplicates: OrderedDict[int | None, Duplicates] = OrderedDict()
+        self._duplicates: OrderedDict[object, Duplicates] = OrderedDict()
         self._clusters = Clusters(database)
         self._lock, self._comparing = Lock(), Lock()
 
@@ -78,15 +79,26 @@ class OpenSet:
             return self._clusters.find(name)
 
     def duplicates(self, radius: int | None) -> Duplicates:
-        """The groups of near-duplicates; for a radius that was asked for before, at once."""
+        """The groups of near-duplicates; at once if neither radius nor decisions are new."""
         with self._comparing:
-            if radius not in self._duplicates:
-                self._duplicates[radius] = find_duplicates(
+            case = radius, self._decisions()
+            if case not in self._duplicates:
+                self._duplicates[case] = find_duplicates(
                     self.database, radius, threads=self._threads
                 )
                 if len(self._duplicates) > _KEPT:
                     self._duplicates.popitem(last=False)
-            return self._duplicates[radius]
+            return self._duplicates[case]
+
+    def _decisions(self) -> tuple[int, int] | None:
+        """What tells the file of decisions from others that were there before."""
+        if self.database.path is None:
+            return None
+        try:
+            stat = decisions_file(self.database.path).stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino
 
 
 class LiveSet:

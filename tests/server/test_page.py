@@ -37,7 +37,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(stored: Path) -> Iterator[str]:
-    with server.start(stored) as running:
+    with server.start(stored, decisions=True) as running:
         yield running.url
 
 
@@ -122,6 +122,47 @@ def test_duplicates_and_the_walk(page: Any, address: str) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**of=0*")
     assert shown(page)
+
+
+def test_groups_are_filtered_and_decided(page: Any, address: str, stored: Path) -> None:
+    file = stored.with_name("photos.decisions.tsv")
+    page.goto(f"{address}?tab=duplicates&radius=8")
+    every = shown(page)
+    page.get_by_label("Label").select_option("0")
+    page.wait_for_url("**label=0*")
+    assert shown(page) and set(shown(page)) < set(every)
+    page.goto(f"{address}?tab=duplicates&radius=8")
+    group = page.locator(".group").first
+    assert shown(page) == every
+    paths = group.locator(".path").all_inner_texts()
+    assert len(paths) > 2
+    group.get_by_role("button", name=f"Keep: {paths[1]}").click()
+    group.get_by_role("button", name=f"Not a duplicate: {paths[2]}").click()
+    group.get_by_role("button", name="Save decision").click()
+    group.get_by_text(f"Saved: {len(paths) - 2} duplicate").wait_for()
+    kept = "\t".join([paths[1], paths[0], *paths[3:]])
+    lines = [f"duplicate\t{kept}", f"different\t{paths[1]}\t{paths[2]}"]
+    assert file.read_text().splitlines()[1:] == lines
+    page.reload()
+    assert shown(page)[0] == paths[1]
+    group.get_by_role("button", name="Save decision").click()
+    group.get_by_role("button", name="Undo").click()
+    group.get_by_text("Not decided.").wait_for()
+    assert file.read_text().splitlines()[-1].startswith(f"undecided\t{paths[1]}\t")
+    file.unlink()
+
+
+def test_results_can_be_ordered_by_features(page: Any, address: str) -> None:
+    page.goto(f"{address}?path=warm/03.png")
+    by_code = shown(page)
+    page.get_by_label("Order").select_option("by features")
+    page.wait_for_url("**rerank=true*")
+    by_features = shown(page)
+    assert by_features[0] == by_code[0] == "warm/03.png"
+    assert sorted(by_features) == sorted(by_code) and by_features != by_code
+    page.goto(f"{address}?code=000000")
+    shown(page)
+    assert page.get_by_label("Order").is_hidden()
 
 
 _PHONE = {

@@ -15,7 +15,9 @@ from server.conftest import app_of
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.writer import save_code_set
+from bitcodes.server.app import create_app
 from bitcodes.tasks.duplicates import find_duplicates
+from bitcodes.tasks.live_set import LiveSet
 from bitcodes.tasks.search import search
 
 
@@ -118,6 +120,60 @@ def test_duplicates_of_a_row_and_groups(client: TestClient, database: CodeSet) -
         rows = [[image["row"] for image in images] for images in part["groups"]]
         expected = groups[offset : offset + limit]
         assert rows == [[image.row for image in images] for images in expected]
+
+
+def test_a_filter_leaves_groups_of_which_it_leaves_an_image(
+    client: TestClient, database: CodeSet
+) -> None:
+    groups = [[image.row for image in group] for group in find_duplicates(database, 7).groups]
+    for condition, rows in (("label=0", range(12, 24)), ("glob=*/0[13].png", [1, 3, 13, 15])):
+        part = client.get(f"/v1/duplicates?radius=7&{condition}").json()
+        expected = [group for group in groups if {*group} & {*rows}]
+        assert [[image["row"] for image in images] for images in part["groups"]] == expected
+        assert part["total"] == len(expected)
+        assert part["extra"] == sum(len(group) - 1 for group in expected)
+
+
+def test_decisions_are_saved_only_where_the_service_takes_them(
+    client: TestClient, tmp_path: Path
+) -> None:
+    codes = np.array([[0], [1], [3], [255], [254]], np.uint8)
+    one = CodeSet.from_arrays(codes, 8, ["a.jpg", "b.jpg", "c\td.jpg", "x.jpg", "y.jpg"])
+    save_code_set(one, tmp_path / "one.npy")
+    given = {
+        "decisions": [
+            {"word": "duplicate", "paths": ["b.jpg", "a.jpg"]},
+            {"word": "different", "paths": ["b.jpg", "c\td.jpg"]},
+        ]
+    }
+    answer = client.post("/v1/decisions", json=given)
+    assert answer.status_code == 403 and "--decisions" in answer.json()["detail"]
+    app = create_app([LiveSet(tmp_path / "one.npy")], [], None, print, takes_decisions=True)
+    with TestClient(app, "http://localhost") as other:
+        groups = [["a.jpg", "b.jpg", "c\td.jpg"], ["x.jpg", "y.jpg"]]
+        assert paths_of(other.get("/v1/duplicates?radius=2")) == groups
+        assert other.post("/v1/decisions", json=given).json()["decisions"] == 2
+        written = (tmp_path / "one.decisions.tsv").read_text().splitlines()
+        assert written[1:] == ["duplicate\tb.jpg\ta.jpg", "different\tb.jpg\tc\\td.jpg"]
+        groups[0] = ["b.jpg", "a.jpg"]
+        assert paths_of(other.get("/v1/duplicates?radius=2")) == groups
+        for wrong in (
+            {"word": "duplicate", "paths": ["b.jpg", "../b.jpg"]},
+            {"word": "duplicate", "paths": ["b.jpg"]},
+            {"word": "delete", "paths": ["a.jpg", "b.jpg"]},
+            {"word": "different", "paths": ["a.jpg", "a.jpg"]},
+        ):
+            assert other.post("/v1/decisions", json={"decisions": [wrong]}).status_code == 400
+        foreign = {"origin": "http://evil.example"}
+        assert other.post("/v1/decisions", json=given, headers=foreign).status_code == 403
+        assert (tmp_path / "one.decisions.tsv").read_text().splitlines() == [
+            "# bitcodes: decisions on near-duplicates",
+            *written[1:],
+        ]
+
+
+def paths_of(answer: Any) -> list[list[str]]:
+    return [[image["path"] for image in images] for images in answer.json()["groups"]]
 
 
 def test_information_of_the_set(client: TestClient) -> None:

@@ -33,6 +33,10 @@ export const get = (route, values = {}, signal = undefined) => ask(`v1/${route}?
 /** Change something on the service. */
 export const post = (route) => ask(`v1/${route}`, { method: "POST" });
 
+/** Change something on the service, as a document says. */
+export const postJson = (route, body) =>
+  ask(`v1/${route}`, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+
 /** Search with a picture. */
 export const upload = (file, values) =>
   ask(`v1/search?${parameters(values)}`, {

@@ -36,7 +36,7 @@ async function show() {
   byId("results").setAttribute("aria-busy", "true");
   const slow = setTimeout(() => (byId("status").textContent = "Searching…"), 300);
   try {
-    const { status, parts, query } = await viewOf(state)(state, set, signal);
+    const { status, parts, query } = await viewOf(state)(state, set, signal, info.decisions ? problem : null);
     byId("query").hidden = !query;
     byId("query").replaceChildren(...(query ? [queryCard(query, state, previews.get(state.code))] : []));
     byId("results").replaceChildren(...parts);
@@ -73,9 +73,11 @@ function fill(state, set) {
   for (const { name, count } of set.labels) labels.push(element("option", { value: name }, `${name} (${count.toLocaleString("en")})`));
   byId("label").replaceChildren(...labels);
   byId("label").value = state.label ?? "";
-  byId("label").parentElement.hidden = tab !== "search" || !set.labels.length;
+  byId("label").parentElement.hidden = tab === "walk" || !set.labels.length;
   byId("path").value = state.filter ?? "";
-  byId("path").parentElement.hidden = tab !== "search";
+  byId("path").parentElement.hidden = tab === "walk";
+  byId("order").value = state.rerank ?? "";
+  byId("order").parentElement.hidden = tab !== "search" || state.path === undefined || !set.features;
   byId("radius").max = tab === "duplicates" ? Math.floor(set.bits / 4) : Math.floor(set.bits / 2);
   byId("radius").value = state.radius ?? (tab === "duplicates" ? set.duplicate_radius : byId("radius").max);
   byId("radius").parentElement.hidden = tab === "walk" || (tab === "search" && state.path === undefined && state.code === undefined);
@@ -125,6 +127,7 @@ function listen() {
   byId("radius").addEventListener("change", () => go({ ...stateNow(), offset: null, radius: isAny() ? null : byId("radius").value }));
   byId("label").addEventListener("change", () => go({ ...stateNow(), offset: null, label: byId("label").value }));
   byId("path").addEventListener("change", () => go({ ...stateNow(), offset: null, filter: byId("path").value.trim() }));
+  byId("order").addEventListener("change", () => go({ ...stateNow(), rerank: byId("order").value }));
   byId("set").addEventListener("change", () => go({ set: byId("set").value }));
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   for (const id of ["file", "camera"]) {

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { grid, pager, picture } from "./cards.js";
+import { decider } from "./decide.js";
 import { breakable, counted, element } from "./dom.js";
 
 const LIMIT = 48;
@@ -48,19 +49,16 @@ async function all(state, set, signal) {
   return { status, parts: [grid(answer, state, answer.images), pager(state, offset, LIMIT, answer.total)] };
 }
 
-/** The groups of near-duplicates. */
-async function duplicates(state, set, signal) {
+/** The groups of near-duplicates; if `onProblem` is there, which gets errors, people can decide. */
+async function duplicates(state, set, signal, onProblem) {
   const offset = Number(state.offset ?? 0);
   const limit = 20;
-  const answer = await get("duplicates", { set: state.set, radius: state.radius, offset, limit }, signal);
-  const groups = answer.groups.map((images, number) =>
-    element(
-      "section",
-      { class: "group" },
-      element("h2", {}, `Group ${offset + number + 1}: ${counted(images.length, "image")}`),
-      grid(answer, state, images, (image) => [image === images[0] ? element("span", { class: "keep" }, "keep") : apart(image.distance)]),
-    ),
-  );
+  const answer = await get("duplicates", { ...filters(state), radius: state.radius, offset, limit }, signal);
+  const groups = answer.groups.map((images, number) => {
+    const list = grid(answer, { set: state.set }, images, (image) => (image !== images[0] ? [apart(image.distance)] : onProblem ? [] : [element("span", { class: "keep" }, "keep")]));
+    const deciding = onProblem ? [decider(set.name, images, list, onProblem)] : [];
+    return element("section", { class: "group" }, element("h2", {}, `Group ${offset + number + 1}: ${counted(images.length, "image")}`), list, ...deciding);
+  });
   const notes = answer.notes.map((note) => element("p", { class: "note" }, note));
   const status = `${counted(answer.total, "group")} within ${counted(answer.radius, "bit")}: ${counted(answer.extra, "duplicate")} among ${counted(answer.count, "image")}`;
   return { status, parts: [...notes, ...groups, pager(state, offset, limit, answer.total)] };
