@@ -13,7 +13,7 @@ RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/wh
 
 # Compiled kernels go where a read-only container can write.
 ENV NUMBA_CACHE_DIR=/tmp/numba PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp
-USER bitcodes
+USER 10001
 WORKDIR /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM

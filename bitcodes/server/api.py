@@ -210,8 +210,13 @@ async def info(request: Request) -> Response:
         "k": limits.MAX_K,
     }
     preparing = None if service.preparing is None else service.preparing.describe()
-    answer = {"bitcodes": __version__, "sets": sets, "preparing": preparing, "limits": bounds}
-    answer["decisions"] = service.takes_decisions
+    answer = {
+        "bitcodes": __version__,
+        "sets": sets,
+        "preparing": preparing,
+        "decisions": service.takes_decisions,
+        "limits": bounds,
+    }
     return JSONResponse(answer)
 
 
