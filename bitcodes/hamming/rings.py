@@ -113,6 +113,7 @@ def first_radius(parts: tuple[Part, ...], measure: Measure) -> int:
     return sum(_weight(part, measure) for part in parts) - 1
 
 
+@lru_cache(1 << 10)
 def lookups(parts: tuple[Part, ...], measure: Measure, radius: int, count: int) -> tuple[int, int]:
     """How many values `rings` looks up, and how many of `count` uniform codes have them."""
     values, codes = 0, 0.0

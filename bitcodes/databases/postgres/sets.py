@@ -1,6 +1,6 @@
 """The table of sets: what each table of codes holds, and how such tables are made."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -66,17 +66,22 @@ def lock_and_read(connection: Connection, place: Place) -> StoredSet:
 
     The table is locked first: a snapshot from before a change must not meet the table from after.
     """
-    lock = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.Identifier(place.table))
-    read = _READ.format(name=sql.Literal(place.table))
-    begin = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        cursor = connection.execute(sql.SQL(";").join([begin, lock, read]))
+        cursor = connection.execute(_begin(place.table))
         while cursor.nextset():
             pass
         row = cursor.fetchone()
     except errors.UndefinedTable:
         row = None
     return _stored_set(row, place)
+
+
+@cache
+def _begin(table: str) -> bytes:
+    begin = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    lock = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.Identifier(table))
+    read = _READ.format(name=sql.Literal(table))
+    return sql.SQL(";").join([begin, lock, read]).as_bytes(None)
 
 
 def read_set(connection: Connection, place: Place) -> StoredSet | None:
