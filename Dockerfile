@@ -17,7 +17,7 @@ USER 10001
 WORKDIR /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --start-period=60s --interval=30s --timeout=5s \
+HEALTHCHECK --start-period=120s --interval=30s --timeout=5s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
 ENTRYPOINT ["bitcodes", "serve", "--host", "0.0.0.0", "--log-format", "json"]
 CMD ["codes.npy"]

@@ -74,6 +74,7 @@ class Searcher:
         self._threads = threads
         self._note = note
         self._indexes: dict[SearchOrder | None, Index] = {}
+        self._orderings: dict[SearchOrder | None, Ordering] = {}
         self._only = None
         self._condition = condition
         if self._store is not None:
@@ -90,7 +91,7 @@ class Searcher:
         if self._store is not None:
             with self._store.reading():  # all of it sees one version
                 return self._search_store(self._store, queries, terms)
-        ordering = Ordering.of(self.database, terms.order)
+        ordering = self._ordering(terms.order)
         shortlist = self._shortlist(queries, ordering, terms, only)
         count = self.database.count if only is None else len(only.rows)
         return _results(self.database, count, shortlist, queries, ordering, terms)
@@ -112,9 +113,15 @@ class Searcher:
             )
         return self._indexes[ordering.name]
 
+    def _ordering(self, order: SearchOrder | None) -> Ordering:
+        """An order of the code set, made at its first use."""
+        if order not in self._orderings:
+            self._orderings[order] = Ordering.of(self.database, order)
+        return self._orderings[order]
+
     def nearest(self, queries: Queries, terms: Terms) -> "Shortlist":
         """Rows and distances alone, of a plain search; `terms` must be completed."""
-        return self._shortlist(queries, Ordering.of(self.database, terms.order), terms, None)
+        return self._shortlist(queries, self._ordering(terms.order), terms, None)
 
     def _shortlist(
         self, queries: Queries, ordering: Ordering, terms: Terms, only: "Selection | None"

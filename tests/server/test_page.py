@@ -27,10 +27,11 @@ _DROP = """async (name) => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if _CHROMIUM is None:
-        pytest.skip("there is no chromium on this machine")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        try:
+            browser = started.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"there is neither a chromium nor that of Playwright: {error.message:.200}")
         yield browser
         browser.close()
 
