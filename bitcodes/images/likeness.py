@@ -84,12 +84,14 @@ class Likeness(NamedTuple):
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """How the other lies in the one, in words; nothing where both are whole and upright."""
+        """How a copy lies in the one, in words; nothing where both are whole and upright."""
+        if self.kind != "copy":
+            return ()
         words = [f"turned by {self.turned}°"] * (self.turned > 0) + ["mirrored"] * self.mirrored
         if self.shown < _WHOLE:
             words.append(f"cropped to {self.shown:.0%}")
         if self.inside < _WHOLE:
-            words.append(f"{1 - self.inside:.0%} added around it")
+            words.append(f"with {1 - self.inside:.0%} added around it")
         return tuple(words)
 
     @property

@@ -28,7 +28,7 @@ class Compared:
     turned: int
     """Degrees that the other is turned clockwise, before it was mirrored if it was."""
     changes: tuple[str, ...] = ()
-    """How the other lies in the one, in words; nothing where both are whole and upright."""
+    """How a copy lies in the one, in words; nothing where both are whole and upright."""
 
     @property
     def are_copies(self) -> bool:
@@ -39,7 +39,7 @@ class Compared:
         """What they are, in one line."""
         if self.kind is None:
             return f"different pictures (score {self.score:.2f})"
-        how = "".join(f", {change}" for change in self.changes)
+        how = f": B is {', '.join(self.changes)}" if self.changes else ""
         what = "copies" if self.kind == "copy" else "similar, but no copies"
         return f"{what}{how} (score {self.score:.2f})"
 

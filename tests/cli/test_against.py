@@ -87,7 +87,7 @@ def test_a_page_of_matches(place: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_compare_says_by_its_exit_status(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("compare", "new/a.png", "old/x.png") == 0
-    assert capsys.readouterr().out.startswith("copies, mirrored (score ")
+    assert capsys.readouterr().out.startswith("copies: B is mirrored (score ")
     assert run("compare", "new/a.png", "new/b.png", "--json") == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["kind"], document["mirrored"], document["one"]) == (None, False, "new/a.png")

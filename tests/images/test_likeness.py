@@ -81,8 +81,9 @@ def test_what_changed_is_told(
     assert (result.shown, result.inside) == pytest.approx((shown, inside), abs=0.03)
     count = len(orientation)
     assert result.changes[:count] == orientation
-    words = [word.partition(" ")[0] for word in result.changes[count:]]
-    assert words == ["cropped"] * (shown < 1) + [f"{1 - result.inside:.0%}"] * (inside < 1)
+    words = [word.split()[:2] for word in result.changes[count:]]
+    added = ["with", f"{1 - result.inside:.0%}"]
+    assert words == [["cropped", "to"]] * (shown < 1) + [added] * (inside < 1)
     back = compare(changed, image)
     assert (back.shown, back.inside) == pytest.approx((inside, shown), abs=0.03)
 
