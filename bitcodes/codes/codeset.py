@@ -377,9 +377,10 @@ def _open_bare(layout: Layout, places: Mapping[str, Path]) -> CodeSet:
             f"found {codes.dtype} {codes.shape}; pack bits with np.packbits(bits, axis=1)"
         )
     if (left := _header_left(layout.codes, data)) is not None:
+        others = [path.name for path in Layout(left.with_suffix(".npy")).resolve().values()]
         raise CodeSetError(
-            f"{layout.codes}: {left.name} and the files that belong to it have another name: "
-            f"rename them as well, or give this file its old name, {left.stem}.npy"
+            f"{layout.codes}: {', '.join(others)} belong to it and have another name: rename them "
+            f"as well, or give this file its old name, {left.stem}.npy"
         )
     header = make_header(bits=8 * codes.shape[1], count=len(codes))
     return CodeSet(layout.codes, header, codes, RowNumbers(len(codes)), is_bare=True)
