@@ -20,8 +20,10 @@ import resource, sys
 from bitcodes.tasks.index import build_index
 from bitcodes.tasks.search import search
 
+UNIT = 1 if sys.platform == "darwin" else 1024
+
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 def use(name):
     search("query.npy", name)
