@@ -19,6 +19,9 @@ from bitcodes.hamming.plain import Ball, Keys
 from bitcodes.hamming.searchable import Searchable, Within
 from bitcodes.wording import command
 
+_STORED = "codes", "paths", "labels", "stat"
+"""The files of a set that a store holds."""
+
 
 class Changes(NamedTuple):
     """How many rows an update added, changed and removed."""
@@ -180,6 +183,12 @@ def header_of(code_set: CodeSet) -> CodeSetHeader:
     run = None if code_set.run is None else str(code_set.run)
     places: dict[str, object] = {"root": code_set.root_name, "run": run, "files": {}}
     return code_set.header.model_copy(update=places)
+
+
+def signed_header(code_set: CodeSet) -> CodeSetHeader:
+    """The header of a set with the sizes and checksums of its files that become columns."""
+    files = {role: entry for role, entry in code_set.header.files.items() if role in _STORED}
+    return header_of(code_set).model_copy(update={"files": files})
 
 
 def no_such_set(name: str) -> CodeSetError:

@@ -1,5 +1,6 @@
 """Rows of a collection: how code sets become rows, and rows become code sets."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ Row = dict[str, Any]
 
 _LONGEST = 65_535
 """Bytes of a text; Milvus takes no more."""
+
+_SKIPPED = {0x0A: 0x0B, 0x0D: 0x0E, 0xD800: 0xE000}
+"""Characters that no stored path has, and the next one that one may have."""
 
 _CLASSES = "classes"
 """What a row with several labels calls the numbers of its classes."""
@@ -123,9 +127,9 @@ def has_class(numbers: Sequence[int], head: CodeSet) -> str:
 
 def begins_with(beginning: str) -> str:
     """The expression for rows whose path, as it is stored, begins so."""
-    if not beginning:
-        return "id >= 0"
     # No pattern: versions of Milvus differ in how they mark what is no part of one.
-    last = ord(beginning[-1]) + 1
-    after = chr(0xE000 if last == 0xD800 else last)
-    return f"path >= {literal(beginning)} and path < {literal(beginning[:-1] + after)}"
+    terms = [f"path >= {literal(beginning)}"]
+    if stem := beginning.rstrip(chr(sys.maxunicode)):
+        after = ord(stem[-1]) + 1
+        terms.append(f"path < {literal(stem[:-1] + chr(_SKIPPED.get(after, after)))}")
+    return " and ".join(terms)

@@ -25,7 +25,7 @@ from bitcodes.databases.milvus.rows import (
     to_vectors,
 )
 from bitcodes.databases.milvus.versions import Version, Versions, description_of
-from bitcodes.databases.store import Changes, Condition, Store, no_such_set
+from bitcodes.databases.store import Changes, Condition, Store, no_such_set, signed_header
 from bitcodes.databases.whole_sets import (
     changes_between,
     is_same,
@@ -113,11 +113,19 @@ class MilvusStore(Store):
     def __len__(self) -> int:
         with self.reading():
             if self._condition == Condition():
-                return self._version.rows
+                return self._version.header.count
             if self._matching is None:
-                (found,) = self._query(" and ".join(self._meets()), "count(*)")
-                self._matching = int(found["count(*)"])
+                self._matching = self._count(self._meets())
             return self._matching
+
+    def _count(self, meets: Iterable[str]) -> int:
+        found = self._client.query(
+            self._version.collection,
+            filter=" and ".join(meets),
+            output_fields=["count(*)"],
+            consistency_level=_CONSISTENCY,
+        )
+        return int(found[0]["count(*)"])
 
     def filtered(self, condition: Condition) -> Self:
         """See Store.filtered."""
@@ -140,7 +148,7 @@ class MilvusStore(Store):
         with self.reading():
             head = self._version.head
             vectors = to_vectors(head.codes, measure_of(head))
-            return self._version.rows * int(vectors.shape[1] + 8)
+            return self._version.header.count * int(vectors.shape[1] + 8)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> CodeSet:
         """See Store.take."""
@@ -176,7 +184,7 @@ class MilvusStore(Store):
             yield from page
             done += len(page)
             if progress is not None:
-                progress(done, self._version.rows)
+                progress(done, self._version.header.count)
 
     def _expression(self, rows: range, meets: Iterable[str]) -> str:
         """The expression for some rows that meet something; empty for all rows."""
@@ -187,14 +195,13 @@ class MilvusStore(Store):
 
     def _query(self, expression: str, *columns: str) -> list[Row]:
         """The rows that meet an expression, in order."""
-        names = columns if columns == ("count(*)",) else ("id", *columns)
         found: list[Row] = self._client.query(
             self._version.collection,
             filter=expression or "id >= 0",
-            output_fields=list(names),
+            output_fields=["id", *columns],
             consistency_level=_CONSISTENCY,
         )
-        return sorted(found, key=lambda row: row.get("id", 0))
+        return sorted(found, key=lambda row: row["id"])
 
     # --- searching ---
 
@@ -266,6 +273,16 @@ class MilvusStore(Store):
             yield near.distances.astype(np.int64) << ROW_BITS | numbers[near.rows]
 
     # --- writing ---
+
+    def holds(self, code_set: CodeSet) -> bool:
+        """See Store.holds: whether these files were stored last, and no row has gone."""
+        with database_errors(self.name):
+            if self._current() is None:
+                return False
+        with self.reading():
+            header = self._version.header
+            is_same = bool(header.files) and header == signed_header(code_set)
+            return is_same and self._count(()) == code_set.count
 
     def replace(self, code_set: CodeSet, progress: Progress | None = None) -> None:
         """See Store.replace."""

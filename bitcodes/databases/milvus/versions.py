@@ -13,10 +13,10 @@ import numpy as np
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.codes.header import parse_header
+from bitcodes.codes.header import CodeSetHeader, parse_header
 from bitcodes.codes.pack import code_bytes
 from bitcodes.databases.milvus.connection import NOT_FOUND, Place
-from bitcodes.databases.store import header_of
+from bitcodes.databases.store import signed_header
 from bitcodes.errors import CodeSetError
 
 _NO_ALIAS = 1600
@@ -31,7 +31,8 @@ class Version(NamedTuple):
     collection: str
     head: CodeSet
     """The set without its rows."""
-    rows: int
+    header: CodeSetHeader
+    """What was stored of the set: the number of rows, and which files they were."""
     end: int
     """The number after that of the last row."""
 
@@ -104,7 +105,7 @@ def description_of(code_set: CodeSet, end: int) -> str:
     """What a collection keeps of a set beside the rows."""
     labels = None if code_set.labels is None else list(code_set.labels.shape[1:])
     about = {
-        "bitcodes": header_of(code_set).to_bytes().decode(),
+        "bitcodes": signed_header(code_set).to_bytes().decode(),
         "labels": labels,
         "stat": code_set.stat is not None,
         "end": end,
@@ -127,6 +128,6 @@ def _parse(collection: str, description: str, name: str) -> Version:
             f"{name}: the description of the collection cannot be read; push the code set again"
         ) from None
     codes = np.zeros((0, code_bytes(header.bits)), np.uint8)
-    empty = header.model_copy(update={"count": 0})
-    head = CodeSet(None, empty, codes, (), labels, stat=stat, url=name)
-    return Version(collection, head, header.count, end)
+    of_none = header.model_copy(update={"count": 0, "files": {}})
+    head = CodeSet(None, of_none, codes, (), labels, stat=stat, url=name)
+    return Version(collection, head, header, end)

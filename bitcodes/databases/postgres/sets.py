@@ -10,16 +10,13 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.header import CodeSetHeader, parse_header
 from bitcodes.databases.postgres.connection import Place
 from bitcodes.databases.postgres.rows import Layout, to_code_set
-from bitcodes.databases.store import header_of, no_such_set
+from bitcodes.databases.store import no_such_set, signed_header
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.hamming.rings import Part, cut
 
 INDEXED_FROM = 10_000
 """Sets of fewer codes are scanned."""
-
-_STORED = "codes", "paths", "labels", "stat"
-"""The files of a set that a table holds."""
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS bitcodes_sets (
@@ -157,12 +154,6 @@ def write_set(
 ) -> None:
     """Enter a set in the table of sets, or change what it says of it."""
     connection.execute(_WRITE, (place.table, _text(header), _cuts(parts)))
-
-
-def signed_header(code_set: CodeSet) -> CodeSetHeader:
-    """The header of a set with the sizes and checksums of its files that become columns."""
-    files = {role: entry for role, entry in code_set.header.files.items() if role in _STORED}
-    return header_of(code_set).model_copy(update={"files": files})
 
 
 def _text(header: CodeSetHeader) -> str:

@@ -17,7 +17,7 @@ from bitcodes.databases.postgres import searching, sets, updating
 from bitcodes.databases.postgres.connection import connect, database_errors, parse_url
 from bitcodes.databases.postgres.rows import Layout, copy_blocks, to_code_set
 from bitcodes.databases.postgres.sets import StoredSet
-from bitcodes.databases.store import Changes, Condition, no_such_set
+from bitcodes.databases.store import Changes, Condition, no_such_set, signed_header
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import ROW_BITS, Keys
@@ -235,7 +235,7 @@ class PostgresStore(PartStore):
                 self._replace(code_set, None)
             else:
                 updating.write_changes(self._connection, self._table, layout)
-                header = sets.signed_header(code_set)
+                header = signed_header(code_set)
                 sets.write_set(self._connection, self._place, header, stored.parts)
             return changes
 
@@ -278,7 +278,7 @@ class PostgresStore(PartStore):
         with _unique_paths(code_set):
             sets.create_indexes(self._connection, new, parts)
         sets.take_place(self._connection, new, self._place)
-        sets.write_set(self._connection, self._place, sets.signed_header(code_set), parts)
+        sets.write_set(self._connection, self._place, signed_header(code_set), parts)
 
     def _copy(
         self,
