@@ -4,7 +4,8 @@
 
 Prints a table for clustered codes (around 1,000 centers, each bit flipped with probability 0.05).
 Every answer is compared with that of HammingIndex. With the process of a server on this machine
-(Linux), also the processor time that a search takes there: on a busy machine, that tells more.
+(Linux), also the processor time that it uses for a search, with what it does all the time: on a
+busy machine, that tells more.
 """
 
 import argparse
@@ -59,10 +60,9 @@ def measure(url: str, code_set: CodeSet, pid: int | None) -> None:
                 return [array.tolist() for array in arrays]
 
             expected = [find(index, place) for place in range(QUERIES)]
-            idle = idle_rate(pid)
-            started, before = time.perf_counter(), processor_time(pid)
+            before = processor_time(pid)
             median = timed(lambda place, find=find: find(store, place), expected)
-            used = processor_time(pid) - before - idle * (time.perf_counter() - started)
+            used = processor_time(pid) - before
             row(name, f"{kind} {value}, ms", f"{median:.0f}", f"{1000 * used / (QUERIES + 1):.1f}")
         row(name, f"10 nearest, {CLIENTS} clients, queries per s", f"{rate(url, queries):.1f}", "")
         started, before = time.perf_counter(), processor_time(pid)
@@ -77,13 +77,6 @@ def processor_time(pid: int | None) -> float:
         return 0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def idle_rate(pid: int | None) -> float:
-    """The processor time per second that a server uses without requests."""
-    before = processor_time(pid)
-    time.sleep(3)
-    return (processor_time(pid) - before) / 3
 
 
 def rate(url: str, queries: np.ndarray) -> float:

@@ -10,14 +10,16 @@ def push(
     codes: Path = argument("CODES", "Code set to store, a .npy file."),
     url: str = argument(
         "URL",
-        "Database and table: postgresql://USER@HOST/DATABASE?table=TABLE. The password comes from "
-        "PGPASSWORD or the password file of PostgreSQL.",
+        "Database and table: postgresql://USER@HOST/DATABASE?table=TABLE, with the password in "
+        "PGPASSWORD or the password file of PostgreSQL; or milvus://HOST:PORT/TABLE, with "
+        "USER:PASSWORD in MILVUS_TOKEN.",
     ),
     table: str | None = option("Table to write. Default: the one in the URL, or codes."),
     update: bool = flag(
         "--update",
-        "Write only the rows that differ, by path. Faster if few images have changed. The code set "
-        "must be of the same model.",
+        "Write only the rows that differ, by path. Faster if few images have changed. In Milvus, "
+        "which has no transactions, the whole set is written if a row differs. The code set must "
+        "be of the same model.",
     ),
     json: JsonOption = False,
     log_format: LogFormatOption = "text",
@@ -32,8 +34,8 @@ def push(
     The table gets the new set whole or not at all: others see the old one until the new one is
     complete. If this command is interrupted, run it again.
 
-    Any PostgreSQL from version 14 will do, without extensions. docs/databases.md describes the
-    tables.
+    Any PostgreSQL from version 14 will do, without extensions. In Milvus, a table is a collection.
+    docs/databases.md describes both.
     """
     from bitcodes.cli.console import progress
     from bitcodes.cli.next_step import next_command
