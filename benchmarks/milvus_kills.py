@@ -1,10 +1,11 @@
 """Kill `bitcodes push` into Milvus: the old set or the new one stays, and the next push cleans up.
 
-    python benchmarks/milvus_kills.py milvus:kills.db --kills 20 --replaces 20
+    python benchmarks/milvus_kills.py milvus://host:19530/kills --kills 20 --replaces 20
 
 The client gets SIGKILL at moments that are spread over how long a push takes. After each, what the
-collection holds is compared with both sets; the set is pushed again, and then no collection may be
-left but the one that counts. Then a reader searches and reads while sets are replaced.
+collection holds is compared with both sets. After each five, a set is pushed again, and then no
+collection may be left but the one that counts. Then a reader searches and reads while sets are
+replaced.
 """
 
 import argparse
@@ -29,7 +30,7 @@ sys.path.insert(0, sys.argv[1])
 from milvus_kills import change, pair
 from bitcodes.databases.milvus.store import MilvusStore
 MilvusStore.grace = 1
-new, store = pair()[1], MilvusStore(sys.argv[2])
+new, store = pair()[int(sys.argv[4])], MilvusStore(sys.argv[2])
 store._client
 print("ready", flush=True)
 change(store, new, bool(int(sys.argv[3])))
@@ -45,7 +46,9 @@ def main() -> None:
     parser.add_argument("--replaces", type=int, default=20)
     options = parser.parse_args()
     MilvusStore.grace = 1
-    print("| command | kills | old set | new set | mixed | left by the kills | after a push |")
+    print(
+        "| command | kills | as before | the pushed set | mixed | left by the kills | after a push |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for update in (False, True) if options.kills else ():
         campaign(options.url, update, options.kills)
@@ -88,43 +91,36 @@ def change(store: MilvusStore, code_set: CodeSet, update: bool) -> None:
 
 
 def campaign(url: str, update: bool, kills: int) -> None:
-    push(pair()[0], url)
+    sets = pair()
+    push(sets[0], url)
     started = time.perf_counter()
-    change(opened(url), pair()[1], update)
+    change(MilvusStore(url), sets[1], update)
     length = time.perf_counter() - started
-    outcomes: Counter[str] = Counter()
+    holds, outcomes = "new", Counter[str]()
     left = after = 0
     for number in range(kills):
-        push(pair()[0], url)
-        words = [sys.executable, "-W", "ignore", "-c", CHILD, sys.path[0], url, str(int(update))]
+        target = int(holds == "old")
+        words = [sys.executable, "-W", "ignore", "-c", CHILD, sys.path[0], url]
+        words += [str(int(update)), str(target)]
         with subprocess.Popen(words, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL) as child:
             assert child.stdout is not None and child.stdout.readline()
             time.sleep(length * (number + random.random()) / kills)
             child.kill()
-        with opened(url) as store:
-            outcomes[held(store)] += 1
-            left += collections(store)
-        push(pair()[1], url)
-        with opened(url) as store:
-            assert held(store) == "new"
-            after += collections(store)
-    counts = (str(outcomes[name]) for name in ("old", "new", "mixed"))
+        with MilvusStore(url) as store:
+            before, holds = holds, held(store)
+            outcomes[holds if holds == "mixed" else "same" if holds == before else "other"] += 1
+        if number % 5 == 4:
+            with MilvusStore(url) as store:
+                left += collections(store)
+            holds = ("old", "new")[target]
+            push(sets[target ^ 1], url)  # so that the next one writes
+            push(sets[target], url)
+            with MilvusStore(url) as store:
+                assert held(store) == holds
+                after += collections(store)
+    counts = (str(outcomes[name]) for name in ("same", "other", "mixed"))
     name = "push --update" if update else "push"
     print(f"| {name} | {kills} | {' | '.join(counts)} | {left} | {after} |", flush=True)
-
-
-def opened(url: str) -> MilvusStore:
-    """The store, as soon as a file is free: the process that served a killed client ends, too."""
-    for _ in range(100):
-        store = MilvusStore(url)
-        try:
-            len(store)
-        except Exception as error:
-            problem = error
-            time.sleep(0.2)
-        else:
-            return store
-    raise problem
 
 
 def read_meanwhile(url: str, replaces: int) -> None:
