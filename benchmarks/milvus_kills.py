@@ -47,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     MilvusStore.grace = 1
     print(
-        "| command | kills | as before | the pushed set | mixed | left by the kills | after a push |"
+        "| command | kills | as before | as pushed | mixed | left by the kills | after a push |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for update in (False, True) if options.kills else ():
