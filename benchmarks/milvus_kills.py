@@ -46,9 +46,7 @@ def main() -> None:
     parser.add_argument("--replaces", type=int, default=20)
     options = parser.parse_args()
     MilvusStore.grace = 1
-    print(
-        "| command | kills | as before | as pushed | mixed | left by the kills | after a push |"
-    )
+    print("| command | kills | as before | as pushed | mixed | left by the kills | after a push |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for update in (False, True) if options.kills else ():
         campaign(options.url, update, options.kills)
