@@ -44,6 +44,8 @@ def test_by_hand() -> None:
         (parts[1], [0b001]),
     ]
     assert lookups(parts, measure, 2, 80) == (5, 50)
+    (more,) = rings(pack_bits([[1, 0, 1, 0, 0, 1]])[0], parts, measure, 2, before=1)
+    assert more.part == parts[0] and sorted(more.values.tolist()) == [0b001, 0b100, 0b111]
 
 
 @settings(max_examples=60, deadline=None)
@@ -51,9 +53,10 @@ def test_by_hand() -> None:
     seed=st.integers(0, 999),
     split=st.sampled_from([(12, 0, 1), (40, 0, 1), (14, 26, 4), (20, 20, 32)]),
     radius=st.integers(0, 60),
+    data=st.data(),
 )
 def test_no_code_within_the_radius_is_left_out(
-    seed: int, split: tuple[int, int, int], radius: int
+    seed: int, split: tuple[int, int, int], radius: int, data: st.DataObject
 ) -> None:
     class_bits, instance_bits, weight = split
     measure = Measure(class_bits + instance_bits, instance_bits, weight)
@@ -74,3 +77,14 @@ def test_no_code_within_the_radius_is_left_out(
         found |= np.isin(numbers, values)
         assert len(np.unique(values)) == len(values)
     assert found[distances <= radius].all()
+    # In two steps, the same is looked up, and nothing twice.
+    before = data.draw(st.integers(-1, radius))
+    first, rest, whole = (
+        sorted((part, value) for part, values in looked_up for value in values.tolist())
+        for looked_up in (
+            rings(pack_bits([query])[0], parts, measure, before),
+            rings(pack_bits([query])[0], parts, measure, radius, before),
+            rings(pack_bits([query])[0], parts, measure, radius),
+        )
+    )
+    assert sorted(first + rest) == whole
