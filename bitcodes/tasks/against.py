@@ -52,10 +52,15 @@ class Against:
     def describe(self) -> str:
         """The number of images, in one line."""
         within = "with equal codes" if self.radius == 0 else f"within distance {self.radius}"
-        what = "are verified to be" if self.verified else "are"
+        all_images = counted(self.count, "image")
+        among = f"among the {counted(self.other_count, 'image')} of {self.other}"
+        if not self.verified:
+            return f"{len(self.images):,} of {all_images} are {among}, {within}"
+        copies = sum(one.others[0].kind == "copy" for one in self.images)
+        similar = len(self.images) - copies
         return (
-            f"{len(self.images):,} of {counted(self.count, 'image')} {what} among the "
-            f"{counted(self.other_count, 'image')} of {self.other}, {within}"
+            f"{copies:,} of {all_images} with a verified copy {among}, and {similar:,} with only a "
+            f"similar one, {within}"
         )
 
     def to_dict(self) -> dict[str, Any]:

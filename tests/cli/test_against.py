@@ -82,7 +82,7 @@ def test_a_page_of_matches(place: Path, capsys: pytest.CaptureFixture[str]) -> N
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.count("<img") == 2 and "<script" not in page
     assert '<b class="role">copy</b>, 1 bit apart' in page and ">mirrored<" in page
-    assert "1 of 3 images are verified to be among" in page
+    assert "1 of 3 images with a verified copy among" in page
 
 
 def test_compare_says_by_its_exit_status(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ def test_prepare_names_the_leaks(
     path, other, _, kind, _ = shown.out.splitlines()[-1].split("\t")
     assert path.endswith("test/cat/0.png") and other.endswith("train/dog/1.png")
     assert kind == "copy"
-    assert "1 of 4 images are verified to be among the 4 images of " in shown.err
+    assert "1 of 4 images with a verified copy among the 4 images of " in shown.err
     leaks = find_leaks(tmp_path / "data")
     assert [(len(one.others), one.others[0].kind) for one in leaks.images] == [(1, "copy")]
 
