@@ -13,6 +13,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
+_FENCE = re.compile(r"(?m)^(\s*```[a-z]+) .*$")  # its second word is for the tests of documents
 _LINK = re.compile(r"(\]\()([^)#:\s][^)#:\s]*)((?:#[^)\s]*)?\))")  # not within a page, not to a URL
 
 
@@ -48,4 +49,4 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         kind = "tree" if target.is_dir() else "blob"
         return f"{match[1]}{repository}/{kind}/HEAD/{place}{match[3]}"
 
-    return _LINK.sub(changed, markdown)
+    return _LINK.sub(changed, _FENCE.sub(r"\1", markdown))
