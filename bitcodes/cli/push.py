@@ -11,8 +11,9 @@ def push(
     url: str = argument(
         "URL",
         "Database and table: postgresql://USER@HOST/DATABASE?table=TABLE, with the password in "
-        "PGPASSWORD or the password file of PostgreSQL; or milvus://HOST:PORT/TABLE, with "
-        "USER:PASSWORD in MILVUS_TOKEN.",
+        "PGPASSWORD or the password file of PostgreSQL; milvus://HOST:PORT/TABLE, with "
+        "USER:PASSWORD in MILVUS_TOKEN; or lance:FOLDER?table=TABLE, where FOLDER may lie in an "
+        "object store, such as s3://BUCKET/FOLDER.",
     ),
     table: str | None = option("Table to write. Default: the one in the URL, or codes."),
     update: bool = flag(
@@ -34,8 +35,8 @@ def push(
     The table gets the new set whole or not at all: others see the old one until the new one is
     complete. If this command is interrupted, run it again.
 
-    Any PostgreSQL from version 14 will do, without extensions. In Milvus, a table is a collection.
-    docs/databases.md describes both.
+    Any PostgreSQL from version 14 will do, without extensions. In Milvus, a table is a collection;
+    in Lance, which needs no server, it is a folder. docs/databases.md describes them.
     """
     from bitcodes.cli.console import progress
     from bitcodes.cli.next_step import next_command

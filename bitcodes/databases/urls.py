@@ -7,7 +7,7 @@ from bitcodes.errors import CodeSetError
 if TYPE_CHECKING:  # whether a name is a URL must be known before anything is loaded
     from bitcodes.databases.store import Store
 
-_SCHEMES = ("postgresql://", "postgres://", "milvus:")
+_SCHEMES = ("postgresql://", "postgres://", "milvus:", "lance:")
 
 
 def is_store_url(name: object) -> bool:
@@ -26,6 +26,12 @@ def open_store(url: str, table: str | None = None) -> "Store":
         except ImportError:
             raise CodeSetError("Milvus needs pymilvus: pip install 'bitcodes[milvus]'") from None
         return MilvusStore(url, table)
+    if url.lower().startswith("lance:"):
+        try:
+            from bitcodes.databases.lance.store import LanceStore
+        except ImportError:
+            raise CodeSetError("Lance needs pylance: pip install 'bitcodes[lance]'") from None
+        return LanceStore(url, table)
     try:
         from bitcodes.databases.postgres.store import PostgresStore
     except ImportError:

@@ -1,4 +1,4 @@
-"""The stores that the tests share: PostgreSQL by each of its ways to search, and Milvus."""
+"""The stores that the tests share: PostgreSQL by each of its ways to search, Milvus and Lance."""
 
 import itertools
 import os
@@ -16,7 +16,9 @@ from bitcodes.databases.postgres.store import PostgresStore
 from bitcodes.databases.store import Store
 from bitcodes.databases.urls import open_store
 
-ENGINES = ["postgresql", "milvus"]
+ENGINES = ["postgresql", "milvus", "lance"]
+
+NO_LANCE = "pylance is not installed: pip install 'bitcodes[lance]'"
 
 _numbers = itertools.count()
 
@@ -50,6 +52,9 @@ def url_of(
 
             MilvusStore.grace = 0  # no other process reads
             return url
+        if engine == "lance":
+            pytest.importorskip("lance", reason=NO_LANCE)
+            return f"lance:{tmp_path_factory.mktemp('lance')}?table=t{next(_numbers)}"
         return f"{request.getfixturevalue('server')}?table=t{next(_numbers)}"
 
     return url_of
@@ -68,10 +73,10 @@ def new_url(engine: str, url_of: Callable[[str], str]) -> Callable[[], str]:
     return lambda: url_of(engine)
 
 
-@pytest.fixture(scope="module", params=["parts", "scan", "what is cheaper", "milvus"])
+@pytest.fixture(scope="module", params=["parts", "scan", "what is cheaper", *ENGINES[1:]])
 def store(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[Store]:
     """A store. In PostgreSQL, sets as small as those of tests would always be scanned."""
-    url = url_of("milvus" if request.param == "milvus" else "postgresql")
+    url = url_of(request.param if request.param in ENGINES else "postgresql")
     with pytest.MonkeyPatch.context() as patch, open_store(url) as store:
         if request.param in ("parts", "what is cheaper"):
             patch.setattr(sets, "INDEXED_FROM", 1)
