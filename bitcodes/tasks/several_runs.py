@@ -10,7 +10,7 @@ from bitcodes.runs import CONFIG_FILE, MODEL_FILE, follow
 
 
 def several_runs(names: Sequence[str], log: Note) -> list[str]:
-    """Each run once, whatever names it has: runs/latest is one of the others.
+    """Each run once, in the place of its own name: runs/latest is one of the others.
 
     Folders without a model of finetune are left out if others are named, and `log` is told: code
     sets of the built-in model lie in runs/ too. Raises ConfigError if no run is left.
@@ -18,9 +18,9 @@ def several_runs(names: Sequence[str], log: Note) -> list[str]:
     if len(names) < 2:
         return list(names)
     runs: dict[object, str] = {}
-    for name in names:
+    for name in sorted(names, key=_is_alias):
         runs.setdefault(_place(name), name)
-    reasons = {name: _lack(name) for name in runs.values()}
+    reasons = {name: _lack(name) for name in sorted(runs.values(), key=names.index)}
     for name, reason in reasons.items():
         if reason is not None:
             log(f"{name} left out: {reason}")
@@ -31,6 +31,11 @@ def several_runs(names: Sequence[str], log: Note) -> list[str]:
 
 def _place(name: str) -> object:
     return built_in_bits(name) or follow(Path(name)).resolve()
+
+
+def _is_alias(name: str) -> bool:
+    """Whether it is another name of a run, as runs/latest is."""
+    return isinstance(place := _place(name), Path) and place.name != Path(name).name
 
 
 def _lack(name: str) -> str | None:

@@ -36,7 +36,8 @@ def test_each_run_counts_once_and_others_are_left_out_aloud() -> None:
         f"runs/begun left out: it has no {MODEL_FILE}",
         "runs/built-in-64 left out: it is not a run of finetune",
     ]
-    assert chosen("runs/latest", "runs/a", "./runs/a", "runs/b") == (["runs/latest", "runs/a"], [])
+    assert chosen("runs/latest", "runs/a", "./runs/a", "runs/b") == (["runs/a", "runs/b"], [])
+    assert chosen("runs/latest", "runs/a") == (["runs/latest", "runs/a"], [])
 
 
 def test_names_that_are_no_folders_stay_for_the_error_that_names_them() -> None:
