@@ -218,7 +218,7 @@ def score_code_sets(
     scores = _ranking_scores(total, relevant)
     class_queries, class_database = _class_parts(queries, database)
     index = HammingIndex(class_database)
-    if measure.is_plain:
+    if database.parts is None:
         near = total, relevant
     else:
         near = index.count(class_queries.codes, labels, query_labels)

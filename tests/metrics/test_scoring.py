@@ -190,6 +190,10 @@ def test_codes_of_two_parts_are_ranked_by_the_sum_of_both() -> None:
     for name in ("precision_within_2", "recall_within_2", "two_stage"):
         assert figures[name] == pytest.approx(class_bits.figures[name])
     assert "map_class_bits" not in class_bits.figures
+    alike = Parts(class_bits=5, instance_bits=7, class_weight=1)
+    figures = score_code_sets(*sets(bits, alike)).figures
+    for name, own in (("map_class_bits", "map"), ("recall_within_2", "recall_within_2")):
+        assert figures[name] == pytest.approx(class_bits.figures[own])
     assert (evaluation.bits, evaluation.class_bits) == (12, 5)
     assert evaluation.total.shape == (20, 5 * 4 + 7 + 1)
     assert evaluation.health.bits == 12
