@@ -72,7 +72,7 @@ def measure(url: str, code_set: CodeSet) -> None:
             with open_store(url) as fresh:
                 fresh.search(queries[:1], 10)
 
-        timed(f"{name} | 10 nearest, first search of a process", first, "ms", 5)
+        timed(f"{name} | 10 nearest, first search of a store just opened", first, "ms", 5)
         one = queries[:1]
         timed(f"{name} | 10 nearest, next searches", lambda: store.search(one, 10), "ms", QUERIES)
         timed(f"{name} | radius 6, next searches", lambda: store.within(one, 6), "ms", QUERIES)
