@@ -47,7 +47,7 @@ class Versions:
 
     def current(self) -> Version | None:
         """The version that counts; None if there is no set. CodeSetError for other data."""
-        collection = self._place.collection if self._place.file is None else self._newest()
+        collection = self._aliased() if self._place.file is None else self._newest()
         if collection is None:
             return None
         try:
@@ -56,7 +56,6 @@ class Versions:
             if error.code == NOT_FOUND:
                 return None
             raise
-        collection = about["collection_name"]
         if not self._is_version.fullmatch(collection):
             raise CodeSetError(
                 f"{self._place.name}: expected a collection of bitcodes, or none; found a "
@@ -95,6 +94,15 @@ class Versions:
 
     def _collections(self) -> list[str]:
         return sorted(filter(self._is_version.fullmatch, self._client.list_collections()))
+
+    def _aliased(self) -> str:
+        """The collection that the alias names, or that has the name itself."""
+        try:
+            return str(self._client.describe_alias(self._place.collection)["collection_name"])
+        except MilvusException as error:
+            if error.code != _NO_ALIAS:
+                raise
+            return self._place.collection
 
     def _newest(self) -> str | None:
         complete = [name for name in self._collections() if name.endswith(_COMPLETE)]
