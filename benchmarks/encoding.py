@@ -50,7 +50,7 @@ from bitcodes.models.engines import load_encoder
 from bitcodes.models.onnx import load_onnx
 from bitcodes.sources.reading import Decode, read_pixels
 from bitcodes.sources.workers import in_order
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 
 BITCODES = [sys.executable, "-m", "bitcodes"]
 ROUNDS = 3

@@ -292,8 +292,14 @@ def load(chosen: Sequence[Case]) -> None:
     """Import what the commands need, so that each process forked later starts at once."""
     import importlib
 
-    names = ["cli.encode", "cli.search", "tasks.encode", "tasks.search", "report.views"]
-    names += ["tasks.duplicates", "tasks.acting", "report.tables"]
+    names = [
+        "cli.encode",
+        "cli.search",
+        "tasks.encoding.encode",
+        "tasks.searching.search",
+        "report.views",
+    ]
+    names += ["tasks.duplicates.finding", "tasks.duplicates.acting", "report.tables"]
     names += ["datasets.class_folders", "models.onnx", "metrics.scoring", "hamming.index"]
     if any(case.trains for case in chosen):
         names += ["training", "models.exporting", "report.evaluation_views", "tasks.evaluate"]

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from bitcodes.models.encoding import encode_images as encode_images
     from bitcodes.models.engines import load_model as load_model
     from bitcodes.settings import Settings as Settings
-    from bitcodes.tasks.duplicates import find_duplicates
-    from bitcodes.tasks.encode import encode as encode
+    from bitcodes.tasks.duplicates.finding import find_duplicates
+    from bitcodes.tasks.encoding.encode import encode as encode
     from bitcodes.tasks.evaluate import evaluate as evaluate
-    from bitcodes.tasks.search import search as search
+    from bitcodes.tasks.searching.search import search as search
     from bitcodes.tasks.select import select as select
     from bitcodes.training.finetuning import finetune as finetune
 
@@ -38,8 +38,8 @@ _PUBLIC = {
     "HashLoss": "bitcodes.losses.base:HashLoss",
     "HammingIndex": "bitcodes.hamming.index:HammingIndex",
     "Settings": "bitcodes.settings:Settings",
-    "duplicates": "bitcodes.tasks.duplicates:find_duplicates",
-    "encode": "bitcodes.tasks.encode:encode",
+    "duplicates": "bitcodes.tasks.duplicates.finding:find_duplicates",
+    "encode": "bitcodes.tasks.encoding.encode:encode",
     "encode_images": "bitcodes.models.encoding:encode_images",
     "evaluate": "bitcodes.tasks.evaluate:evaluate",
     "finetune": "bitcodes.training.finetuning:finetune",
@@ -50,7 +50,7 @@ _PUBLIC = {
     "prepare_folder": "bitcodes.datasets.class_folders:prepare_folder",
     "prepare_lists": "bitcodes.datasets.list_folders:prepare_lists",
     "progress": "bitcodes.cli.console:progress",
-    "search": "bitcodes.tasks.search:search",
+    "search": "bitcodes.tasks.searching.search:search",
     "select": "bitcodes.tasks.select:select",
 }
 __all__ = ["__version__", *_PUBLIC]

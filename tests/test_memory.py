@@ -10,7 +10,7 @@ import pytest
 from tiny import make_model, make_pictures
 
 from bitcodes.sources.lists import ImageList
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 
 SEARCH, INDEX, ENCODE = 20, 130, 100
 """Bytes per code of 64 bits, and per image with the files' pages and what is fixed in part."""
@@ -18,7 +18,7 @@ SEARCH, INDEX, ENCODE = 20, 130, 100
 MEASURE = """
 import resource, sys
 from bitcodes.tasks.index import build_index
-from bitcodes.tasks.search import search
+from bitcodes.tasks.searching.search import search
 
 UNIT = 1 if sys.platform == "darwin" else 1024
 

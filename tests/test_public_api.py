@@ -26,7 +26,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     names: dict[str, object] = {}
     for block in blocks:
         exec(block, names)
-    assert isinstance(names["results"], bitcodes.tasks.results.SearchResults)
+    assert isinstance(names["results"], bitcodes.tasks.searching.results.SearchResults)
 
 
 def test_every_public_name_is_what_it_says() -> None:

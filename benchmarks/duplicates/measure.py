@@ -31,7 +31,7 @@ from bitcodes.images.likeness import COPY_SCORE, likeness, look_at
 from bitcodes.models.encoding import encode_images
 from bitcodes.models.engines import load_model
 from bitcodes.sources.source import open_images
-from bitcodes.tasks.duplicates import default_radius
+from bitcodes.tasks.duplicates.finding import default_radius
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 ORIENTATIONS = tuple((mirror, turns) for mirror in (False, True) for turns in range(4))

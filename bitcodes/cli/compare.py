@@ -29,7 +29,7 @@ def compare(
     """
     from bitcodes.cli.show import show
     from bitcodes.errors import BitcodesError
-    from bitcodes.tasks.compare import compare as task
+    from bitcodes.tasks.duplicates.compare import compare as task
 
     try:
         result = task(one, other)

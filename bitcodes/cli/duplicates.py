@@ -54,7 +54,7 @@ def _checked(keep: str | None) -> str | None:
     """The rules of --keep; anything else is wrong usage."""
     if keep is not None:
         from bitcodes.errors import ConfigError
-        from bitcodes.tasks.keeping import keep_rules
+        from bitcodes.tasks.duplicates.keeping import keep_rules
 
         try:
             keep_rules(keep)
@@ -208,16 +208,16 @@ def duplicates(
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
-    from bitcodes.tasks.duplicates import find_decided, find_duplicates
+    from bitcodes.tasks.duplicates.finding import find_decided, find_duplicates
 
     if undo is not None:
-        from bitcodes.tasks.acting import undo_moves
+        from bitcodes.tasks.duplicates.acting import undo_moves
 
         show(undo_moves(undo, yes), json=json)
         return
     database = find_database(codes)
     if against:
-        from bitcodes.tasks.against import find_in_other
+        from bitcodes.tasks.duplicates.against import find_in_other
 
         with progress("comparing images") as report:
             found = find_in_other(
@@ -242,12 +242,12 @@ def duplicates(
                 database, radius, keep, threads, report, linkage, max_group, verify, turned
             )
     if list_file is not None:
-        from bitcodes.tasks.acting import list_duplicates
+        from bitcodes.tasks.duplicates.acting import list_duplicates
         from bitcodes.wording import counted
 
         note(f"{list_file}: {counted(list_duplicates(result, list_file), 'image')}")
     if move_to is not None:
-        from bitcodes.tasks.acting import move_duplicates
+        from bitcodes.tasks.duplicates.acting import move_duplicates
 
         show(move_duplicates(result, database, move_to, link, yes), json=json)
         return

@@ -128,8 +128,8 @@ def encode(
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.next_step import next_command
     from bitcodes.cli.show import show
-    from bitcodes.tasks.changes import check_changes_file
-    from bitcodes.tasks.encode_sources import encode_sources
+    from bitcodes.tasks.encoding.changes import check_changes_file
+    from bitcodes.tasks.encoding.sources import encode_sources
 
     if not images:
         for name, value in (

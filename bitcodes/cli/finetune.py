@@ -164,7 +164,7 @@ def _is_newest(run: Path) -> bool:
 def _code_set_for(images: str, run: Path) -> Path:
     """Where the codes of these images by this run go: not into a set that is anything else."""
     from bitcodes.models.modelfile import read_info
-    from bitcodes.tasks.origin import is_made_of
+    from bitcodes.tasks.encoding.origin import is_made_of
 
     fingerprint = read_info(run / MODEL_FILE).fingerprint
     numbered = (f"{run.name}-{number}.npy" for number in count(2))

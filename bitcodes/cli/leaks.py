@@ -19,6 +19,6 @@ def show_leaks(data: Path) -> None:
     """Print the queries of a prepared folder that are copies of training images."""
     from bitcodes.cli.console import progress
     from bitcodes.cli.show import show
-    from bitcodes.tasks.leaks import find_leaks
+    from bitcodes.tasks.duplicates.leaks import find_leaks
 
     show(find_leaks(data, steps=progress))

@@ -29,8 +29,8 @@ def merge(
     from bitcodes.cli.show import show
     from bitcodes.codes.codeset import CodeSet
     from bitcodes.codes.merge import merge as merge_sets
-    from bitcodes.tasks.origin import origin_maker, origins_merged
-    from bitcodes.tasks.results import set_dict
+    from bitcodes.tasks.encoding.encoded import set_dict
+    from bitcodes.tasks.encoding.origin import origin_maker, origins_merged
 
     code_sets = [CodeSet.open(path) for path in sets]
     origin = origin_maker(out, origins_merged(code_sets, sets))

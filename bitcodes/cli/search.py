@@ -112,8 +112,8 @@ def search(
     from bitcodes.cli.console import note, progress
     from bitcodes.cli.show import show
     from bitcodes.codes.paths import with_slashes
-    from bitcodes.tasks import search as task
-    from bitcodes.tasks.queries import is_code_set
+    from bitcodes.tasks.searching import search as task
+    from bitcodes.tasks.searching.queries import is_code_set
 
     if rerank and asymmetric:
         raise typer.BadParameter("use it or --rerank, not both", param_hint="--asymmetric")
@@ -128,7 +128,7 @@ def search(
 
     database = find_database(codes)
     if copy_to is not None:
-        from bitcodes.tasks.copying import check_folder
+        from bitcodes.tasks.searching.copying import check_folder
 
         check_folder(copy_to, database)
     with progress("encoding queries") as report:
@@ -155,7 +155,7 @@ def search(
         )
     show(results, json=json, html=html, open_page=open_page, pictures=pictures)
     if copy_to is not None:
-        from bitcodes.tasks.copying import copy_hits
+        from bitcodes.tasks.searching.copying import copy_hits
 
         for line in copy_hits(results, copy_to).remarks():
             note(line)

@@ -16,7 +16,7 @@ from bitcodes.report.pictures import Screen
 from bitcodes.report.text import printable
 from bitcodes.report.views import MARKS, query_title
 from bitcodes.sources.members import find_places
-from bitcodes.tasks.results import Hit, QueryResult, SearchResults
+from bitcodes.tasks.searching.results import Hit, QueryResult, SearchResults
 from bitcodes.wording import counted
 
 _GAP = 2  # columns between pictures

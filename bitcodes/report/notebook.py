@@ -8,7 +8,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.metrics.scoring import Evaluation
 from bitcodes.report import tables
 from bitcodes.report.page import Thumbnails, render
-from bitcodes.tasks.results import SearchResults
+from bitcodes.tasks.searching.results import SearchResults
 from bitcodes.wording import counted
 
 MAX_QUERIES = 10

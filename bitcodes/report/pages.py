@@ -8,10 +8,10 @@ from markupsafe import Markup
 from bitcodes.metrics.comparison import Comparison
 from bitcodes.report import review
 from bitcodes.report.page import Thumbnails, as_html, render
-from bitcodes.tasks.against import Against
-from bitcodes.tasks.decisions import decisions_file
-from bitcodes.tasks.groups import Duplicates, role
-from bitcodes.tasks.results import SearchResults
+from bitcodes.tasks.duplicates.against import Against
+from bitcodes.tasks.duplicates.decisions import decisions_file
+from bitcodes.tasks.duplicates.groups import Duplicates, role
+from bitcodes.tasks.searching.results import SearchResults
 from bitcodes.tasks.select import Selection
 from bitcodes.wording import counted
 

@@ -19,8 +19,8 @@ from bitcodes.errors import ImageError
 from bitcodes.images.decode import recorded_size
 from bitcodes.report.page import Thumbnail, Thumbnails
 from bitcodes.sources.members import find_places
-from bitcodes.tasks.decisions import Decisions, as_field
-from bitcodes.tasks.groups import Group, Image
+from bitcodes.tasks.duplicates.decisions import Decisions, as_field
+from bitcodes.tasks.duplicates.groups import Group, Image
 
 _SCRIPT = Path(__file__).with_name("templates") / "review.js"
 _SIDE = 32  # pixels of the pictures that are compared

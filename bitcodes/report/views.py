@@ -20,16 +20,17 @@ from bitcodes.codes.paths import escape, escape_controls
 from bitcodes.report.links import linked
 from bitcodes.report.text import path_from_here, printable
 from bitcodes.sources.paths import is_there, quote_path
-from bitcodes.tasks.against import Against
-from bitcodes.tasks.compare import Compared
+from bitcodes.tasks.duplicates.against import Against
+from bitcodes.tasks.duplicates.compare import Compared
+from bitcodes.tasks.duplicates.groups import Duplicates, role
+from bitcodes.tasks.duplicates.moves import Moves
+from bitcodes.tasks.encoding.encoded import Encoded, damage_in_words
 from bitcodes.tasks.export import Exported
 from bitcodes.tasks.export_rows import ExportedRows
-from bitcodes.tasks.groups import Duplicates, role
 from bitcodes.tasks.index import IndexSummary
 from bitcodes.tasks.info import CodeSetInfo, ModelInfo
-from bitcodes.tasks.moves import Moves
 from bitcodes.tasks.push import Pushed
-from bitcodes.tasks.results import Encoded, QueryResult, SearchResults, damage_in_words
+from bitcodes.tasks.searching.results import QueryResult, SearchResults
 from bitcodes.tasks.select import Selection
 from bitcodes.wording import counted, from_here
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from bitcodes.codes.paths import escape, unescape
 from bitcodes.errors import DataError
-from bitcodes.tasks.groups import Duplicates
+from bitcodes.tasks.duplicates.groups import Duplicates
 from bitcodes.tasks.live_set import LiveSet, OpenSet
-from bitcodes.tasks.results import SearchResults
-from bitcodes.tasks.rows import labels_of
-from bitcodes.tasks.single_queries import SingleQuery
+from bitcodes.tasks.searching.results import SearchResults
+from bitcodes.tasks.searching.rows import labels_of
+from bitcodes.tasks.searching.single_queries import SingleQuery
 from bitcodes.wording import shortened
 
 

@@ -27,9 +27,9 @@ from bitcodes.server.parameters import (
     WhichGroups,
 )
 from bitcodes.server.service import ImageJob, PictureJob, SearchJob, Service, picture_tag
-from bitcodes.tasks.decisions import add_decisions, decision_line
+from bitcodes.tasks.duplicates.decisions import add_decisions, decision_line
 from bitcodes.tasks.live_set import LiveSet, OpenSet
-from bitcodes.tasks.single_queries import (
+from bitcodes.tasks.searching.single_queries import (
     SingleQuery,
     check_reranking,
     query_of_code,

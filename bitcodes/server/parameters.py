@@ -13,10 +13,10 @@ from bitcodes.server.limits import (
     MAX_SHORTLIST,
     MAX_TEXT,
 )
-from bitcodes.tasks.decisions import Word
-from bitcodes.tasks.results import Fine
-from bitcodes.tasks.rows import Filter
-from bitcodes.tasks.searcher import K, Terms
+from bitcodes.tasks.duplicates.decisions import Word
+from bitcodes.tasks.searching.results import Fine
+from bitcodes.tasks.searching.rows import Filter
+from bitcodes.tasks.searching.searcher import K, Terms
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Several = Annotated[list[Text], Field(max_length=MAX_QUERIES)]

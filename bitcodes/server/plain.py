@@ -13,9 +13,9 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
 from bitcodes.errors import DataError
 from bitcodes.tasks.live_set import LiveSet, OpenSet
-from bitcodes.tasks.queries import Queries
-from bitcodes.tasks.rows import labels_of
-from bitcodes.tasks.searcher import Shortlist, Terms
+from bitcodes.tasks.searching.queries import Queries
+from bitcodes.tasks.searching.rows import labels_of
+from bitcodes.tasks.searching.searcher import Shortlist, Terms
 
 
 class RowJob(NamedTuple):

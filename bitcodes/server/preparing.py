@@ -62,7 +62,7 @@ class Preparing:
         self._thread.shutdown()
 
     def _encode(self, use: Callable[[LiveSet], None]) -> None:
-        from bitcodes.tasks.encode_sources import encode_sources
+        from bitcodes.tasks.encoding.sources import encode_sources
 
         try:
             encode_sources(

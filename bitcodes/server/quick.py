@@ -13,7 +13,7 @@ from bitcodes.server import limits
 from bitcodes.server.parameters import HowToSearch
 from bitcodes.server.plain import RowJob
 from bitcodes.server.service import Service
-from bitcodes.tasks.searcher import Terms
+from bitcodes.tasks.searching.searcher import Terms
 
 _PLAIN = re.compile(
     rb"(row|k|radius)=(\d{1,15})(?:&(row|k|radius)=(\d{1,15}))?"

@@ -18,12 +18,12 @@ from bitcodes.server.batching import Batcher
 from bitcodes.server.metrics import Metrics
 from bitcodes.server.plain import RowJob, search_rows
 from bitcodes.server.preparing import Preparing
-from bitcodes.tasks.groups import Duplicates
+from bitcodes.tasks.duplicates.groups import Duplicates
 from bitcodes.tasks.live_set import LiveSet, OpenSet
 from bitcodes.tasks.pictures import picture, picture_stat
-from bitcodes.tasks.results import SearchResults
-from bitcodes.tasks.searcher import Selection, Terms
-from bitcodes.tasks.single_queries import SingleQuery, encode_pictures, together
+from bitcodes.tasks.searching.results import SearchResults
+from bitcodes.tasks.searching.searcher import Selection, Terms
+from bitcodes.tasks.searching.single_queries import SingleQuery, encode_pictures, together
 from bitcodes.wording import either, shortened
 
 _EVERY = 0.5

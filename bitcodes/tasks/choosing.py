@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from bitcodes.builtin import BUILT_IN, built_in_bits
 from bitcodes.codes.codeset import CodeSet
-from bitcodes.runs import EXPORT_FILE, LATEST, MODEL_FILE, RUNS, choose_model
-from bitcodes.wording import from_here, quoted
+from bitcodes.errors import CodeSetError
+from bitcodes.runs import EXPORT_FILE, LATEST, MODEL_FILE, RUNS, choose_model, follow
+from bitcodes.wording import command, from_here, quoted
 
 if TYPE_CHECKING:  # a search of codes needs no Pillow
     from bitcodes.models.encoder import Encoder
@@ -65,3 +66,20 @@ def _is_same(one: Path | str | None, other: Path | str | None) -> bool:
     if one is None or other is None:
         return one is other
     return os.path.realpath(one) == os.path.realpath(other)
+
+
+def recorded_run(database: CodeSet) -> Path | str:
+    """The model that the header names, if it is still there, else the newest run."""
+    if (own := own_model(database)) is not None:
+        return own
+    recorded = database.header.run
+    reason = "does not say which model made it"
+    if recorded is not None:
+        if (latest := follow(RUNS / LATEST)).exists():
+            return latest  # it may be the same model in another place: the fingerprint will tell
+        reason = f"was made with {recorded}, which is not there"
+    raise CodeSetError(
+        f"{database.name} {reason}; name the run or the model file with --run, or encode the "
+        "images again, by the newest run or the built-in model: "
+        f"{command('encode', '--force', '-o', database.name)}"
+    )

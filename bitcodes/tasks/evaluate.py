@@ -233,7 +233,7 @@ def _encode(
     """Encode queries and database of the lists into `folder`; returns them and the protocol."""
     from bitcodes.datasets.dataset import read_dataset
     from bitcodes.models.engines import load_encoder
-    from bitcodes.tasks.encode import encode
+    from bitcodes.tasks.encoding.encode import encode
 
     dataset = read_dataset(lists)
     model = load_encoder(run, device)

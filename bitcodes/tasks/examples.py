@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.hamming.measure import measure_of
 from bitcodes.metrics.scoring import Evaluation
-from bitcodes.tasks.results import QueryResult
-from bitcodes.tasks.search import search
+from bitcodes.tasks.searching.results import QueryResult
+from bitcodes.tasks.searching.search import search
 
 _EXAMPLES, _EXAMPLE_HITS = 10, 8
 

@@ -24,7 +24,7 @@ from bitcodes.errors import ConfigError
 from bitcodes.files import atomic_write
 from bitcodes.tasks.export import check_free
 from bitcodes.tasks.opening import open_codes
-from bitcodes.tasks.rows import labels_of
+from bitcodes.tasks.searching.rows import labels_of
 from bitcodes.wording import either, escape_in_json, shortened
 
 SUFFIXES: dict[str, RowFormat] = {

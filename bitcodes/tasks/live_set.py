@@ -17,12 +17,12 @@ from bitcodes.codes.paths import PathList, escape
 from bitcodes.codes.version import Version
 from bitcodes.errors import BitcodesError
 from bitcodes.tasks.clusters import Cluster, Clusters
-from bitcodes.tasks.decisions import decisions_file
-from bitcodes.tasks.duplicates import RADIUS_SHARE, find_duplicates
-from bitcodes.tasks.groups import Duplicates
-from bitcodes.tasks.ordering import Ordering
-from bitcodes.tasks.rows import Filter, Rows
-from bitcodes.tasks.searcher import Searcher, Selection
+from bitcodes.tasks.duplicates.decisions import decisions_file
+from bitcodes.tasks.duplicates.finding import RADIUS_SHARE, find_duplicates
+from bitcodes.tasks.duplicates.groups import Duplicates
+from bitcodes.tasks.searching.ordering import Ordering
+from bitcodes.tasks.searching.rows import Filter, Rows
+from bitcodes.tasks.searching.searcher import Searcher, Selection
 
 if TYPE_CHECKING:  # codes need neither Pillow nor a model
     from bitcodes.models.encoder import Encoder
@@ -147,7 +147,7 @@ class LiveSet:
     def model(self, opened: OpenSet) -> "Encoder":
         """The model that made a version of the set; loaded at its first use."""
         from bitcodes.models.onnx import OnnxModel
-        from bitcodes.tasks.queries import find_model
+        from bitcodes.tasks.searching.queries import find_model
 
         with self._loading:
             fingerprint = opened.database.fingerprint

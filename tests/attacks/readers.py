@@ -37,7 +37,7 @@ def codes(file: Path) -> list[str]:
     """A code set and its index: all of it is read and searched, and the answers compared."""
     from bitcodes.hamming.index import HammingIndex
     from bitcodes.hamming.stored import open_index
-    from bitcodes.tasks.origin import read_origins
+    from bitcodes.tasks.encoding.origin import read_origins
 
     code_set = set_at(file)
     notes: list[str] = []

@@ -16,7 +16,7 @@ from bitcodes.codes.writer import save_code_set
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import set_latest
 from bitcodes.sources.lists import ImageList
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 
 run = partial(commands.run, "search", "--workers", "0")
 BITS = 24  # of the tiny run

@@ -23,7 +23,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.models.checkpoint import load_model
 from bitcodes.runs import set_latest
 from bitcodes.sources.lists import ImageList
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 
 
 @pytest.fixture

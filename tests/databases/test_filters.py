@@ -17,7 +17,7 @@ from bitcodes.databases.urls import open_store
 from bitcodes.errors import DataError
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.hamming.measure import Measure, measure_of
-from bitcodes.tasks.search import search
+from bitcodes.tasks.searching.search import search
 
 NAMES = ["a/1", "a/2", "a%/", "a_/é", "b\\c", "b\\\n", "b\r", "\udcff", "A/"]
 BEGINNINGS = [

@@ -23,7 +23,7 @@ from bitcodes.hamming.kernels import count, probing, sliced
 from bitcodes.hamming.multi import MultiIndex, extend, with_tables
 from bitcodes.models.checkpoint import load_model
 from bitcodes.sources.lists import ImageList
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 
 BITS = 20
 

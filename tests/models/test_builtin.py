@@ -19,11 +19,11 @@ from bitcodes.models.encoder import UNSURE, Encoded, Encoder
 from bitcodes.models.encoding import encode_images
 from bitcodes.models.engines import load_encoder, load_like
 from bitcodes.sources.lists import write_list
-from bitcodes.tasks.encode import encode
-from bitcodes.tasks.encode_sources import encode_sources
+from bitcodes.tasks.encoding.encode import encode
+from bitcodes.tasks.encoding.sources import encode_sources
 from bitcodes.tasks.evaluate import evaluate
 from bitcodes.tasks.info import describe
-from bitcodes.tasks.search import search
+from bitcodes.tasks.searching.search import search
 
 CONSTANTS = json.loads(store_builtin.STORED.read_bytes())
 ENGINES = ("onnx", "torch")

@@ -21,7 +21,7 @@ from bitcodes.models.exporting import export_onnx
 from bitcodes.models.hashing import HashModel
 from bitcodes.models.modelfile import read_info
 from bitcodes.models.onnx import OnnxModel, exported, load_onnx
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 
 pytestmark = pytest.mark.exports
 

@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from bitcodes.report import pages as module
 from bitcodes.report.pages import duplicates_page
 from bitcodes.report.review import data
-from bitcodes.tasks.groups import Duplicates, Image
+from bitcodes.tasks.duplicates.groups import Duplicates, Image
 
 EVIL = "\"><script>alert('1')</script>\x1b\u202e\udcff"
 

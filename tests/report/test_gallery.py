@@ -18,8 +18,8 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.report.gallery import gallery
 from bitcodes.report.links import WithoutLinks, has_links, linked
 from bitcodes.report.pictures import HalfBlocks, Screen, find_screen, why_no_pictures
-from bitcodes.tasks.results import SearchResults
-from bitcodes.tasks.search import search
+from bitcodes.tasks.searching.results import SearchResults
+from bitcodes.tasks.searching.search import search
 
 RED, BLUE = (250, 10, 20), (0, 20, 200)
 BLOCKS = Screen(20, 1, 2, HalfBlocks)

@@ -14,7 +14,7 @@ from bitcodes.codes.pack import pack_bits
 from bitcodes.metrics.scoring import score_code_sets
 from bitcodes.report import notebook
 from bitcodes.report.tables import figures_within
-from bitcodes.tasks.results import Hit, QueryResult, SearchResults
+from bitcodes.tasks.searching.results import Hit, QueryResult, SearchResults
 
 
 @pytest.fixture

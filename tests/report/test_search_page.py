@@ -13,7 +13,7 @@ from PIL import Image
 
 from bitcodes.report import pages as module
 from bitcodes.report.pages import search_page
-from bitcodes.tasks.results import Hit, QueryResult, SearchResults
+from bitcodes.tasks.searching.results import Hit, QueryResult, SearchResults
 
 
 def hit(rank: int, file: Path | None, **changes: object) -> Hit:

@@ -7,7 +7,7 @@ import pytest
 
 from bitcodes.report import views
 from bitcodes.report.text import printable
-from bitcodes.tasks.results import Hit, QueryResult, SearchResults
+from bitcodes.tasks.searching.results import Hit, QueryResult, SearchResults
 
 HIT = Hit(1, 7, "cat/1.png", None, 3, 0.9375, None, ("cat", "pet"), True)
 QUERY = QueryResult("q.png", None, ("pet",), (HIT, replace(HIT, rank=2, relevant=None)), False)

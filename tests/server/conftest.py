@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from tiny import make_pictures, make_run
 
 from bitcodes.server.app import create_app
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 from bitcodes.tasks.live_set import LiveSet
 
 NAMES = [f"{folder}/{number:02}.png" for folder in ("cold", "warm") for number in range(12)]

@@ -16,9 +16,9 @@ from server.conftest import app_of
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.writer import save_code_set
 from bitcodes.server.app import create_app
-from bitcodes.tasks.duplicates import find_duplicates
+from bitcodes.tasks.duplicates.finding import find_duplicates
 from bitcodes.tasks.live_set import LiveSet
-from bitcodes.tasks.search import search
+from bitcodes.tasks.searching.search import search
 
 
 def nearest(database: CodeSet, code: NDArray[np.uint8], rows: list[int]) -> list[tuple[int, int]]:

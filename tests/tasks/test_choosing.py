@@ -11,7 +11,7 @@ from bitcodes.builtin import BUILT_IN_BITS
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.models.builtin import FINGERPRINTS
 from bitcodes.runs import set_latest
-from bitcodes.tasks.encode import encode as encode_images
+from bitcodes.tasks.encoding.encode import encode as encode_images
 
 encode = partial(run, "encode", "--workers", 0)
 

@@ -21,7 +21,7 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.runs import load_settings, resolve_run
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import read_list, write_list
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 from bitcodes.tasks.evaluate import evaluate
 from bitcodes.training import Finetuned, finetune, fitted_codes
 

@@ -18,9 +18,9 @@ from bitcodes.models.hashing import HashModel
 from bitcodes.models.onnx import OnnxModel
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
-from bitcodes.tasks.encode import encode
+from bitcodes.tasks.encoding.encode import encode
 from bitcodes.tasks.evaluate import evaluate
-from bitcodes.tasks.search import search
+from bitcodes.tasks.searching.search import search
 from bitcodes.training import finetuning, instance
 from bitcodes.training.instance import (
     choose_weight,

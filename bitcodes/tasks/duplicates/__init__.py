@@ -1,0 +1,1 @@
+"""Near-duplicates: found, looked at again, decided, and moved."""

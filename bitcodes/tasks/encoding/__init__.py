@@ -1,0 +1,1 @@
+"""Encoding: new code sets, and those that grow and change."""
