@@ -35,7 +35,7 @@ SUFFIXES: Mapping[str, str] = {
 }
 SIDECARS = tuple(role for role in SUFFIXES if role not in ("codes", "header"))
 ORIGIN = "origin"
-"""What a set was made from: it changes with the set, but is no part of it (tasks/encoding/origin)."""
+"""What a set was made from: it changes with the set, but is no part of it (see Origin)."""
 
 _SUFFIXES = {**SUFFIXES, ORIGIN: ".origin.json"}  # of all files that a commit may list
 _MAX_NAME = 255  # bytes of a name in a folder, on all file systems in use

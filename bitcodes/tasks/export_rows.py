@@ -25,7 +25,7 @@ from bitcodes.files import atomic_write
 from bitcodes.tasks.export import check_free
 from bitcodes.tasks.opening import open_codes
 from bitcodes.tasks.searching.rows import labels_of
-from bitcodes.wording import either, escape_in_json, shortened
+from bitcodes.wording import either, escape_in_json
 
 SUFFIXES: dict[str, RowFormat] = {
     ".parquet": "parquet",
@@ -68,7 +68,7 @@ def row_format(out: Path) -> RowFormat:
         return SUFFIXES[out.suffix.lower()]
     except KeyError:
         raise ConfigError(
-            f"{shortened(str(out))}: expected a name that ends in {either(SUFFIXES)} for the rows "
+            f"{out.name}: expected a name that ends in {either(SUFFIXES)} for the rows "
             "of a code set, or one that ends in .onnx, and no code set, for a model"
         ) from None
 

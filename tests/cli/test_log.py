@@ -64,8 +64,12 @@ def test_progress_has_the_time_and_the_rate(
 
 
 def test_training_tells_its_figures(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where runs/latest is written
     quick = ("--no-pretrained", "--image-size", 32, "--val", 0, "--instance-bits", 0)
     words = ("--data", data, "--run", tmp_path / "run", *quick, "--epochs", 1, "--amp", "off")
     assert run("finetune", *words, "--log-format", "json") == 0

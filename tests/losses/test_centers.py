@@ -70,7 +70,7 @@ def test_another_seed_chooses_other_codes_where_they_are_random() -> None:
 
 
 def test_more_classes_than_codes_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"11 classes .* 3 bits have only 8; raise .* at least 4"):
+    with pytest.raises(ConfigError, match=r"11 classes .* 3 bits make only 8; raise .* at least 4"):
         hash_centers(3, 11, seed=0)
     with pytest.raises(ConfigError, match="raise --bits"):
         loss_class(LossName.CSQ)(1, 3, False, 0)

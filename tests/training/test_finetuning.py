@@ -553,7 +553,7 @@ def test_fresh_takes_nothing_away_before_it_can_begin(data: Path) -> None:
     before = weights(Path("run"))
     wrong = [
         (ConfigError, {"device": "cuda:99"}),
-        (ModelError, {"backbone": "typo"}),
+        (ConfigError, {"backbone": "typo"}),
         (ConfigError, {"bits": 1}),
     ]
     for error, values in wrong:

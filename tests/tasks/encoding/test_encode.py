@@ -470,7 +470,7 @@ def test_kill_9_at_any_moment_costs_nothing(photos: Path, tmp_path: Path, moment
         [sys.executable, "-c", KILLED, moment, str(run), str(photos), str(out)],
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]),
         },
     )
     assert done.returncode == -signal.SIGKILL
@@ -728,7 +728,7 @@ def test_the_example_searches_photos(
     make_run(tmp_path / "run")
     make_pictures(tmp_path / "photos", 6)
     monkeypatch.chdir(tmp_path)
-    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "search_photos.py"))
+    example = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "search_photos.py"))
     example["main"]("run", "photos", "photos/02.png")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "6 photos, 24 bits each, 18 bytes"

@@ -15,7 +15,7 @@ from bitcodes.tasks.encoding import ray_pool
 from bitcodes.tasks.encoding.encode import encode
 from bitcodes.tasks.encoding.ray_pool import RayPool
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
