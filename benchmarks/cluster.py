@@ -16,6 +16,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -186,15 +187,30 @@ class Threads:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
+        self._last = threading.local()
+        self.busy: list[float] = []
+        """Seconds of each task."""
+        self.idle: list[float] = []
+        """Seconds that a worker waited for its next task, once it had one."""
 
     def run(
         self, work: Any, tasks: Iterable[Any], tick: Callable[[], None], gpus: int
     ) -> Iterator[Any]:
         """Do `work` on each task, as a cluster does."""
         running: set[Future[Any]] = set()
+
+        def timed(task: Any) -> Any:
+            start = time.perf_counter()
+            if hasattr(self._last, "end"):
+                self.idle.append(start - self._last.end)
+            result = work(task)
+            self._last.end = time.perf_counter()
+            self.busy.append(self._last.end - start)
+            return result
+
         with ThreadPoolExecutor(self._workers) as executor:
             for task in tasks:
-                running.add(executor.submit(work, task))
+                running.add(executor.submit(timed, task))
                 while len(running) >= _AHEAD * self._workers:
                     yield from self._finished(running, tick)
             while running:
@@ -216,10 +232,10 @@ class Stub(PartWork):
 
     def __call__(self, part: Part) -> PartDone:
         """Make the part set."""
-        time.sleep(self.seconds)
+        rng = np.random.default_rng(part.start)
+        time.sleep(self.seconds * rng.uniform(0.5, 1.5))  # not all at the same moment
         items = [item for each in part.entries if isinstance(each, New) for item in each.items]
         source = f"{self.plan['source']} from {part.start} to {part.stop}"
-        rng = np.random.default_rng(part.start)
         plan = {**self.plan, "source": source}
         with CodeSetWriter(self.file(part.start), force=True, **plan) as writer:
             writer.append(
@@ -247,9 +263,9 @@ def stub(arguments: argparse.Namespace, out: Path, count: int) -> tuple[Stub, Up
     return work, update
 
 
-def joined(pool: Any, work: PartWork, update: Update, out: Path) -> tuple[float, float]:
-    """Wall and CPU seconds (of this thread) until all parts are done and joined."""
-    start, own = time.perf_counter(), time.thread_time()
+def joined(pool: Any, work: PartWork, update: Update, out: Path) -> float:
+    """CPU seconds of this thread until all parts are done and joined."""
+    start = time.thread_time()
     encode_parts(
         pool,
         work,
@@ -260,22 +276,20 @@ def joined(pool: Any, work: PartWork, update: Update, out: Path) -> tuple[float,
         progress=lambda done, count: None,
         log=lambda line: None,
     )
-    return time.perf_counter() - start, time.thread_time() - own
+    return time.thread_time() - start
 
 
 def many(arguments: argparse.Namespace) -> None:
-    """Seconds per part and worker, with 2 workers and with 200, and the CPU time of the driver."""
-    print("workers; parts; images; s per part and worker; driver CPU ms per part; per image, us")
+    """How long workers wait for work, 2 and 200 of them, and the CPU time of the driver."""
+    print("workers; parts; s per part at work; s per part waiting; driver CPU ms per part")
     for workers in (2, 200):
         parts = workers * arguments.rounds
         out = arguments.work / f"{workers}.npy"
         work, update = stub(arguments, out, parts * 64)
-        wall, own = joined(Threads(workers), work, update, out)
-        each = wall / arguments.rounds
-        cost = own / parts * 1000, own / parts / 64 * 1e6
-        print(
-            workers, parts, parts * 64, f"{each:.2f}", f"{cost[0]:.2f}", f"{cost[1]:.0f}", sep="; "
-        )
+        pool = Threads(workers)
+        own = joined(pool, work, update, out)
+        each, idle = (statistics.mean(seconds) for seconds in (pool.busy, pool.idle))
+        print(workers, parts, f"{each:.3f}", f"{idle:.4f}", f"{own / parts * 1000:.2f}", sep="; ")
 
 
 def driver(arguments: argparse.Namespace) -> None:
