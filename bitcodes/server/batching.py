@@ -102,6 +102,29 @@ class Batcher(Generic[T, R]):
         return batch
 
 
+def together(
+    jobs: Sequence[T],
+    key: Callable[[T], object],
+    work: Callable[[list[T]], Sequence[R | Exception]],
+) -> list[R | Exception]:
+    """The results of jobs, in their order; `work` does all jobs of one key at once.
+
+    Its exception is the result of each of these.
+    """
+    alike: dict[object, list[int]] = {}
+    for number, job in enumerate(jobs):
+        alike.setdefault(key(job), []).append(number)
+    results: dict[int, R | Exception] = {}
+    for numbers in alike.values():
+        done: Sequence[R | Exception]
+        try:
+            done = work([jobs[number] for number in numbers])
+        except Exception as error:
+            done = [error] * len(numbers)
+        results.update(zip(numbers, done, strict=True))
+    return [results[number] for number in range(len(jobs))]
+
+
 def _hand_out(futures: Sequence[asyncio.Future[R]], results: Sequence[R | Exception]) -> None:
     for future, result in zip(futures, results, strict=True):
         if future.done():

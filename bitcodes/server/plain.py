@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.paths import escape
-from bitcodes.errors import DataError
+from bitcodes.server.batching import together
 from bitcodes.tasks.live_set import LiveSet, OpenSet
 from bitcodes.tasks.searching.queries import Queries
 from bitcodes.tasks.searching.rows import labels_of
@@ -29,18 +29,7 @@ class RowJob(NamedTuple):
 
 def search_rows(jobs: Sequence[RowJob]) -> list[bytes | Exception]:
     """The answers as JSON, or the error in place of one: one scan for all that search alike."""
-    alike: dict[object, list[int]] = {}
-    for number, job in enumerate(jobs):
-        alike.setdefault((id(job.opened), job.terms), []).append(number)
-    results: list[bytes | Exception] = [DataError("not searched")] * len(jobs)
-    for numbers in alike.values():
-        try:
-            answers: Sequence[bytes | Exception] = _answers([jobs[number] for number in numbers])
-        except Exception as error:
-            answers = [error] * len(numbers)
-        for number, answer in zip(numbers, answers, strict=True):
-            results[number] = answer
-    return results
+    return together(jobs, lambda job: (id(job.opened), job.terms), _answers)
 
 
 def _answers(jobs: Sequence[RowJob]) -> list[bytes]:

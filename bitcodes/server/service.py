@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -14,7 +15,7 @@ from bitcodes.callbacks import Note
 from bitcodes.errors import BitcodesError, DataError
 from bitcodes.machine import core_count
 from bitcodes.server import limits
-from bitcodes.server.batching import Batcher
+from bitcodes.server.batching import Batcher, together
 from bitcodes.server.metrics import Metrics
 from bitcodes.server.plain import RowJob, search_rows
 from bitcodes.server.preparing import Preparing
@@ -23,7 +24,7 @@ from bitcodes.tasks.live_set import LiveSet, OpenSet
 from bitcodes.tasks.pictures import picture, picture_stat
 from bitcodes.tasks.searching.results import SearchResults
 from bitcodes.tasks.searching.searcher import Selection, Terms
-from bitcodes.tasks.searching.single_queries import SingleQuery, encode_pictures, together
+from bitcodes.tasks.searching.single_queries import SingleQuery, as_one_search, encode_pictures
 from bitcodes.wording import either, shortened
 
 _EVERY = 0.5
@@ -186,47 +187,28 @@ def search_together(jobs: Sequence[SearchJob | RowJob]) -> list[Any]:
 
 
 def _search_all(jobs: Sequence[SearchJob]) -> list[SearchResults | Exception]:
-    alike: dict[object, list[int]] = {}
-    for number, job in enumerate(jobs):
-        alike.setdefault((id(job.opened), job.terms, id(job.only)), []).append(number)
-    results: list[SearchResults | Exception] = [DataError("not searched")] * len(jobs)
-    for numbers in alike.values():
-        job = jobs[numbers[0]]
-        database, terms = job.opened.database, job.terms
-        queries = [query for number in numbers for query in jobs[number].queries]
-        try:
-            prepared = together(database, queries, terms.reranked)
-            found = job.opened.searcher.search(prepared, terms, job.only)
-        except Exception as error:
-            for number in numbers:
-                results[number] = error
-            continue
-        start = 0
-        for number in numbers:
-            stop = start + len(jobs[number].queries)
-            results[number] = replace(found, queries=found.queries[start:stop])
-            start = stop
-    return results
+    return together(jobs, lambda job: (id(job.opened), job.terms, id(job.only)), _search_alike)
+
+
+def _search_alike(jobs: Sequence[SearchJob]) -> list[SearchResults]:
+    opened, terms, only = jobs[0].opened, jobs[0].terms, jobs[0].only
+    queries = [query for job in jobs for query in job.queries]
+    found = opened.searcher.search(
+        as_one_search(opened.database, queries, terms.reranked), terms, only
+    )
+    left = iter(found.queries)
+    return [replace(found, queries=tuple(islice(left, len(job.queries)))) for job in jobs]
 
 
 def encode_together(jobs: Sequence[ImageJob]) -> list[SingleQuery | Exception]:
     """Encode the images of several requests in one batch, or one for each version of a set."""
-    results: list[SingleQuery | Exception] = [DataError("not encoded")] * len(jobs)
-    alike: dict[int, list[int]] = {}
-    for number, job in enumerate(jobs):
-        alike.setdefault(id(job.opened), []).append(number)
-    for numbers in alike.values():
-        job = jobs[numbers[0]]
-        encoded: Sequence[SingleQuery | BitcodesError]
-        try:
-            model = job.live.model(job.opened)
-            images = [jobs[number].data for number in numbers]
-            encoded = encode_pictures(model, job.opened.database, images, limits.MAX_PIXELS)
-        except BitcodesError as error:
-            encoded = [error] * len(numbers)
-        for number, result in zip(numbers, encoded, strict=True):
-            results[number] = result
-    return results
+    return together(jobs, lambda job: id(job.opened), _encode_alike)
+
+
+def _encode_alike(jobs: Sequence[ImageJob]) -> list[SingleQuery | BitcodesError]:
+    live, opened = jobs[0].live, jobs[0].opened
+    images = [job.data for job in jobs]
+    return encode_pictures(live.model(opened), opened.database, images, limits.MAX_PIXELS)
 
 
 def _picture(job: PictureJob) -> bytes | Exception:

@@ -113,7 +113,9 @@ def check_reranking(database: CodeSet, query: SingleQuery, reranked: Fine | None
         )
 
 
-def together(database: CodeSet, queries: Sequence[SingleQuery], reranked: Fine | None) -> Queries:
+def as_one_search(
+    database: CodeSet, queries: Sequence[SingleQuery], reranked: Fine | None
+) -> Queries:
     """Several queries as those of one search, which is `reranked` or not."""
     codes = np.stack([query.code for query in queries])
     features = outputs = None
