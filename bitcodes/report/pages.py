@@ -1,5 +1,6 @@
 """Results as HTML pages that load nothing: pictures and style are inside each."""
 
+from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
 
@@ -59,14 +60,13 @@ def search_page(results: SearchResults, title: str = "Search results") -> str:
 def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> str:
     """A page with the largest groups as rows of thumbnails, the image to keep first in each.
 
-    People decide on it by keyboard, and save their decisions as a file; see tasks/decisions.py.
+    People decide on it by keyboard, and save their decisions as a file: see decisions.py.
     """
     numbered = enumerate(duplicates.groups, 1)
     groups = sorted(numbered, key=lambda group: -len(group[1]))[:MAX_GROUPS]
     hidden = len(duplicates.groups) - len(groups)
     per_group = max(2, min(MAX_IMAGES_OF_GROUP, MAX_IMAGES // max(1, len(groups))))
     files = [image.file for _, group in groups for image in group[:per_group]]
-    thumbnail = Thumbnails(files)
     file = decisions_file(Path(duplicates.codes))
     script, script_hash = review.script()
     return render(
@@ -76,17 +76,22 @@ def duplicates_page(duplicates: Duplicates, title: str = "Near-duplicates") -> s
         groups=groups,
         images_per_group=per_group,
         notes=[f"Smaller groups that are not shown: {hidden:,}."] if hidden else [],
-        thumbnail=thumbnail,
-        pixels=_PIXELS,
         role=role,
-        facts=review.Facts(files, thumbnail, _PIXELS),
         file=str(file),
         script=script,
         script_hash=script_hash,
         data=review.data(
             file.name, duplicates.decisions, [group[:per_group] for _, group in groups]
         ),
+        **_pictures(files),
     )
+
+
+def _pictures(files: Sequence[Path | None]) -> dict[str, object]:
+    """What the templates need to show images side by side."""
+    thumbnail = Thumbnails(files)
+    facts = review.Facts(files, thumbnail, _PIXELS)
+    return {"thumbnail": thumbnail, "pixels": _PIXELS, "facts": facts}
 
 
 @page.register
@@ -96,7 +101,6 @@ def matches_page(against: Against, title: str = "Images that are in another coll
     per_image = max(1, min(MAX_IMAGES_OF_GROUP, MAX_IMAGES // max(1, len(images))) - 1)
     hidden = len(against.images) - len(images)
     files = [one.file for image, others in images for one in (image, *others[:per_image])]
-    thumbnail = Thumbnails(files)
     return render(
         "matches.html",
         title=title,
@@ -104,9 +108,7 @@ def matches_page(against: Against, title: str = "Images that are in another coll
         images=images,
         per_image=per_image,
         notes=[f"Not shown: {counted(hidden, 'more image')}."] if hidden else [],
-        thumbnail=thumbnail,
-        pixels=_PIXELS,
-        facts=review.Facts(files, thumbnail, _PIXELS),
+        **_pictures(files),
     )
 
 

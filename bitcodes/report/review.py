@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from filecmp import cmp
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -85,18 +85,21 @@ def script() -> tuple[Markup, str]:
     return Markup(text), f"sha256-{digest}"
 
 
+def _known(images: Group, decisions: Decisions) -> dict[str, Any]:
+    """What the script knows of a group. It is decided if all its duplicates are."""
+    best, *others = images
+    same = [image.path for image in others if image.kind != "similar"]
+    return {
+        "paths": [as_field(image.path) for image in images],
+        "similar": [place for place, image in enumerate(images) if image.kind == "similar"],
+        "decided": bool(same) and all(decisions.is_duplicate(best.path, path) for path in same),
+    }
+
+
 def data(name: str, lines: Iterable[str], groups: Iterable[Group]) -> Markup:
     """What the script knows, as JSON in which HTML sees nothing."""
     decisions = Decisions(lines := [*lines])
-    known = [
-        {
-            "paths": [as_field(image.path) for image in images],
-            "similar": [place for place, image in enumerate(images) if image.kind == "similar"],
-            "decided": all(decisions.is_duplicate(images[0].path, path) for path in same),
-        }
-        for images in groups
-        for same in [[image.path for image in images[1:] if image.kind != "similar"] or [""]]
-    ]
+    known = [_known(images, decisions) for images in groups]
     text = json.dumps({"name": name, "lines": lines, "groups": known})
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
