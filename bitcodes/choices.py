@@ -19,7 +19,7 @@ SearchOrder = Literal["sum", "class"]
 """The order of results where codes have two parts: by a weighted sum, or by class bits first."""
 
 Keep = Literal["first", "largest", "oldest", "shortest-path"]
-"""Which image of a group of near-duplicates to keep; several in order, see tasks/keeping.py."""
+"""Which image of a group of near-duplicates to keep; several in order: see keeping.py."""
 
 Linkage = Literal["star", "complete", "chain"]
 """What makes a group of near-duplicates: all near its best image, all near each other, or each near

@@ -50,7 +50,7 @@ def find_duplicates(
     """Find the groups of images whose codes are within `radius`.
 
     "auto" estimates the radius from the pixels of some pairs of the set, and a note says how
-    precise it is; see tasks/radius.py.
+    precise it is; see radius.py.
 
     `linkage` says of what: in a "star", every image is within the radius of the image to keep; in a
     "complete" group, of every other; in a "chain", of at least one other, so that its ends may be

@@ -69,7 +69,7 @@ class Duplicates:
     radius: int
     """If the groups are decided, the largest distance of an image from the one to keep."""
     keep: str
-    """The rules, in order, with commas between them; see tasks/keeping.py. Empty if decided."""
+    """The rules, in order, with commas between them; see keeping.py. Empty if decided."""
     groups: tuple[Group, ...]
     notes: tuple[str, ...] = ()
     """Files that were left out, or whose sizes are unknown."""
@@ -77,7 +77,7 @@ class Duplicates:
     verified: bool = False
     """Whether the pixels were compared; then only copies are extra, and similar images are not."""
     decisions: tuple[str, ...] = ()
-    """The lines of codes.decisions.tsv, which the groups respect; see tasks/decisions.py."""
+    """The lines of codes.decisions.tsv, which the groups respect; see decisions.py."""
     decided: bool = False
     """Whether the groups are those that people have decided, and no others."""
 

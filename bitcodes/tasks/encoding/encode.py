@@ -67,7 +67,7 @@ def encode(
     Images that cannot be read are skipped and listed with the reason in `<out>.skipped.txt`; with
     `strict` they raise DataError. If encoding is interrupted, even killed, the same call continues.
     `log` gets lines that say what is done. `origins` are kept with a new set as what it was made
-    from; see tasks/origin.py.
+    from; see origin.py.
     """
     out = Path(out)
     if isinstance(source, ImageList):

@@ -42,7 +42,6 @@ _WAIT = 180.0  # seconds until shared storage frees the locks of a machine that 
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-_Task = TypeVar("_Task", contravariant=True)
 
 
 class Pool(Protocol):

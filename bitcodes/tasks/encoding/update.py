@@ -137,8 +137,7 @@ class Update:
     archive, and something else is appended, its paths become relative to the archive's folder:
     0.jpg becomes shard.tar/0.jpg.
     Attributes of the new set: `root`, which its paths are relative to; `class_names`; `single`,
-    whether its labels are class numbers; `base_paths`, those of the old set relative to this root;
-    `frame`, all that rows depend on.
+    whether its labels are class numbers; `frame`, all that rows depend on.
     """
 
     def __init__(
@@ -166,7 +165,6 @@ class Update:
                 self.single = base.labels.ndim == 1
         self.source = source
         self.frame = Frame.of(base, self.root, self.single, self.append)
-        self.base_paths = self.frame.base_paths
 
     @cached_property
     def digest(self) -> str:
@@ -222,21 +220,21 @@ class Update:
     def shares_images(self) -> bool:
         """Whether any image of the source is in the old set."""
         assert self.base is not None
-        rows = _Rows(self.base, self.base_paths)
+        rows = _Rows(self.base, self.frame.base_paths)
         return any(rows.find(item) is not None for item in self.source)
 
     def paths_left(self) -> list[str]:
         """Absolute paths of the images of the old set that the source does not have."""
         assert self.base is not None
-        rows = _Rows(self.base, self.base_paths)
+        rows = _Rows(self.base, self.frame.base_paths)
         for item in self.source:
             rows.find(item)
-        return [self._absolute(self.base_paths[row]) for row in rows.left()]
+        return [self._absolute(self.frame.base_paths[row]) for row in rows.left()]
 
     def keeps_all(self) -> bool:
         """Whether the source has every image of the old set, unchanged."""
         assert self.base is not None
-        rows = _Rows(self.base, self.base_paths)
+        rows = _Rows(self.base, self.frame.base_paths)
         found = ((rows.find(item), item) for item in self.source)
         current = {row for row, item in found if row is not None and rows.is_current(row, item)}
         return len(current) == self.base.count
@@ -247,7 +245,7 @@ class Update:
     def _entries(self) -> Iterator[Part]:
         """Image by image, in the order of the new set; rows that an append keeps in runs."""
         self.kept_count = self.new_count = self.changed_count = 0
-        rows = None if self.base is None else _Rows(self.base, self.base_paths)
+        rows = None if self.base is None else _Rows(self.base, self.frame.base_paths)
         changed: frozenset[int] = frozenset()
         if self.append and self.base is not None:
             changed, replaced = self._additions.changed, self._additions.replaced
@@ -274,7 +272,7 @@ class Update:
     @cached_property
     def _additions(self) -> _Additions:
         assert self.base is not None
-        rows = _Rows(self.base, self.base_paths)
+        rows = _Rows(self.base, self.frame.base_paths)
         skipped = dict(self._base_skipped())
         count = 0
         changed = set()
@@ -288,7 +286,7 @@ class Update:
                 changed.add(row)
         gone: frozenset[int] = frozenset()
         if (drops := self._drops) is not None:
-            paths = self.base_paths
+            paths = self.frame.base_paths
             gone = frozenset(row for row in rows.left() if drops(self._absolute(paths[row])))
             for path in [path for path in skipped if drops(self._absolute(path))]:
                 del skipped[path]

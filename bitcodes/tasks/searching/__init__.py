@@ -1,1 +1,1 @@
-"""Searching: queries, rows and results, and a set that stays open for them."""
+"""Searching: queries, rows and results."""
