@@ -1,6 +1,5 @@
 """PostgreSQL: what other users, other sessions and hostile names may do."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -143,69 +142,6 @@ def test_data_of_others_is_left_alone(server: str, new_url: Callable[[], str]) -
         connection.execute(f"ALTER TABLE {table} ALTER code TYPE bit(13) USING code::bit(13)")
         with pytest.raises(CodeSetError, match="expected a table of codes of 12 bits"):
             store.read()
-
-
-def test_of_two_writers_one_is_refused(new_url: Callable[[], str]) -> None:
-    url = new_url()
-    one, other = make_set(1, 12, 30, "uniform"), make_set(2, 12, 30, "uniform")
-    with open_store(url) as first, open_store(url) as second:
-        first.replace(one)
-
-        def interrupt(done: int, total: int | None) -> None:
-            with pytest.raises(CodeSetError, match="another process is writing to this table"):
-                second.replace(other)
-            check_holds(second, one)  # readers are not
-
-        first.replace(other, interrupt)
-        check_holds(second, other)
-
-        def fail(done: int, total: int | None) -> None:
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            first.replace(one, fail)
-        check_holds(second, other)
-        second.replace(one)
-        check_holds(first, one)
-
-
-def test_readers_see_no_mix_while_sets_are_replaced(new_url: Callable[[], str]) -> None:
-    url = new_url()
-    versions = [make_set(seed, 48, 100 + 10 * seed, "uniform") for seed in range(2)]
-    expected = [(version.codes.tobytes(), list(version.paths)) for version in versions]
-    seen: list[int] = []
-    stop = threading.Event()
-
-    def read() -> None:
-        with open_store(url) as reader:
-            while not stop.is_set():
-                with reader.reading():
-                    back = reader.read()
-                    seen.append(expected.index((back.codes.tobytes(), list(back.paths))))
-                    distances, rows = reader.search(back.codes[-1:], 1)
-                    assert distances[0, 0] == 0 and len(reader) == back.count
-                    assert reader.paths_of(rows[0]) == [back.paths[rows[0, 0]]]
-
-    failures: list[BaseException] = []
-
-    def checked() -> None:
-        try:
-            read()
-        except BaseException as error:
-            failures.append(error)
-
-    with open_store(url) as writer:
-        writer.replace(versions[0])
-        threads = [threading.Thread(target=checked) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for number in range(20):
-            writer.replace(versions[(number + 1) % 2])
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert not failures, failures
-    assert set(seen) == {0, 1}
 
 
 def test_searches_use_the_indexes(new_url: Callable[[], str]) -> None:
