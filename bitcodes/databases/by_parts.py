@@ -34,11 +34,6 @@ class PartStore(Store):
         """The parts that have an index; none where codes are only scanned."""
 
     @property
-    @abstractmethod
-    def _count(self) -> int:
-        """How many codes there are, whether they meet the condition or not."""
-
-    @property
     def _scanned(self) -> float:
         """How many codes a scan compares, or what it takes in such codes."""
         return self._count

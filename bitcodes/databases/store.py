@@ -17,7 +17,7 @@ from bitcodes.hamming import plain
 from bitcodes.hamming.measure import Measure, measure_of
 from bitcodes.hamming.plain import Ball, Keys
 from bitcodes.hamming.searchable import Searchable, Within
-from bitcodes.wording import command
+from bitcodes.wording import command, counted
 
 _STORED = "codes", "paths", "labels", "stat"
 """The files of a set that a store holds."""
@@ -56,6 +56,7 @@ class Store(Searchable):
         self.name = name
         self._measure = measure
         self._condition = Condition()
+        self._matching: int | None = None  # how many rows meet the condition, while it is known
 
     def measured(self, measure: Measure | None) -> Self:
         """Let searches order by this measure, or by the set's own (None); returns the store."""
@@ -74,8 +75,25 @@ class Store(Searchable):
 
         `len` is then their number. What is read and written does not change.
         """
-        self._condition = condition
+        self._condition, self._matching = condition, None
         return self
+
+    def __len__(self) -> int:
+        with self.reading():
+            if self._condition == Condition():
+                return self._count
+            if self._matching is None:
+                self._matching = self._count_matching()
+            return self._matching
+
+    @property
+    @abstractmethod
+    def _count(self) -> int:
+        """How many rows there are, whether they meet the condition or not."""
+
+    @abstractmethod
+    def _count_matching(self) -> int:
+        """How many rows meet the condition. `reading` forgets the number when it begins anew."""
 
     @property
     def fingerprint(self) -> str | None:  # type: ignore[override]
@@ -189,6 +207,19 @@ def signed_header(code_set: CodeSet) -> CodeSetHeader:
     """The header of a set with the sizes and checksums of its files that become columns."""
     files = {role: entry for role, entry in code_set.header.files.items() if role in _STORED}
     return header_of(code_set).model_copy(update={"files": files})
+
+
+def rows_missing(name: str, count: int) -> CodeSetError:
+    """The error for rows that are not there."""
+    return CodeSetError(f"{name}: {counted(count, 'row')} not there")
+
+
+def other_data(name: str) -> CodeSetError:
+    """The error for a table that bitcodes has not made."""
+    return CodeSetError(
+        f"{name}: expected a table of bitcodes, or none; found a table of other data, which is "
+        "left alone; name another table (--table)"
+    )
 
 
 def no_such_set(name: str) -> CodeSetError:

@@ -18,13 +18,19 @@ from bitcodes.codes.header import CodeSetHeader, parse_header
 from bitcodes.codes.paths import escaped
 from bitcodes.databases.lance import rows as table_rows
 from bitcodes.databases.lance.place import find_latest, lance_errors, parse_url
-from bitcodes.databases.store import Changes, Condition, Store, no_such_set
+from bitcodes.databases.store import (
+    Changes,
+    Condition,
+    Store,
+    no_such_set,
+    other_data,
+    rows_missing,
+)
 from bitcodes.databases.whole_sets import changes_between, is_same, joined, stored_paths
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.index import HammingIndex
 from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import MISSING, ROW_BITS, Keys, split_keys
-from bitcodes.wording import counted
 
 _STORAGE = "2.0"
 """The version of Lance's files: codes are read five times as fast as from those of 2.1."""
@@ -66,7 +72,7 @@ class LanceStore(Store):
     def reading(self) -> Iterator[None]:
         """See Store.reading: the latest version, whose files stay for an hour."""
         if not self._depth:
-            self._version = self._find()
+            self._version, self._matching = self._find(), None
         if self._version is None:
             raise no_such_set(self.name)
         self._depth += 1
@@ -79,10 +85,7 @@ class LanceStore(Store):
         """The latest version; None if there is none. CodeSetError for other data."""
         version = find_latest(self._place)
         if version is not None and table_rows.HEADER not in (version.schema.metadata or {}):
-            raise CodeSetError(
-                f"{self.name}: expected a table of bitcodes, or none; found a table of other data, "
-                "which is left alone; name another table (--table)"
-            )
+            raise other_data(self.name)
         return version
 
     def _header(self) -> CodeSetHeader:
@@ -97,11 +100,13 @@ class LanceStore(Store):
             table = self._version.schema.empty_table()
             return table_rows.to_code_set(table, self._header(), self.name)
 
-    def __len__(self) -> int:
-        with self.reading(), lance_errors(self.name):
-            if self._condition == Condition():
-                return int(self._version.count_rows())
-            return len(self._load().numbers)
+    @property
+    def _count(self) -> int:
+        with lance_errors(self.name):
+            return int(self._version.count_rows())
+
+    def _count_matching(self) -> int:
+        return len(self._load().numbers)
 
     @property
     def nbytes(self) -> int:
@@ -123,9 +128,7 @@ class LanceStore(Store):
                 self._table(filter=_among(wanted)), self._header(), self.name
             )
         if found.count < len(wanted):
-            raise CodeSetError(
-                f"{self.name}: {counted(len(wanted) - found.count, 'row')} not there"
-            )
+            raise rows_missing(self.name, len(wanted) - found.count)
         return found
 
     def read(self, progress: Progress | None = None) -> CodeSet:

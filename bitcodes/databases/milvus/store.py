@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from bitcodes.databases.milvus.rows import (
     to_vectors,
 )
 from bitcodes.databases.milvus.versions import Version, Versions, description_of
-from bitcodes.databases.store import Changes, Condition, Store, no_such_set, signed_header
+from bitcodes.databases.store import Changes, Store, no_such_set, rows_missing, signed_header
 from bitcodes.databases.whole_sets import (
     changes_between,
     is_same,
@@ -68,7 +68,6 @@ class MilvusStore(Store):
         super().__init__(self._place.name)
         self._depth = 0
         self._version: Version
-        self._matching: int | None = None  # how many rows meet the condition now
         self._written: tuple[str, float] | None = None  # the version, and since when it counts
 
     @cached_property
@@ -110,15 +109,14 @@ class MilvusStore(Store):
         with self.reading():
             return self._version.head
 
-    def __len__(self) -> int:
-        with self.reading():
-            if self._condition == Condition():
-                return self._version.header.count
-            if self._matching is None:
-                self._matching = self._count(self._meets())
-            return self._matching
+    @property
+    def _count(self) -> int:
+        return self._version.header.count
 
-    def _count(self, meets: Iterable[str]) -> int:
+    def _count_matching(self) -> int:
+        return self._count_rows(self._meets())
+
+    def _count_rows(self, meets: Iterable[str]) -> int:
         found = self._client.query(
             self._version.collection,
             filter=" and ".join(meets),
@@ -126,11 +124,6 @@ class MilvusStore(Store):
             consistency_level=_CONSISTENCY,
         )
         return int(found[0]["count(*)"])
-
-    def filtered(self, condition: Condition) -> Self:
-        """See Store.filtered."""
-        self._matching = None
-        return super().filtered(condition)
 
     def _meets(self) -> list[str]:
         """What a row must meet, as expressions."""
@@ -158,8 +151,7 @@ class MilvusStore(Store):
             for start in range(0, len(numbers), _ROWS):
                 found += self._query(f"id in {numbers[start : start + _ROWS]}", *self._columns)
             if len(found) < len(numbers):
-                missing = counted(len(numbers) - len(found), "row")
-                raise CodeSetError(f"{self.name}: {missing} not there")
+                raise rows_missing(self.name, len(numbers) - len(found))
             return to_code_set(found, self._version.head)
 
     def read(self, progress: Progress | None = None) -> CodeSet:
@@ -282,7 +274,7 @@ class MilvusStore(Store):
         with self.reading():
             header = self._version.header
             is_same = bool(header.files) and header == signed_header(code_set)
-            return is_same and self._count(()) == code_set.count
+            return is_same and self._count_rows(()) == code_set.count
 
     def replace(self, code_set: CodeSet, progress: Progress | None = None) -> None:
         """See Store.replace."""

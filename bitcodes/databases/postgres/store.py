@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,17 @@ from bitcodes.databases.postgres import searching, sets, updating
 from bitcodes.databases.postgres.connection import connect, database_errors, parse_url
 from bitcodes.databases.postgres.rows import Layout, copy_blocks, to_code_set
 from bitcodes.databases.postgres.sets import StoredSet
-from bitcodes.databases.store import Changes, Condition, no_such_set, signed_header
+from bitcodes.databases.store import (
+    Changes,
+    no_such_set,
+    other_data,
+    rows_missing,
+    signed_header,
+)
 from bitcodes.errors import CodeSetError
 from bitcodes.hamming.measure import Measure
 from bitcodes.hamming.plain import ROW_BITS, Keys
 from bitcodes.hamming.rings import Part, Ring
-from bitcodes.wording import counted
 
 _FETCHED = 1 << 14
 """Rows that are read at a time."""
@@ -45,7 +50,6 @@ class PostgresStore(PartStore):
         self._table = sql.Identifier(self._place.table)
         self._depth = 0
         self._stored: StoredSet
-        self._matching: int | None = None  # how many rows meet the condition now
 
     # --- reading ---
 
@@ -83,24 +87,15 @@ class PostgresStore(PartStore):
         """See Store.measure."""
         return self._measure or self._now().measure
 
-    def __len__(self) -> int:
-        with self.reading():
-            if self._condition == Condition():
-                return self._stored.header.count
-            if self._matching is None:
-                query = searching.matching(self._place.table, self._meets())
-                condition = searching.values_of(self._condition, self._stored.layout)
-                ((self._matching,),) = self._planned(query, condition).fetchall()
-            return self._matching
-
-    def filtered(self, condition: Condition) -> Self:
-        """See Store.filtered."""
-        self._matching = None
-        return super().filtered(condition)
-
     @property
     def _count(self) -> int:
         return self._now().header.count
+
+    def _count_matching(self) -> int:
+        query = searching.matching(self._place.table, self._meets())
+        condition = searching.values_of(self._condition, self._stored.layout)
+        ((count,),) = self._planned(query, condition).fetchall()
+        return int(count)
 
     @property
     def _scanned(self) -> float:
@@ -130,9 +125,7 @@ class PostgresStore(PartStore):
                 cursor.execute(query)
                 found = to_code_set(cursor, self._stored.layout, self._stored.header, self.name)
         if found.count < len(wanted):
-            raise CodeSetError(
-                f"{self.name}: {counted(len(wanted) - found.count, 'row')} not there"
-            )
+            raise rows_missing(self.name, len(wanted) - found.count)
         return found
 
     def read(self, progress: Progress | None = None) -> CodeSet:
@@ -199,10 +192,7 @@ class PostgresStore(PartStore):
                         "has ended"
                     )
                 if not sets.is_known(self._connection, self._place):
-                    raise CodeSetError(
-                        f"{self.name}: expected a table of bitcodes, or none; found a table of "
-                        "other data, which is left alone; name another table (--table)"
-                    )
+                    raise other_data(self.name)
                 yield
 
     def holds(self, code_set: CodeSet) -> bool:
