@@ -2,7 +2,7 @@
 
     python benchmarks/losses.py [WORK] [--source cifar10-images.tar.xz] [--losses csq ortho ...]
         [--bits 16 32 ...] [--backbones NAME ...] [--protocols low-data unseen-1 ...]
-        [--rows loss ...] [--columns bits ...] [--figures map ...] [--mean]
+        [--rows loss ...] [--columns bits ...] [--figures map ...] [--mean] [--copies 500]
         [--out TABLE.md] [finetune options]
 
 Anything else is handed to `bitcodes finetune`, such as --epochs 10 --image-size 64. WORK (default:
@@ -10,7 +10,8 @@ data/losses) keeps data, runs and, in cells/, a file of figures a cell: interrup
 goes on; called with more losses or bits, it adds them. The table, with the commands that repeat any
 cell of it, is written anew after each cell (default: benchmarks/results/<date>-losses.md). One more
 table goes to standard output at the end: a line for each of --rows, a column for each of --columns
-and figure. With --mean, its lines are in the order of their means.
+and figure. With --mean, its lines are in the order of their means. With --copies, `evaluate` also
+measures the default order inside the classes: copy@1, in_class@10 and distinct_codes.
 """
 
 import argparse
@@ -52,6 +53,7 @@ class Cell:
     loss: str
     bits: int
     options: tuple[str, ...]  # of finetune
+    copies: int  # of evaluate
 
     @property
     def data(self) -> str:
@@ -73,7 +75,8 @@ class Cell:
 
     def evaluate(self) -> list[str]:
         """The words after `bitcodes` that score it."""
-        return ["evaluate", f"runs/{self.name}"]
+        words = ["evaluate", f"runs/{self.name}"]
+        return [*words, "--copies", str(self.copies)] if self.copies else words
 
 
 def main() -> None:
@@ -89,6 +92,7 @@ def main() -> None:
     parser.add_argument("--columns", nargs="*", choices=sides, default=["bits"])
     parser.add_argument("--figures", nargs="+", default=["map"])
     parser.add_argument("--mean", action="store_true")
+    parser.add_argument("--copies", type=int, default=0)
     default = RESULTS / f"{date.today():%Y-%m-%d}-losses.md"
     parser.add_argument("--out", type=Path, default=default)
     arguments, options = parser.parse_known_args()
@@ -101,7 +105,8 @@ def main() -> None:
     for protocol in arguments.protocols:
         prepare(protocol, source)
     grid = itertools.product(arguments.protocols, arguments.backbones, arguments.bits, losses)
-    cells = [Cell(p, named(name, loss), loss, k, tuple(options)) for p, name, k, loss in grid]
+    rest = tuple(options), arguments.copies
+    cells = [Cell(p, named(name, loss), loss, k, *rest) for p, name, k, loss in grid]
     for number, cell in enumerate(cells, 1):
         print(f"[{number}/{len(cells)}] {cell.name}", file=sys.stderr)
         fill(cell)
@@ -163,7 +168,9 @@ def evaluated(words: list[str]) -> dict[str, Any] | None:
         return None
     result = json.loads(done.stdout)
     papers = {figure["name"]: figure["value"] for figure in result["compat"]["deephash"]}
-    return {**result["figures"], **papers}
+    default = result["orders"]["orders"][-1] if result["orders"] else {}
+    inside = {name: value for name, value in default.items() if name not in ("name", "map")}
+    return {**result["figures"], **papers, **inside}
 
 
 def last_evaluated(run: Path) -> dict[str, Any] | None:
@@ -178,7 +185,7 @@ def last_evaluated(run: Path) -> dict[str, Any] | None:
 
 
 def figures_file(cell: Cell) -> Path:
-    return Path("cells", f"{cell.name}.json")
+    return Path("cells", f"{cell.name}{'-copies' if cell.copies else ''}.json")
 
 
 def report(cells: list[Cell]) -> str:
@@ -240,8 +247,14 @@ def pivoted(
         lines.sort(key=lambda line: (math.isnan(line[1][-1]), -line[1][-1]))
     texts = [[*rows, *header], ["---"] * (len(rows) + len(header))]
     for left, values in lines:
-        texts.append([*left, *("" if math.isnan(value) else f"{value:.3f}" for value in values)])
+        texts.append([*left, *map(figure_cell, values)])
     return [f"| {' | '.join(line)} |" for line in texts]
+
+
+def figure_cell(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def kept_figures(cell: Cell) -> dict[str, float]:

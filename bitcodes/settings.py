@@ -152,7 +152,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         "128 for itq, itq-nn and lsh",
     )
     instance_bits: Annotated[int, Field(ge=0, le=1023)] = Panel.MODEL.setting(
-        64,
+        128,
         "Add this many bits that tell images of one class apart: codes have two parts then, and a "
         "search puts the most similar images of a class first. They are fitted to the training "
         "images at the end. 0 leaves them out, for shorter codes.",

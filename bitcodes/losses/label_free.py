@@ -101,8 +101,8 @@ def fit_contrast(
     a class: a whitening learned from pairs of like images, as in Mikolajczyk and Matas, ICCV 2007,
     https://doi.org/10.1109/ICCV.2007.4408871. With the features scaled to a standard deviation of
     1, S is their covariance and W that of the differences, to which its mean variance is added. The
-    generalised eigenvectors S w = s W w, scaled to w^T S w = 1, replace the principal directions of
-    ITQ.
+    generalised eigenvectors S w = s W w, scaled to w^T W w = 1, replace the principal directions of
+    ITQ: the more images differ in a direction, compared with changes, the more bits it decides.
     """
     _check_variety(features)
     center, scale = features.mean(axis=0, dtype=np.float64), spread(features)
@@ -112,9 +112,8 @@ def fit_contrast(
         covariance += part.T @ part / len(features)
     differences = changes / scale
     within = differences.T @ differences / max(1, len(differences))
-    ratios, directions = _ratios(covariance, within, 1.0, bits)
-    directions = directions / np.sqrt(ratios) / scale[:, None]
-    return _rotated(features, center, directions, bits, seed)
+    _, directions = _ratios(covariance, within, 1.0, bits)
+    return _rotated(features, center, directions / scale[:, None], bits, seed)
 
 
 def spread(features: NDArray[np.float32]) -> Array:
