@@ -455,7 +455,7 @@ def test_interrupting_the_real_command(tmp_path: Path, capsys: pytest.CaptureFix
     begun = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert begun.stderr is not None
     for line in begun.stderr:
-        if " epoch 1/2" in line:
+        if " epoch 1/2, loss" in line:  # the epoch has ended
             break
     begun.send_signal(signal.SIGINT)
     rest = begun.stderr.read()
