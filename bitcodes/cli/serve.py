@@ -1,7 +1,6 @@
 """`bitcodes serve`: searches in the browser and over HTTP."""
 
 import webbrowser
-from pathlib import Path
 
 import typer
 
@@ -10,10 +9,11 @@ from bitcodes.cli.options import argument, flag, number, option
 
 
 def serve(
-    codes: list[Path] | None = argument(
+    codes: list[str] | None = argument(
         "CODES",
-        "Code sets to search; or one folder of images, which the page offers to encode into "
-        "codes.npy. Default: the nearest codes.npy, in the working folder or a folder above.",
+        "Code sets to search, or URLs of databases, which are read into memory; or one folder of "
+        "images, which the page offers to encode into codes.npy. Default: the nearest codes.npy, "
+        "in the working folder or a folder above.",
         default=None,
     ),
     host: str = option(
@@ -59,6 +59,7 @@ def serve(
     bitcodes serve --open
     bitcodes serve photos/
     bitcodes serve photos.npy holidays.npy --port 8080
+    bitcodes serve postgresql://host/db?table=photos
     ```
 
     Drop a picture on the page to find the images like it. Programs use the same searches under

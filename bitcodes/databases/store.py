@@ -51,9 +51,11 @@ class Store(Searchable):
 
     name: str
     """The URL, without a password: what messages call the store."""
+    table: str
+    """The name of the table."""
 
-    def __init__(self, name: str, measure: Measure | None = None) -> None:
-        self.name = name
+    def __init__(self, name: str, table: str, measure: Measure | None = None) -> None:
+        self.name, self.table = name, table
         self._measure = measure
         self._condition = Condition()
         self._matching: int | None = None  # how many rows meet the condition, while it is known
@@ -113,6 +115,11 @@ class Store(Searchable):
     @abstractmethod
     def reading(self) -> AbstractContextManager[None]:
         """While this is entered, all reads see one version, whatever others write meanwhile."""
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Tells this content from what the table holds before and after a change."""
 
     @abstractmethod
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> CodeSet:

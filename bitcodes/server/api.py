@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Request
@@ -167,12 +168,14 @@ async def decide(request: Request, batch: DecisionBatch) -> Response:
     if not service.takes_decisions:
         raise HTTPException(403, "no decisions are taken: start the service with --decisions")
     live = service.find(batch.set)
+    if live.path is None:
+        raise HTTPException(403, "decisions are written beside files: this set is in a database")
     opened = live.current
-    count = await asyncio.to_thread(_decide, live, opened, batch.decisions)
+    count = await asyncio.to_thread(_decide, live.path, opened, batch.decisions)
     return JSONResponse({"codes": live.name, "version": opened.version, "decisions": count})
 
 
-def _decide(live: LiveSet, opened: OpenSet, decisions: Sequence[Decision]) -> int:
+def _decide(file: Path, opened: OpenSet, decisions: Sequence[Decision]) -> int:
     """Save decisions; returns how many lines the file has then."""
     lines = []
     for decision in decisions:
@@ -180,7 +183,7 @@ def _decide(live: LiveSet, opened: OpenSet, decisions: Sequence[Decision]) -> in
         for path in paths:
             opened.rows.of_path(path)
         lines.append(decision_line(decision.word, paths))
-    return len(add_decisions(live.path, lines).lines)
+    return len(add_decisions(file, lines).lines)
 
 
 @router.get("/clusters", summary="Clusters of the set", responses=example("clusters"))

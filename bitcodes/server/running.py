@@ -17,6 +17,7 @@ import uvicorn
 
 from bitcodes.callbacks import Note
 from bitcodes.choices import LogFormat
+from bitcodes.databases.urls import is_store_url
 from bitcodes.errors import BitcodesError, ConfigError
 from bitcodes.machine import core_count
 from bitcodes.server.app import create_app
@@ -56,8 +57,9 @@ class _Server(uvicorn.Server):
 class Server:
     """A service of some code sets that listens at `host` and `port`; 0 is any free port.
 
-    `codes` may be one folder of images: if the code set `out` is not theirs, the page offers to
-    encode them into it.
+    `codes` are code sets, or URLs of databases that hold some; these are read into memory. It may
+    be one folder of images: if the code set `out` is not theirs, the page offers to encode them
+    into it.
 
     `token` is what requests must carry; None: nothing if `host` is this machine alone, else a new
     random token. `allow_hosts` are names that clients may call the service by, beside addresses and
@@ -184,19 +186,20 @@ def start(
 def _open_sets(
     codes: Sequence[Path | str] | Path | str,
     out: Path,
-    open_set: Callable[[Path], LiveSet],
+    open_set: Callable[[Path | str], LiveSet],
     note: Note,
 ) -> tuple[list[LiveSet], Preparing | None]:
     """The sets to begin with, and what makes the set of a folder that has none."""
-    paths = [Path(codes)] if isinstance(codes, Path | str) else list(map(Path, codes))
+    sources = [codes] if isinstance(codes, Path | str) else list(codes)
     preparing = None
-    if any(path.is_dir() for path in paths):
-        if len(paths) > 1:
+    folders = [Path(name) for name in sources if not is_store_url(name) and Path(name).is_dir()]
+    if folders:
+        if len(sources) > 1:
             raise ConfigError("expected code sets, or one folder of images; found both")
-        folder, paths = paths[0], [out]
-        if not set_of(folder, out):
-            preparing, paths = Preparing(folder, out, open_set, note), []
-    sets = [open_set(path) for path in paths]
+        sources = [out]
+        if not set_of(folders[0], out):
+            preparing, sources = Preparing(folders[0], out, open_set, note), []
+    sets = [open_set(name) for name in sources]
     names = [live.name for live in sets]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise ConfigError(

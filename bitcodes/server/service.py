@@ -162,7 +162,7 @@ class Service:
             for live in list(self.sets.values()):
                 if await asyncio.to_thread(live.refresh):
                     self.metrics.reopened.labels(live.name).inc()
-                    self._note(f"{live.path} has changed: it was opened again")
+                    self._note(f"{live.current.database.name} has changed: it was opened again")
 
     def _make_pictures(self, jobs: Sequence[PictureJob]) -> list[bytes | Exception]:
         return [_picture(job) for job in jobs]

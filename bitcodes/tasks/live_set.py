@@ -1,11 +1,12 @@
-"""A code set that stays open for a service, and is opened again when its files change."""
+"""A code set that stays open for a service, and is opened again when it changes."""
 
+import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from bitcodes.codes.codeset import CodeSet
 from bitcodes.codes.layout import Layout
 from bitcodes.codes.paths import PathList, escape
 from bitcodes.codes.version import Version
+from bitcodes.databases.urls import is_store_url, open_store
 from bitcodes.errors import BitcodesError
 from bitcodes.tasks.clusters import Cluster, Clusters
 from bitcodes.tasks.duplicates.decisions import decisions_file
@@ -30,15 +32,24 @@ if TYPE_CHECKING:  # codes need neither Pillow nor a model
 _KEPT = 16
 """Filters whose rows are kept, and radii whose groups of duplicates are."""
 
+_EVERY = 2.0
+"""Seconds between looks at a database."""
+
 
 class OpenSet:
-    """One version of a code set, with what has been found out about it; never changes."""
+    """One version of a code set, with what has been found out about it; never changes.
 
-    def __init__(self, database: CodeSet, threads: int | None, note: Note | None) -> None:
+    `stored` tells the version of a set that was read from a database, whose header does not.
+    """
+
+    def __init__(
+        self, database: CodeSet, threads: int | None, note: Note | None, stored: str = ""
+    ) -> None:
         self.database = database
         self.searcher = Searcher(database, threads, note)
         self.rows = Rows(database)
-        self.version = f"{zlib.crc32(database.header.model_dump_json().encode()):08x}"
+        content = database.header.model_dump_json() + stored
+        self.version = f"{zlib.crc32(content.encode()):08x}"
         """Differs from that of another content; in addresses and caches."""
         self._threads = threads
         self._selected: OrderedDict[Filter, Selection] = OrderedDict()
@@ -101,48 +112,90 @@ class OpenSet:
         return stat.st_mtime_ns, stat.st_ino
 
 
-class LiveSet:
-    """A stored code set: its present version, and the model that made it.
+class _StoredVersion:
+    """The version of a set in a database, read into memory at once; used like Version.
 
-    Raises CodeSetError if the set cannot be opened.
+    The connection stays open, for looks at whether the set has changed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._store = open_store(url)
+        self.table = self._store.table
+        self._looked = time.monotonic()
+        try:
+            with self._store.reading():
+                self.name, self.code_set = self._store.version, self._store.read()
+        except BaseException:
+            self._store.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._store.close()
+
+    def is_current(self) -> bool:
+        """Whether the database held this version a moment ago; False if it cannot be asked."""
+        if time.monotonic() - self._looked < _EVERY:
+            return True
+        self._looked = time.monotonic()
+        try:
+            return self._store.version == self.name
+        except BitcodesError:
+            return False  # who opens it again learns the reason
+
+
+class LiveSet:
+    """A stored code set, in a file or at the URL of a database: its present version, and its model.
+
+    A set in a database is read into memory. Raises CodeSetError if the set cannot be opened.
     """
 
     def __init__(
         self,
-        path: Path,
+        source: Path | str,
         *,
         run: Path | str | None = None,
         threads: int | None = None,
         note: Note | None = None,
     ) -> None:
-        self.path = path
+        self._url = str(source) if is_store_url(source) else None
+        self.path = None if self._url is not None else Path(source)
+        """The file; None for a set in a database."""
         self._run, self._threads, self._note = run, threads, note
         self._model: Encoder | None = None
         self._loading = Lock()
-        self._files, self.current = self._open()
+        self._told: str | None = None  # why a new version is not taken
+        self._version, self.current = self._open()
 
     @property
     def name(self) -> str:
-        """What requests call it: the name of its file without the suffix."""
+        """What requests call it: the name of its file without the suffix, or of its table."""
+        if isinstance(self._version, _StoredVersion):
+            return self._version.table
+        assert self.path is not None
         return self.path.stem
 
     def refresh(self) -> bool:
         """Open the set again if it has changed. Whoever still uses the old version may go on.
 
-        A set that cannot be opened is not taken: the old version stays, and the note is told.
+        A set that cannot be opened is not taken: the old version stays, and the note is told once.
         """
-        if self._files.is_current():
+        if self._version.is_current():
             return False
         try:
-            files, opened = self._open()
+            version, opened = self._open()
             opened.warm()
         except BitcodesError as error:
-            if self._note is not None:
+            if self._note is not None and self._told != str(error):
                 self._note(f"{error}; the version before is searched until this is put right")
+            self._told = str(error)
             return False
-        with self._files:  # closes them
-            self._files, self.current = files, opened
-        return True
+        was, self._told = self.current.version, None
+        with self._version:  # closes it
+            self._version, self.current = version, opened
+        return opened.version != was
 
     def model(self, opened: OpenSet) -> "Encoder":
         """The model that made a version of the set; loaded at its first use."""
@@ -158,11 +211,15 @@ class LiveSet:
             return self._model
 
     def close(self) -> None:
-        """Close the files that tell of changes."""
-        with self._files:
+        """Close what tells of changes."""
+        with self._version:
             pass
 
-    def _open(self) -> tuple[Version, OpenSet]:
+    def _open(self) -> tuple[Version | _StoredVersion, OpenSet]:
+        if self._url is not None:
+            stored = _StoredVersion(self._url)
+            return stored, OpenSet(stored.code_set, self._threads, self._note, stored.name)
+        assert self.path is not None
         files = Version(Layout(self.path))  # first, so that no change is missed
         try:
             return files, OpenSet(CodeSet.open(self.path), self._threads, self._note)

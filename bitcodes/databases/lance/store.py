@@ -1,5 +1,6 @@
 """A code set in a table of Lance, in a folder or an object store."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -61,7 +62,7 @@ class LanceStore(Store):
 
     def __init__(self, url: str, table: str | None = None) -> None:
         self._place = parse_url(url, table)
-        super().__init__(self._place.name)
+        super().__init__(self._place.name, self._place.table)
         self._depth = 0
         self._version: Any = None
         self._loaded: _Loaded | None = None
@@ -104,6 +105,13 @@ class LanceStore(Store):
     def _count(self) -> int:
         with lance_errors(self.name):
             return int(self._version.count_rows())
+
+    @property
+    def version(self) -> str:
+        """See Store.version: the number of Lance's, and a digest for a table that is made anew."""
+        with self.reading():
+            content = self._version.schema.metadata[table_rows.HEADER]
+            return f"{self._version.version} {zlib.crc32(content):08x}"
 
     def _count_matching(self) -> int:
         return len(self._load().numbers)

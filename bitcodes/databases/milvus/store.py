@@ -65,7 +65,7 @@ class MilvusStore(Store):
 
     def __init__(self, url: str, table: str | None = None) -> None:
         self._place = parse_url(url, table)
-        super().__init__(self._place.name)
+        super().__init__(self._place.name, self._place.collection)
         self._depth = 0
         self._version: Version
         self._written: tuple[str, float] | None = None  # the version, and since when it counts
@@ -134,6 +134,12 @@ class MilvusStore(Store):
         if under is not None:
             terms.append(begins_with(escape(under)))
         return terms
+
+    @property
+    def version(self) -> str:
+        """See Store.version: the collection, which never changes."""
+        with self.reading():
+            return self._version.collection
 
     @property
     def nbytes(self) -> int:

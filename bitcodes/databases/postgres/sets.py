@@ -87,6 +87,13 @@ def read_set(connection: Connection, place: Place) -> StoredSet | None:
     return None if row is None else _stored_set(row, place)
 
 
+def last_change(connection: Connection, place: Place) -> str:
+    """The number of the transaction that wrote the entry in the table of sets: each change does."""
+    query = "SELECT xmin::text FROM bitcodes_sets WHERE name = %s"
+    ((number,),) = connection.execute(query, (place.table,)).fetchall()
+    return str(number)
+
+
 def is_known(connection: Connection, place: Place) -> bool:
     """Whether the table of sets names this table, or there is no such table at all."""
     query = """

@@ -45,7 +45,7 @@ class PostgresStore(PartStore):
 
     def __init__(self, url: str, table: str | None = None) -> None:
         self._place = parse_url(url, table)
-        super().__init__(self._place.name)
+        super().__init__(self._place.name, self._place.table)
         self._connection = connect(self._place)
         self._table = sql.Identifier(self._place.table)
         self._depth = 0
@@ -110,6 +110,12 @@ class PostgresStore(PartStore):
             cursor = self._connection.execute(sets.SIZE, {"table": self._place.table})
             ((size,),) = cursor.fetchall()
         return int(size)
+
+    @property
+    def version(self) -> str:
+        """See Store.version: the transaction that changed the set last."""
+        with self.reading():
+            return sets.last_change(self._connection, self._place)
 
     @property
     def parts(self) -> tuple[Part, ...]:
