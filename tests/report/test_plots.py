@@ -42,11 +42,19 @@ def two() -> list[Evaluation]:
     return results
 
 
+@pytest.fixture(scope="module")
+def written(two: list[Evaluation], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of the plots of both."""
+    return write_plots(two, tmp_path_factory.mktemp("plots") / "two")
+
+
 def labels(plot: Plot) -> set[str]:
     return {label for axes in plot.figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())}
 
 
-def test_each_plot_is_written_in_each_format(two: list[Evaluation], tmp_path: Path) -> None:
+def test_each_plot_is_written_in_each_format(
+    two: list[Evaluation], written: list[Path], tmp_path: Path
+) -> None:
     files = write_plots(two[:1], tmp_path / "plots")
     names = [*NAMES, "bit-balance", "bit-correlation"]
     assert [file.name for file in files] == [f"{n}.{suffix}" for n in names for suffix in FORMATS]
@@ -64,14 +72,14 @@ def test_each_plot_is_written_in_each_format(two: list[Evaluation], tmp_path: Pa
         write_plots(two[:1], tmp_path / "plots")
     assert files[2].read_bytes() == START[".png"]
 
-    files = write_plots(two, tmp_path / "two")
-    stems = list(dict.fromkeys(file.stem for file in files))
+    stems = list(dict.fromkeys(file.stem for file in written))
     assert stems == [*NAMES, *(f"bit-{w}-{r}" for r in "AB" for w in ("balance", "correlation"))]
 
 
-def test_the_same_evaluation_gives_the_same_files(two: list[Evaluation], tmp_path: Path) -> None:
-    first, second = (write_plots(two, tmp_path / name) for name in ("first", "second"))
-    for one, other in zip(first, second, strict=True):
+def test_the_same_evaluation_gives_the_same_files(
+    two: list[Evaluation], written: list[Path], tmp_path: Path
+) -> None:
+    for one, other in zip(written, write_plots(two, tmp_path / "again"), strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
         assert b"CreationDate" not in one.read_bytes() and b"dc:date" not in one.read_bytes()
 
