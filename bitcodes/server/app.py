@@ -77,6 +77,8 @@ def create_app(
     async def _ready() -> Response:
         if not service.is_ready:
             return problem(503, "the code set is not open yet", {"Retry-After": "1"})
+        if faults := [live.fault for live in service.sets.values() if live.fault]:
+            return problem(503, "\n".join(faults), {"Retry-After": "1"})
         return Response("ready\n", media_type="text/plain")
 
     @app.get("/metrics", include_in_schema=False)

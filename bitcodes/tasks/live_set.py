@@ -122,6 +122,7 @@ class _StoredVersion:
         self._store = open_store(url)
         self.table = self._store.table
         self._looked = time.monotonic()
+        self._is_lost = False
         try:
             with self._store.reading():
                 self.name, self.code_set = self._store.version, self._store.read()
@@ -136,13 +137,14 @@ class _StoredVersion:
         self._store.close()
 
     def is_current(self) -> bool:
-        """Whether the database held this version a moment ago; False if it cannot be asked."""
+        """Whether the database held this version a moment ago; False once it cannot be asked."""
         if time.monotonic() - self._looked < _EVERY:
             return True
         self._looked = time.monotonic()
         try:
-            return self._store.version == self.name
+            return not self._is_lost and self._store.version == self.name
         except BitcodesError:
+            self._is_lost = True
             return False  # who opens it again learns the reason
 
 
@@ -176,6 +178,11 @@ class LiveSet:
             return self._version.table
         assert self.path is not None
         return self.path.stem
+
+    @property
+    def fault(self) -> str | None:
+        """Why a set in a database cannot be read now, if so: what was read last is searched."""
+        return self._told if self.path is None else None
 
     def refresh(self) -> bool:
         """Open the set again if it has changed. Whoever still uses the old version may go on.

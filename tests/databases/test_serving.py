@@ -1,6 +1,7 @@
 """The service of a set in a database: answers as from the file, and changes that it sees."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from stores import make_set
 pytest.importorskip("fastapi", reason="fastapi is not installed: pip install 'bitcodes[serve]'")
 
 from fastapi.testclient import TestClient
+from postgres_server import PASSWORD, NoServerError, running_server
 
 from bitcodes.codes.writer import save_code_set
 from bitcodes.databases.urls import open_store
@@ -105,3 +107,43 @@ def test_decisions_need_a_file(url: str) -> None:
             "/v1/decisions", json={"decisions": decisions}, headers={"Host": "localhost"}
         )
     assert answer.status_code == 403 and "in a database" in answer.text
+
+
+def test_a_server_that_stops_and_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_set, "_EVERY", 0)
+    password = PASSWORD.replace("/", "%2F").replace("@", "%40")
+    try:
+        with running_server() as database:
+            url = f"{database.url.replace('@', f':{password}@', 1)}?table=photos"
+            with open_store(url) as store:
+                store.replace(make_set(1, 24, 60, "clustered"))
+            notes: list[str] = []
+            with client_of(url, notes) as client:
+                client.headers["Host"] = "localhost"
+                assert client.get("/readyz").status_code == 200
+                database.stop()
+                away = wait_for(client, 503)
+                assert "postgresql://tester@127.0.0.1" in away
+                assert client.get("/v1/search?row=3&k=12").status_code == 200
+                database.start()
+                assert wait_for(client, 200) == "ready\n"
+                with open_store(url) as store:
+                    store.update(make_set(2, 24, 61, "clustered"))
+                end = time.monotonic() + 60
+                while client.get("/v1/images").json()["total"] != 61 and time.monotonic() < end:
+                    time.sleep(0.05)
+                assert client.get("/v1/images").json()["total"] == 61
+    except NoServerError as error:
+        pytest.skip(str(error))
+    told = "\n".join([away, *notes])
+    assert "the version before is searched until this is put right" in told
+    assert not any(secret in told for secret in (PASSWORD, password, "Traceback"))
+
+
+def wait_for(client: TestClient, status: int) -> str:
+    """What /readyz answers, when it has this status."""
+    end = time.monotonic() + 60
+    while (answer := client.get("/readyz")).status_code != status and time.monotonic() < end:
+        time.sleep(0.05)
+    assert answer.status_code == status
+    return answer.text
