@@ -15,35 +15,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
-SLOW = (
-    "test_three_systems.py",
-    "attacks/test_corpus.py",
-    "hamming/test_index.py",
-    "cli/test_finetune.py",
-    "training/test_finetuning.py",
-    "codes/test_crash.py",
-    "hamming/test_measure.py",
-    "test_contributing.py",
-    "report/test_plots.py",
-    "cli/test_decoder_noise.py",
-    "test_kills.py",
-    "hamming/kernels/test_compiling.py",
-)
-"""Files that take longest. They come first, or one worker would still be at them at the end."""
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known; let pytest-xdist keep the order of the files, where it is there."""
-    config.option.loadscopereorder = False
+    """Make the markers known."""
     config.addinivalue_line("markers", "posix: uses links, pipes or signals that Windows has not")
     config.addinivalue_line("markers", "proc: reads /proc, which Linux alone has")
     config.addinivalue_line("markers", "exports: exports models to ONNX, a second and more each")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
-    places = {Path(__file__).parent / name: place for place, name in enumerate(SLOW)}
-    items.sort(key=lambda item: places.get(item.path, len(SLOW)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

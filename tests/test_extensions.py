@@ -78,7 +78,7 @@ def test_the_example_from_training_to_search(
     assert query["results"][0]["distance"] == 0
     assert run("evaluate", "runs/own", "--workers", 0, "--json") == 0
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["loss"], shown["bits"]) == (LOSS, 12 + 64)
+    assert (shown["loss"], shown["bits"]) == (LOSS, 12 + 128)
     assert "own_parts" not in sys.modules
 
     # torch does need it: it is refused unless the user names it, and missed where it is not.

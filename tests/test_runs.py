@@ -84,7 +84,7 @@ def test_settings_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 def test_run_names_come_from_the_settings() -> None:
     settings = Settings.build({"data": "sets/pets", "bits": 16, "loss": "ce"})
-    assert run_name(settings) == "pets-tf_efficientnet_lite0_stages-ce-16+64"
+    assert run_name(settings) == "pets-tf_efficientnet_lite0_stages-ce-16+128"
     frozen = settings.model_copy(update={"freeze": True, "backbone": "hub/net", "instance_bits": 0})
     assert run_name(frozen) == "pets-hub-net-ce-16-frozen"
 

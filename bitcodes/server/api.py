@@ -168,8 +168,7 @@ async def decide(request: Request, batch: DecisionBatch) -> Response:
     if not service.takes_decisions:
         raise HTTPException(403, "no decisions are taken: start the service with --decisions")
     live = service.find(batch.set)
-    if live.path is None:
-        raise HTTPException(403, "decisions are written beside files: this set is in a database")
+    assert live.path is not None, "the server refuses decisions on sets in a database"
     opened = live.current
     count = await asyncio.to_thread(_decide, live.path, opened, batch.decisions)
     return JSONResponse({"codes": live.name, "version": opened.version, "decisions": count})

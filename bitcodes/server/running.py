@@ -90,6 +90,11 @@ class Server:
         threads = threads or max(1, core_count() - 1)
         open_set = partial(LiveSet, run=run, threads=threads, note=note)
         sets, preparing = _open_sets(codes, out, open_set, note)
+        if decisions and any(live.path is None for live in sets):
+            raise ConfigError(
+                "--decisions: expected code sets in files, as decisions are written beside them; "
+                "found a set in a database"
+            )
         self.token = secrets.token_urlsafe(16) if token is None and not _is_local(host) else token
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]

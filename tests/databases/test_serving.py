@@ -16,8 +16,9 @@ from postgres_server import PASSWORD, NoServerError, running_server
 
 from bitcodes.codes.writer import save_code_set
 from bitcodes.databases.urls import open_store
-from bitcodes.errors import CodeSetError
+from bitcodes.errors import CodeSetError, ConfigError
 from bitcodes.server.app import create_app
+from bitcodes.server.running import Server
 from bitcodes.tasks import live_set
 from bitcodes.tasks.live_set import LiveSet
 
@@ -101,12 +102,8 @@ def test_changes_are_seen_and_a_lost_set_stays_searched(
 
 
 def test_decisions_need_a_file(url: str) -> None:
-    with client_of(url, []) as client:
-        decisions = [{"word": "different", "paths": ["a", "b"]}]
-        answer = client.post(
-            "/v1/decisions", json={"decisions": decisions}, headers={"Host": "localhost"}
-        )
-    assert answer.status_code == 403 and "in a database" in answer.text
+    with pytest.raises(ConfigError, match="^--decisions: expected code sets in files"):
+        Server(url, decisions=True)
 
 
 def test_a_server_that_stops_and_starts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def check_margin(run: Path, images: Path, paths: list[str]) -> None:
 def test_finetune_frozen(place: Path, bitcodes: Run, stored: Stored) -> None:
     inputs.make_dataset(place / "data", 24, 6, 32)
     arguments = ("finetune", "--data", "data", "--backbone", "tiny", *TRAINING, "--freeze")
-    arguments += ("--bits", 16, "--epochs", 3, "--hidden", 0, "--val", 0)
+    arguments += ("--bits", 16, "--instance-bits", 64, "--epochs", 3, "--hidden", 0, "--val", 0)
     document = bitcodes(*arguments, "--json").json
     stored.document("history", document, tolerance=1e-3)
     check_run(bitcodes, stored, Path("runs/data-tiny-csq-16+64-frozen"), Path("data"))
@@ -81,7 +81,20 @@ def test_finetune(place: Path, bitcodes: Run, stored: Stored) -> None:
         "--run",
         "runs/short",
     )
-    arguments += ("--bits", 12, "--epochs", 5, "--batch-size", 4, "--val", 0.25, "--seed", 1)
+    arguments += (
+        "--bits",
+        12,
+        "--instance-bits",
+        64,
+        "--epochs",
+        5,
+        "--batch-size",
+        4,
+        "--val",
+        0.25,
+        "--seed",
+        1,
+    )
     arguments += ("--learning-rate", 0.05, "--head-learning-rate", 0.5, "--rand-augment", 2)
     document = bitcodes(*arguments, "--json").json
     stored.document("history", document, tolerance=1e-3)
