@@ -102,7 +102,7 @@ def test_changes_are_seen_and_a_lost_set_stays_searched(
 
 
 def test_decisions_need_a_file(url: str) -> None:
-    with pytest.raises(ConfigError, match="^--decisions: expected code sets in files"):
+    with pytest.raises(ConfigError, match=r"^--decisions: expected code sets in files"):
         Server(url, decisions=True)
 
 
