@@ -59,7 +59,7 @@ def serve(
     bitcodes serve --open
     bitcodes serve photos/
     bitcodes serve photos.npy holidays.npy --port 8080
-    bitcodes serve postgresql://host/db?table=photos
+    bitcodes serve "postgresql://host/db?table=photos"
     ```
 
     Drop a picture on the page to find the images like it. Programs use the same searches under
