@@ -89,12 +89,13 @@ class Server:
         # One core is left to the thread that reads requests: else it waits for the others.
         threads = threads or max(1, core_count() - 1)
         open_set = partial(LiveSet, run=run, threads=threads, note=note)
-        sets, preparing = _open_sets(codes, out, open_set, note)
-        if decisions and any(live.path is None for live in sets):
+        sources = [codes] if isinstance(codes, Path | str) else list(codes)
+        if decisions and any(map(is_store_url, sources)):
             raise ConfigError(
                 "--decisions: expected code sets in files, as decisions are written beside them; "
                 "found a set in a database"
             )
+        sets, preparing = _open_sets(sources, out, open_set, note)
         self.token = secrets.token_urlsafe(16) if token is None and not _is_local(host) else token
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
@@ -189,13 +190,12 @@ def start(
 
 
 def _open_sets(
-    codes: Sequence[Path | str] | Path | str,
+    sources: Sequence[Path | str],
     out: Path,
     open_set: Callable[[Path | str], LiveSet],
     note: Note,
 ) -> tuple[list[LiveSet], Preparing | None]:
     """The sets to begin with, and what makes the set of a folder that has none."""
-    sources = [codes] if isinstance(codes, Path | str) else list(codes)
     preparing = None
     folders = [Path(name) for name in sources if not is_store_url(name) and Path(name).is_dir()]
     if folders:

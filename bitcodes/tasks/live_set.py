@@ -170,14 +170,10 @@ class LiveSet:
         self._loading = Lock()
         self._told: str | None = None  # why a new version is not taken
         self._version, self.current = self._open()
-
-    @property
-    def name(self) -> str:
+        self.name = (
+            self._version.table if isinstance(self._version, _StoredVersion) else Path(source).stem
+        )
         """What requests call it: the name of its file without the suffix, or of its table."""
-        if isinstance(self._version, _StoredVersion):
-            return self._version.table
-        assert self.path is not None
-        return self.path.stem
 
     @property
     def fault(self) -> str | None:
