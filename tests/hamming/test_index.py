@@ -404,7 +404,7 @@ def test_compiled_counts_equal_plain_ones(bits, count):
     labels, query_labels = rng.integers(5, size=count), np.arange(9) % 6
     lanes, query_lanes = to_lanes(codes, bits), to_lanes(queries, bits)
     index = HammingIndex(codes, bits, threads=2)
-    index.scanner.work.use_kernels()  # those of a search stay uncompiled
+    index.compile()
     total, _ = plain.histograms(query_lanes, lanes, Measure(bits))
     np.testing.assert_array_equal(index.count(queries), total)
     expected = plain.histograms(query_lanes, lanes, Measure(bits), query_labels, labels)

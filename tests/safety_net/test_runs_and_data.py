@@ -81,20 +81,8 @@ def test_finetune(place: Path, bitcodes: Run, stored: Stored) -> None:
         "--run",
         "runs/short",
     )
-    arguments += (
-        "--bits",
-        12,
-        "--instance-bits",
-        64,
-        "--epochs",
-        5,
-        "--batch-size",
-        4,
-        "--val",
-        0.25,
-        "--seed",
-        1,
-    )
+    arguments += ("--bits", 12, "--instance-bits", 64, "--epochs", 5, "--batch-size", 4)
+    arguments += ("--val", 0.25, "--seed", 1)
     arguments += ("--learning-rate", 0.05, "--head-learning-rate", 0.5, "--rand-augment", 2)
     document = bitcodes(*arguments, "--json").json
     stored.document("history", document, tolerance=1e-3)

@@ -31,6 +31,19 @@ from bitcodes.training.instance import (
 
 
 @pytest.fixture(scope="module")
+def data(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pictures of other tests with coarse spots: images of a class look different."""
+    pictures = tmp_path_factory.mktemp("data") / "colours"
+    shutil.copytree(data, pictures)
+    rng = np.random.default_rng(0)
+    for path in sorted(pictures.glob("*.png")):
+        spots = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8))
+        with Image.open(path) as image:
+            Image.blend(image, spots.resize(image.size), 0.5).save(path)
+    return pictures
+
+
+@pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 12 class bits and 8 instance bits, with its exported model."""
     folder = tmp_path_factory.mktemp("runs")
@@ -130,6 +143,8 @@ def test_both_engines_encode_and_search_finds_an_image_itself(
     ]
     assert sets[0].parts == sets[1].parts == model.parts
     np.testing.assert_array_equal(sets[0].codes, sets[1].codes)
+    class_codes, _ = split_codes(sets[0].codes, 20, 12)
+    assert len(np.unique(sets[0].codes, axis=0)) > 2 * len(np.unique(class_codes, axis=0))
     for query in search(sets[0], sets[0], k=3).queries:
         assert query.hits[0].distance == 0
 
@@ -138,15 +153,8 @@ def test_images_of_a_class_that_look_different_get_different_codes(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pictures = tmp_path / "pictures"
-    shutil.copytree(data, pictures)
-    rng = np.random.default_rng(0)
-    for path in sorted(pictures.glob("*.png")):  # coarse spots, which small changes leave
-        spots = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8))
-        with Image.open(path) as image:
-            Image.blend(image, spots.resize(image.size), 0.5).save(path)
-    model = load_model(finetune(pictures, tmp_path / "run", instance_bits=32))
-    codes = encode(model, pictures / "database.txt", tmp_path / "codes.npy").codes
+    model = load_model(finetune(data, tmp_path / "run", instance_bits=32))
+    codes = encode(model, data / "database.txt", tmp_path / "codes.npy").codes
     class_codes, _ = split_codes(codes, 44, 12)
     assert len(codes) == 48 and len(np.unique(class_codes, axis=0)) < 12
     assert len(np.unique(codes, axis=0)) > 24
