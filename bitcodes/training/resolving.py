@@ -25,7 +25,7 @@ _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 60
 _EPOCHS_FROZEN = 30  # they take seconds each
 _HIDDEN_FROZEN = 1024  # wide: what a backbone knows of other classes is not linear in these
 _FEW = 20_000  # images: fewer are changed more
-_TRIAL_BATCH = {"cpu": 8, "cuda": 64}  # images, enough to show which precision is faster
+_TRIAL_BATCH = {"cpu": 16, "cuda": 64}  # images, enough to show which precision is faster
 
 
 def chosen_backbone(settings: Settings) -> Backbone:

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 
 from bitcodes.models.backbones import find_backbone
-from bitcodes.models.depthwise import DepthwiseConv2d, speed_up_depthwise
+from bitcodes.models.depthwise import DepthwiseConv2d, DepthwiseConv2dSame, speed_up_depthwise
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -35,10 +36,72 @@ def test_depthwise_replacement_equals_the_plain_convolution(
         torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [2, 3, 4, 5, 7])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (7, 7), (8, 8), (5, 9)])
+def test_replacement_of_timms_convolution_pads_as_it_does(
+    kernel: int, stride: int, shape: tuple[int, int]
+) -> None:
+    plain = Conv2dSame(8, 8, kernel, stride, groups=8)
+    fast = Conv2dSame(8, 8, kernel, stride, groups=8)
+    fast.load_state_dict(plain.state_dict())
+    speed_up_depthwise(nn.Sequential(fast))
+    assert type(fast) is DepthwiseConv2dSame
+    images = torch.randn(2, 8, *shape)
+    torch.testing.assert_close(fast(images), plain(images))
+
+
+@pytest.mark.parametrize("stride", [1, 2, (1, 2)])
+@pytest.mark.parametrize("kernel", [3, 5, 7, 9])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (4, 4), (5, 8), (12, 12), (13, 11)])
+@pytest.mark.parametrize("kind", [nn.Conv2d, Conv2dSame])
+def test_gradients_in_bfloat16_are_those_of_the_same_numbers_in_float64(
+    kind: type[nn.Conv2d], kernel: int, stride: int | tuple[int, int], shape: tuple[int, int]
+) -> None:
+    torch.manual_seed(kernel)
+    padding = kernel // 2 if kind is nn.Conv2d else 0
+    layer = kind(8, 8, kernel, stride, padding, groups=8)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(parameter.bfloat16())
+    exact = kind(8, 8, kernel, stride, padding, groups=8).double()
+    exact.load_state_dict(layer.state_dict())
+    speed_up_depthwise(nn.Sequential(layer))
+    assert type(layer) is not kind
+    images = torch.randn(4, 8, *shape).bfloat16().to(memory_format=torch.channels_last)
+    results = []
+    for each, dtype in ((exact, torch.float64), (layer, torch.float32)):
+        inputs = images.to(dtype).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, dtype == torch.float32):
+            outputs = each(inputs)
+        assert outputs.dtype == (torch.float64 if dtype == torch.float64 else torch.bfloat16)
+        torch.manual_seed(1)
+        outputs.backward(torch.randn(outputs.shape).bfloat16().to(outputs.dtype))
+        gradients = [inputs.grad, *(parameter.grad for parameter in each.parameters())]
+        results.append([outputs, *gradients])
+    for expected, result in zip(*results, strict=True):
+        scale = expected.abs().max()  # bfloat16 has 8 bits
+        torch.testing.assert_close(result.double() / scale, expected / scale, rtol=0, atol=0.01)
+
+
+def test_frozen_and_evaluated_layers_in_bfloat16_are_plain_convolutions() -> None:
+    layer = nn.Conv2d(8, 8, 5, padding=2, groups=8)
+    plain = nn.Conv2d(8, 8, 5, padding=2, groups=8)
+    plain.load_state_dict(layer.state_dict())
+    speed_up_depthwise(nn.Sequential(layer))
+    layer.requires_grad_(False)
+    images = torch.randn(2, 8, 9, 9).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(images), plain(images), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
         nn.Conv2d(8, 8, 3, padding=1),  # not depthwise
+        nn.Conv2d(8, 16, 3, padding=1, groups=8),
+        Conv2dSame(8, 8, 3),
+        Conv2dSame(8, 8, 3, groups=8, dilation=2),
         nn.Conv2d(8, 8, 3, padding=1, groups=4),
         nn.Conv2d(8, 8, 3, padding=2, groups=8),
         nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8),
@@ -50,8 +113,9 @@ def test_depthwise_replacement_equals_the_plain_convolution(
     ids=str,
 )
 def test_other_convolutions_stay_as_they_are(layer: nn.Conv2d) -> None:
+    kind = type(layer)
     speed_up_depthwise(nn.Sequential(layer))
-    assert type(layer) is nn.Conv2d
+    assert type(layer) is kind
 
 
 @pytest.mark.parametrize(
