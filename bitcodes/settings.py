@@ -165,6 +165,11 @@ class Settings(BaseModel, Generic[OrAuto]):
         "with; half of it in the first half of the epochs",
         metavar="N,...",
     )
+    crop: OrAuto | Annotated[float, Field(gt=0, le=1)] = Panel.MODEL.auto(
+        "Share of an image's shorter side that the network sees; the margins are left out.",
+        "1, the whole square, for images or an --image-size below 160 pixels; else what the "
+        "backbone was trained with, 0.875 for most",
+    )
     epochs: OrAuto | _Number = Panel.GENERAL.auto(
         "Passes over the training images. With more epochs, a finished run trains on.",
         "10 for 50,000 images, 32 for 5,000; 30 with --freeze",

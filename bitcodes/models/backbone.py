@@ -12,6 +12,9 @@ from bitcodes.images.transforms import Preprocessing
 from bitcodes.models.grouping import stages_by_structure
 from bitcodes.models.weights import Weights, read_weights
 
+SMALL = 160
+"""Pixels: networks see pictures with a shorter side below it as a whole."""
+
 
 def _no_pretrained_weights(image_size: int) -> Weights:
     raise ModelError("no pretrained weights are known")
@@ -55,11 +58,11 @@ def preprocessing_with(crop: float, **options: Any) -> Callable[[int], Preproces
     """From an image size to the Preprocessing with these options.
 
     `crop` is the share of an image's shorter side that ImageNet's evaluation shows. Photographs
-    lose their margins as they do there. Small pictures are shown whole.
+    lose their margins as they do there. Small inputs show the whole square.
     """
 
     def preprocessing(image_size: int) -> Preprocessing:
-        is_whole = image_size < 160 and options.get("fit", "crop") == "crop"
+        is_whole = image_size < SMALL and options.get("fit", "crop") == "crop"
         share = 1.0 if is_whole else min(crop, 1.0)
         return Preprocessing(image_size=image_size, crop=share, **options)
 

@@ -61,10 +61,11 @@ def fit(settings: Settings, images: ImageList, workers: int, loading: Progress, 
     assert settings.image_size != "auto", "`resolve_to_fit` chooses it"
     size = int(np.max(settings.image_size))  # several are for training, which ends with the last
     torch.manual_seed(stable_seed(settings.seed, "weights"))
+    preprocessing = find_backbone(settings.backbone).preprocessing(size)
     model = HashModel(
         settings.backbone,
         settings.bits,
-        find_backbone(settings.backbone).preprocessing(size),
+        preprocessing.model_copy(update={"crop": settings.crop}),
         images.class_names,
         settings.weights,
     ).to(choose_device(settings.device))

@@ -34,6 +34,7 @@ class Learner:
     def __post_init__(self, labels: NDArray[np.uint8]) -> None:
         settings, device, group = self.settings, self.device, self.group
         preprocessing = find_backbone(settings.backbone).preprocessing(settings.size_in(-1))
+        preprocessing = preprocessing.model_copy(update={"crop": settings.crop})
         torch.manual_seed(stable_seed(settings.seed, "weights"))
         self.model = HashModel(
             settings.backbone,

@@ -12,7 +12,7 @@ from bitcodes.callbacks import Note
 from bitcodes.errors import ConfigError, DataError, ImageError, ModelError
 from bitcodes.images.decode import open_image
 from bitcodes.losses.base import loss_class
-from bitcodes.models.backbone import Backbone
+from bitcodes.models.backbone import SMALL, Backbone
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
 from bitcodes.settings import Optimizer, Precision, ResolvedSettings, Settings, backbone_name
@@ -80,6 +80,8 @@ def _without_network(settings: Settings, images: ImageList) -> dict[str, Any]:
     if settings.image_size == "auto":
         one_pass = settings.freeze or settings.label_free or values["epochs"] == 1
         values["image_size"] = _image_sizes(images, backbone, one_pass)
+    if settings.crop == "auto":
+        values["crop"] = crop_for(images, backbone, int(np.max(values["image_size"])))
     if isinstance(settings.image_size, list) and not backbone.any_size:
         raise ConfigError(
             f"--image-size: expected one size, because {backbone_name(settings)} is built for one; "
@@ -185,8 +187,26 @@ def _step_seconds(
     return best
 
 
+def crop_for(images: ImageList, backbone: Backbone, image_size: int) -> float:
+    """The crop of the backbone; 1 for small pictures, which have no margins to spare.
+
+    Raises DataError as `median_side`.
+    """
+    way = backbone.preprocessing(image_size)
+    whole = way.fit == "crop" and way.crop < 1 and median_side(images) < SMALL
+    return 1.0 if whole else way.crop
+
+
 def image_size_for(images: ImageList, largest: int) -> int:
-    """The median shorter side of 25 images in multiples of 32, from 128 to `largest`.
+    """The median shorter side in multiples of 32, from 128 to `largest`.
+
+    Raises DataError as `median_side`.
+    """
+    return min(largest, max(_SMALLEST, int(median_side(images)) // 32 * 32))
+
+
+def median_side(images: ImageList) -> float:
+    """The median shorter side of 25 images in pixels.
 
     Images that cannot be read do not count. Raises DataError if none of the 25 can be read.
     """
@@ -199,4 +219,4 @@ def image_size_for(images: ImageList, largest: int) -> int:
             problem = f"{path}: {error}"
     if not sides:
         raise DataError(f"{problem}; repair the file or take its line out of the list")
-    return min(largest, max(_SMALLEST, int(np.median(sides)) // 32 * 32))
+    return float(np.median(sides))

@@ -17,6 +17,7 @@ from bitcodes.training.inputs import TrainingImages, TrainingInputs
 from bitcodes.training.learner import Learner
 from bitcodes.training.pacing import SIZES, Costs, Deadline, Pacer, choose, with_pace
 from bitcodes.training.progress import Plan
+from bitcodes.training.resolving import crop_for
 from bitcodes.training.validation import rows_of
 
 _STEPS = 3  # timed, after one that is not
@@ -63,7 +64,11 @@ def pace_for(
     )
     log("a few training steps were timed: epochs and image sizes are chosen to fit --minutes")
     pacer = Pacer(costs, choice.sizes, round(2 * resolved.epochs), deadline)
-    return with_pace(resolved, choice, per_epoch), pacer
+    paced = with_pace(resolved, choice, per_epoch)
+    if settings.crop == "auto":
+        crop = crop_for(dataset.train, backbone, paced.size_in(-1))
+        paced = paced.model_copy(update={"crop": crop})
+    return paced, pacer
 
 
 class _Trial:
