@@ -77,7 +77,7 @@ def test_wrong_values_are_named_with_what_was_expected(key: str, value: Any, mes
 RESOLVED = {
     **{"data": "/d", "hidden": 0, "image_size": [64, 128], "epochs": 4, "optimizer": "sgd"},
     **{"learning_rate": 0.1, "head_learning_rate": 0.2, "weight_decay": 0, "zoom": 0.2},
-    **{"rand_augment": 4, "freeze_stages": 1, "device": "cpu", "amp": "off"},
+    **{"rand_augment": 4, "freeze_stages": 1, "device": "cpu", "amp": "off", "crop": 1},
 }
 
 

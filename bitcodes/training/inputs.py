@@ -23,7 +23,7 @@ from bitcodes.training.frozen import FrozenFeatures, unreadable_image
 from bitcodes.training.seeds import step_seed
 
 # Larger sets of decoded images are streamed.
-_MEMORY_SHARE = 0.25  # of the machine's memory
+_MEMORY_SHARE = 1 / 3  # of the machine's memory
 _UNKNOWN_MEMORY = 8 * 2**30  # bytes to assume if the system does not tell
 _AT_ONCE = 8  # batches, at most
 _PIXELS_AT_ONCE = 2**24  # at most: 0.6 GB while they are augmented
@@ -33,8 +33,8 @@ _PIXELS_AT_ONCE_CPU = 2**20  # there it takes longer if they do not stay in its 
 class TrainingImages:
     """Images by index, uint8 (S, S, 3), decoded by `workers` processes (0: in this one).
 
-    With `keep` they stay in memory if they take at most a quarter of it, which `processes` on this
-    machine share, and on a CUDA `device` if they take at most a quarter of its free memory.
+    With `keep` they stay in memory if they take at most a third of it, which `processes` on this
+    machine share, and on a CUDA `device` if they take at most a third of its free memory.
     """
 
     def __init__(

@@ -127,7 +127,7 @@ def test_a_run_holds_what_it_promises(data: Path, undisturbed: Path) -> None:
         "model.onnx",
     }
     assert load_settings(undisturbed) == make_settings(
-        data, optimizer="sgd", weight_decay=5e-4, hidden=0
+        data, optimizer="sgd", weight_decay=5e-4, hidden=0, crop=1
     )
     lines = metrics(undisturbed)
     assert [line["epoch"] for line in lines] == [1, 2, 3]
@@ -702,7 +702,7 @@ def test_the_balance_of_bits_since_the_last_point(
 ) -> None:
     settings = ResolvedSettings.build(
         {**make_settings(tmp_path).to_dict(), "summary_steps": 2, "hidden": 0, "optimizer": "sgd"}
-        | {"weight_decay": 0.0}
+        | {"weight_decay": 0.0, "crop": 1.0}
     )
     board = curves.Curves(tmp_path, settings)
     points: list[tuple[str, float, int]] = []

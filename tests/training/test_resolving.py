@@ -7,14 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small import make_settings
 from torch import nn
 
 from bitcodes.errors import ConfigError
 from bitcodes.losses import LossName
 from bitcodes.losses.base import loss_class
+from bitcodes.models.backbone import preprocessing_with
 from bitcodes.models.backbones import BACKBONES
 from bitcodes.settings import Settings
 from bitcodes.sources.lists import read_list
@@ -138,6 +141,37 @@ def test_the_first_stages_are_frozen(data: Path, monkeypatch: pytest.MonkeyPatch
     others = ({"freeze": True}, {"retrain": "0"}, {"weights": "random"}, {"freeze_stages": 0})
     for other in others:
         assert automatic(data, **other).freeze_stages == 0
+
+
+@pytest.mark.parametrize(
+    ("sides", "image_size", "crop"),
+    [
+        *[((32, 32), [128, 224], 1), ((159, 500), 224, 1), ((160, 160), [64, 160], 0.9)],
+        *[((500, 375), 224, 0.9), ((500, 375), 128, 1)],
+    ],
+)
+def test_small_pictures_and_small_inputs_are_seen_as_a_whole(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sides: tuple[int, int],
+    image_size: Any,
+    crop: float,
+) -> None:
+    way = preprocessing_with(0.9, mean=(0.5,) * 3, std=(0.5,) * 3)
+    monkeypatch.setitem(BACKBONES, "small", replace(BACKBONES["small"], preprocessing=way))
+    for path in read_list(data / "train.txt").paths:
+        Image.new("RGB", sides).save(data / path)
+    assert automatic(data, image_size=image_size).crop == crop
+    assert automatic(data, image_size=np.max(image_size), loss="itq").crop == crop
+    assert automatic(data, image_size=image_size, crop=0.5).crop == 0.5
+
+
+def test_a_picture_that_is_squashed_keeps_its_crop(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = preprocessing_with(0.9, mean=(0.5,) * 3, std=(0.5,) * 3, fit="squash")
+    monkeypatch.setitem(BACKBONES, "small", replace(BACKBONES["small"], preprocessing=way))
+    assert automatic(data, image_size=224).crop == 0.9
 
 
 @pytest.mark.parametrize(("mixed", "amp"), [(0.5, "bfloat16"), (0.95, "off"), (3.0, "off")])
