@@ -70,7 +70,7 @@ def _convolve(layer: nn.Conv2d, input: Tensor, weight: Tensor, padding: int) -> 
     if not (mixed and half == torch.bfloat16 and torch.is_grad_enabled() and weight.requires_grad):
         return F.conv2d(input, weight, layer.bias, layer.stride, padding, 1, layer.groups)
     with torch.autocast("cpu", enabled=False):
-        output: Tensor = _HalfDepthwise.apply(  # type: ignore[no-untyped-call]
+        output: Tensor = _HalfDepthwise.apply(
             input.to(half), weight.to(half), layer.stride, padding
         )
         return output if layer.bias is None else output + layer.bias.to(half)[:, None, None]
