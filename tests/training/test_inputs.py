@@ -84,7 +84,7 @@ def test_images_that_do_not_fit_are_not_read_at_once(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 10 * 16 * 16 * 3
-    for memory, fits in ((3 * size + 1, True), (3 * size - 3, False)):
+    for memory, fits in ((3 * size, True), (3 * size - 3, False)):
         monkeypatch.setattr(inputs, "memory_bytes", lambda memory=memory: memory)
         reports: list[int] = []
         images = TrainingImages(

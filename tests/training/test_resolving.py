@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -152,6 +153,7 @@ def test_the_first_stages_are_frozen(data: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_small_pictures_and_small_inputs_are_seen_as_a_whole(
     data: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     sides: tuple[int, int],
     image_size: Any,
@@ -159,6 +161,7 @@ def test_small_pictures_and_small_inputs_are_seen_as_a_whole(
 ) -> None:
     way = preprocessing_with(0.9, mean=(0.5,) * 3, std=(0.5,) * 3)
     monkeypatch.setitem(BACKBONES, "small", replace(BACKBONES["small"], preprocessing=way))
+    data = Path(shutil.copytree(data, tmp_path / "data"))
     for path in read_list(data / "train.txt").paths:
         Image.new("RGB", sides).save(data / path)
     assert automatic(data, image_size=image_size).crop == crop
