@@ -96,11 +96,12 @@ def make_optimizer(
 def schedule(step: float, steps: int, warm_up: float, kind: Schedule = Schedule.COSINE) -> float:
     """The share of the peak learning rate: rises linearly, then falls along a cosine to zero.
 
-    If `kind` is constant, it does not go down, and without warm-up is 1 from the first step.
+    If `kind` is constant, it does not go down, and without warm-up is 1 from the first step. A
+    step may lie between two whole ones: see `Pacer.position`.
     """
     warm = max(1, round(warm_up * steps))
     if step < warm:
-        return (step + 1) / warm
+        return min(1.0, (step + 1) / warm)
     if kind == Schedule.CONSTANT:
         return 1.0
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -23,7 +24,7 @@ from bitcodes.errors import ConfigError
 from bitcodes.models.backbones import BACKBONES
 from bitcodes.models.hashing import HashModel
 from bitcodes.runs import load_settings
-from bitcodes.settings import Settings
+from bitcodes.settings import Schedule, Settings
 from bitcodes.training import Finetuned, Progress, learner
 from bitcodes.training.optimizing import freeze, make_optimizer, schedule, set_modes
 
@@ -115,6 +116,15 @@ def test_plain_sgd_takes_the_gradient_and_nothing_else(data: Path) -> None:
     assert learning == {
         *("backbone.3.weight", "backbone.3.bias", "hash_layer.weight", "hash_layer.bias")
     }
+
+
+@pytest.mark.parametrize("kind", ["cosine", "constant"])
+@pytest.mark.parametrize("warm_up", [0, 0.05, 0.1, 0.5])
+def test_between_two_steps_the_rate_is_not_above_its_peak(warm_up: float, kind: Schedule) -> None:
+    positions = np.linspace(0, 20, 401)
+    rates = [schedule(position, 20, warm_up, kind) for position in positions]
+    assert max(rates) == 1
+    assert np.abs(np.diff(rates)).max() < 0.06
 
 
 def test_a_constant_schedule_stays_at_its_peak() -> None:
