@@ -140,12 +140,14 @@ Encode = Callable[[Path | str, Path, Path], tuple[Sets, str | None]]
 def _encoded(run: Path | str, data: LabelledData, encode: Encode) -> _Encoded:
     """Queries and database of the data, encoded by the model, or as an earlier call left them.
 
-    A record holds what identifies the model and the lists that the codes were made from. While
-    these are the same, neither the model nor torch is loaded.
+    A record holds what identifies the model and the lists that the codes were made from: also where
+    the lists are, because equal lists in two folders name different images. While these are the
+    same, neither the model nor torch is loaded.
     """
     folder, identity = _place(run, data)
     lists, notes = lists_of(data, folder)
-    sources = {**identity, **_digests(*(lists / name for name in LIST_FILES))}
+    digests = _digests(*(lists / name for name in LIST_FILES))
+    sources = {**identity, "lists": escape(str(lists.resolve())), **digests}
     record = _read_record(folder / _RECORD)
     sets = _stored(folder) if record.get("made_from") == sources else None
     if sets is None:

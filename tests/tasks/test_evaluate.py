@@ -186,6 +186,18 @@ def test_other_data_has_a_folder_of_its_own(place: Path) -> None:
     assert (place / "runs/tiny/evaluation/queries.npy").exists()
 
 
+def test_equal_lists_in_two_folders_of_one_name_are_different_data(place: Path) -> None:
+    for seed, version in enumerate(("first", "second"), 1):
+        make_data(place / version / "photos", seed=seed)
+    description = place / "first/photos/dataset.json"
+    shutil.copy(description, place / "second/photos/dataset.json")
+    first, second = (evaluate(data=f"{version}/photos") for version in ("first", "second"))
+    assert [each.sets[0].root for each in (first, second)] == [
+        place / version / "photos" for version in ("first", "second")
+    ]
+    assert (first.sets[0].codes != second.sets[0].codes).any()
+
+
 def make_class_folders(folder: Path, of: Path) -> Path:
     for path in sorted((of / "images").iterdir()):
         place = folder / CLASSES[int(path.stem) % 2]
