@@ -119,10 +119,13 @@ def finetune(
             return before, lists_of(run, settings, before is not None, log)
 
         def prepare() -> tuple[ResolvedSettings, Checkpoint | None, Pacer | None]:
-            resolved = resolve(before or settings, dataset.train, log)
             checkpoint = None
             if before is not None:
                 checkpoint = read_checkpoint(run, folder, dataset.train)
+            # A plan that nothing was trained by is made anew: of what is usual, not of itself.
+            planned = deadline is not None and checkpoint is None
+            chosen = settings if planned or before is None else before
+            resolved = resolve(chosen, dataset.train, log)
             if checkpoint is not None and checkpoint.pace:
                 return resolved, checkpoint, Pacer.resume(checkpoint.pace, deadline)
             if deadline is None:

@@ -209,6 +209,18 @@ def test_a_stop_does_not_add_minutes(data: Path, clock: Clock) -> None:
     assert 205 < before + clock.now - start <= 215
 
 
+def test_a_plan_that_nothing_was_trained_by_is_made_anew(data: Path, clock: Clock) -> None:
+    def fail(now: Progress) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        finetune(settings(data), minutes=1, report=fail)
+    assert Path("run/config.yaml").exists() and not Path("run/checkpoint.pt").exists()
+    start = clock.now
+    finetune(settings(data), minutes=4)
+    assert 205 < clock.now - start <= 215
+
+
 def test_rerunning_with_the_settings_repeats_it(data: Path, clock: Clock) -> None:
     first = finetune(settings(data), minutes=4)
     again = training.finetune(load_settings(first.run), Path("again"), workers=0)
