@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -76,13 +77,19 @@ class FrozenFeatures:
         return missing
 
     def problem(self, position: int) -> str:
-        """The path of an image that cannot be read, and why."""
+        """The path of an image without features, and why.
+
+        If it can be read now (it changed, it was locked, or memory was short), the file that says
+        it cannot is removed: the next call of `load` reads it again.
+        """
         path = self.images.absolute_path(position)
         try:
             open_image(path)
         except ImageError as error:
             return f"{path}: {error}"
-        return f"{path}: it changed while it was being read"
+        with suppress(OSError):  # no more than a cache
+            self._path(position // _CHUNK * _CHUNK).unlink()
+        return f"{path}: it could not be read before, but can be now: the next run reads it again"
 
     def check_all_readable(self, features: torch.Tensor) -> None:
         """Raise DataError naming the first image without features, if there is one."""

@@ -1,6 +1,7 @@
 """Features kept on disk: the same as computed ones, whatever happened to the files."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,3 +145,19 @@ def test_images_that_cannot_be_read_have_none(photos: Path) -> None:
         assert result[6:].isfinite().all()
         with pytest.raises(DataError, match=r"05\.png: .* take its line out of the list"):
             features.check_all_readable(result)
+
+
+def test_an_image_that_can_be_read_again_gets_its_features(photos: Path) -> None:
+    whole = load(store(photos))
+    path = photos / "13.png"
+    content, time = path.read_bytes(), path.stat().st_mtime_ns
+    path.write_bytes(b"x" * len(content))  # as if it was locked: size and time stay
+    os.utime(path, ns=(time, time))
+    shutil.rmtree(photos.parent / "cache")
+    features = store(photos)
+    assert features.unreadable(load(features)).tolist() == [13]
+    path.write_bytes(content)
+    os.utime(path, ns=(time, time))
+    with pytest.raises(DataError, match=r"13\.png: .* but can be now: the next run reads it again"):
+        features.check_all_readable(load(store(photos)))
+    assert torch.equal(load(store(photos)), whole)
