@@ -61,9 +61,14 @@ class Health:
         return float(pairs.mean()) if len(pairs) else 0.0
 
     def advice(self) -> str | None:
-        """The most serious problem and what to do, in one line; None if there is none."""
+        """The most serious problem and what to do, in one line; None if there is none.
+
+        One code alone says nothing about its bits.
+        """
+        if self.count == 1:
+            return None
         redundant = {second for _, second in self.duplicated}
-        if self.distinct == 1 and self.count > 1:
+        if self.distinct == 1:
             return "All images have the same code: nothing was learned, or the model is broken."
         if self.dead or redundant:
             parts = []

@@ -57,6 +57,7 @@ def test_advice_names_what_is_off() -> None:
     good = rng.integers(0, 2, (500, 32), np.uint8)
     assert code_health(pack_bits(good), 32).advice() is None
     assert "same code" in (code_health(pack_bits(good[[0] * 5]), 32).advice() or "")
+    assert code_health(pack_bits(good[:1]), 32).advice() is None
     dead = good.copy()
     dead[:, 3] = 1
     assert "1 never changes" in (code_health(pack_bits(dead), 32).advice() or "")
