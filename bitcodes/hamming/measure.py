@@ -39,8 +39,9 @@ class Measure:
     """The distance of two codes of `bits` bits: how many bits differ, those of one part weighted.
 
     A bit that differs counts `weight`, or 1 if it is one of the last `instance_bits`. The weight is
-    a power of two. With a weight of 1, this is the Hamming distance. Raises CodeSetError for a
-    number of bits that is not 1 to 1024.
+    a power of two, at most 1024. With a weight of 1, this is the Hamming distance. Raises
+    CodeSetError for a number of bits that is not 1 to 1024, ValueError for parts or a weight that
+    make no sense.
     """
 
     bits: int
@@ -50,8 +51,12 @@ class Measure:
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 1024:
             raise CodeSetError(f"codes of {self.bits} bits: expected 1 to 1024")
-        if self.weight.bit_count() != 1 or not 0 <= self.instance_bits < self.bits:
-            raise ValueError(f"{self}: expected a power of two, and a class bit or more")
+        is_weight = 1 <= self.weight <= 1024 and self.weight.bit_count() == 1
+        if not is_weight or not 0 <= self.instance_bits < self.bits:
+            raise ValueError(
+                f"{self}: expected a weight that is a power of two up to 1024, and a class bit or "
+                "more"
+            )
         if self.weight == 1 or not self.instance_bits:  # one way to say the same
             object.__setattr__(self, "instance_bits", 0)
             object.__setattr__(self, "weight", 1)

@@ -163,7 +163,10 @@ def test_a_weight_of_one_is_the_hamming_distance() -> None:
     assert Measure(12).is_plain and Measure(12).largest == 12
 
 
-@pytest.mark.parametrize("values", [(12, 12, 2), (12, -1, 2), (12, 4, 3), (12, 4, 0)])
+@pytest.mark.parametrize(
+    "values",
+    [(12, 12, 2), (12, -1, 2), (12, 4, 3), (12, 4, 0), (12, 4, -4), (12, 4, 2048)],
+)
 def test_measures_that_make_no_sense(values: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="power of two"):
         Measure(*values)
