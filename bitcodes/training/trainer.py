@@ -127,7 +127,9 @@ class Trainer:
         cut_back(self.run, checkpoint.events)
         write_metrics(self.run, self.history)
         now = f"resuming at epoch {len(self.history) + 1}"
-        if not self.is_paced:
+        if len(self.history) >= self.plan.epochs:
+            now = "resuming after the last epoch"
+        elif not self.is_paced:
             now += f" of {self.plan.epochs}, step {self.step} of {self.plan.steps}"
         self.log(now)
 

@@ -178,9 +178,11 @@ def test_a_training_that_stopped_before_the_instance_bits_gets_them(
         patch.setattr(finetuning, "add_instance_bits", stop)
         finetune(data, tmp_path / "stopped")
     assert load_model(tmp_path / "stopped").parts is None
-    again = finetune(data, tmp_path / "stopped")
-    assert load_model(again).fingerprint() == load_model(run).fingerprint()
     settings = make_settings(data, instance_bits=8)
+    lines: list[str] = []
+    again = training.finetune(settings, tmp_path / "stopped", workers=0, log=lines.append).run
+    assert "resuming after the last epoch" in lines
+    assert load_model(again).fingerprint() == load_model(run).fingerprint()
     assert training.finetune(settings, again, workers=0).already
 
 
