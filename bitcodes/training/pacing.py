@@ -13,9 +13,9 @@ from bitcodes.settings import ResolvedSettings
 
 SIZES = (64, 96, 128, 160, 192, 224)
 REPLAN_SECONDS = 10.0
+MOST_SHARE = 2  # of the usual epochs: more add next to nothing
 _END_SECONDS = 25.0  # to save and export the model
 _LEAST_SHARE = 1 / 3  # of the usual epochs: with fewer, smaller images learn more
-_MOST_SHARE = 2  # of the usual epochs: more add next to nothing
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def choose(
         for each in sizes:
             if each not in costs.step:
                 measure(each)
-        most = round(_MOST_SHARE * usual_epochs)
+        most = round(MOST_SHARE * usual_epochs)
         pace = fit(seconds(), costs, sizes, per_epoch, most)
         share = pace.steps / (usual_epochs * per_epoch)
         if best is not None and share < (_LEAST_SHARE if size <= usual_size else 1):

@@ -15,7 +15,7 @@ from bitcodes.settings import ResolvedSettings, Settings
 from bitcodes.training.distributed import Group
 from bitcodes.training.inputs import TrainingImages, TrainingInputs
 from bitcodes.training.learner import Learner
-from bitcodes.training.pacing import SIZES, Costs, Deadline, Pacer, choose, with_pace
+from bitcodes.training.pacing import MOST_SHARE, SIZES, Costs, Deadline, Pacer, choose, with_pace
 from bitcodes.training.progress import Plan
 from bitcodes.training.resolving import crop_for
 from bitcodes.training.validation import rows_of
@@ -63,7 +63,7 @@ def pace_for(
         own,
     )
     log("a few training steps were timed: epochs and image sizes are chosen to fit --minutes")
-    pacer = Pacer(costs, choice.sizes, round(2 * resolved.epochs), deadline)
+    pacer = Pacer(costs, choice.sizes, round(MOST_SHARE * resolved.epochs), deadline)
     paced = with_pace(resolved, choice, per_epoch)
     if settings.crop == "auto":
         crop = crop_for(dataset.train, backbone, paced.size_in(-1))
