@@ -51,7 +51,7 @@ PAGE = 10
 """How many results `search` shows by default: do the codes decide which?"""
 _POINTS = 120  # of curves
 FIGURES = (
-    *("map", *(f"map@{cutoff}" for cutoff in CUTOFFS)),
+    *METRICS,
     *(f"precision@{rank}" for rank in RANKS),
     *(f"decided@{PAGE}", "map_class_bits"),
     *(f"precision_within_{RADIUS}", f"recall_within_{RADIUS}", "two_stage"),
