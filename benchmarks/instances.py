@@ -31,8 +31,9 @@ def orders(bits: int, parts: Parts | None) -> Iterator[tuple[str, Measure]]:
     yield from orders_of(bits, parts)
     if parts is None:
         return
-    for weight in {1, 2, 4, 8, 16} - {parts.class_weight}:
-        yield f"sum, weight {weight}", Measure(bits, parts.instance_bits, weight)
+    for weight in (1, 2, 4, 8, 16):
+        if weight != parts.class_weight:
+            yield f"sum, weight {weight}", Measure(bits, parts.instance_bits, weight)
 
 
 def main() -> None:
