@@ -6,7 +6,7 @@
 A table stands between `<!-- table NAME: COMMAND -->` and `<!-- end -->`. The command runs in the
 folder --work, and the last table that it prints replaces the old one; the tables of several
 commands, parted by &&, are joined by their first column. A word in capitals, such as RUN, stands
-for what the call names (RUN=data/tables/runs/some); without it, the table is left out.
+for what the call names, a path from --work on (RUN=runs/some); without it, the table is left out.
 
 What was printed is kept in --work: interrupted, the same call goes on, and a command that ended is
 not repeated. To measure anew, name another folder. --check shows what would change, and ends with
