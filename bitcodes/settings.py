@@ -148,14 +148,15 @@ class Settings(BaseModel, Generic[OrAuto]):
     )
     bits: Annotated[int, Field(ge=1, le=1024)] = Panel.GENERAL.setting(
         48,
-        "Length of a code. Longer codes find more and take more memory.",
+        "Bits of a code, without those of --instance-bits. Longer codes find more and take more "
+        "memory.",
         "128 for itq, itq-nn and lsh",
     )
     instance_bits: Annotated[int, Field(ge=0, le=1023)] = Panel.MODEL.setting(
         128,
-        "Add this many bits that tell images of one class apart: codes have two parts then, and a "
-        "search puts the most similar images of a class first. They are fitted to the training "
-        "images at the end. 0 leaves them out, for shorter codes.",
+        "Add this many bits that tell the images of one class apart, as the second part of each "
+        "code. A search then puts the most similar images of a class first. The bits are fitted to "
+        "training images when training has ended. 0 leaves them out, for shorter codes.",
         "0 for itq, itq-nn and lsh",
     )
     image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = Panel.GENERAL.auto(
@@ -171,7 +172,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         "backbone was trained with, 0.875 for most",
     )
     epochs: OrAuto | _Number = Panel.GENERAL.auto(
-        "Passes over the training images. With more epochs, a finished run trains on.",
+        "Passes over the training images. A larger number continues a finished run.",
         "10 for 50,000 images, 32 for 5,000; 30 with --freeze",
     )
     max_steps: _Count = Panel.TRAINING.setting(
@@ -263,8 +264,8 @@ class Settings(BaseModel, Generic[OrAuto]):
     val: _Share = Panel.TRAINING.setting(
         0.05,
         "Share of the training list to hold out for validation, at most 2,000 images. The model "
-        "is the last epoch's, unless an earlier one is clearly better on them. 0 trains on "
-        "everything.",
+        "is that of the last epoch, unless an earlier epoch is clearly better on these images. 0 "
+        "trains on everything.",
     )
     seed: _Count = Panel.TRAINING.setting(0, "Random seed: the same seed repeats a run.")
     summary_steps: _Number = Panel.TRAINING.setting(

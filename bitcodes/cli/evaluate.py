@@ -71,10 +71,10 @@ def evaluate(
         "quality and queries per second.",
     ),
     copies: int = option(
-        "Also measure the order inside classes, with N images of the database and N queries: are "
-        "cropped, blurred, recompressed and mirrored copies found, and are a query's neighbours "
-        "those by the features of the built-in model? Default: 0, which measures none; 500 is "
-        "enough.",
+        "Also measure the order inside classes, with N images of the database and N queries. Does "
+        "a search for a cropped, blurred, recompressed or mirrored copy find its original? Does it "
+        "put first those images of a class that are nearest by the features of the built-in model? "
+        "500 is enough. Default: 0, which measures none.",
         default=0,
         **number(int, least=0),
     ),
@@ -94,9 +94,9 @@ def evaluate(
         "--format",
     ),
     columns: str | None = option(
-        "Columns of that table, with commas: run, data, protocol, backbone, loss, bits, queries, "
-        "database, and figures by their names in --json. FIGURE_interval and FIGURE_difference "
-        "are its 95 % interval and its difference from the first run.",
+        "Columns of the table of --format, with commas: run, data, protocol, backbone, loss, bits, "
+        "queries, database, and figures by their names in --json. FIGURE_interval and "
+        "FIGURE_difference are its 95 % interval and its difference from the first run.",
         metavar="NAME,...",
         callback=_columns,
     ),

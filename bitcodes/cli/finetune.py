@@ -38,8 +38,8 @@ def finetune(
         "Learning-bit-codes-for-images."
     ),
     minutes: float | None = option(
-        "Train for about this many minutes, all in: a few steps are measured, and the epochs and "
-        "image sizes chosen that fit.",
+        "Train for about this many minutes. A few steps are measured first, to choose the epochs "
+        "and image sizes that fit.",
         **(number(float, least=0.1) | {"metavar": "M"}),
     ),
     run: Path | None = option("Folder of the run. Default: runs/DATA-BACKBONE-LOSS-BITS."),

@@ -120,9 +120,9 @@ def lists(
     source: Path = argument("SOURCE", "Folder with train.txt, test.txt and database.txt."),
     out: Path = argument("OUT", "Data folder to write."),
     root: Path | None = option(
-        "Folder with the images, from which paths are taken. If an image is not there, folders at "
-        "the beginning of its path are left out, one after another. Default: SOURCE and the "
-        "working folder."
+        "Folder that the paths in the lists start from. If an image is not there, folders at the "
+        "beginning of its path are left out, one after another. Default: SOURCE and the working "
+        "folder."
     ),
     drop_queries: bool = flag(
         "--drop-queries",
@@ -139,8 +139,8 @@ def lists(
     then a 0 or 1 for each class, or the class number. Writes only lists into OUT. The images stay
     where they are.
 
-    If the numbers of images and classes are those of a published protocol, OUT gets its name, and
-    `evaluate` shows the figure of the papers first (mAP@1000 or mAP@5000).
+    If the numbers of images and classes are those of a published protocol, OUT records its name,
+    and `evaluate` shows the figure of the papers first (mAP@1000 or mAP@5000).
     """
     from bitcodes.datasets.list_folders import prepare_lists
 

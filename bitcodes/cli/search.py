@@ -34,19 +34,26 @@ def search(
         "-k",
         **number(int, least=1),
     ),
-    radius: int | None = option("Largest Hamming distance of a result.", **number(int, least=0)),
+    radius: int | None = option(
+        "Largest distance of a result: the Hamming distance, or for codes of two parts the "
+        "distance by --order.",
+        **number(int, least=0),
+    ),
     order: SearchOrder | None = option(
-        "How to order the results if the codes have two parts (finetune --instance-bits). sum: by "
-        "the sum of class distance and instance distance, with the weight that the model stores. "
-        "class: by class distance, then by instance distance. --radius is a bound on the sum, or "
-        "on the class distance. Default: sum."
+        "How to order the results if the codes have two parts (finetune --instance-bits). The "
+        "class distance is the number of class bits that differ, the instance distance the number "
+        "of instance bits. sum: by the class distance, times a weight that the model stores, plus "
+        "the instance distance. class: by the class distance, then by the instance distance; "
+        "--radius limits the class distance. Default: sum."
     ),
     label: list[str] | None = option(
-        "Search only images with this label. If it is given several times: with one of them.",
+        "Search only images with this label. Repeat the option to search images with any of "
+        "several labels.",
         metavar="NAME",
     ),
     under: str | None = option(
-        "Search only images whose path in the code set begins so, for example with a folder.",
+        "Search only images whose path in the code set begins with this text, for example a "
+        "folder.",
         metavar="PREFIX",
     ),
     rerank: bool = flag(
