@@ -109,8 +109,9 @@ def search(
     Results are ordered by distance, and at equal distance by row. If labels are known, each result
     is marked as correct or not. A query without a label gets the label of its class folder.
 
-    The similarity is the share of equal bits. Of unrelated images, too, half of the bits or more
-    are equal: look for distances that are clearly smaller than the others.
+    The similarity is the share of equal bits. For codes of two parts, it is 1 minus the distance as
+    a share of the largest possible one. Even unrelated images have half of the bits or more in
+    common: look for distances that are clearly smaller than the others.
 
     When piped, prints one tab-separated line per result: query, rank, distance, similarity, path,
     labels and, with --rerank or --asymmetric, the distance of features or hash outputs.
