@@ -7,7 +7,8 @@ that encoding needs no second network, they are imitated: the instance bits are 
 of the trained backbone's outputs that comes nearest to them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,16 +58,23 @@ def add_instance_bits(trainer: Trainer) -> None:
     model = load_model(path, str(trainer.device))
     rng = np.random.default_rng(stable_seed(settings.seed, "instances"))
     rows = rng.permutation(trainer.train_rows)[:_SAMPLE]
-    features = _features(trainer, model, rows)
-    planes = _fit(trainer, model, rows, features)
+    imitates = settings.weights != "random" and not settings.freeze
+    validated = (trainer.val_rows, trainer.ranked_rows) if len(trainer.val_rows) else ()
+    reading = _Reading(
+        trainer,
+        (1 + imitates) * len(rows) + len(rows[:_CHANGED]) + sum(map(len, validated)),
+    )
+    trainer.log(f"fitting {counted(settings.instance_bits, 'instance bit')}")
+    features = reading.features(model, rows)
+    planes = _fit(reading, model, rows, features, imitates)
     layer = as_layer(planes, _scale(model, planes, features))
 
     weight = _USUAL_WEIGHT
-    if len(trainer.val_rows):
+    if validated:
         both = model.with_instance_bits(layer, weight)
         held_out, others = (
-            (_outputs(both, _features(trainer, model, rows)), trainer.labels[rows])
-            for rows in (trainer.val_rows, trainer.ranked_rows)
+            (_outputs(both, reading.features(model, rows)), trainer.labels[rows])
+            for rows in validated
         )
         weight = choose_weight(*held_out, *others, settings.instance_bits)
     trainer.log(
@@ -76,22 +84,25 @@ def add_instance_bits(trainer: Trainer) -> None:
     save_model(model.with_instance_bits(layer, weight), path)
 
 
-def _fit(trainer: Trainer, model: HashModel, rows: Rows, features: Features) -> Planes:
-    """The hyperplanes of the instance bits, for features (N, D) of these rows by the model."""
-    settings = trainer.settings
+def _fit(
+    reading: "_Reading", model: HashModel, rows: Rows, features: Features, imitates: bool
+) -> Planes:
+    """The hyperplanes of the instance bits, for features (N, D) of these rows by the model.
+
+    Unless the model `imitates` the pretrained backbone, its own is the pretrained one.
+    """
+    settings = reading.trainer.settings
     pretrained, before = model, features
-    if settings.weights != "random" and not settings.freeze:
+    if imitates:
         pretrained = HashModel(
             *(settings.backbone, settings.bits, model.preprocessing),
             weights=settings.weights,
-        ).to(trainer.device)
-        before = _features(trainer, pretrained, rows)
+        ).to(model.device)
+        before = reading.features(pretrained, rows)
     some = rows[:_CHANGED]
-    changes = _changed_features(trainer, pretrained, some) - before[: len(some)]
+    changes = reading.changed_features(pretrained, some) - before[: len(some)]
     planes = fit_contrast(before, changes, settings.instance_bits, settings.seed)
-    if pretrained is model:
-        return planes
-    return imitate(before @ planes.weight.T + planes.bias, features)
+    return imitate(before @ planes.weight.T + planes.bias, features) if imitates else planes
 
 
 def imitate(outputs: Features, features: Features) -> Planes:
@@ -160,32 +171,44 @@ def _outputs(model: HashModel, features: Features) -> NDArray[np.float32]:
     return outputs
 
 
-@torch.inference_mode()
-def _features(trainer: Trainer, model: HashModel, rows: Rows) -> Features:
-    """The outputs of the backbone (len(rows), D) for training images, without augmentation."""
-    pooled: Callable[[torch.Tensor], torch.Tensor] = model.pooled
-    if trainer.settings.freeze:
-        pooled = torch.Tensor.float  # the inputs are outputs of the backbone
-    parts = [
-        pooled(inputs.to(model.device)).float().cpu().numpy()
-        for inputs in trainer.inputs.batches(_batches(rows))
-    ]
-    return np.concatenate(parts)
+@dataclass
+class _Reading:
+    """Reads outputs of backbones for training images, and reports how many of a total it has."""
 
+    trainer: Trainer
+    total: int
+    done: int = 0
 
-@torch.inference_mode()
-def _changed_features(trainer: Trainer, model: HashModel, rows: Rows) -> Features:
-    """The same for a changed copy of each image."""
-    settings, train = trainer.settings, trainer.dataset.train
-    change = Augmentation(settings.flip, shift=0.125, zoom=0.2, rand_augment=4)
-    paths = [train.absolute_path(row) for row in rows.tolist()]
-    images = TrainingImages(paths, model.preprocessing, trainer.workers, keep=False)
-    generator = torch.Generator().manual_seed(stable_seed(settings.seed, "changes"))
-    parts = [
-        model.pooled(change(batch, change.draw(len(batch), generator)).to(model.device))
-        for batch in images.batches(_batches(np.arange(len(rows))))
-    ]
-    return torch.cat(parts).cpu().numpy()
+    def features(self, model: HashModel, rows: Rows) -> Features:
+        """The outputs of the backbone (len(rows), D), without augmentation."""
+        batches = self.trainer.inputs.batches(_batches(rows))
+        if self.trainer.settings.freeze:  # then inputs are outputs of the backbone
+            return self._collected(torch.Tensor.float, batches)
+        return self._collected(model.pooled, (images.to(model.device) for images in batches))
+
+    def changed_features(self, model: HashModel, rows: Rows) -> Features:
+        """The same for a changed copy of each image."""
+        settings, train = self.trainer.settings, self.trainer.dataset.train
+        change = Augmentation(settings.flip, shift=0.125, zoom=0.2, rand_augment=4)
+        paths = [train.absolute_path(row) for row in rows.tolist()]
+        images = TrainingImages(paths, model.preprocessing, self.trainer.workers, keep=False)
+        generator = torch.Generator().manual_seed(stable_seed(settings.seed, "changes"))
+        changed = (
+            change(batch, change.draw(len(batch), generator)).to(model.device)
+            for batch in images.batches(_batches(np.arange(len(rows))))
+        )
+        return self._collected(model.pooled, changed)
+
+    @torch.inference_mode()
+    def _collected(
+        self, function: Callable[[torch.Tensor], torch.Tensor], inputs: Iterator[torch.Tensor]
+    ) -> Features:
+        parts = []
+        for batch in inputs:
+            parts.append(function(batch).float().cpu().numpy())
+            self.done += len(batch)
+            self.trainer.loading(self.done, self.total)
+        return np.concatenate(parts)
 
 
 def _batches(rows: Rows) -> list[Rows]:

@@ -94,6 +94,28 @@ def test_bits_come_from_the_pretrained_backbone_unless_there_is_none(
     assert calls
 
 
+def test_fitting_says_that_it_begins_and_how_far_it_is(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, values in (("trained", {}), ("frozen", {"freeze": True})):
+        said: list[Any] = []
+        settings = make_settings(
+            data, instance_bits=8, weights=run / "model.safetensors", val=0.3, **values
+        )
+        training.finetune(
+            *(settings, tmp_path / name),
+            workers=0,
+            loading=lambda *counts, said=said: said.append(counts),
+            log=said.append,
+        )
+        begun = said.index("fitting 8 instance bits")
+        counts = [each for each in said[begun:] if isinstance(each, tuple)]
+        assert counts == sorted(counts) and counts[0] < counts[-1]
+        assert counts[-1][0] == counts[-1][1]  # all are reported, of a total that does not change
+        assert len({total for _, total in counts}) == 1
+
+
 def test_the_least_weight_that_ranks_as_well() -> None:
     labels = np.eye(2, dtype=np.uint8)[np.arange(40) % 2]
     classes = np.where(labels[:, :1] == 1, 1.0, -1.0).repeat(2, axis=1)  # (40, 2)
