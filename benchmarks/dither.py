@@ -4,8 +4,9 @@
 
 Each RUN was trained with csq or dpn and evaluated. Its thresholds are taken out of the hash layer,
 and others are put in, drawn by several seeds; the features that `evaluate` stored are coded again:
-no image is read. Beside it stands what no code of so many bits can be expected to reach, the
-ranking by the inner product of the outputs themselves, tanh(h), for 500 of the queries.
+no image is read. Of codes of two parts, it is the class bits. Beside it stands what no code of so
+many bits can be expected to reach, the ranking by the inner product of the outputs themselves,
+tanh(h), for 500 of the queries. The last table, of docs/training.md, has the means over the seeds.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from bitcodes.metrics.ranking import average_precision, mean_over_queries
 from bitcodes.models.checkpoint import load_model
 from bitcodes.models.hashing import HashModel
 from bitcodes.runs import load_settings
+from bitcodes.sources.lists import read_list
 
 _REAL_VALUED = 500  # queries
 
@@ -38,6 +40,7 @@ def main() -> None:
     columns = [f"{dither:g}" for dither in arguments.dithers] + ["outputs"]
     print(f"| run | bits | seed | {' | '.join(columns)} |")
     print(f"| --- | --- | --- |{' --- |' * len(columns)}")
+    means = []
     for run in arguments.runs:
         queries = CodeSet.open(run / "evaluation" / "queries.npy")
         database = CodeSet.open(run / "evaluation" / "database.npy")
@@ -46,18 +49,32 @@ def main() -> None:
         thresholds = settings.dither * levels_of(model, settings.seed)
         outputs = tuple(plain_outputs(model, thresholds, images) for images in (queries, database))
         best = real_valued(*outputs, queries, database)
+        rows = []
         for seed in range(arguments.seeds):
             scores = [
                 dithered(*outputs, queries, database, dither * levels[seed])
                 for dither in arguments.dithers
             ]
             cells = " | ".join(f"{score:.4f}" for score in [*scores, best])
-            print(f"| {run.name} | {queries.bits} | {seed} | {cells} |", flush=True)
+            print(f"| {run.name} | {len(thresholds)} | {seed} | {cells} |", flush=True)
+            rows.append([*scores, best])
+        cells = " | ".join(f"{score:.3f}" for score in np.mean(rows, axis=0))
+        means.append(f"| {len(read_list(settings.data / 'train.txt')):,} | {cells} |")
+    columns = [f"`--dither {columns[0]}`", *columns[1:-1], "the outputs themselves"]
+    print(f"\n| training images | {' | '.join(columns)} |")
+    print(f"| --- |{' --- |' * len(columns)}")
+    print("\n".join(means))
+
+
+def class_bits(model: HashModel) -> int:
+    """K: of codes of two parts, those of the class."""
+    return model.bits if model.parts is None else model.parts.class_bits
 
 
 def levels_of(model: HashModel, seed: int) -> NDArray[np.float32]:
     """What the losses multiply the dither with, (K,)."""
-    return HashCenters(model.bits, len(model.class_names), False, seed).levels.numpy()
+    bits, classes = class_bits(model), len(model.class_names)
+    return HashCenters(bits, classes, False, seed).levels.numpy()
 
 
 def plain_outputs(
@@ -67,7 +84,7 @@ def plain_outputs(
     assert images.features is not None
     with torch.no_grad():
         outputs = model.hash_layer(torch.from_numpy(np.asarray(images.features, np.float32)))
-    return outputs.numpy() + np.arctanh(thresholds)
+    return outputs.numpy()[:, : len(thresholds)] + np.arctanh(thresholds)
 
 
 def dithered(
