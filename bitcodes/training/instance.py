@@ -7,7 +7,7 @@ that encoding needs no second network, they are imitated: the instance bits are 
 of the trained backbone's outputs that comes nearest to them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bitcodes.losses.label_free import Planes, fit_contrast, spread
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.hashing import HashModel, evaluating
 from bitcodes.models.modelfile import read_info
+from bitcodes.settings import ResolvedSettings
 from bitcodes.training.inputs import TrainingImages
 from bitcodes.training.seeds import stable_seed
 from bitcodes.training.trainer import Trainer
@@ -47,6 +48,21 @@ def has_instance_bits(run: Path) -> bool:
     return path.is_file() and read_info(path).parts is not None
 
 
+def images_read(settings: ResolvedSettings, train: Rows, held_out: Rows, ranked: Rows) -> int:
+    """How many images backbones encode to fit the instance bits, by the rows of `rows_of`.
+
+    With --freeze, only the changed copies are still to be encoded.
+    """
+    fitted = min(len(train), _SAMPLE)
+    unchanged = (1 + _imitates(settings)) * fitted + len(held_out) + len(ranked)
+    return min(fitted, _CHANGED) + (0 if settings.freeze else unchanged)
+
+
+def _imitates(settings: ResolvedSettings) -> bool:
+    """Whether training has changed a pretrained backbone, which is then imitated."""
+    return settings.weights != "random" and not settings.freeze
+
+
 def add_instance_bits(trainer: Trainer) -> None:
     """Give the model of a training that has ended its instance bits, unless it has them.
 
@@ -58,19 +74,15 @@ def add_instance_bits(trainer: Trainer) -> None:
     model = load_model(path, str(trainer.device))
     rng = np.random.default_rng(stable_seed(settings.seed, "instances"))
     rows = rng.permutation(trainer.train_rows)[:_SAMPLE]
-    imitates = settings.weights != "random" and not settings.freeze
-    validated = (trainer.val_rows, trainer.ranked_rows) if len(trainer.val_rows) else ()
-    reading = _Reading(
-        trainer,
-        (1 + imitates) * len(rows) + len(rows[:_CHANGED]) + sum(map(len, validated)),
-    )
+    validated = trainer.val_rows, trainer.ranked_rows
+    reading = _Reading(trainer, images_read(settings, trainer.train_rows, *validated))
     trainer.log(f"fitting {counted(settings.instance_bits, 'instance bit')}")
     features = reading.features(model, rows)
-    planes = _fit(reading, model, rows, features, imitates)
+    planes = _fit(reading, model, rows, features)
     layer = as_layer(planes, _scale(model, planes, features))
 
     weight = _USUAL_WEIGHT
-    if validated:
+    if len(trainer.val_rows):
         both = model.with_instance_bits(layer, weight)
         held_out, others = (
             (_outputs(both, reading.features(model, rows)), trainer.labels[rows])
@@ -84,16 +96,11 @@ def add_instance_bits(trainer: Trainer) -> None:
     save_model(model.with_instance_bits(layer, weight), path)
 
 
-def _fit(
-    reading: "_Reading", model: HashModel, rows: Rows, features: Features, imitates: bool
-) -> Planes:
-    """The hyperplanes of the instance bits, for features (N, D) of these rows by the model.
-
-    Unless the model `imitates` the pretrained backbone, its own is the pretrained one.
-    """
+def _fit(reading: "_Reading", model: HashModel, rows: Rows, features: Features) -> Planes:
+    """The hyperplanes of the instance bits, for features (N, D) of these rows by the model."""
     settings = reading.trainer.settings
     pretrained, before = model, features
-    if imitates:
+    if _imitates(settings):
         pretrained = HashModel(
             *(settings.backbone, settings.bits, model.preprocessing),
             weights=settings.weights,
@@ -102,7 +109,9 @@ def _fit(
     some = rows[:_CHANGED]
     changes = reading.changed_features(pretrained, some) - before[: len(some)]
     planes = fit_contrast(before, changes, settings.instance_bits, settings.seed)
-    return imitate(before @ planes.weight.T + planes.bias, features) if imitates else planes
+    if pretrained is model:
+        return planes
+    return imitate(before @ planes.weight.T + planes.bias, features)
 
 
 def imitate(outputs: Features, features: Features) -> Planes:
@@ -173,7 +182,10 @@ def _outputs(model: HashModel, features: Features) -> NDArray[np.float32]:
 
 @dataclass
 class _Reading:
-    """Reads outputs of backbones for training images, and reports how many of a total it has."""
+    """Reads outputs of backbones for training images.
+
+    It reports how many of the total it has: of the images that are still to be encoded.
+    """
 
     trainer: Trainer
     total: int
@@ -183,8 +195,8 @@ class _Reading:
         """The outputs of the backbone (len(rows), D), without augmentation."""
         batches = self.trainer.inputs.batches(_batches(rows))
         if self.trainer.settings.freeze:  # then inputs are outputs of the backbone
-            return self._collected(torch.Tensor.float, batches)
-        return self._collected(model.pooled, (images.to(model.device) for images in batches))
+            return torch.cat([features.float() for features in batches]).numpy()
+        return self._collected(model, batches)
 
     def changed_features(self, model: HashModel, rows: Rows) -> Features:
         """The same for a changed copy of each image."""
@@ -194,19 +206,17 @@ class _Reading:
         images = TrainingImages(paths, model.preprocessing, self.trainer.workers, keep=False)
         generator = torch.Generator().manual_seed(stable_seed(settings.seed, "changes"))
         changed = (
-            change(batch, change.draw(len(batch), generator)).to(model.device)
+            change(batch, change.draw(len(batch), generator))
             for batch in images.batches(_batches(np.arange(len(rows))))
         )
-        return self._collected(model.pooled, changed)
+        return self._collected(model, changed)
 
     @torch.inference_mode()
-    def _collected(
-        self, function: Callable[[torch.Tensor], torch.Tensor], inputs: Iterator[torch.Tensor]
-    ) -> Features:
+    def _collected(self, model: HashModel, batches: Iterator[torch.Tensor]) -> Features:
         parts = []
-        for batch in inputs:
-            parts.append(function(batch).float().cpu().numpy())
-            self.done += len(batch)
+        for images in batches:
+            parts.append(model.pooled(images.to(model.device)).float().cpu().numpy())
+            self.done += len(images)
             self.trainer.loading(self.done, self.total)
         return np.concatenate(parts)
 

@@ -43,11 +43,15 @@ class Deadline:
 
 @dataclass
 class Costs:
-    """Seconds by image size: of a training step, of reading all images, of the end of an epoch."""
+    """Seconds by image size: of a training step, of reading all images, of the end of an epoch.
+
+    `fitting` is what fitting the instance bits takes when training has ended.
+    """
 
     step: dict[int, float] = field(default_factory=dict)
     reading: dict[int, float] = field(default_factory=dict)
     epoch_end: dict[int, float] = field(default_factory=dict)
+    fitting: dict[int, float] = field(default_factory=dict)
 
     def correct(self, name: str, size: int, seconds: float) -> None:
         """Take a cost as it turned out, and expect that other sizes differ in the same way."""
@@ -124,6 +128,7 @@ def _within(
     size: int,
 ) -> Pace:
     """What fits of a training of so many epochs: it stops in the middle of one if it must."""
+    seconds -= costs.fitting.get(max(size, size_of(sizes, epochs - 1, epochs)), 0.0)
     for number in range(epoch, epochs):
         begun = step > number * per_epoch
         now = size if begun else max(size, size_of(sizes, number, epochs))

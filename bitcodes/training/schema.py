@@ -45,6 +45,7 @@ class _Costs(BaseModel):
     step: dict[Count, Seconds]
     reading: dict[Count, Seconds]
     epoch_end: dict[Count, Seconds]
+    fitting: dict[Count, Seconds] = {}  # earlier versions did not count it
 
 
 class _Pace(BaseModel):

@@ -11,9 +11,11 @@ from bitcodes.callbacks import Note
 from bitcodes.datasets.dataset import Dataset
 from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import choose_device
+from bitcodes.models.hashing import evaluating
 from bitcodes.settings import ResolvedSettings, Settings
 from bitcodes.training.distributed import Group
 from bitcodes.training.inputs import TrainingImages, TrainingInputs
+from bitcodes.training.instance import images_read
 from bitcodes.training.learner import Learner
 from bitcodes.training.pacing import MOST_SHARE, SIZES, Costs, Deadline, Pacer, choose, with_pace
 from bitcodes.training.progress import Plan
@@ -21,7 +23,6 @@ from bitcodes.training.resolving import crop_for
 from bitcodes.training.validation import rows_of
 
 _STEPS = 3  # timed, after one that is not
-_ENCODING = 0.3  # of the time of training on an image
 _SAVING = 0.5  # seconds to save the models and the checkpoint after an epoch
 
 
@@ -96,7 +97,10 @@ class _Trial:
         reading *= len(self.train) / count
         seconds = self._step_seconds(images, rows)
         encoded = len(self.val_rows) + len(self.ranked_rows)
-        encoding = _ENCODING * seconds / self.batch_size
+        encoding = self._encoding_seconds(images)
+        if self.settings.instance_bits:
+            rows_read = self.train_rows, self.val_rows, self.ranked_rows
+            costs.fitting[size] = encoding * images_read(self.settings, *rows_read)
         if self.settings.freeze:  # features of all images are computed once
             reading += encoding * len(self.train)
             seconds, encoding = 0.05 * seconds, 0.0
@@ -121,6 +125,17 @@ class _Trial:
             for pixels in inputs.augmented([batch] * steps, 0):
                 self._step(pixels, targets)
         return max(1e-6, (time.monotonic() - started) / _STEPS)
+
+    def _encoding_seconds(self, images: TrainingImages) -> float:
+        """Seconds of encoding an image: the second batch of two counts, the first is slow."""
+        model, batch = self.learner.model, np.arange(self.batch_size) % len(images)
+        seconds = 0.0
+        with torch.inference_mode(), evaluating(model):
+            for pixels in images.batches([batch, batch]):
+                started = time.monotonic()
+                model.pooled(pixels.to(self.device)).sum().item()
+                seconds = time.monotonic() - started
+        return seconds / self.batch_size
 
     def _step(self, pixels: torch.Tensor, targets: torch.Tensor) -> None:
         learner = self.learner

@@ -41,8 +41,9 @@ def split(count: int, share: float, seed: int) -> tuple[Rows, Rows, Rows]:
     """Rows to train on, rows to validate, and training rows that those are ranked against.
 
     The split uses the order of hashes, so that it is the same on every machine. Encoding an image
-    takes about a fifth of the time of training on it, so a quarter of the images adds 5 % to an
-    epoch. More are ranked only if more are held out. At least two images remain to train on.
+    takes a fifth to two thirds of the time of training on it, so a quarter of the images adds 5 to
+    15 % to an epoch. More are ranked only if more are held out. At least two images remain to train
+    on.
     """
     if count < 2:
         raise DataError(f"expected at least 2 images to train on, found {count}")

@@ -98,6 +98,7 @@ def test_fitting_says_that_it_begins_and_how_far_it_is(
     run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(instance, "_BATCH", 8)
     for name, values in (("trained", {}), ("frozen", {"freeze": True})):
         said: list[Any] = []
         settings = make_settings(

@@ -10,6 +10,7 @@ from small import make_settings
 
 from bitcodes import training
 from bitcodes.errors import ConfigError
+from bitcodes.models.hashing import HashModel
 from bitcodes.runs import load_settings
 from bitcodes.settings import Settings
 from bitcodes.training import Progress, pacing, trainer, trial
@@ -69,6 +70,18 @@ def test_what_still_fits() -> None:
     assert fit(3, two, [64, 128], 20, 100, epoch=2, step=40, size=128) == Pace(2, 40)
 
 
+def test_fitting_the_instance_bits_is_counted_at_the_last_size() -> None:
+    two = costs(p64=1.0, p128=4.0)
+    two.fitting = {64: 1000.0, 128: 50.0}
+    # As above: two epochs, 10 + 22 and 40 + 88, and then 50.
+    assert fit(160 + 50, two, [64, 128], 20, 100) == Pace(2, 40)
+    assert fit(160 + 49, two, [64, 128], 20, 100) == Pace(2, 39)
+    # In the last epoch, after five of its steps.
+    where: dict[str, Any] = {"epoch": 1, "step": 25, "size": 128}
+    assert fit(15 * 4 + 8 + 50, two, [64, 128], 20, 100, **where) == Pace(2, 40)
+    assert fit(8 + 4 + 50, two, [64, 128], 20, 100, **where) == Pace(2, 26)
+
+
 def test_corrected_costs() -> None:
     two = costs(p64=1.0, p128=4.0)
     two.correct("step", 64, 1.5)
@@ -125,10 +138,13 @@ def test_the_schedule_bends_but_never_jumps() -> None:
 
 
 class Clock:
-    """Every training step takes `step` seconds by this clock, and nothing else any."""
+    """Every training step takes `step` seconds by this clock, and nothing else any.
+
+    But for encoding an image, which a test may let take some.
+    """
 
     def __init__(self, step: float) -> None:
-        self.now, self.step = 0.0, step
+        self.now, self.step, self.encoding = 0.0, step, 0.0
 
     def monotonic(self) -> float:
         return self.now
@@ -149,6 +165,13 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
 
     monkeypatch.setattr(trainer.Trainer, "_train_step", train_step)
     monkeypatch.setattr(trial._Trial, "_step", step)
+    real_pooled = HashModel.pooled
+
+    def pooled(this: HashModel, images: torch.Tensor) -> torch.Tensor:
+        clock.now += clock.encoding * len(images)
+        return real_pooled(this, images)
+
+    monkeypatch.setattr(HashModel, "pooled", pooled)
     for module in (pacing, trainer, trial):
         monkeypatch.setattr(module, "time", clock)
     return clock
@@ -178,6 +201,19 @@ def test_it_ends_when_it_should(data: Path, clock: Clock) -> None:
     last = done.history[-1]
     assert (len(done.history), last["step"]) == (saved.epochs, saved.max_steps or saved.epochs * 6)
     assert finetune(settings(data), minutes=4).already
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_fitting_the_instance_bits_is_in_the_minutes(
+    data: Path, clock: Clock, freeze: bool
+) -> None:
+    clock.encoding = 0.5
+    finetune(settings(data, instance_bits=8, freeze=freeze), minutes=4)
+    last = torch.load("run/checkpoint.pt", weights_only=True)["pace"]
+    images = 48 if freeze else 3 * 48  # copies; and images, by the backbone before and after
+    costs = list(last["costs"]["fitting"].values())
+    assert costs == pytest.approx([images * 0.5] * len(costs))
+    assert clock.now <= 215
 
 
 @pytest.mark.parametrize("step", [1.0, 4.0])
