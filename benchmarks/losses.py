@@ -185,7 +185,7 @@ def last_evaluated(run: Path) -> dict[str, Any] | None:
 
 
 def figures_file(cell: Cell) -> Path:
-    return Path("cells", f"{cell.name}{'-copies' if cell.copies else ''}.json")
+    return Path("cells", f"{cell.name}{f'-copies{cell.copies}' if cell.copies else ''}.json")
 
 
 def report(cells: list[Cell]) -> str:

@@ -79,9 +79,9 @@ def fit_neighbours(features: NDArray[np.float32], bits: int, seed: int) -> Plane
     by their share of the variance, w^T C w = s^2, replace the principal directions of ITQ. k is the
     square root of the number of images, of which at most 10,000 random ones are used.
     """
-    _check_variety(features)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(features))[:_SAMPLE])
+    _check_variety(features[rows])
     sample = features[rows].astype(np.float64)  # (n, D)
     center = sample.mean(axis=0)
     sample -= center

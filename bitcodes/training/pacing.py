@@ -239,6 +239,15 @@ class Pacer:
         self.bend = step, self.share(step, steps)
         return pace
 
+    def go_on(self, step: int, planned: int, steps: int) -> None:
+        """Resume at a step of so many `planned`, with another plan of `steps`, or the same.
+
+        A training that has ended is trained on: its schedule is that of one training of so many
+        steps. Else the plan was changed after the checkpoint, and the schedule goes on.
+        """
+        if steps != planned:
+            self.bend = None if step >= planned else (step, self.share(step, planned))
+
     def state(self, size: int, steps: int) -> dict[str, Any]:
         """What a checkpoint keeps; `size` is that of the images, `steps` those of the plan."""
         used = 0.0 if self.deadline is None else self.deadline.used

@@ -86,8 +86,8 @@ class Trainer:
             self.step, self.history = checkpoint.step, checkpoint.history
             self.loss_sum, self.seconds = checkpoint.loss_sum, checkpoint.seconds
             self.size = checkpoint.pace.get("size", 0)
-            if self.pacer is not None and checkpoint.pace["steps"] != self.plan.steps:
-                self.pacer.bend = None  # it is trained on
+            if self.pacer is not None:
+                self.pacer.go_on(self.step, checkpoint.pace["steps"], self.plan.steps)
         self.learner.prepare()
         if self.group.first:
             check_space(self.run, 2 * self.learner.bytes)  # each file is written beside the old one

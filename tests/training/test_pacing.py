@@ -257,6 +257,32 @@ def test_a_plan_that_nothing_was_trained_by_is_made_anew(data: Path, clock: Cloc
     assert 205 < clock.now - start <= 215
 
 
+def test_a_plan_that_changed_after_the_checkpoint_goes_on(data: Path, clock: Clock) -> None:
+    shares: dict[int, float] = {}
+
+    def watch(now: Progress) -> None:
+        shares[now.step] = now.share
+
+    def disturb(now: Progress) -> None:
+        watch(now)
+        if now.step == 8:
+            clock.step = 6.0  # steps get slower: the plan is changed, and again in each epoch
+        saved = Path("run/checkpoint.pt")
+        planned = saved.exists() and torch.load(saved, weights_only=True)["pace"]["steps"]
+        if now.step > 14 and planned not in (False, load_settings(Path("run")).max_steps):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(settings(data), minutes=4, report=disturb)
+    at = torch.load("run/checkpoint.pt", weights_only=True)["step"]
+    shares = {step: share for step, share in shares.items() if step <= at}
+    done = finetune(settings(data), minutes=4, report=watch)
+    in_order = [shares[step] for step in sorted(shares)]
+    assert in_order == sorted(in_order)
+    assert shares[at + 1] - shares[at] < 0.1
+    assert done.history[-1]["step"] == max(shares) and in_order[-1] == 1
+
+
 def test_rerunning_with_the_settings_repeats_it(data: Path, clock: Clock) -> None:
     first = finetune(settings(data), minutes=4)
     again = training.finetune(load_settings(first.run), Path("again"), workers=0)
