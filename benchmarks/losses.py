@@ -79,6 +79,9 @@ class Cell:
         return [*words, "--copies", str(self.copies)] if self.copies else words
 
 
+SIDES = [field.name for field in fields(Cell)][:4]  # what a table may be divided by
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("work", type=Path, nargs="?", default=Path("data/losses"))
@@ -87,9 +90,8 @@ def main() -> None:
     parser.add_argument("--bits", nargs="+", type=int, default=[16, 32, 48, 64])
     parser.add_argument("--backbones", nargs="+", default=["auto"])
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=["low-data"])
-    sides = [field.name for field in fields(Cell)][:4]
-    parser.add_argument("--rows", nargs="+", choices=sides, default=["loss"])
-    parser.add_argument("--columns", nargs="*", choices=sides, default=["bits"])
+    parser.add_argument("--rows", nargs="+", choices=SIDES, default=["loss"])
+    parser.add_argument("--columns", nargs="*", choices=SIDES, default=["bits"])
     parser.add_argument("--figures", nargs="+", default=["map"])
     parser.add_argument("--mean", action="store_true")
     parser.add_argument("--copies", type=int, default=0)
@@ -227,12 +229,18 @@ def pivoted(
     """Figures of all cells: a line for each value of `rows`, a column for each of `columns`.
 
     Both are names of fields of a cell. `mean` adds the mean of a line, and sorts the lines by it.
+    If cells would share a place, what they differ in is added to the columns.
     """
 
     def place(cell: Cell, sides: list[str]) -> tuple[str, ...]:
         texts = {**vars(cell), "bits": f"{cell.bits} bits"}
         return tuple(texts[side] for side in sides)
 
+    for side in SIDES:
+        if len({place(cell, [*rows, *columns]) for cell in cells}) == len(cells):
+            break
+        if side not in [*rows, *columns] and len({place(cell, [side]) for cell in cells}) > 1:
+            columns = [*columns, side]
     kept = {(place(cell, rows), place(cell, columns)): kept_figures(cell) for cell in cells}
     tops = dict.fromkeys(top for _, top in kept)
     several = len(figures) > 1 or not columns

@@ -26,7 +26,7 @@ from bitcodes.sources.description import recorded_names
 from bitcodes.sources.list_rows import find_layout, rows
 from bitcodes.sources.lists import ImageList, Labels, file_lines, parse_list
 from bitcodes.sources.paths import quote_path
-from bitcodes.wording import as_utf8, counted
+from bitcodes.wording import as_utf8, counted, either
 
 _EXAMPLES = 3  # images named in a message
 
@@ -217,7 +217,7 @@ def _check_twice(source: Path, lists: _Lists) -> None:
 def _without_queries(source: Path, lists: _Lists, drop: bool) -> tuple[_Lists, str | None]:
     """The lists without queries in train and database, and a note on how many were dropped.
 
-    Raises DataError if there are some and `drop` is false.
+    Raises DataError if there are some and `drop` is false, or if nothing else is in a list.
     """
     queries = set(lists["test"].paths)
     rest = dict(lists)
@@ -238,6 +238,12 @@ def _without_queries(source: Path, lists: _Lists, drop: bool) -> tuple[_Lists, s
             f"{source}: of {counted(len(queries), 'query', 'queries')}, {numbers} too (such as "
             f"{quote_path(first)}): scores would be too good to be true. To leave them out there: "
             "--drop-queries"
+        )
+    if empty := [LIST_NAMES[key] for key in shared if not rest[key].paths]:
+        raise DataError(
+            f"{source}: every image of {' and of '.join(empty)} is a query too, so --drop-queries "
+            "would leave none: expected images that are no queries. Put other images in "
+            f"{either(empty)}, or leave some out of test.txt"
         )
     return rest, (
         f"queries dropped from other lists: {numbers}. Figures that others published for lists "

@@ -76,9 +76,8 @@ def finetune(
     writes and reports.
 
     SIGINT (Ctrl-C) saves the state, in the first epoch also as a model, and raises
-    KeyboardInterrupt. Raises ConfigError if the folder
-    holds a run of other settings, DataError for a bad dataset, BitcodesError if the loss is not
-    finite or another process trains in this folder.
+    KeyboardInterrupt. Raises ConfigError if the folder holds a run of other settings, DataError for
+    a bad dataset, BitcodesError if the loss is not finite or another process trains in this folder.
     """
     deadline = None if minutes is None else Deadline.after(minutes)
     settings, note = check(settings)

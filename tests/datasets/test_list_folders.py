@@ -183,6 +183,19 @@ def test_queries_in_the_database(images: Path, tmp_path: Path) -> None:
     assert dataset.database.labels.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
 
 
+def test_a_list_of_queries_alone_is_not_emptied(images: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "coco")
+    (source / "database.txt").write_bytes((source / "test.txt").read_bytes())
+    with pytest.raises(DataError) as caught:
+        prepare_lists(source, tmp_path / "out", root=images, drop_queries=True)
+    assert str(caught.value) == (
+        f"{source}: every image of database.txt is a query too, so --drop-queries would leave "
+        "none: expected images that are no queries. Put other images in database.txt, or leave "
+        "some out of test.txt"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_that_are_not_there(images: Path, tmp_path: Path) -> None:
     source = write(tmp_path / "coco", "/a/")
     for name in ("train2014/t0.jpg", "val2014/q1.jpg"):
