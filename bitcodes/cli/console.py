@@ -101,15 +101,20 @@ def _notebook_line(text: str) -> Callable[..., None]:
 def _lines(description: str, show: Callable[..., None], seconds: float, *, last: bool) -> Progress:
     """Progress as lines of text, one every so many seconds, and a `last` one when all is done.
 
-    Images that were done before the first report have no rate.
+    Images that were done before the first report have no rate. If fewer are done than before, the
+    work begins anew.
     """
     started = shown = time.monotonic()
     first: int | None = None
+    before = 0
 
     def report(done: int, total: int | None) -> None:
-        nonlocal first, shown
-        first = done if first is None else first
+        nonlocal before, first, shown, started
         now = time.monotonic()
+        if done < before:
+            first, started = done, now
+        first = done if first is None else first
+        before = done
         if now - shown < seconds and not (last and done == total):
             return
         shown = now

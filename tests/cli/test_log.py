@@ -63,6 +63,22 @@ def test_progress_has_the_time_and_the_rate(
     assert line.items() >= facts.items()
 
 
+def test_work_that_begins_anew_has_a_rate_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As training images that are read at a larger size, half an hour later."""
+    monkeypatch.setattr(console, "_PLAIN_LINE_SECONDS", 0.0)
+    monkeypatch.setattr(console, "log", lambda message, **facts: lines.append(message))
+    lines: list[str] = []
+    now = iter([0.0, 5.0, 1800.0, 1805.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    with console.progress("images") as report:
+        report(40, 40)
+        report(10, 80)
+        report(50, 80)
+    assert lines == ["images: 40/40", "images: 10/80", "images: 50/80, 8/s, 4 s left"]
+
+
 def test_training_tells_its_figures(
     data: Path,
     tmp_path: Path,
