@@ -39,11 +39,13 @@ def reporting() -> Iterator[tuple[callbacks.Progress, "Callable[[Progress], None
         bar = shown.add_task("", total=None, visible=False)
 
         began: tuple[float, int] | None = None  # when, and how many were known already
+        before = 0
 
         def show_reading(done: int, total: int | None) -> None:
-            nonlocal began
-            if began is None or done < began[1]:
+            nonlocal before, began
+            if began is None or done < before:  # fewer than before: the work begins anew
                 began = time.monotonic(), done
+            before = done
             text, visible = f"reading images: {done} of {total}", done != total
             if total is not None and done > began[1]:
                 each = (time.monotonic() - began[0]) / (done - began[1])

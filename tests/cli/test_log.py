@@ -8,12 +8,15 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
 from commands import run
+from rich.console import Console
+from rich.progress import Progress
 
-from bitcodes.cli import console, log
+from bitcodes.cli import console, log, training_progress
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -77,6 +80,22 @@ def test_work_that_begins_anew_has_a_rate_of_its_own(
         report(10, 80)
         report(50, 80)
     assert lines == ["images: 40/40", "images: 10/80", "images: 50/80, 8/s, 4 s left"]
+
+
+def test_a_bar_of_work_that_begins_anew_has_a_rate_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console, "err", Console(file=io.StringIO(), force_terminal=True))
+    now = iter([0.0, 1.0, 1800.0, 1805.0])
+    monkeypatch.setattr(training_progress, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    shown: list[str] = []
+    monkeypatch.setattr(
+        Progress, "update", lambda this, bar, *, description, **_: shown.append(description)
+    )
+    with training_progress.reporting() as (loading, _):
+        for done, total in ((10, 40), (40, 40), (10, 80), (50, 80)):
+            loading(done, total)
+    assert shown[2:] == ["reading images: 10 of 80", "reading images: 50 of 80, 4 s left"]
 
 
 def test_training_tells_its_figures(
