@@ -153,7 +153,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         "128 for itq, itq-nn and lsh",
     )
     instance_bits: Annotated[int, Field(ge=0, le=1023)] = Panel.MODEL.setting(
-        128,
+        144,
         "Add this many bits that tell the images of one class apart, as the second part of each "
         "code. A search then puts the most similar images of a class first. The bits are fitted to "
         "training images when training has ended. 0 leaves them out, for shorter codes.",
@@ -162,7 +162,7 @@ class Settings(BaseModel, Generic[OrAuto]):
     image_size: OrAuto | _Size | Annotated[list[_Size], Field(min_length=2)] = Panel.GENERAL.auto(
         "Side in pixels of the images that the network sees. Several sizes, for example 64,128, "
         "share the epochs equally: small images at the beginning make training faster.",
-        "by the size of the images: at least 128, at most the size that the backbone was trained "
+        "by the size of the images: at least 160, at most the size that the backbone was trained "
         "with; half of it in the first half of the epochs",
         metavar="N,...",
     )

@@ -19,7 +19,7 @@ from bitcodes.settings import Optimizer, Precision, ResolvedSettings, Settings, 
 from bitcodes.sources.lists import ImageList
 from bitcodes.training.optimizing import freeze, set_modes
 
-_SMALLEST = 128  # pixels: enlarging small pictures pays
+_SMALLEST = 160  # pixels: enlarging small pictures pays
 _EPOCHS, _IMAGES = 10, 50_000  # that many for that many
 _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 60
 _EPOCHS_FROZEN = 30  # they take seconds each

@@ -173,7 +173,7 @@ def test_small_pictures_are_enlarged_for_a_network_that_cannot_adapt(
     backbone = tiny.BACKBONES["tiny"]
     monkeypatch.setitem(tiny.BACKBONES, "tiny", _larger(backbone))
     (photos / "00.png").write_bytes(b"x")  # does not count
-    assert fit(photos, image_size="auto").settings.image_size == 128
+    assert fit(photos, image_size="auto").settings.image_size == 160
     Image.new("RGB", (640, 480)).save(photos / "00.png")
     for path in sorted(photos.iterdir())[1:]:
         path.unlink()
