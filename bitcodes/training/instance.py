@@ -3,8 +3,8 @@
 The class bits say which class an image belongs to, and images of one class have much the same class
 bits. The instance bits tell these apart. They are codes without labels of what the pretrained
 backbone sees: training forgets much of what tells the images of a class apart. Most of them tell
-images apart, `fit_contrast`, the others kinds of images, `fit_neighbours`. So that encoding needs no
-second network, they are imitated: the instance bits are the linear function of the trained
+images apart, `fit_contrast`, the others kinds of images, `fit_neighbours`. So that encoding needs
+no second network, they are imitated: the instance bits are the linear function of the trained
 backbone's outputs that comes nearest to them.
 """
 
