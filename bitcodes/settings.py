@@ -163,7 +163,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         "Side in pixels of the images that the network sees. Several sizes, for example 64,128, "
         "share the epochs equally: small images at the beginning make training faster.",
         "by the size of the images: at least 160, at most the size that the backbone was trained "
-        "with; half of it in the first half of the epochs",
+        "with; about half of it in the first half of the epochs",
         metavar="N,...",
     )
     crop: OrAuto | Annotated[float, Field(gt=0, le=1)] = Panel.MODEL.auto(
