@@ -89,6 +89,26 @@ def progress(description: str) -> Iterator[Progress]:
         yield _lines(description, log, _PLAIN_LINE_SECONDS, last=False)
 
 
+class Rate:
+    """How many images are done per second, by the counts that are reported.
+
+    Images that were done before the first report do not count. If fewer are done than before, the
+    work begins anew.
+    """
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._first = self._before = 0
+
+    def at(self, done: int) -> float:
+        """The rate so far, now that so many are done; 0 while it is not known."""
+        now = time.monotonic()
+        if self._began is None or done < self._before:
+            self._began, self._first = now, done
+        self._before = done
+        return (done - self._first) / (now - self._began) if now > self._began else 0.0
+
+
 def _notebook_line(text: str) -> Callable[..., None]:
     """Shows a line below the cell; the function returned changes it."""
     from IPython import display
@@ -99,26 +119,17 @@ def _notebook_line(text: str) -> Callable[..., None]:
 
 
 def _lines(description: str, show: Callable[..., None], seconds: float, *, last: bool) -> Progress:
-    """Progress as lines of text, one every so many seconds, and a `last` one when all is done.
-
-    Images that were done before the first report have no rate. If fewer are done than before, the
-    work begins anew.
-    """
-    started = shown = time.monotonic()
-    first: int | None = None
-    before = 0
+    """Progress as lines of text, one every so many seconds, and a `last` one when all is done."""
+    shown = time.monotonic()
+    measured = Rate()
 
     def report(done: int, total: int | None) -> None:
-        nonlocal before, first, shown, started
+        nonlocal shown
+        rate = measured.at(done)
         now = time.monotonic()
-        if done < before:
-            first, started = done, now
-        first = done if first is None else first
-        before = done
         if now - shown < seconds and not (last and done == total):
             return
         shown = now
-        rate = (done - first) / (now - started) if now > started else 0.0
         of = "" if total is None else f"/{total}"
         speed = f", {rate:.0f}/s" if rate > 0 else ""
         left = f", {(total - done) / rate:.0f} s left" if total is not None and rate > 0 else ""

@@ -38,18 +38,13 @@ def reporting() -> Iterator[tuple[callbacks.Progress, "Callable[[Progress], None
     with bars(console.err) as shown:
         bar = shown.add_task("", total=None, visible=False)
 
-        began: tuple[float, int] | None = None  # when, and how many were known already
-        before = 0
+        measured = console.Rate()
 
         def show_reading(done: int, total: int | None) -> None:
-            nonlocal before, began
-            if began is None or done < before:  # fewer than before: the work begins anew
-                began = time.monotonic(), done
-            before = done
+            rate = measured.at(done)
             text, visible = f"reading images: {done} of {total}", done != total
-            if total is not None and done > began[1]:
-                each = (time.monotonic() - began[0]) / (done - began[1])
-                text += f", {duration((total - done) * each)} left"
+            if total is not None and rate > 0:
+                text += f", {duration((total - done) / rate)} left"
             shown.update(bar, description=text, completed=done, total=total, visible=visible)
 
         def show_training(now: "Progress") -> None:

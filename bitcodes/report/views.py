@@ -373,7 +373,7 @@ def _hit_table(query: QueryResult, results: SearchResults) -> Table:
     judged = query.correct is not None
     labelled = any(hit.labels for hit in query.hits)
     instance = ["instance"] * (results.order == "class")
-    numbers = ["rank", "distance", *instance, "equal bits", *filter(None, [results.reranked])]
+    numbers = ["rank", "distance", *instance, "similarity", *filter(None, [results.reranked])]
     table = _table(*map(_number, numbers), *["label"] * labelled, *[""] * judged)
     for hit in query.hits:
         row: list[Text | str] = [f"{hit.rank}", f"{hit.distance}"]

@@ -44,14 +44,22 @@ def test_each_line_is_a_document_with_the_time(
     assert capsys.readouterr().err.startswith("error: no such file or folder")
 
 
+class Clock:
+    """The time that the console sees, in seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: self.seconds))
+
+
 def test_progress_has_the_time_and_the_rate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(console, "_PLAIN_LINE_SECONDS", 0.0)
-    now = iter([0.0, 1.0, 5.0, 1.0, 5.0, 5.0, 9.0, 9.0])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    clock = Clock(monkeypatch)
     with console.progress("images") as report:
         report(0, 80)
+        clock.seconds += 5
         report(40, 80)
     _, line = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d images: 40/80, 8/s, 5 s left", line)
@@ -60,6 +68,7 @@ def test_progress_has_the_time_and_the_rate(
         sys.stderr.is_json = True
         with console.progress("images") as report:
             report(0, 80)
+            clock.seconds += 4
             report(40, 80)
     *_, line = documents(capsys.readouterr().err)
     facts = {"step": "images", "done": 40, "total": 80, "per_second": 10.0}
@@ -73,12 +82,11 @@ def test_work_that_begins_anew_has_a_rate_of_its_own(
     monkeypatch.setattr(console, "_PLAIN_LINE_SECONDS", 0.0)
     monkeypatch.setattr(console, "log", lambda message, **facts: lines.append(message))
     lines: list[str] = []
-    now = iter([0.0, 5.0, 1800.0, 1805.0])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    clock = Clock(monkeypatch)
     with console.progress("images") as report:
-        report(40, 40)
-        report(10, 80)
-        report(50, 80)
+        for done, total, seconds in ((40, 40, 1800), (10, 80, 5), (50, 80, 0)):
+            report(done, total)
+            clock.seconds += seconds
     assert lines == ["images: 40/40", "images: 10/80", "images: 50/80, 8/s, 4 s left"]
 
 
@@ -86,15 +94,15 @@ def test_a_bar_of_work_that_begins_anew_has_a_rate_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(console, "err", Console(file=io.StringIO(), force_terminal=True))
-    now = iter([0.0, 1.0, 1800.0, 1805.0])
-    monkeypatch.setattr(training_progress, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    clock = Clock(monkeypatch)
     shown: list[str] = []
     monkeypatch.setattr(
         Progress, "update", lambda this, bar, *, description, **_: shown.append(description)
     )
     with training_progress.reporting() as (loading, _):
-        for done, total in ((10, 40), (40, 40), (10, 80), (50, 80)):
+        for done, total, seconds in ((10, 40, 1), (40, 40, 1800), (10, 80, 5), (50, 80, 0)):
             loading(done, total)
+            clock.seconds += seconds
     assert shown[2:] == ["reading images: 10 of 80", "reading images: 50 of 80, 4 s left"]
 
 

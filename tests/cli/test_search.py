@@ -74,7 +74,7 @@ def test_a_table_on_a_terminal(
     shown = file.getvalue()
     for word in ("the 3 nearest by 24-bit codes, among 12 images", "photos/03.png", "dog"):
         assert word in shown
-    for word in ("rank", "distance", "equal bits", "label", "path", "100.0%", "✓", "of 3 correct"):
+    for word in ("rank", "distance", "similarity", "label", "path", "100.0%", "✓", "of 3 correct"):
         assert word in shown
     assert capsys.readouterr().out == ""
     file.truncate(0)
