@@ -475,7 +475,7 @@ def weighted(report: Report, options: argparse.Namespace) -> None:
         "N", "class + instance bits", "Q", "plain", "order sum", "", "order class", "of plain"
     )
     for count in options.counts:
-        for class_bits, instance_bits in ((48, 144), (48, 64), (32, 32)):
+        for class_bits, instance_bits in ((48, 128), (48, 64), (32, 32)):
             bits = class_bits + instance_bits
             # 10 classes, whose images differ in their instance bits.
             halves = [
@@ -483,7 +483,7 @@ def weighted(report: Report, options: argparse.Namespace) -> None:
                 for data, part in ((Data(10, 0.02), class_bits), (Data(), instance_bits))
             ]
             codes, queries = (np.concatenate(both, axis=1) for both in zip(*halves, strict=True))
-            parts = Parts(class_bits=class_bits, instance_bits=instance_bits, class_weight=4)
+            parts = Parts(class_bits=class_bits, instance_bits=instance_bits, class_weight=8)
             measures = {
                 "plain": Measure(bits),
                 "sum": Measure.summed(parts),

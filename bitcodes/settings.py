@@ -153,7 +153,7 @@ class Settings(BaseModel, Generic[OrAuto]):
         "128 for itq, itq-nn and lsh",
     )
     instance_bits: Annotated[int, Field(ge=0, le=1023)] = Panel.MODEL.setting(
-        144,
+        128,
         "Add this many bits that tell the images of one class apart, as the second part of each "
         "code. A search then puts the most similar images of a class first. The bits are fitted to "
         "training images when training has ended. 0 leaves them out, for shorter codes.",

@@ -44,6 +44,9 @@ class Backbone:
     forward pass; empty if the network has no stages."""
     hidden: int = 0
     """Width of the layer that should stand between the features and the hash layer; 0: none."""
+    deepest: tuple[int, int] | None = None
+    """Of features of several stages: where the means of the last stage begin and end. They tell
+    kinds of images best."""
 
 
 def wrong_size(name: str, image_size: int, sizes: str) -> ModelError:

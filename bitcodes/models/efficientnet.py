@@ -85,16 +85,16 @@ def _backbone(feature_dim: int, *unused: str) -> Backbone:
     )
 
 
-def _headless(feature_dim: int, of_all_stages: bool, hidden: int = 0) -> Backbone:
+def _headless(feature_dim: int, of_all_stages: bool, **values: Any) -> Backbone:
     return replace(
         _backbone(feature_dim, "classifier", "conv_head", "bn2"),
         build=lambda size: _Headless(_build(size), of_all_stages),
-        hidden=hidden,
+        **values,
     )
 
 
 EFFICIENTNETS = {
     _NAME: _backbone(1280, "classifier"),
-    f"{_NAME}_stages": _headless(1568, of_all_stages=True, hidden=1024),
+    f"{_NAME}_stages": _headless(1568, of_all_stages=True, hidden=1024, deepest=(928, 1248)),
     f"{_NAME}_trunk": _headless(320, of_all_stages=False),
 }

@@ -21,6 +21,7 @@ from bitcodes import runs
 from bitcodes.hamming.measure import Measure
 from bitcodes.images.augmentation import Augmentation
 from bitcodes.losses.label_free import Planes, fit_contrast, fit_neighbours, spread
+from bitcodes.models.backbones import find_backbone
 from bitcodes.models.checkpoint import load_model, save_model
 from bitcodes.models.hashing import HashModel, evaluating
 from bitcodes.models.modelfile import read_info
@@ -37,7 +38,8 @@ _OF_NEIGHBOURS = 1 / 4  # of the instance bits
 _RIDGE = 0.1
 _BATCH = 128
 _WEIGHTS = (1, 2, 4, 8, 16, 32, 64)
-_USUAL_WEIGHT = 8  # where no images are held out
+_USUAL_WEIGHT = 8
+_FEW = 200  # images held out: fewer may raise the usual weight, not lower it
 _FALL = 0.003  # of mAP, that both parts may rank worse than the class bits alone
 
 Features = NDArray[np.float32]  # (N, D)
@@ -111,22 +113,37 @@ def _fit(reading: "_Reading", model: HashModel, rows: Rows, features: Features) 
         before = reading.features(pretrained, rows)
     some = rows[:_CHANGED]
     changes = reading.changed_features(pretrained, some) - before[: len(some)]
-    planes = fit_both(before, changes, settings.instance_bits, settings.seed)
+    deepest = find_backbone(settings.backbone).deepest
+    planes = fit_both(before, changes, settings.instance_bits, settings.seed, deepest)
     if pretrained is model:
         return planes
     return imitate(before @ planes.weight.T + planes.bias, features)
 
 
-def fit_both(features: Features, changes: Features, bits: int, seed: int) -> Planes:
+def fit_both(
+    features: Features,
+    changes: Features,
+    bits: int,
+    seed: int,
+    deepest: tuple[int, int] | None = None,
+) -> Planes:
     """The hyperplanes of `fit_contrast`, and for a quarter of the bits those of `fit_neighbours`.
 
-    The outputs of both are equally large.
+    Neighbours are found by the `deepest` features: see Backbone. The outputs of both are equally
+    large.
     """
     of_neighbours = int(bits * _OF_NEIGHBOURS)
     planes = [fit_contrast(features, changes, bits - of_neighbours, seed)]
     if of_neighbours:
-        planes.append(fit_neighbours(features, of_neighbours, seed))
-    scales = [1 / _size(features, each) for each in planes]
+        width = features.shape[1]
+        columns = slice(*(deepest or (0, width)))
+        neighbours = fit_neighbours(features[:, columns], of_neighbours, seed)
+        weight = np.zeros((of_neighbours, width), np.float32)
+        weight[:, columns] = neighbours.weight
+        planes.append(Planes(weight, neighbours.bias))
+        if not _size(features, planes[-1]):  # neighbours have nothing in common
+            planes = [fit_contrast(features, changes, bits, seed)]
+    scales = [1 / (_size(features, each) or 1.0) for each in planes]
     weights = [scale * each.weight for scale, each in zip(scales, planes, strict=True)]
     biases = [scale * each.bias for scale, each in zip(scales, planes, strict=True)]
     return Planes(np.concatenate(weights), np.concatenate(biases))
@@ -156,17 +173,18 @@ def choose_weight(
     """The least weight of a class bit that ranks nearly as well as the class bits alone.
 
     The images held out, outputs (Q, K) and labels (Q, C), are ranked against others, (N, K) and
-    (N, C). Nearly as well means: their mean average precision falls by at most `_FALL`, with the
-    standard error of this fall added, so that a few images do not decide by chance. The less the
-    class bits weigh, the more of the order is left to the instance bits. Without such a weight it
-    is the largest.
+    (N, C). Nearly as well means: the fall of their mean average precision plus its standard error
+    is at most `_FALL`. The less the class bits weigh, the more of the order is left to the instance
+    bits. Without such a weight it is the largest. Few images may all do well by chance: they choose
+    no weight below the usual one.
     """
     bits = outputs.shape[1]
     class_bits = bits - instance_bits
     alone = precisions(
         outputs[:, :class_bits], labels, ranked_outputs[:, :class_bits], ranked_labels
     )
-    for weight in _WEIGHTS:
+    least = 1 if len(alone) >= _FEW else _USUAL_WEIGHT
+    for weight in (each for each in _WEIGHTS if each >= least):
         measure = Measure(bits, instance_bits, weight)
         values = precisions(outputs, labels, ranked_outputs, ranked_labels, measure)
         mean, error = mean_and_error(values - alone)

@@ -468,7 +468,7 @@ def test_interrupting_the_real_command(tmp_path: Path, capsys: pytest.CaptureFix
     assert run(*flags) == 0
     assert "resuming at epoch 2 of 2, step " in capsys.readouterr().err
     assert run(*flags, "--run", "undisturbed") == 0
-    stopped = Path("runs/colours-tf_efficientnet_lite0_stages-csq-48+144")
+    stopped = Path("runs/colours-tf_efficientnet_lite0_stages-csq-48+128")
     assert weights(stopped) == weights(Path("undisturbed"))
 
 

@@ -148,4 +148,7 @@ def test_features_of_the_stages_and_of_the_trunk() -> None:
         expected += [maps.mean(2), (maps.var(2, correction=0) + 1e-6).sqrt()]
     stages, trunk = result.values()
     torch.testing.assert_close(stages, torch.cat(expected, dim=1))
+    deepest = find_backbone("tf_efficientnet_lite0_stages").deepest
+    assert deepest is not None
+    torch.testing.assert_close(stages[:, slice(*deepest)], trunk)
     torch.testing.assert_close(trunk, outputs[-1].mean(2))
