@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a prepared dataset")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128, 160])
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--backbone", default="auto")
     parser.add_argument("--no-pretrained", action="store_true", help="needs no weights")

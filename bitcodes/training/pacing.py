@@ -75,7 +75,7 @@ class Pace:
 
 
 def halves(size: int) -> list[int]:
-    """The sizes of a training that ends at `size`: half of it first, in whole 32s, from 64 on."""
+    """The sizes of a training that ends at `size`: about half first, in whole 32s, from 64 on."""
     half = max(SIZES[0], -(-size // 64) * 32)
     return [half, size] if half < size else [size]
 

@@ -96,7 +96,7 @@ def _fill(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
 
 
 def _image_sizes(images: ImageList, backbone: Backbone, one_pass: bool) -> int | list[int]:
-    """The size that fits images and backbone; half of it comes first, unless there is one pass."""
+    """The size that fits images and backbone; about half comes first, unless there is one pass."""
     size = backbone.default_image_size
     if not backbone.any_size:
         return size
@@ -198,7 +198,7 @@ def crop_for(images: ImageList, backbone: Backbone, image_size: int) -> float:
 
 
 def image_size_for(images: ImageList, largest: int) -> int:
-    """The median shorter side in multiples of 32, from 128 to `largest`.
+    """The median shorter side in multiples of 32, from 160 to `largest`.
 
     Raises DataError as `median_side`.
     """
