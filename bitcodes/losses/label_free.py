@@ -101,9 +101,9 @@ def fit_contrast(
     a class: a whitening learned from pairs of like images, as in Mikolajczyk and Matas, ICCV 2007,
     https://doi.org/10.1109/ICCV.2007.4408871. With the features scaled to a standard deviation of
     1, S is their covariance and W the mean of d d^T over the differences d, to which its mean
-    variance is added. The
-    generalised eigenvectors S w = s W w, scaled to w^T W w = 1, replace the principal directions of
-    ITQ: the more images differ in a direction, compared with changes, the more bits it decides.
+    variance is added. The generalised eigenvectors S w = s W w, scaled to w^T W w = 1, replace the
+    principal directions of ITQ: the more images differ in a direction, compared with changes, the
+    more bits it decides.
     """
     _check_variety(features)
     center, scale = features.mean(axis=0, dtype=np.float64), spread(features)
